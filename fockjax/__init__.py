@@ -1,0 +1,29 @@
+"""fockjax: Fock-basis simulation of photonic circuits in JAX."""
+
+from importlib.metadata import version
+
+from fockjax import gates as gates
+from fockjax import nn as nn
+from fockjax.circuit import Circuit as Circuit
+from fockjax.grouped import grouped as grouped
+from fockjax.parameters import Input as Input
+from fockjax.parameters import Weight as Weight
+from fockjax.states import Moments as Moments
+from fockjax.states import State as State
+from fockjax.states import from_ket as from_ket
+from fockjax.states import vacuum as vacuum
+
+__version__ = version("fockjax")
+
+__all__ = [
+    "Circuit",
+    "Input",
+    "Moments",
+    "State",
+    "Weight",
+    "from_ket",
+    "gates",
+    "grouped",
+    "nn",
+    "vacuum",
+]

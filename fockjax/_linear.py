@@ -1,0 +1,164 @@
+"""Two JAX primitives for everything that touches a state, closed under differentiation and
+batching.
+
+``contract(x, y, "ac,icj->iaj")`` is a two-operand einsum in which every label stands in at least
+two of the three index lists. Its transposes are again contractions with the lists exchanged, so
+jvp, transposition and their compositions never leave the family, at any order: reverse mode is as
+fast as a hand-written rule, and forward mode, Hessians and vmap all work. ``skew`` is the
+permutation that turns photon-number sectors into matrix blocks; its transpose is the opposite skew.
+
+``vmap`` adds one label. The batch enters wherever it stands and leaves as the last axis, where the
+CPU's inner loops are contiguous for every mode, and consecutive operations find it there: a circuit
+of one sample becomes a batch-innermost program without moving the batch between gates.
+
+How a contraction is executed (fused multiply-adds, broadcasting or a matrix product) is decided in
+`_lowering`, by backend; nothing here depends on it.
+"""
+
+import string
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from fockjax import _lowering
+
+
+def contract(x, y, spec: str, *, real: bool = False) -> jax.Array:
+    """Two-operand einsum ``spec`` of arrays whose labels each occur in at least two of the three
+    lists.
+
+    With ``real=True`` the real part of the result (for a real operand's cotangent) at half the
+    work.
+    """
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    xs, ys, out = _split(spec)
+    return contract_p.bind(x, y, xs=xs, ys=ys, out=out, real=bool(real))
+
+
+def skew(x, *, column: int, row: int, sign: int) -> jax.Array:
+    """``y[.., c, .., r, ..] = x[.., c, .., (r - sign*c) mod D, ..]``, D the length of axis ``row``.
+
+    For two modes with photon numbers ``n1 = c`` and ``n2``, ``sign=+1`` makes ``r = (n1 + n2) mod
+    D`` an axis of its
+    own: an operator that conserves ``n1 + n2`` is block diagonal in it. ``sign=-1`` undoes it.
+    """
+    return skew_p.bind(jnp.asarray(x), column=column, row=row, sign=sign)
+
+
+def _split(spec: str) -> tuple[str, str, str]:
+    operands, out = spec.replace(" ", "").split("->")
+    xs, ys = operands.split(",")
+    return xs, ys, out
+
+
+# contract
+# -------------------------------------------------------------------------------------------------
+
+contract_p = Primitive("fock_contract")
+
+
+def _contract_abstract(x, y, *, xs, ys, out, real):
+    sizes = {}
+    for labels, operand in ((xs, x), (ys, y)):
+        if len(labels) != operand.ndim or len(set(labels)) != len(labels):
+            raise ValueError(
+                f"contract: labels {labels!r} do not fit an operand of shape {operand.shape}"
+            )
+        for label, size in zip(labels, operand.shape, strict=True):
+            if sizes.setdefault(label, size) != size:
+                raise ValueError(
+                    f"contract: sizes of label {label!r} differ in {xs},{ys}->{out}: {x.shape} "
+                    f"and {y.shape}"
+                )
+    for label in set(xs + ys + out):
+        if (label in xs) + (label in ys) + (label in out) < 2:
+            raise ValueError(
+                f"contract: label {label!r} occurs in one list only of {xs},{ys}->{out}"
+            )
+    dtype = np.promote_types(x.dtype, y.dtype)
+    if real:
+        dtype = jnp.finfo(dtype).dtype
+    return jax.core.ShapedArray(tuple(sizes[label] for label in out), dtype)
+
+
+def _contract_batch(args, dims, *, xs, ys, out, real):
+    new = next(label for label in string.ascii_letters if label not in xs + ys + out)
+    (x, y), (xd, yd) = args, dims
+    xs = xs if xd is None else xs[:xd] + new + xs[xd:]
+    ys = ys if yd is None else ys[:yd] + new + ys[yd:]
+    return contract_p.bind(x, y, xs=xs, ys=ys, out=out + new, real=real), len(out)
+
+
+def _transpose_left(ct, x, y, *, xs, ys, out, real):
+    return contract_p.bind(ct, y, xs=out, ys=ys, out=xs, real=_is_real(x.aval))
+
+
+def _transpose_right(ct, x, y, *, xs, ys, out, real):
+    return contract_p.bind(x, ct, xs=xs, ys=out, out=ys, real=_is_real(y.aval))
+
+
+def _is_real(aval) -> bool:
+    return not jnp.issubdtype(aval.dtype, jnp.complexfloating)
+
+
+@partial(jax.jit, static_argnames=("xs", "ys", "out", "real"))
+def _contract_eager(x, y, *, xs, ys, out, real):
+    return contract_p.bind(x, y, xs=xs, ys=ys, out=out, real=real)
+
+
+contract_p.def_impl(_contract_eager)
+contract_p.def_abstract_eval(_contract_abstract)
+ad.defbilinear(contract_p, _transpose_left, _transpose_right)
+batching.primitive_batchers[contract_p] = _contract_batch
+mlir.register_lowering(contract_p, mlir.lower_fun(_lowering.contract, multiple_results=False))
+mlir.register_lowering(
+    contract_p, mlir.lower_fun(_lowering.contract_cpu, multiple_results=False), platform="cpu"
+)
+
+# skew
+# -------------------------------------------------------------------------------------------------
+
+skew_p = Primitive("fock_skew")
+
+
+def _skew_abstract(x, *, column, row, sign):
+    return jax.core.ShapedArray(x.shape, x.dtype)
+
+
+def _skew_batch(args, dims, *, column, row, sign):
+    (x,), (d,) = args, dims
+    out = skew_p.bind(x, column=column + (d <= column), row=row + (d <= row), sign=sign)
+    return out, d
+
+
+def _skew_lower(x, *, column, row, sign):
+    first, last = min(column, row), max(column, row)
+    span = x.shape[first : last + 1]
+    # the permutation of the axes from the first to the last of the two, everything between them
+    # included
+    grid = np.indices(span)
+    c, r = grid[column - first], row - first
+    grid[r] = (grid[r] - sign * c) % span[r]
+    order = np.ravel_multi_index(tuple(grid), span).reshape(-1).astype(np.int32)
+    flat = x.reshape(*x.shape[:first], -1, *x.shape[last + 1 :])
+    taken = jnp.take(flat, order, axis=first, unique_indices=True, mode="clip")
+    return taken.reshape(x.shape)
+
+
+@partial(jax.jit, static_argnames=("column", "row", "sign"))
+def _skew_eager(x, *, column, row, sign):
+    return skew_p.bind(x, column=column, row=row, sign=sign)
+
+
+skew_p.def_impl(_skew_eager)
+skew_p.def_abstract_eval(_skew_abstract)
+ad.deflinear2(
+    skew_p,
+    lambda ct, x, *, column, row, sign: [skew_p.bind(ct, column=column, row=row, sign=-sign)],
+)
+batching.primitive_batchers[skew_p] = _skew_batch
+mlir.register_lowering(skew_p, mlir.lower_fun(_skew_lower, multiple_results=False))

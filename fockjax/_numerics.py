@@ -1,0 +1,121 @@
+"""Full-precision helpers of the gate kernels: dtypes, contractions, phases."""
+
+import math
+from fractions import Fraction
+from functools import lru_cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+HIGHEST = lax.Precision.HIGHEST  # an accelerator may otherwise contract float32 with 10 bits
+
+
+def canonical_complex(dtype=None) -> np.dtype:
+    """The complex dtype to compute in: None is complex64, or complex128 where x64 is on.
+
+    >>> canonical_complex()
+    dtype('complex64')
+    """
+    x64 = jax.config.jax_enable_x64
+    if dtype is None:
+        return np.dtype(np.complex128 if x64 else np.complex64)
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        wanted = None
+    if wanted not in (np.complex64, np.complex128):
+        raise ValueError(f"Argument `dtype` must be complex64 or complex128, but is {dtype!r}.")
+    if wanted == np.complex128 and not x64:
+        raise ValueError(
+            "Argument `dtype` is complex128, but JAX computes in 32 bits here: call "
+            'jax.config.update("jax_enable_x64", True) at the start of the program, '
+            "or ask for complex64."
+        )
+    return wanted
+
+
+def real_dtype(dtype=None) -> np.dtype:
+    """The real dtype of `canonical_complex(dtype)`: float32 or float64."""
+    return np.finfo(canonical_complex(dtype)).dtype
+
+
+def phase_factor(phi, n):
+    """e^{i n phi}, n integers known at trace time, as exact as one cosine and one sine.
+
+    In floating point n * phi loses log2(n phi) bits before the cosine is taken: at float32 all that
+    matters for the n^2 of a Kerr gate.  See `cos_sin`.
+
+    Args:
+        phi: real scalar, any value (exact reduction within [-2 pi, 2 pi]; beyond, as if phi had
+            been rounded once more).
+        n: numpy integers of any shape, |n| < 2^24.
+
+    Returns:
+        complex array of n's shape, of phi's precision.
+    """
+    return lax.complex(*cos_sin(phi, n))
+
+
+def cos_sin(phi, n):
+    """(cos(n phi), sin(n phi)) of a real scalar phi and numpy integers n.
+
+    phi is split into j turns of 2 pi / 2^16 and a rest below half of one; n j is taken mod 2^16 in
+    integers, which is exact, so that only a quarter turn and n * rest meet rounding.  The
+    derivative is stated (d cos(n phi) = -n sin(n phi) dphi), as rounding to j has none.
+    """
+    return _cos_sin(jnp.asarray(phi), np.asarray(n))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _cos_sin(phi, n):
+    dtype = phi.dtype
+    j = jnp.round(phi * dtype.type(_TURN / (2 * np.pi)))
+    rest = phi
+    for piece in _unit(dtype):
+        rest = rest - j * piece
+    j = (j - _TURN * jnp.floor(j / _TURN)).astype(jnp.uint32)  # in [0, 2^16): fits any j
+    turns = (n % _TURN).astype(np.uint32) * j  # mod 2^32, hence right mod 2^16
+    turns = turns + np.uint32(_TURN // 8)  # so that the remainder below is centred
+    quarter = (turns >> (_TURN_BITS - 2)) & 3
+    turns = (turns & (_TURN // 4 - 1)).astype(jnp.int32) - _TURN // 8
+    angle = turns.astype(dtype) * dtype.type(2 * np.pi / _TURN) + n.astype(dtype) * rest
+    c, s = jnp.cos(angle), jnp.sin(angle)
+    swap = (quarter & 1) == 1
+    cosine, sine = jnp.where(swap, s, c), jnp.where(swap, c, s)
+    cosine = jnp.where((quarter == 1) | (quarter == 2), -cosine, cosine)
+    sine = jnp.where(quarter >= 2, -sine, sine)
+    return cosine, sine
+
+
+@_cos_sin.defjvp
+def _cos_sin_jvp(n, primals, tangents):
+    c, s = _cos_sin(*primals, n)
+    slope = n.astype(c.dtype) * tangents[0]
+    return (c, s), (-s * slope, c * slope)
+
+
+_TURN_BITS = 16
+_TURN = 1 << _TURN_BITS
+_TWO_PI = Fraction("6.283185307179586476925286766559005768394338798750")
+
+
+@lru_cache
+def _unit(dtype):
+    """2 pi / 2^16 as a sum of constants: j times all but the last is exact for |j| <= 2^16."""
+    digits = np.finfo(dtype).nmant + 1
+    bits = digits - _TURN_BITS - 1
+    left = _TWO_PI / _TURN
+    pieces = []
+    for _ in range(3 if digits == 24 else 1):
+        scale = 2 ** (bits - math.frexp(left)[1])
+        pieces.append(Fraction(math.floor(left * scale), scale))
+        left -= pieces[-1]
+    return [dtype.type(float(piece)) for piece in [*pieces, left]]
+
+
+def safe_sqrt(x):
+    """Square root of a non-negative number with derivative 0 instead of infinity at exactly 0."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)

@@ -1,0 +1,385 @@
+"""Circuits as data: ordered gates with named parameters, and the call that runs them."""
+
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fockjax import planning
+from fockjax._numerics import canonical_complex, real_dtype
+from fockjax.gates import REGISTRY
+from fockjax.layers import cvqnn_layer
+from fockjax.parameters import Input, Parameter, Weight, as_parameter, evaluate
+from fockjax.planning import MEMORY_LIMIT, Gate, Repeat
+from fockjax.states import State, from_ket, vacuum
+
+Weights = dict[str, jax.Array]
+
+
+class Circuit:
+    """A photonic circuit on ``modes`` modes, starting in the vacuum.
+
+    Gates are added in the order they act. A parameter is a number, `fockjax.Weight` (trainable) or
+    `fockjax.Input` (a component of the input vector), or arithmetic of these. Calling the circuit
+    is a pure function of one sample: `jax.jit`, `jax.grad` and `jax.vmap` it as any other.
+
+    Args:
+        modes: the number of modes.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, fockjax as fj
+        >>> circuit = fj.Circuit(modes=2)
+        >>> _ = circuit.displace(fj.Input(0), mode=0).squeeze(fj.Weight("r"), mode=1).beamsplitter()
+        >>> circuit
+        Circuit of 2 modes, 1 input, 1 weight
+          displacement(r=x[0], phi=0) on mode 0
+          squeezing(r=r, phi=0) on mode 1
+          beamsplitter(theta=0.785398, phi=0) on modes 0, 1
+        >>> state = circuit({"r": 0.3}, jnp.array([0.5]), cutoff=12)
+        >>> print(f"{state.quadrature(0).mean:.4f}")
+        0.7071
+    """
+
+    def __init__(self, modes: int):
+        if not isinstance(modes, int | np.integer) or modes < 1:
+            raise ValueError(f"Argument `modes` must be an integer >= 1, got {modes!r}.")
+        self.modes = int(modes)
+        self._operations: list[Gate | Repeat] = []
+        self._weights: dict[str, Weight] = {}
+
+    @property
+    def operations(self) -> tuple[Gate | Repeat, ...]:
+        """What the circuit does, in order."""
+        return tuple(self._operations)
+
+    @property
+    def num_inputs(self) -> int:
+        """The length of the input vector, one more than the largest index of an `Input`."""
+        return 1 + max(
+            (leaf.index for leaf in self._leaves() if isinstance(leaf, Input)), default=-1
+        )
+
+    # building
+
+    def add(self, name: str, *values: Any, modes: int | Sequence[int], **named: Any) -> "Circuit":
+        """Add a gate by its name in `fockjax.gates.REGISTRY`.
+
+        Args:
+            name: the gate's name.
+            values: its parameters in order; those with defaults may be left out or given by name.
+            modes: the modes it acts on.
+
+        Raises:
+            ValueError, TypeError: for an unknown gate, wrong or repeated modes, missing, extra or
+            unusable parameters.
+        """
+        if name not in REGISTRY:
+            raise ValueError(f"Unknown gate {name!r}; there are {', '.join(sorted(REGISTRY))}.")
+        spec = REGISTRY[name]
+        where = f"Gate {len(self._operations)} ({name})"
+        modes = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
+        if len(modes) != spec.modes:
+            raise ValueError(f"{where} acts on {spec.modes} mode(s), got modes {modes}.")
+        for mode in modes:
+            if not isinstance(mode, int | np.integer) or not 0 <= mode < self.modes:
+                raise ValueError(
+                    f"{where}: modes must be integers from 0 to {self.modes - 1}, got {modes}."
+                )
+        if len(set(modes)) != len(modes):
+            raise ValueError(f"{where}: modes must differ, got {modes}.")
+        if len(values) > len(spec.parameters):
+            raise ValueError(
+                f"{where} takes parameters {spec.parameters}, got {len(values)} values."
+            )
+        given = dict(zip(spec.parameters, values, strict=False))
+        for parameter in named:
+            if parameter not in spec.parameters or parameter in given:
+                raise ValueError(
+                    f"{where}: parameter {parameter!r} is unknown or given twice; it takes "
+                    f"{spec.parameters}."
+                )
+        given = {**spec.defaults, **given, **named}
+        missing = [parameter for parameter in spec.parameters if parameter not in given]
+        if missing:
+            raise ValueError(f"{where} needs a value for {', '.join(missing)}.")
+        parameters = {
+            parameter: as_parameter(given[parameter], f"{where}: parameter {parameter!r}")
+            for parameter in spec.parameters
+        }
+        self._register(
+            [
+                leaf
+                for value in parameters.values()
+                if isinstance(value, Parameter)
+                for leaf in value.leaves()
+            ],
+            where,
+        )
+        self._operations.append(Gate(name, parameters, tuple(int(mode) for mode in modes)))
+        return self
+
+    def displace(self, r, phi=0.0, *, mode: int) -> "Circuit":
+        """Displacement ``D(alpha) = exp(alpha a^dagger - alpha^* a)``, ``alpha = r e^{i phi}``."""
+        return self.add("displacement", r, phi, modes=mode)
+
+    def squeeze(self, r, phi=0.0, *, mode: int) -> "Circuit":
+        """Squeezing ``S(z) = exp((z^* a^2 - z a^dagger^2)/2)``, ``z = r e^{i phi}``."""
+        return self.add("squeezing", r, phi, modes=mode)
+
+    def rotate(self, phi, *, mode: int) -> "Circuit":
+        """Rotation ``R(phi) = exp(i phi n)``."""
+        return self.add("rotation", phi, modes=mode)
+
+    def kerr(self, kappa, *, mode: int) -> "Circuit":
+        """Kerr gate ``K(kappa) = exp(i kappa n^2)``."""
+        return self.add("kerr", kappa, modes=mode)
+
+    def beamsplitter(self, theta=np.pi / 4, phi=0.0, *, modes: Sequence[int] = (0, 1)) -> "Circuit":
+        """Beamsplitter ``BS(theta, phi) = exp(theta (e^{i phi} a1 a2^dagger - e^{-i phi} a1^dagger
+        a2))``.
+        """
+        return self.add("beamsplitter", theta, phi, modes=modes)
+
+    def repeat(self, block: "Circuit", times: int) -> "Circuit":
+        """Add ``times`` layers of the gates of ``block``, each with weights of its own.
+
+        The weights of the block get a leading axis of length ``times``. The layers run under
+        `jax.lax.scan`, so compile time does not grow with their number.
+
+        Raises:
+            ValueError: for a block of more modes, ``times`` < 1, or a weight name the circuit has
+                already.
+        """
+        where = f"Operation {len(self._operations)} (repeat)"
+        if not isinstance(block, Circuit) or block.modes > self.modes:
+            raise ValueError(
+                f"{where}: `block` must be a Circuit of at most {self.modes} modes, got {block!r}."
+            )
+        if not isinstance(times, int | np.integer) or times < 1:
+            raise ValueError(f"{where}: `times` must be an integer >= 1, got {times!r}.")
+        for name, weight in block._weights.items():
+            if name in self._weights:
+                raise ValueError(
+                    f"{where}: the circuit has a weight {name!r} already; rename that of the block."
+                )
+            self._weights[name] = Weight(name, (int(times), *weight.shape), _layered(weight))
+        self._operations.append(Repeat(block.operations, tuple(block._weights), int(times)))
+        return self
+
+    def cvqnn_layers(
+        self,
+        layers: int,
+        *,
+        name: str = "cvqnn",
+        active_std: float = 0.05,
+        passive_std: float = 0.5,
+    ) -> "Circuit":
+        """Add layers of the continuous-variable neural network of Killoran et al.
+
+        A layer is an interferometer, a squeezer on each mode, an interferometer, a displacement on
+        each mode and a Kerr gate on each mode, that is a linear map, a bias and a nonlinearity.
+
+        Args:
+            layers: how many.
+            name: prefix of the names of their weights.
+            active_std: standard deviation of the initial squeezing, displacement and Kerr
+                parameters, which change the photon number or are strongly nonlinear in it.
+            passive_std: standard deviation of the initial angles in radians.
+
+        Reference:
+            N. Killoran et al., Continuous-variable quantum neural networks, Phys. Rev. Research 1,
+            033063 (2019), Eq. (9) and Fig. 1.
+        """
+        block = Circuit(self.modes)
+        cvqnn_layer(block, name, active_std, passive_std)
+        return self.repeat(block, layers)
+
+    # calling
+
+    def init(self, key: jax.Array, dtype=None) -> Weights:
+        """Random initial weights: a dictionary from weight names to real arrays.
+
+        Args:
+            key: a JAX random key.
+            dtype: float32 or float64; by default float32, or float64 where x64 is on.
+        """
+        dtype = real_dtype() if dtype is None else dtype
+        keys = jax.random.split(key, max(len(self._weights), 1))
+        return {
+            weight.name: weight.init(key, weight.shape, dtype)
+            for key, weight in zip(keys, self._weights.values(), strict=False)
+        }
+
+    def __call__(
+        self,
+        weights: Weights,
+        x: jax.Array | None = None,
+        *,
+        cutoff: int | Sequence[int],
+        dtype=None,
+        initial: jax.Array | None = None,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> State:
+        """Run the circuit on one sample.
+
+        Args:
+            weights: a real array for each weight, as `init` returns them.
+            x: the input vector, shape ``(num_inputs,)``; left out if the circuit has no inputs.
+            cutoff: photon numbers below it are kept; one for all modes or one for each.
+            dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+            initial: a ket of shape ``cutoffs`` to start from instead of the vacuum.
+            memory_limit: bytes that the state of one sample may take.
+
+        Returns:
+            The `State` after the last gate.
+
+        Raises:
+            ValueError: for missing, unknown or misshapen weights or inputs, a cutoff below 1, or a
+                state over the memory limit.
+        """
+        cutoffs = self._cutoffs(cutoff)
+        weights = self._checked_weights(weights)
+        x = self._checked_input(x)
+        dtype = canonical_complex(dtype)
+        if initial is None:
+            state = vacuum(cutoffs, dtype)
+        else:
+            if jnp.shape(initial) != cutoffs:
+                raise ValueError(
+                    f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
+                    f"{jnp.shape(initial)}."
+                )
+            state = from_ket(initial, dtype)
+        return planning.run(self.operations, state, weights, x, memory_limit)
+
+    def gates(
+        self, weights: Weights, x: jax.Array | None = None
+    ) -> list[tuple[str, dict, tuple[int, ...]]]:
+        """All gates with their parameters evaluated, layers written out: (name, parameters, modes)
+        in order.
+        """
+        weights, x = self._checked_weights(weights), self._checked_input(x)
+        return list(_evaluated(self.operations, weights, x))
+
+    def __repr__(self) -> str:
+        def counted(number, noun):
+            return f"{number} {noun}" + ("" if number == 1 else "s")
+
+        head = ", ".join(
+            [
+                f"Circuit of {counted(self.modes, 'mode')}",
+                counted(self.num_inputs, "input"),
+                counted(len(self._weights), "weight"),
+            ]
+        )
+        return "\n".join([head, *_lines(self.operations, "  ")])
+
+    # checks
+
+    def _leaves(self) -> Iterator[Weight | Input]:
+        yield from _leaves(self._operations)
+
+    def _register(self, leaves, where: str) -> None:
+        for leaf in leaves:
+            if isinstance(leaf, Weight):
+                known = self._weights.setdefault(leaf.name, leaf)
+                if known.shape != leaf.shape:
+                    raise ValueError(
+                        f"{where}: weight {leaf.name!r} has shape {leaf.shape} here and "
+                        f"{known.shape} before."
+                    )
+
+    def _cutoffs(self, cutoff) -> tuple[int, ...]:
+        try:
+            cutoffs = (operator.index(cutoff),) * self.modes
+        except TypeError:
+            cutoffs = tuple(cutoff)
+        if len(cutoffs) != self.modes:
+            raise ValueError(
+                f"Argument `cutoff` must be an integer or one for each of {self.modes} modes, "
+                f"got {cutoff!r}."
+            )
+        if any(not isinstance(c, int | np.integer) or c < 1 for c in cutoffs):
+            raise ValueError(f"Argument `cutoff` must be made of integers >= 1, got {cutoff!r}.")
+        return tuple(int(c) for c in cutoffs)
+
+    def _checked_weights(self, weights) -> Weights:
+        missing = sorted(self._weights.keys() - weights.keys())
+        unknown = sorted(weights.keys() - self._weights.keys())
+        if missing or unknown:
+            raise ValueError(
+                f"Argument `weights`: missing {missing}, unknown {unknown}; `circuit.init(key)` "
+                f"shows what is expected."
+            )
+        checked = {}
+        for name, weight in self._weights.items():
+            value = jnp.asarray(weights[name])
+            if value.shape != weight.shape or jnp.issubdtype(value.dtype, jnp.complexfloating):
+                raise ValueError(
+                    f"Weight {name!r} must be real of shape {weight.shape}, got {value.dtype} of "
+                    f"shape {value.shape}."
+                )
+            checked[name] = value
+        return checked
+
+    def _checked_input(self, x) -> jax.Array | None:
+        wanted = (self.num_inputs,)
+        if x is None:
+            if self.num_inputs:
+                raise ValueError(
+                    f"Argument `x` is missing: the circuit takes an input of shape {wanted}."
+                )
+            return None
+        x = jnp.asarray(x)
+        if x.shape != wanted or jnp.issubdtype(x.dtype, jnp.complexfloating):
+            raise ValueError(
+                f"Argument `x` must be real of shape {wanted}, one sample, got {x.dtype} of "
+                f"shape {x.shape}; "
+                "batch with jax.vmap."
+            )
+        return x
+
+
+def _layered(weight: Weight):
+    """The initialiser of a weight, drawn anew for each layer: fan-in rules see one layer only."""
+
+    def init(key, shape, dtype):
+        keys = jax.random.split(key, shape[0])
+        return jax.vmap(lambda key: weight.init(key, shape[1:], dtype))(keys)
+
+    return init
+
+
+def _leaves(operations) -> Iterator[Weight | Input]:
+    for operation in operations:
+        if isinstance(operation, Repeat):
+            yield from _leaves(operation.operations)
+        else:
+            for value in operation.parameters.values():
+                if isinstance(value, Parameter):
+                    yield from value.leaves()
+
+
+def _evaluated(operations, weights, x):
+    for operation in operations:
+        if isinstance(operation, Gate):
+            values = {
+                name: evaluate(value, weights, x) for name, value in operation.parameters.items()
+            }
+            yield operation.name, values, operation.modes
+        else:
+            for k in range(operation.times):
+                layer = {name: weights[name][k] for name in operation.weights}
+                yield from _evaluated(operation.operations, weights | layer, x)
+
+
+def _lines(operations, indent: str) -> Iterator[str]:
+    for operation in operations:
+        if isinstance(operation, Gate):
+            yield f"{indent}{operation}"
+        else:
+            yield f"{indent}repeat {operation.times} times:"
+            yield from _lines(operation.operations, indent + "  ")

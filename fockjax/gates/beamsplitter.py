@@ -1,0 +1,143 @@
+"""Beamsplitter BS(theta, phi) = exp(theta (e^{i phi} a1 a2+ - e^{-i phi} a1+ a2))."""
+
+from functools import lru_cache
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from fockjax._numerics import HIGHEST, cos_sin, real_dtype
+from fockjax.gates._spec import GateSpec
+from fockjax.gates.phases import turned
+from fockjax.operators import Operator, Sectors
+
+
+def real_blocks(theta, cutoffs):
+    """The photon-number sectors of BS(theta, 0), packed: real (large, small, small) of theta's
+    dtype.
+
+    With small and large the two cutoffs in order, c the photon number of the mode with the smaller
+    one (mode 1 where they are equal) and r = (n1 + n2) mod large,
+
+        blocks[r, a, c] = <a, r - a| BS(theta, 0) |c, r - c>      (r - a, r - c mod large)
+
+    where the two totals agree, else 0.  So the sectors N = r (a, c <= r) and N = r + large (a, c >
+    r) fill one block.  BS(theta, phi) = e^{i phi n2} BS(theta, 0) e^{-i phi n2}.
+
+    In the sector of N photons BS(pi/4, 0) = k_N is real orthogonal, its columns are eigenvectors of
+    a1 a2+ - a1+ a2 up to phases, and with w = 2 j - N
+
+        <p, N-p| BS(theta, 0) |m, N-m> = sum_j k_N[p, j] k_N[m, j] cos(w theta + (p - m) pi/2):
+
+    rows p - m even meet the cosine of w theta, odd the sine.  (Wigner's d through d(pi/2): Risbo,
+    J. Geodesy 70, 383 (1996).)
+    """
+    theta = jnp.asarray(theta)
+    if cutoffs[0] > cutoffs[1]:  # seen from mode 2 the beamsplitter turns the other way
+        theta = -theta
+    small, large = min(cutoffs), max(cutoffs)
+    vectors, frequencies = _eigenvectors(small, large)
+    # The barrier keeps XLA from folding products of these constants while it compiles.
+    vectors = lax.optimization_barrier(jnp.asarray(vectors.astype(theta.dtype)))
+    c, s = (wave[:, None] for wave in cos_sin(theta, frequencies))
+    # One contraction over [w, w] does it all: the first half makes the even columns, the second the
+    # odd ones, each half silent for the others.  (Halves apart have to be woven, which costs more.)
+    even = (np.arange(small) % 2 == 0)[None, :, None]
+    waves = jnp.where(even, jnp.concatenate([c, s], -1), jnp.concatenate([-s, c], -1))
+    rows = jnp.concatenate([vectors, vectors], -1) * waves
+    columns = jnp.concatenate([jnp.where(even, vectors, 0), jnp.where(even, 0, vectors)], -1)
+    return jnp.einsum("raw,rcw->rac", rows, columns, precision=HIGHEST)
+
+
+@lru_cache(maxsize=32)
+def _eigenvectors(small, large):
+    """The constants of `real_blocks`, float64, and the frequencies w they belong to.
+
+    vectors[r, a, :] is row a of k_N, for the one N of block r that a belongs to, folded to w >= 0
+    (j and N - j agree up to a sign), times the sign that leaves bare cosines and sines behind.  The
+    columns of N = r come first, then those of N = r + large, so that the two never meet.
+    """
+    columns = max(_width(r, small, large) for r in range(large))
+    vectors = np.zeros((large, small, columns))
+    frequencies = np.zeros((large, columns), np.int32)
+    for total, k in enumerate(_quarter_turns(small + large - 1)):
+        block = total % large
+        low, high = max(0, total - large + 1), min(total, small - 1) + 1
+        fold = k[low:high, (total + 1) // 2 :]  # w = 2 j - N >= 0
+        w = 2 * np.arange((total + 1) // 2, total + 1) - total
+        start = 0 if total < large else block // 2 + 1
+        place = slice(start, start + len(w))
+        vectors[block, low:high, place] = fold * np.where(w == 0, 1, np.sqrt(2))
+        frequencies[block, place] = w
+    vectors *= (1 - 2 * (np.arange(small) // 2 % 2))[:, None]
+    return vectors, frequencies
+
+
+def _width(r, small, large):
+    both = r + large <= small + large - 2
+    return r // 2 + 1 + ((r + large) // 2 + 1 if both else 0)
+
+
+def _quarter_turns(count):
+    """k_N, the real matrix of BS(pi/4, 0) in the sector N, for N = 0..count-1.
+
+    k_N is the projection of k_{N-1} (x) k_1, one photon at a time, all four ways averaged (Risbo
+    1996), which is stable at any N.  One Newton-Schulz step then removes the drift of the norm.
+    """
+    k = np.ones((1, 1))
+    yield k
+    for total in range(1, count):
+        up = np.sqrt(np.arange(1, total + 1))  # sqrt(p) at rows or columns 1..N
+        down = up[::-1]  # sqrt(N - p) at 0..N-1
+        grown = np.zeros((total + 1, total + 1))
+        grown[1:, 1:] += up[:, None] * up * k
+        grown[1:, :-1] -= up[:, None] * down * k
+        grown[:-1, 1:] += down[:, None] * up * k
+        grown[:-1, :-1] += down[:, None] * down * k
+        k = grown * (np.sqrt(0.5) / total)
+        k = k @ (3 * np.eye(total + 1) - k.T @ k) / 2
+        yield k
+
+
+def beamsplitter(
+    theta=np.pi / 4, phi=0.0, *, cutoff: int | tuple[int, int], dtype=None
+) -> Operator:
+    """Beamsplitter ``BS(theta, phi) = exp(theta (e^{i phi} a1 a2^dagger - e^{-i phi} a1^dagger
+    a2))``.
+
+    The transmission amplitude is ``cos theta``, the reflection amplitude ``e^{i phi} sin theta``.
+    Stored by sectors of the total photon number.
+
+    Args:
+        theta: angle in radians, a real scalar; any value.
+        phi: phase in radians.
+        cutoff: photon numbers below it are kept; one for both modes or one for each.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        An `Operator` on two modes; real if ``phi`` is the number 0.
+
+    Example:
+        >>> import fockjax as fj
+        >>> hong_ou_mandel = fj.gates.beamsplitter(cutoff=3).to_dense()[..., 1, 1]
+        >>> print(abs(hong_ou_mandel).round(3) + 0)
+        [[0.    0.    0.707]
+         [0.    0.    0.   ]
+         [0.707 0.    0.   ]]
+
+    Reference:
+        Total-photon-number sectors as Wigner's d matrices: T. Risbo, J. Geodesy 70, 383 (1996).
+    """
+    sizes = (cutoff, cutoff) if isinstance(cutoff, int) else tuple(cutoff)
+    core = Sectors(real_blocks(jnp.asarray(theta, real_dtype(dtype)), sizes), sizes)
+    return turned(core, phi, 1, dtype)
+
+
+SPEC = GateSpec(
+    "beamsplitter",
+    ("theta", "phi"),
+    2,
+    beamsplitter,
+    truncates=True,
+    defaults={"theta": float(np.pi / 4), "phi": 0.0},
+)

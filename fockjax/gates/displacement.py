@@ -1,0 +1,62 @@
+"""Displacement D(alpha) = exp(alpha a+ - alpha* a)."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from fockjax._numerics import real_dtype
+from fockjax.gates import _recurrence
+from fockjax.gates._spec import GateSpec
+from fockjax.gates.phases import turned
+from fockjax.operators import Matrix, Operator
+
+
+def real_core(r, cutoff):
+    """D(r) for real r (of either sign), a real (cutoff, cutoff) array of r's dtype.
+
+    D(r e^{i phi})[m, n] = e^{i phi (m - n)} D(r)[m, n].  In float32 right for |r| < 13, where
+    e^{-r^2/2} underflows (float64: 37).  Laguerre form: Cahill & Glauber, Phys. Rev. 177, 1857
+    (1969), eq. (B.4); the recurrence: `_recurrence`.
+    """
+    r = jnp.asarray(r)
+    coarse = jnp.round(64 * r) / 64  # its square is exact, and so is r - coarse
+    delta = coarse * coarse, (r - coarse) * (r + coarse)
+    vacuum = jnp.exp(-delta[0] / 2) * jnp.exp(-delta[1] / 2)
+    ratios = r * np.sqrt(1 / np.arange(1, cutoff)).astype(r.dtype)
+    column = jnp.cumprod(jnp.concatenate([vacuum[None], ratios]))  # e^{-r^2/2} r^k / sqrt(k!)
+    return _recurrence.matrix(column, delta, _weight, cutoff, step=1)
+
+
+def _weight(n, k):
+    return 1
+
+
+def displacement(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
+    """Displacement ``D(alpha) = exp(alpha a^dagger - alpha^* a)`` with ``alpha = r e^{i phi}``.
+
+    Its elements are those of the infinite operator, cut to the photon numbers below the cutoff.
+
+    Args:
+        r: modulus of the amplitude, a real scalar; |r| <= 10 is tested (complex64 underflows from
+            13).
+        phi: phase in radians.
+        cutoff: photon numbers below it are kept.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        An `Operator` on one mode; real if ``phi`` is the number 0.
+
+    Example:
+        >>> import fockjax as fj
+        >>> print(fj.gates.displacement(0.5, cutoff=4).to_dense().round(3)[:, 0])
+        [0.882 0.441 0.156 0.045]
+
+    Reference:
+        K. E. Cahill and R. J. Glauber, Phys. Rev. 177, 1857 (1969), eq. (B.4).
+    """
+    core = Matrix(real_core(jnp.asarray(r, real_dtype(dtype)), cutoff))
+    return turned(core, phi, 0, dtype)
+
+
+SPEC = GateSpec(
+    "displacement", ("r", "phi"), 1, displacement, truncates=True, defaults={"phi": 0.0}
+)

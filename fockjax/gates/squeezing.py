@@ -1,0 +1,92 @@
+"""Squeezing S(z) = exp((z* a^2 - z a+^2) / 2)."""
+
+from decimal import Decimal, localcontext
+from functools import lru_cache
+
+import jax.numpy as jnp
+import numpy as np
+
+from fockjax._numerics import real_dtype
+from fockjax.gates import _recurrence
+from fockjax.gates._spec import GateSpec
+from fockjax.gates.phases import is_zero, turned
+from fockjax.operators import Matrix, Operator
+
+
+def real_core(r, cutoff):
+    """S(r) for real r (of either sign), a real (cutoff, cutoff) array of r's dtype.
+
+    S(r e^{i phi})[m, n] = e^{i phi (m - n)/2} S(r)[m, n], zero for odd m - n.  Along a diagonal
+    S(r)[m, n] is a Gegenbauer polynomial in sech r; the recurrence: `_recurrence`.
+    """
+    r = jnp.asarray(r)
+    sech, delta = _sech(r)
+    i = np.arange(1, (cutoff + 1) // 2)
+    ratios = -jnp.tanh(r) * np.sqrt((2 * i - 1) / (2 * i)).astype(r.dtype)
+    column = jnp.cumprod(jnp.concatenate([jnp.sqrt(sech)[None], ratios]))
+    return _recurrence.matrix(column, delta, _weight, cutoff, step=2)
+
+
+def _weight(n, k):
+    return 2 * n + 1 + k
+
+
+_STEP, _TOP = 1 / 16, 256  # the table reaches to |r| = 16; beyond, sech r is 0 to 7 digits
+
+
+def _sech(r):
+    """sech r, and 1 - sech r as a coarse part, exact in r's dtype, and the rest.
+
+    From r = r1 + rest, r1 in a table: sech r = sech r1 / (1 + e) with
+    e = cosh rest - 1 + tanh r1 sinh rest, of which only the small e is rounded.
+    """
+    j = jnp.clip(jnp.round(r / _STEP), -_TOP, _TOP)
+    rest = r - j * _STEP
+    coarse, tail, sech, tanh = jnp.asarray(_table(r.dtype))[:, j.astype(jnp.int32) + _TOP]
+    e = 2 * jnp.sinh(rest / 2) ** 2 + tanh * jnp.sinh(rest)
+    return sech / (1 + e), (coarse, tail + sech * (e / (1 + e)))
+
+
+@lru_cache
+def _table(dtype):
+    """1 - sech r1 in two parts, sech r1, tanh r1."""
+    rows = []
+    with localcontext(prec=50):
+        for j in range(-_TOP, _TOP + 1):
+            u = (Decimal(j) * Decimal(_STEP)).exp()
+            sech, tanh = 2 / (u + 1 / u), (u - 1 / u) / (u + 1 / u)
+            coarse = dtype.type(1 - sech)
+            rows.append((coarse, 1 - sech - Decimal(float(coarse)), sech, tanh))
+    return np.array(rows, dtype).T
+
+
+def squeezing(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
+    """Squeezing ``S(z) = exp((z^* a^2 - z a^dagger^2) / 2)`` with ``z = r e^{i phi}``.
+
+    Its elements are those of the infinite operator, cut to the photon numbers below the cutoff.
+
+    Args:
+        r: modulus of the squeezing parameter, a real scalar; |r| <= 3 is tested.
+        phi: phase in radians.
+        cutoff: photon numbers below it are kept.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        An `Operator` on one mode; real if ``phi`` is the number 0.
+
+    Example:
+        >>> import fockjax as fj
+        >>> print(fj.gates.squeezing(0.5, cutoff=4).to_dense().round(3)[:, 0])
+        [ 0.942  0.    -0.308  0.   ]
+
+    Reference:
+        The elements are Gegenbauer polynomials in sech r; recurrence: NIST DLMF 18.9 (see
+        docs/kernels.md).
+    """
+    core = Matrix(real_core(jnp.asarray(r, real_dtype(dtype)), cutoff))
+    # S(z) turns with half the phase of z: e^{i phi n / 2} S(r) e^{-i phi n / 2}
+    half = phi if is_zero(phi) else jnp.asarray(phi, real_dtype(dtype)) / 2
+    return turned(core, half, 0, dtype)
+
+
+SPEC = GateSpec("squeezing", ("r", "phi"), 1, squeezing, truncates=True, defaults={"phi": 0.0})

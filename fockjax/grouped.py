@@ -1,0 +1,145 @@
+"""The same block on independent groups of modes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from fockjax.circuit import Circuit, Weights
+from fockjax.planning import MEMORY_LIMIT, pick
+from fockjax.states import State
+
+
+class Grouped:
+    """A block of gates on groups of modes that no gate connects; made by `grouped`.
+
+    Called like a `Circuit`. Memory grows with the size of a group, not with the number of modes.
+    """
+
+    def __init__(self, build: Callable[[int], Circuit], modes: int, group_size: int):
+        for name, value in (("modes", modes), ("group_size", group_size)):
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"Argument `{name}` must be an integer >= 1, got {value!r}.")
+        self.modes = int(modes)
+        self._count, rest = divmod(self.modes, int(group_size))
+        self._block = self._built(build, int(group_size)) if self._count else None
+        self._last = self._built(build, rest) if rest else None
+
+    @staticmethod
+    def _built(build, modes: int) -> Circuit:
+        block = build(modes)
+        if not isinstance(block, Circuit) or block.modes != modes:
+            raise ValueError(
+                f"Argument `build` must return a Circuit of {modes} modes when called with {modes}."
+            )
+        return block
+
+    @property
+    def num_inputs(self) -> int:
+        """The inputs of all groups together."""
+        block = self._block.num_inputs * self._count if self._block else 0
+        return block + (self._last.num_inputs if self._last else 0)
+
+    def init(self, key: jax.Array, dtype=None) -> dict[str, Weights]:
+        """Random initial weights: those of the equal groups under "groups" with a leading axis, of
+        a smaller last one under "last"."""
+        first, last = jax.random.split(key)
+        weights = {}
+        if self._block:
+            block = self._block
+            weights["groups"] = jax.vmap(lambda k: block.init(k, dtype))(
+                jax.random.split(first, self._count)
+            )
+        if self._last:
+            weights["last"] = self._last.init(last, dtype)
+        return weights
+
+    def __call__(
+        self,
+        weights: dict[str, Weights],
+        x: jax.Array | None = None,
+        *,
+        cutoff: int | Sequence[int],
+        dtype=None,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> State:
+        """Run all groups on one sample, the equal ones under one `jax.vmap`.
+
+        Args:
+            weights: as `init` returns them.
+            x: the input vector, shape ``(num_inputs,)``: the inputs of the first group, then of the
+                second and so on.
+            cutoff: one for all modes, or one for each mode of a group.
+            dtype: as in `Circuit.__call__`.
+            memory_limit: bytes that the state of one group may take.
+
+        Returns:
+            The `State` of all modes; readouts taken mode by mode are in mode order.
+        """
+        expected = {name for name, part in (("groups", self._block), ("last", self._last)) if part}
+        if set(weights) != expected:
+            raise ValueError(
+                f"Argument `weights` must have the keys {sorted(expected)}, got {sorted(weights)}."
+            )
+        if (x is None and self.num_inputs) or (x is not None and x.shape != (self.num_inputs,)):
+            raise ValueError(
+                f"Argument `x` must have shape {(self.num_inputs,)}, got "
+                f"{None if x is None else x.shape}."
+            )
+        options = {"dtype": dtype, "memory_limit": memory_limit}
+        states: list[State] = []
+        taken = 0
+        if block := self._block:
+            taken = block.num_inputs * self._count
+            xs = x[:taken].reshape(self._count, block.num_inputs) if block.num_inputs else None
+            batch = jax.vmap(
+                lambda w, x: block(w, x, cutoff=cutoff, **options),
+                in_axes=(0, None if xs is None else 0),
+            )(weights["groups"], xs)
+            states += [pick(batch, k) for k in range(self._count)]
+        if last := self._last:
+            x_last = x[taken:] if last.num_inputs else None
+            if not isinstance(cutoff, int | np.integer):
+                cutoff = tuple(cutoff)[: last.modes]
+            states.append(last(weights["last"], x_last, cutoff=cutoff, **options))
+        return side_by_side(states)
+
+
+def side_by_side(states: Sequence[State]) -> State:
+    """Independent registers as one, their modes numbered on."""
+    factors, offset = [], 0
+    for state in states:
+        for factor in state.factors:
+            factors.append(replace(factor, modes=tuple(mode + offset for mode in factor.modes)))
+        offset += state.modes
+    return State(tuple(factors), sum(state.truncations for state in states))
+
+
+def grouped(build: Callable[[int], Circuit], *, modes: int, group_size: int) -> Grouped:
+    """A block on groups of modes: inputs split over the groups, the last group smaller if need be.
+
+    Args:
+        build: returns the circuit of a group when called with its number of modes.
+        modes: the number of modes in all.
+        group_size: modes of a group.
+
+    Returns:
+        A `Grouped`, called like a `Circuit`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, fockjax as fj
+        >>> def block(modes):
+        ...     circuit = fj.Circuit(modes)
+        ...     for mode in range(modes):
+        ...         circuit.displace(fj.Input(mode), mode=mode)
+        ...     return circuit.cvqnn_layers(2)
+        >>> circuit = fj.grouped(block, modes=6, group_size=4)
+        >>> weights = circuit.init(jax.random.key(0))
+        >>> state = circuit(weights, 0.1 * jnp.arange(6.0), cutoff=5)
+        >>> state.groups
+        ((0, 1, 2, 3), (4, 5))
+        >>> fj.nn.quadratures(state).shape
+        (12,)
+    """
+    return Grouped(build, modes, group_size)

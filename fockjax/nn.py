@@ -1,0 +1,103 @@
+"""Flax NNX: circuits as layers of a model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from fockjax.circuit import Circuit
+from fockjax.grouped import Grouped
+from fockjax.states import State
+
+Readout = Callable[[State], Any]
+
+
+def quadratures(state: State) -> jax.Array:
+    """Readout: <x> of every mode, then <p> of every mode, at hbar = 2; shape ``(2 * modes,)``."""
+    x = [state.quadrature(mode).mean for mode in range(state.modes)]
+    p = [state.quadrature(mode, jnp.pi / 2).mean for mode in range(state.modes)]
+    return jnp.stack(x + p)
+
+
+def positions(state: State) -> jax.Array:
+    """Readout: <x> of every mode at hbar = 2; shape ``(modes,)``."""
+    return jnp.stack([state.quadrature(mode).mean for mode in range(state.modes)])
+
+
+def photon_numbers(state: State) -> jax.Array:
+    """Readout: <n> of every mode; shape ``(modes,)``."""
+    return jnp.stack([state.photon_number(mode).mean for mode in range(state.modes)])
+
+
+def with_leakage(readout: Readout) -> Readout:
+    """A readout that returns a pair: what ``readout`` returns, and the leakage."""
+    return lambda state: (readout(state), state.leakage)
+
+
+class QuantumLayer(nnx.Module):
+    """A circuit as a Flax NNX layer.
+
+    The weights of the circuit are `nnx.Param`; inputs keep their leading axes as in any Flax layer.
+    Train it with optax, alone or between classical layers.
+
+    Args:
+        circuit: a `fockjax.Circuit`, or what `fockjax.grouped` returns.
+        cutoff: photon numbers below it are kept; one for all modes or one for each.
+        readout: a function from the `State` of one sample to an array or pytree of arrays.
+        rngs: Flax random streams; "params" draws the initial weights.
+        dtype: complex64 or complex128 to compute in; by default complex64, or complex128 where x64
+            is on.
+        param_dtype: the real dtype of the weights.
+
+    Example:
+        >>> import jax.numpy as jnp, fockjax as fj
+        >>> from flax import nnx
+        >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).displace(fj.Input(1),
+        mode=1).cvqnn_layers(3)
+        >>> layer = fj.nn.QuantumLayer(circuit, cutoff=6, rngs=nnx.Rngs(0))
+        >>> layer(jnp.zeros((10, 2))).shape
+        (10, 4)
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit | Grouped,
+        cutoff: int | Sequence[int],
+        readout: Readout = quadratures,
+        *,
+        rngs: nnx.Rngs,
+        dtype=None,
+        param_dtype=jnp.float32,
+    ):
+        self.circuit = circuit
+        self.cutoff = cutoff if isinstance(cutoff, int) else tuple(cutoff)
+        self.readout = readout
+        self.dtype = dtype
+        weights = circuit.init(rngs.params(), param_dtype)
+        self.weights = nnx.data(jax.tree.map(nnx.Param, weights))
+
+    def state(self, x: jax.Array | None = None) -> State:
+        """The `State` of one sample; ``x`` has shape ``(num_inputs,)``."""
+        weights = jax.tree.map(
+            lambda weight: weight[...],
+            self.weights,
+            is_leaf=lambda leaf: isinstance(leaf, nnx.Param),
+        )
+        return self.circuit(weights, x, cutoff=self.cutoff, dtype=self.dtype)
+
+    def __call__(self, x: jax.Array) -> Any:
+        """The readout for inputs of shape ``(..., num_inputs)``; the leading axes stay."""
+        x = jnp.asarray(x)
+        wanted = self.circuit.num_inputs
+        if not x.ndim or x.shape[-1] != wanted:
+            raise ValueError(f"Argument `x` must have shape (..., {wanted}), got {x.shape}.")
+
+        def one(x):
+            return self.readout(self.state(x))
+
+        if x.ndim == 1:
+            return one(x)
+        batch = jax.vmap(one)(x.reshape(-1, wanted))
+        return jax.tree.map(lambda leaf: leaf.reshape(*x.shape[:-1], *leaf.shape[1:]), batch)

@@ -1,0 +1,268 @@
+"""Linear operators on a few modes, stored by their structure.
+
+Three structures cover the field: `Diagonal` (rotation, Kerr), `Matrix` (displacement, squeezing,
+any unitary) and `Sectors` (two-mode gates that conserve a photon-number sum or difference: about
+D^3 numbers where the dense tensor has D^4). `Product` is several of them applied one after the
+other. Building an operator is the business of `fockjax.gates`; here operators are combined (``@``,
+`Operator.adjoint`) and applied to a ket (`Operator.apply`).
+
+Operators are pytrees of one sample; batch them with `jax.vmap`.
+"""
+
+import abc
+from dataclasses import dataclass, field
+from string import ascii_letters
+
+import jax
+import jax.numpy as jnp
+
+from fockjax._linear import contract, skew
+
+
+class Operator(abc.ABC):
+    """A linear operator on ``len(cutoffs)`` modes, cut to the photon numbers below the cutoffs."""
+
+    @property
+    @abc.abstractmethod
+    def cutoffs(self) -> tuple[int, ...]:
+        """The cutoff of each mode the operator acts on."""
+
+    @abc.abstractmethod
+    def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array: ...
+
+    @abc.abstractmethod
+    def adjoint(self) -> "Operator":
+        """The Hermitian conjugate of the truncated operator."""
+
+    def apply(self, ket: jax.Array, modes: tuple[int, ...]) -> jax.Array:
+        """Act on axes ``modes`` of ``ket``, an array with one axis for each mode; the shape stays.
+
+        Raises:
+            ValueError: if a mode is missing or repeated or an axis is not as long as the operator's
+                cutoff.
+        """
+        modes = tuple(modes)
+        if len(set(modes)) != len(modes) or any(not 0 <= mode < ket.ndim for mode in modes):
+            raise ValueError(
+                f"Argument `modes` must name distinct axes of a ket with {ket.ndim} modes, got "
+                f"{modes}."
+            )
+        if tuple(ket.shape[mode] for mode in modes) != self.cutoffs:
+            raise ValueError(
+                f"The operator has cutoffs {self.cutoffs} but modes {modes} of the ket have "
+                f"cutoffs "
+                f"{tuple(ket.shape[mode] for mode in modes)}; build it with those."
+            )
+        return self._apply(ket, modes)
+
+    def to_dense(self) -> jax.Array:
+        """The matrix elements <m1, m2, ..| O |n1, n2, ..> as an array of shape ``(*cutoffs,
+        *cutoffs)``.
+
+        Output photon numbers come first. For looking and testing: no circuit builds this array.
+        """
+        size = 1
+        for cutoff in self.cutoffs:
+            size *= cutoff
+        real = jnp.finfo(jax.tree.leaves(self)[0].dtype).dtype
+        basis = jnp.eye(size, dtype=real)
+        columns = jax.vmap(lambda ket: self._apply(ket, tuple(range(len(self.cutoffs)))), -1, -1)
+        return columns(basis.reshape(*self.cutoffs, size)).reshape(self.cutoffs * 2)
+
+    def __matmul__(self, other: "Operator") -> "Operator":
+        """The composition ``self @ other`` (``other`` acts first) in the simplest structure that
+        holds it.
+        """
+        if not isinstance(other, Operator):
+            return NotImplemented
+        if self.cutoffs != other.cutoffs:
+            raise ValueError(
+                f"Operators with cutoffs {self.cutoffs} and {other.cutoffs} do not compose: "
+                f"their modes must agree."
+            )
+        return _compose(self, other)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Diagonal(Operator):
+    """An operator diagonal in the photon numbers.
+
+    Attributes:
+        values: array of shape ``cutoffs``, the eigenvalue for each combination of photon numbers.
+    """
+
+    values: jax.Array
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+        labels = ascii_letters[: ket.ndim]
+        mine = "".join(labels[axis] for axis in axes)
+        return contract(self.values, ket, f"{mine},{labels}->{labels}")
+
+    def adjoint(self) -> "Diagonal":
+        return Diagonal(self.values.conj())
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Matrix(Operator):
+    """An operator given by all its matrix elements.
+
+    Attributes:
+        elements: array of shape ``(*cutoffs, *cutoffs)``, output photon numbers first.
+    """
+
+    elements: jax.Array
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return self.elements.shape[: self.elements.ndim // 2]
+
+    def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+        labels = ascii_letters[: ket.ndim]
+        new = ascii_letters[ket.ndim : ket.ndim + len(axes)]
+        old = "".join(labels[axis] for axis in axes)
+        out = "".join(new[axes.index(k)] if k in axes else label for k, label in enumerate(labels))
+        return contract(self.elements, ket, f"{new}{old},{labels}->{out}")
+
+    def adjoint(self) -> "Matrix":
+        modes = self.elements.ndim // 2
+        return Matrix(self.elements.conj().transpose([*range(modes, 2 * modes), *range(modes)]))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Sectors(Operator):
+    """A two-mode operator that conserves ``n1 + n2`` (``charge=1``) or ``n1 - n2`` (``charge=-1``).
+
+    Let ``c`` be the photon number of the mode with the smaller cutoff ``Dc`` (the first mode if
+    they are equal), ``n`` that of the other with cutoff ``Dr``, and ``r = (n + charge * c) mod
+    Dr``. The operator is block diagonal in ``r``; sectors that share an ``r`` share a block and do
+    not mix in it.
+
+    Attributes:
+        blocks: array of shape ``(Dr, Dc, Dc)``; ``blocks[r, a, c]`` takes ``c`` to ``a`` photons at
+            fixed ``r``.
+        sizes: the two cutoffs.
+        charge: +1 if the sum of the photon numbers is conserved, -1 if the difference is.
+    """
+
+    blocks: jax.Array
+    sizes: tuple[int, int] = field(metadata={"static": True})
+    charge: int = field(default=1, metadata={"static": True})
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return self.sizes
+
+    @property
+    def column(self) -> int:
+        """The position (0 or 1) of the mode whose photon number indexes the blocks."""
+        return 0 if self.sizes[0] <= self.sizes[1] else 1
+
+    def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+        column, row = axes[self.column], axes[1 - self.column]
+        labels = ascii_letters[: ket.ndim]
+        c, r, a = labels[column], labels[row], ascii_letters[ket.ndim]
+        ket = skew(ket, column=column, row=row, sign=self.charge)
+        ket = contract(self.blocks, ket, f"{r}{a}{c},{labels}->{labels.replace(c, a)}")
+        return skew(ket, column=column, row=row, sign=-self.charge)
+
+    def adjoint(self) -> "Sectors":
+        return Sectors(self.blocks.conj().swapaxes(1, 2), self.sizes, self.charge)
+
+    def skewed(self, diagonal: Diagonal) -> jax.Array:
+        """The values of a two-mode diagonal in the order of the blocks, shape ``(Dr, Dc)``."""
+        values = skew(diagonal.values, column=self.column, row=1 - self.column, sign=self.charge)
+        return values.T if self.column == 0 else values
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Product(Operator):
+    """Several operators on the modes of one small register, the first in the list acting first.
+
+    Attributes:
+        factors: the operators.
+        placements: for each, the positions (in this product) of the modes it acts on.
+        sizes: the cutoffs of the modes of the product.
+    """
+
+    factors: tuple[Operator, ...]
+    placements: tuple[tuple[int, ...], ...] = field(metadata={"static": True})
+    sizes: tuple[int, ...] = field(metadata={"static": True})
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return self.sizes
+
+    def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+        for factor, placement in zip(self.factors, self.placements, strict=True):
+            ket = factor._apply(ket, tuple(axes[k] for k in placement))
+        return ket
+
+    def adjoint(self) -> "Product":
+        factors = tuple(factor.adjoint() for factor in reversed(self.factors))
+        return Product(factors, self.placements[::-1], self.sizes)
+
+
+def product(*steps: tuple[Operator, tuple[int, ...]], cutoffs: tuple[int, ...]) -> Product:
+    """A `Product` from pairs of an operator and the positions it acts on, the first pair acting
+    first.
+    """
+    return Product(tuple(op for op, _ in steps), tuple(at for _, at in steps), tuple(cutoffs))
+
+
+def steps(operator: Operator, modes: tuple[int, ...]) -> list[tuple[Operator, tuple[int, ...]]]:
+    """An operator on ``modes`` as a flat list of simple ones, each with the modes it acts on."""
+    if not isinstance(operator, Product):
+        return [(operator, tuple(modes))]
+    return [
+        step
+        for factor, at in zip(operator.factors, operator.placements, strict=True)
+        for step in steps(factor, tuple(modes[k] for k in at))
+    ]
+
+
+def expand(operator: Diagonal, position: int, sizes: tuple[int, ...]) -> Diagonal:
+    """A one-mode diagonal as a diagonal on several modes, the identity on all but ``position``."""
+    shape = [1] * len(sizes)
+    shape[position] = sizes[position]
+    return Diagonal(jnp.broadcast_to(operator.values.reshape(shape), sizes))
+
+
+def _compose(a: Operator, b: Operator) -> Operator:
+    if isinstance(a, Product) or isinstance(b, Product):
+        everywhere = tuple(range(len(a.cutoffs)))
+        flat = steps(b, everywhere) + steps(a, everywhere)
+        return product(*flat, cutoffs=a.cutoffs)
+    match a, b:
+        case Diagonal(), Diagonal():
+            labels = ascii_letters[: len(a.cutoffs)]
+            return Diagonal(contract(a.values, b.values, f"{labels},{labels}->{labels}"))
+        case Diagonal(), Matrix():
+            modes = len(a.cutoffs)
+            new, old = ascii_letters[:modes], ascii_letters[modes : 2 * modes]
+            return Matrix(contract(a.values, b.elements, f"{new},{new}{old}->{new}{old}"))
+        case Matrix(), Diagonal():
+            modes = len(a.cutoffs)
+            new, old = ascii_letters[:modes], ascii_letters[modes : 2 * modes]
+            return Matrix(contract(a.elements, b.values, f"{new}{old},{old}->{new}{old}"))
+        case Matrix(), Matrix():
+            modes = len(a.cutoffs)
+            new, mid, old = (ascii_letters[k * modes : (k + 1) * modes] for k in range(3))
+            return Matrix(contract(a.elements, b.elements, f"{new}{mid},{mid}{old}->{new}{old}"))
+        case Diagonal(), Sectors():
+            blocks = contract(b.skewed(a), b.blocks, "ra,rac->rac")
+            return Sectors(blocks, b.sizes, b.charge)
+        case Sectors(), Diagonal():
+            blocks = contract(a.blocks, a.skewed(b), "rac,rc->rac")
+            return Sectors(blocks, a.sizes, a.charge)
+        case Sectors(), Sectors() if a.charge == b.charge:
+            return Sectors(contract(a.blocks, b.blocks, "rab,rbc->rac"), a.sizes, a.charge)
+    everywhere = tuple(range(len(a.cutoffs)))
+    return product((b, everywhere), (a, everywhere), cutoffs=a.cutoffs)

@@ -1,0 +1,201 @@
+"""Gate parameters: constants, trainable weights, components of the input, and arithmetic."""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+Initializer = Callable[..., jax.Array]
+
+
+class Parameter:
+    """A real number known when the circuit is called. Supports ``+ - * /`` and negation."""
+
+    def evaluate(self, weights: Mapping[str, jax.Array], x: jax.Array | None) -> jax.Array:
+        raise NotImplementedError
+
+    def leaves(self) -> "Iterator[Weight | Input]":
+        """The weights and inputs it is made of."""
+        raise NotImplementedError
+
+    def __add__(self, other):
+        return Expression("+", (self, other))
+
+    def __radd__(self, other):
+        return Expression("+", (other, self))
+
+    def __sub__(self, other):
+        return Expression("-", (self, other))
+
+    def __rsub__(self, other):
+        return Expression("-", (other, self))
+
+    def __mul__(self, other):
+        return Expression("*", (self, other))
+
+    def __rmul__(self, other):
+        return Expression("*", (other, self))
+
+    def __truediv__(self, other):
+        return Expression("/", (self, other))
+
+    def __rtruediv__(self, other):
+        return Expression("/", (other, self))
+
+    def __neg__(self):
+        return Expression("-", (0.0, self))
+
+
+@dataclass(frozen=True)
+class Input(Parameter):
+    """Component ``index`` of the input vector that the circuit is called with."""
+
+    index: int
+
+    def __post_init__(self):
+        if not isinstance(self.index, int | np.integer) or self.index < 0:
+            raise ValueError(
+                f"Argument `index` of Input must be an integer >= 0, got {self.index!r}."
+            )
+
+    def evaluate(self, weights, x):
+        return x[self.index]
+
+    def leaves(self):
+        yield self
+
+    def __str__(self):
+        return f"x[{self.index}]"
+
+
+def normal(stddev: float) -> Initializer:
+    """An initialiser drawing from a normal distribution of mean 0."""
+    return jax.nn.initializers.normal(stddev)
+
+
+@dataclass(frozen=True)
+class Weight(Parameter):
+    """A trainable real number or array of them, found by name in the weights of a call.
+
+    Gates take numbers: index an array weight, ``w[0]``. The same name used twice is the same
+    weight.
+
+    Attributes:
+        name: its key in the dictionary of weights.
+        shape: its shape, a number by default.
+        init: a JAX or Flax initialiser, called as ``init(key, shape, dtype)``; by default normal
+            with standard deviation 0.1.
+    """
+
+    name: str
+    shape: tuple[int, ...] = ()
+    init: Initializer = normal(0.1)
+
+    def __getitem__(self, index: Any) -> "Parameter":
+        if np.empty(self.shape)[index].shape != ():
+            raise ValueError(
+                f"Index {index!r} of weight {self.name!r} of shape {self.shape} must pick one "
+                f"number."
+            )
+        return Element(self, index)
+
+    def evaluate(self, weights, x):
+        return weights[self.name]
+
+    def leaves(self):
+        yield self
+
+    def __str__(self):
+        return self.name
+
+
+@dataclass(frozen=True)
+class Element(Parameter):
+    """One number of an array weight."""
+
+    weight: Weight
+    index: Any
+
+    def evaluate(self, weights, x):
+        return weights[self.weight.name][self.index]
+
+    def leaves(self):
+        yield self.weight
+
+    def __str__(self):
+        index = self.index if isinstance(self.index, tuple) else (self.index,)
+        return f"{self.weight}[{', '.join(map(str, index))}]"
+
+
+_ARITHMETIC = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+
+
+@dataclass(frozen=True)
+class Expression(Parameter):
+    """Arithmetic of parameters and numbers."""
+
+    symbol: str
+    operands: tuple[Any, ...]
+
+    def evaluate(self, weights, x):
+        return _ARITHMETIC[self.symbol](*(evaluate(value, weights, x) for value in self.operands))
+
+    def leaves(self):
+        for value in self.operands:
+            if isinstance(value, Parameter):
+                yield from value.leaves()
+
+    def __str__(self):
+        left, right = (
+            f"{value:g}" if isinstance(value, float | int) else str(value)
+            for value in self.operands
+        )
+        return f"({left} {self.symbol} {right})"
+
+
+def evaluate(value, weights, x):
+    """The number a parameter stands for; a number stands for itself."""
+    return value.evaluate(weights, x) if isinstance(value, Parameter) else value
+
+
+def as_parameter(value, where: str):
+    """Check one argument of a gate: a parameter, or a real number which becomes a float.
+
+    Raises:
+        TypeError, ValueError: naming ``where`` it stands.
+    """
+    if isinstance(value, Parameter):
+        for weight in value.leaves():
+            if value is weight and isinstance(weight, Weight) and weight.shape:
+                raise ValueError(
+                    f"{where}: weight {weight.name!r} has shape {weight.shape}, a gate takes a "
+                    f"number; "
+                    f"index it, as {weight.name}[0]."
+                )
+        return value
+    if isinstance(value, bool | str) or value is None:
+        raise TypeError(f"{where} must be a real number, fj.Weight or fj.Input, got {value!r}.")
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(
+            f"{where} is traced by JAX; a circuit is data: use fj.Weight or fj.Input and pass "
+            f"the value at the call."
+        )
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{where} must be one real number, fj.Weight or fj.Input, got an array of shape "
+            f"{array.shape} "
+            f"and dtype {array.dtype}; batch with jax.vmap, give modulus and phase apart."
+        )
+    number = float(array)
+    if not np.isfinite(number):
+        raise ValueError(f"{where} must be finite, got {number}.")
+    return number

@@ -1,0 +1,278 @@
+"""From a circuit's operations to a few operators on factors.
+
+Planning happens when a call is traced and never changes a result beyond rounding:
+
+* all gates of a kind are built in one vectorised call (those that depend on the input apart from
+  those that do not, so that ``vmap`` over inputs leaves shared gates unbatched);
+* one-mode operators wait until a two-mode gate or the end needs them, and fuse with what follows on
+  their mode; diagonals fold into the two-mode gate, or into one diagonal for the whole factor at
+  the end;
+* equal layers run under `jax.lax.scan`. The grouping of modes a scan carries must not change, so
+  layers run unrolled until it stops changing.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fockjax.gates import REGISTRY
+from fockjax.operators import Diagonal, Matrix, Operator, Sectors, expand, steps
+from fockjax.parameters import Input, Parameter, evaluate
+from fockjax.states import Factor, State
+
+MEMORY_LIMIT = 8 * 2**30
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate of a circuit: its registered name, its parameters by name, the modes it acts on."""
+
+    name: str
+    parameters: dict[str, Parameter | float]
+    modes: tuple[int, ...]
+
+    def __str__(self):
+        values = ", ".join(
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in self.parameters.items()
+        )
+        return f"{self.name}({values}) on mode{'s' if len(self.modes) > 1 else ''} " + ", ".join(
+            map(str, self.modes)
+        )
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Equal layers: the operations of one, whose weights have a leading axis of size ``times``."""
+
+    operations: tuple["Gate | Repeat", ...]
+    weights: tuple[str, ...]
+    times: int
+
+
+def run(operations, state: State, weights, x, memory_limit: int, operators=None) -> State:
+    """Apply operations to a state; ``operators`` are those of its gates where they are built
+    already.
+    """
+    if operators is None:
+        operators = build(operations, state, weights, x)
+    remaining = iter(operators)
+    register = _Register(state, memory_limit)
+    for operation in operations:
+        if isinstance(operation, Gate):
+            register.gate(operation, next(remaining))
+        else:
+            register.flush()
+            register.state = _run_layers(operation, register.state, weights, x, memory_limit)
+    register.flush()
+    return register.state
+
+
+def build(operations, state: State, weights, x) -> list[Operator]:
+    """The operators of all gates outside repeated layers, each kind in one vectorised call."""
+    gates = [operation for operation in operations if isinstance(operation, Gate)]
+    cutoffs, dtype = state.cutoffs, state.factors[0].ket.dtype
+    real = jnp.finfo(dtype).dtype
+    kinds = defaultdict(list)
+    for index, gate in enumerate(gates):
+        # A phase that is literally zero is left out of the gate, so it belongs to the kind.
+        zero = tuple(_is_zero(value) for value in gate.parameters.values())
+        by_input = any(
+            isinstance(leaf, Input)
+            for value in gate.parameters.values()
+            if isinstance(value, Parameter)
+            for leaf in value.leaves()
+        )
+        sizes = tuple(cutoffs[mode] for mode in gate.modes)
+        kinds[gate.name, sizes, zero, by_input].append(index)
+
+    operators: list[Operator | None] = [None] * len(gates)
+    for (name, sizes, zero, _), members in kinds.items():
+        spec = REGISTRY[name]
+        columns = [
+            jnp.stack(
+                [
+                    jnp.asarray(evaluate(gates[index].parameters[parameter], weights, x)).astype(
+                        real
+                    )
+                    for index in members
+                ]
+            )
+            for parameter, left_out in zip(spec.parameters, zero, strict=True)
+            if not left_out
+        ]
+
+        def one(*values, spec=spec, sizes=sizes, zero=zero):
+            values = iter(values)
+            parameters = [0.0 if left_out else next(values) for left_out in zero]
+            return spec.build(
+                *parameters, cutoff=sizes if spec.modes > 1 else sizes[0], dtype=dtype
+            )
+
+        if len(members) == 1 or not columns:
+            built = [one(*(column[0] for column in columns))] * len(members)
+        else:
+            stacked = jax.vmap(one)(*columns)
+            built = [pick(stacked, k) for k in range(len(members))]
+        for index, operator in zip(members, built, strict=True):
+            operators[index] = operator
+    return operators
+
+
+def pick(tree, index):
+    """``leaf[index]`` for every array of a pytree."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def _is_zero(value) -> bool:
+    return isinstance(value, float) and value == 0.0
+
+
+class _Register:
+    """A state under construction, with one-mode operators that have not been applied yet."""
+
+    def __init__(self, state: State, memory_limit: int):
+        self.state = state
+        self.memory_limit = memory_limit
+        self.pending: dict[int, Operator] = {}
+
+    def gate(self, gate: Gate, operator: Operator) -> None:
+        if len(gate.modes) > 1:
+            self._join(gate)
+        for step, modes in steps(operator, gate.modes):
+            if len(modes) == 1:
+                self._one_mode(step, modes[0])
+            else:
+                self._several_modes(step, modes)
+        if REGISTRY[gate.name].truncates:
+            self.state = State(self.state.factors, self.state.truncations + 1)
+
+    def flush(self) -> None:
+        """Apply everything that waits; the diagonals of a factor as one."""
+        for factor in self.state.factors:
+            waiting = [mode for mode in factor.modes if mode in self.pending]
+            diagonals = [m for m in waiting if isinstance(self.pending[m], Diagonal)]
+            for mode in waiting:
+                if mode not in diagonals:
+                    self._apply(self.pending.pop(mode), (mode,))
+            if diagonals:
+                sizes = tuple(self.pending[mode].cutoffs[0] for mode in diagonals)
+                parts = [expand(self.pending.pop(m), k, sizes) for k, m in enumerate(diagonals)]
+                self._apply(reduce(lambda a, b: a @ b, parts), tuple(diagonals))
+
+    def _one_mode(self, operator: Operator, mode: int) -> None:
+        waiting = self.pending.pop(mode, None)
+        if waiting is None:
+            self.pending[mode] = operator
+        elif (
+            len(self._factor(mode).modes) == 1
+            and isinstance(operator, Matrix)
+            and isinstance(waiting, Matrix)
+        ):
+            # On a mode alone, applying a matrix costs D^2, composing two costs D^3.
+            self._apply(waiting, (mode,))
+            self.pending[mode] = operator
+        else:
+            self.pending[mode] = operator @ waiting
+
+    def _several_modes(self, operator: Operator, modes: tuple[int, ...]) -> None:
+        for position, mode in enumerate(modes):
+            waiting = self.pending.pop(mode, None)
+            if isinstance(waiting, Diagonal) and isinstance(operator, Diagonal | Sectors):
+                operator = operator @ expand(waiting, position, operator.cutoffs)
+            elif waiting is not None:
+                self._apply(waiting, (mode,))
+        self._apply(operator, modes)
+
+    def _join(self, gate: Gate) -> None:
+        """Merge the factors of a gate's modes, each with its one-mode operators applied while it is
+        small.
+        """
+        together = [f for f in self.state.factors if set(f.modes) & set(gate.modes)]
+        if len(together) == 1:
+            return
+        for factor in together:
+            if len(factor.modes) == 1 and factor.modes[0] in self.pending:
+                self._apply(self.pending.pop(factor.modes[0]), factor.modes)
+        together = [f for f in self.state.factors if set(f.modes) & set(gate.modes)]
+        self._check_memory(gate, together)
+        others = [f for f in self.state.factors if f not in together]
+        self._replace(others, reduce(Factor.join, together))
+
+    def _check_memory(self, gate: Gate, together: list[Factor]) -> None:
+        dtype = together[0].ket.dtype
+        size = reduce(lambda a, b: a * b, (f.layout.bytes(dtype) for f in together)) // np.dtype(
+            dtype
+        ).itemsize ** (len(together) - 1)
+        if size > self.memory_limit:
+            cutoffs = self.state.cutoffs
+            modes = sorted(mode for factor in together for mode in factor.modes)
+            raise ValueError(
+                f"{gate} joins modes {modes} with cutoffs {tuple(cutoffs[m] for m in modes)} "
+                f"into one state of "
+                f"{size:,} bytes a sample ({np.dtype(dtype).name}), over the limit of "
+                f"{self.memory_limit:,} bytes. "
+                "Lower the cutoffs, keep the groups of modes apart (fj.grouped), or raise "
+                "`memory_limit`."
+            )
+
+    def _apply(self, operator: Operator, modes: tuple[int, ...]) -> None:
+        factor = self._factor(modes[0])
+        self._replace(
+            [f for f in self.state.factors if f is not factor], factor.apply(operator, modes)
+        )
+
+    def _replace(self, others: list[Factor], factor: Factor) -> None:
+        factors = sorted([*others, factor], key=lambda f: f.modes[0])
+        self.state = State(tuple(factors), self.state.truncations)
+
+    def _factor(self, mode: int) -> Factor:
+        return next(factor for factor in self.state.factors if mode in factor.modes)
+
+
+def _run_layers(repeat: Repeat, state: State, weights, x, memory_limit: int) -> State:
+    stacked = {name: weights[name] for name in repeat.weights}
+    # Built for all layers at once: inside the scan the small kernels would run one after the other.
+    built = jax.vmap(
+        lambda layer: build(repeat.operations, state, weights | layer, x), axis_size=repeat.times
+    )(stacked)
+    layers = (stacked, built)
+
+    def run_layer(state: State, layer) -> State:
+        values, operators = layer
+        return run(repeat.operations, state, weights | values, x, memory_limit, operators)
+
+    done = 0
+    while done < repeat.times and (
+        _grouping(repeat.operations, state.groups) != state.groups or repeat.times - done == 1
+    ):
+        state = run_layer(state, pick(layers, done))
+        done += 1
+    if done == repeat.times:
+        return state
+
+    gained = []
+
+    def body(carry: State, layer):
+        after = run_layer(carry, layer)
+        gained.append(after.truncations - carry.truncations)
+        return State(after.factors, carry.truncations), None
+
+    final, _ = jax.lax.scan(body, state, pick(layers, slice(done, None)))
+    return State(final.factors, state.truncations + (repeat.times - done) * gained[0])
+
+
+def _grouping(operations, groups) -> tuple[tuple[int, ...], ...]:
+    """Which modes share a factor after the operations."""
+    groups = [set(group) for group in groups]
+    for operation in operations:
+        if isinstance(operation, Repeat):
+            groups = [set(group) for group in _grouping(operation.operations, map(tuple, groups))]
+        elif len(operation.modes) > 1:
+            joined = [group for group in groups if group & set(operation.modes)]
+            groups = [group for group in groups if group not in joined] + [set().union(*joined)]
+    return tuple(sorted(tuple(sorted(group)) for group in groups))

@@ -1,0 +1,299 @@
+"""The bilinear primitives and the operators on them, through every transformation, against dense
+einsum.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fockjax._linear import contract, skew
+from fockjax.operators import Diagonal, Matrix, Product, Sectors, expand, product, steps
+from fockjax.planning import pick
+
+
+@pytest.fixture(autouse=True)
+def double(x64):
+    """Everything here in double precision, so that disagreement is never rounding."""
+
+
+def complex_normal(seed, shape):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+
+def real_normal(seed, shape):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def charge_blocks(sizes, charge, values):
+    """Blocks that conserve the charge, and the dense tensor [out1, out2, in1, in2] of the same
+    operator.
+    """
+    column = 0 if sizes[0] <= sizes[1] else 1
+    rows, columns = sizes[1 - column], sizes[column]
+    blocks = np.zeros((rows, columns, columns), values.dtype)
+    dense = np.zeros((*sizes, *sizes), values.dtype)
+    for r in range(rows):
+        for a in range(columns):
+            for c in range(columns):
+                out, into = (r - charge * a) % rows, (r - charge * c) % rows
+                if out + charge * a != into + charge * c:
+                    continue
+                blocks[r, a, c] = values[r, a, c]
+                after, before = ((a, out), (c, into)) if column == 0 else ((out, a), (into, c))
+                dense[(*after, *before)] = values[r, a, c]
+    return blocks, dense
+
+
+def cases():
+    """An operator, its dense tensor, and the axes it acts on in a ket of shape (3, 4, 5)."""
+    diagonal = complex_normal(1, (3, 5))
+    yield "diagonal", Diagonal(diagonal), np.diag(diagonal.reshape(-1)).reshape(3, 5, 3, 5), (0, 2)
+    one = complex_normal(2, (4, 4))
+    yield "matrix", Matrix(one), one, (1,)
+    real = real_normal(3, (5, 5))
+    yield "real matrix", Matrix(real), real, (2,)
+    two = complex_normal(4, (5, 3, 5, 3))
+    yield "two-mode matrix", Matrix(two), two, (2, 0)
+    for charge in (1, -1):
+        for axes in ((0, 1), (2, 1), (2, 0)):
+            sizes = tuple((3, 4, 5)[axis] for axis in axes)
+            shape = (max(sizes), min(sizes), min(sizes))
+            values = complex_normal(5, shape)
+            blocks, dense = charge_blocks(sizes, charge, values)
+            yield f"sectors {charge:+d} {axes}", Sectors(blocks, sizes, charge), dense, axes
+    blocks, dense = charge_blocks((4, 4), 1, real_normal(6, (4, 4, 4)))
+    left, right = complex_normal(7, (4,)), complex_normal(8, (4, 4))
+    factors = [(Matrix(right), (0,)), (Sectors(blocks, (4, 4)), (0, 1)), (Diagonal(left), (1,))]
+    whole = np.einsum("b,abcd,ce->abed", left, dense, right)
+    yield "product", product(*factors, cutoffs=(4, 4)), whole, (0, 1)
+
+
+NAMES = [name for name, *_ in cases()]
+
+
+def case(name):
+    """The case as JAX arrays, made where double precision is on."""
+    operator, dense, axes = next(found for label, *found in cases() if label == name)
+    return jax.tree.map(jnp.asarray, operator), jnp.asarray(dense), axes
+
+
+def ket_for(operator, axes):
+    shape = [3, 4, 5]
+    for axis, size in zip(axes, operator.cutoffs, strict=True):
+        shape[axis] = size
+    return complex_normal(9, shape)
+
+
+def dense_apply(dense, ket, axes):
+    after = jnp.tensordot(
+        dense.astype(ket.dtype),
+        ket,
+        (tuple(range(len(axes), 2 * len(axes))), axes),
+        precision="highest",
+    )
+    return jnp.moveaxis(after, range(len(axes)), axes)
+
+
+def like(leaf, seed):
+    normal = complex_normal if jnp.iscomplexobj(leaf) else real_normal
+    return 0.3 * normal(seed, leaf.shape)
+
+
+def scaled(t, array):
+    return t.astype(array.dtype) * array
+
+
+def close(a, b, tolerance=1e-12):
+    scale = max(1.0, float(jnp.abs(b).max()))
+    np.testing.assert_allclose(a, b, atol=tolerance * scale, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dense_elements(name):
+    operator, dense, _ = case(name)
+    close(operator.to_dense(), dense)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_transformation_agrees_with_dense(name):
+    operator, _, axes = case(name)
+    ket = ket_for(operator, axes)
+    directions = [
+        jax.tree.map(lambda leaf, seed=seed: like(leaf, seed), operator) for seed in (20, 21)
+    ]
+    ket_direction = complex_normal(31, ket.shape)
+    weights = real_normal(30, ket.shape)
+
+    def number(after):
+        re, im = after.real, after.imag
+        return jnp.sum(weights * (re**2 + 2 * im**2 + re * im))
+
+    def structured(t):
+        """A real number that depends on operator and ket, t of shape (3,)."""
+        moved = jax.tree.map(
+            lambda o, a, b: o + scaled(t[0], a) + scaled(t[1], b), operator, *directions
+        )
+        return number(moved.apply(ket + scaled(t[2], ket_direction), axes))
+
+    # The dense tensors of value and directions, factor by factor: each structure is linear in its
+    # array.
+    parts = [steps(op, axes) for op in (operator, *directions)]
+    tensors = [
+        (at, *(np.asarray(step[k][0].to_dense()) for step in parts))
+        for k, (_, at) in enumerate(parts[0])
+    ]
+
+    def plain(t):
+        after = ket + scaled(t[2], ket_direction)
+        for at, value, a, b in tensors:
+            after = dense_apply(value + scaled(t[0], a) + scaled(t[1], b), after, at)
+        return number(after)
+
+    t = jnp.asarray([0.2, -0.4, 0.3])
+    batch = jnp.stack([t, -t, 0.5 * t])
+    ours = transformed(structured, t, batch)
+    theirs = transformed(plain, t, batch)
+    for label in theirs:
+        for a, b in zip(jax.tree.leaves(ours[label]), jax.tree.leaves(theirs[label]), strict=True):
+            assert a.shape == b.shape, label
+            close(a, b, 1e-11)
+
+
+def transformed(f, t, batch):
+    """What every transformation named in the design makes of f, compiled together."""
+
+    def scan(batch):
+        return jax.lax.scan(lambda c, t: (c + f(t), jax.grad(f)(t)), jnp.zeros(()), batch)
+
+    @jax.jit
+    def everything(t, batch):
+        return {
+            "value": f(t),
+            "jvp": jax.jvp(f, (t,), (t[::-1],))[1],
+            "jacfwd": jax.jacfwd(f)(t),
+            "grad": jax.grad(f)(t),
+            "hessian": jax.hessian(f)(t),
+            "jacrev(grad)": jax.jacrev(jax.grad(f))(t),
+            "vmap(grad)": jax.vmap(jax.grad(f))(batch),
+            "grad(vmap)": jax.grad(lambda b: jnp.sum(jnp.sin(1e-3 * jax.vmap(f)(b))))(batch),
+            "jit(vmap(hessian))": jax.jit(jax.vmap(jax.hessian(f)))(batch),
+            "vmap(vmap(jacfwd))": jax.vmap(jax.vmap(jax.jacfwd(f)))(jnp.stack([batch, 2 * batch])),
+            "scan": scan(batch),
+        }
+
+    return everything(t, batch)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batched_equals_looped(name):
+    operator, _, axes = case(name)
+    operators = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf, -leaf]), operator)
+    kets = jnp.stack([ket_for(operator, axes) * k for k in (1, 1j, 2)])
+    one = [pick(operators, k).apply(kets[k], axes) for k in range(3)]
+    close(jax.vmap(lambda o, k: o.apply(k, axes))(operators, kets), jnp.stack(one))
+    close(
+        jax.vmap(lambda k: operator.apply(k, axes))(kets),
+        jnp.stack([operator.apply(k, axes) for k in kets]),
+    )
+    moved = jax.vmap(lambda o: o.apply(kets[0], axes), out_axes=1)(operators)
+    close(
+        moved,
+        jnp.stack(
+            [pick(operators, k).apply(kets[0], axes) for k in range(3)],
+            1,
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_adjoint(name):
+    operator, dense, _ = case(name)
+    modes = dense.ndim // 2
+    close(
+        operator.adjoint().to_dense(),
+        dense.conj().transpose([*range(modes, 2 * modes), *range(modes)]),
+    )
+
+
+def test_composition_keeps_the_simplest_structure_and_the_order():
+    sizes = (3, 4)
+    blocks, _ = charge_blocks(sizes, 1, complex_normal(1, (4, 3, 3)))
+    structures = jax.tree.map(
+        jnp.asarray,
+        {
+            "diagonal": Diagonal(complex_normal(2, sizes)),
+            "matrix": Matrix(complex_normal(3, sizes * 2)),
+            "sectors": Sectors(blocks, sizes),
+            "one-mode diagonal": expand(Diagonal(complex_normal(4, (4,))), 1, sizes),
+            "product": product((Matrix(complex_normal(5, (4, 4))), (1,)), cutoffs=sizes),
+            "difference": Sectors(
+                charge_blocks(sizes, -1, complex_normal(6, (4, 3, 3)))[0], sizes, -1
+            ),
+        },
+    )
+    for first, a in structures.items():
+        for second, b in structures.items():
+            both = a @ b
+            expected = jnp.einsum(
+                "abij,ijcd->abcd", a.to_dense(), b.to_dense(), precision="highest"
+            )
+            close(both.to_dense(), expected)
+            if {first, second} <= {"diagonal", "one-mode diagonal"}:
+                assert isinstance(both, Diagonal)
+            elif {first, second} <= {"diagonal", "one-mode diagonal", "sectors"}:
+                assert isinstance(both, Sectors)
+            elif {first, second} <= {"diagonal", "one-mode diagonal", "matrix"}:
+                assert isinstance(both, Matrix)
+            elif first != second and "matrix" in (first, second):
+                assert isinstance(both, Product)
+
+
+def test_composition_order_of_products():
+    a = product((Matrix(complex_normal(1, (3, 3))), (0,)), cutoffs=(3,))
+    b = Matrix(complex_normal(2, (3, 3)))
+    close((a @ b).to_dense(), a.to_dense() @ b.elements)
+    close((b @ a).to_dense(), b.elements @ a.to_dense())
+
+
+def test_apply_refuses_what_does_not_fit():
+    ket = complex_normal(0, (3, 4))
+    operator = Matrix(complex_normal(1, (3, 3)))
+    with pytest.raises(
+        ValueError, match=r"cutoffs \(3,\) but modes \(1,\) of the ket have cutoffs \(4,\)"
+    ):
+        operator.apply(ket, (1,))
+    with pytest.raises(ValueError, match="distinct axes"):
+        operator.apply(ket, (2,))
+    with pytest.raises(ValueError, match="do not compose"):
+        operator @ Matrix(complex_normal(1, (4, 4)))
+
+
+def test_contract_refuses_labels_of_one_list_only():
+    x = real_normal(0, (2, 3))
+    with pytest.raises(ValueError, match="occurs in one list only"):
+        contract(x, x, "ab,ab->c")
+    with pytest.raises(ValueError, match="sizes of label"):
+        contract(x, x, "ab,bc->ac")
+
+
+@pytest.mark.parametrize("column, row", [(0, 1), (1, 0), (0, 2), (2, 0)])
+def test_skew_is_a_permutation_undone_by_its_opposite(column, row):
+    x = complex_normal(3, (3, 4, 5))
+    y = skew(x, column=column, row=row, sign=1)
+    rolled = [
+        jnp.roll(jnp.take(x, c, column), c, row - (row > column)) for c in range(x.shape[column])
+    ]
+    np.testing.assert_array_equal(y, jnp.stack(rolled, column))
+    np.testing.assert_array_equal(skew(y, column=column, row=row, sign=-1), x)
+
+
+def test_the_batch_enters_anywhere_and_leaves_last():
+    ket, matrix = complex_normal(1, (3, 4)), complex_normal(2, (4, 4))
+    jaxpr = jax.make_jaxpr(
+        jax.vmap(lambda k: Matrix(matrix).apply(Matrix(matrix).apply(k, (1,)), (1,)), out_axes=-1)
+    )(jnp.stack([ket] * 7))
+    names = [equation.primitive.name for equation in jaxpr.eqns]
+    assert names.count("fock_contract") == 2
+    assert "transpose" not in names
