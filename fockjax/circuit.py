@@ -1,7 +1,8 @@
 """Circuits as data: ordered gates with named parameters, and the call that runs them."""
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,6 +18,14 @@ from fockjax.planning import MEMORY_LIMIT, Gate, Repeat
 from fockjax.states import State, from_ket, vacuum
 
 Weights = dict[str, jax.Array]
+
+
+@partial(jax.jit, static_argnames=("operations", "cutoffs", "dtype", "memory_limit"))
+def _run(operations, cutoffs, dtype, initial, weights, x, memory_limit: int) -> State:
+    """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
+    of small programs."""
+    state = vacuum(cutoffs, dtype) if initial is None else from_ket(initial, dtype)
+    return planning.run(operations, state, weights, x, memory_limit)
 
 
 class Circuit:
@@ -80,7 +89,11 @@ class Circuit:
             raise ValueError(f"Unknown gate {name!r}; there are {', '.join(sorted(REGISTRY))}.")
         spec = REGISTRY[name]
         where = f"Gate {len(self._operations)} ({name})"
-        modes = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
+        if isinstance(modes, int | np.integer):
+            modes = (modes,)
+        elif not isinstance(modes, Sequence | np.ndarray):
+            raise ValueError(f"{where}: modes must be integers, got {modes!r}.")
+        modes = tuple(modes)
         if len(modes) != spec.modes:
             raise ValueError(f"{where} acts on {spec.modes} mode(s), got modes {modes}.")
         for mode in modes:
@@ -160,12 +173,13 @@ class Circuit:
             )
         if not isinstance(times, int | np.integer) or times < 1:
             raise ValueError(f"{where}: `times` must be an integer >= 1, got {times!r}.")
+        if shared := self._weights.keys() & block._weights.keys():
+            raise ValueError(
+                f"{where}: the circuit has a weight {min(shared)!r} already; rename that of the block."
+            )
         for name, weight in block._weights.items():
-            if name in self._weights:
-                raise ValueError(
-                    f"{where}: the circuit has a weight {name!r} already; rename that of the block."
-                )
-            self._weights[name] = Weight(name, (int(times), *weight.shape), _layered(weight))
+            shape, init = (int(times), *weight.shape), partial(_init_layers, weight)
+            self._weights[name] = Weight(name, shape, init)
         self._operations.append(Repeat(block.operations, tuple(block._weights), int(times)))
         return self
 
@@ -206,7 +220,7 @@ class Circuit:
             key: a JAX random key.
             dtype: float32 or float64; by default float32, or float64 where x64 is on.
         """
-        dtype = real_dtype() if dtype is None else dtype
+        dtype = _weight_dtype(dtype)
         keys = jax.random.split(key, max(len(self._weights), 1))
         return {
             weight.name: weight.init(key, weight.shape, dtype)
@@ -241,19 +255,17 @@ class Circuit:
                 state over the memory limit.
         """
         cutoffs = self._cutoffs(cutoff)
-        weights = self._checked_weights(weights)
-        x = self._checked_input(x)
         dtype = canonical_complex(dtype)
-        if initial is None:
-            state = vacuum(cutoffs, dtype)
-        else:
-            if jnp.shape(initial) != cutoffs:
+        weights = self._checked_weights(weights, real_dtype(dtype))
+        x = self._checked_input(x, real_dtype(dtype))
+        if initial is not None:
+            initial = jnp.asarray(initial)
+            if initial.shape != cutoffs:
                 raise ValueError(
                     f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
-                    f"{jnp.shape(initial)}."
+                    f"{initial.shape}."
                 )
-            state = from_ket(initial, dtype)
-        return planning.run(self.operations, state, weights, x, memory_limit)
+        return _run(self.operations, cutoffs, dtype, initial, weights, x, memory_limit)
 
     def gates(
         self, weights: Weights, x: jax.Array | None = None
@@ -261,7 +273,8 @@ class Circuit:
         """All gates with their parameters evaluated, layers written out: (name, parameters, modes)
         in order.
         """
-        weights, x = self._checked_weights(weights), self._checked_input(x)
+        real = real_dtype()
+        weights, x = self._checked_weights(weights, real), self._checked_input(x, real)
         return list(_evaluated(self.operations, weights, x))
 
     def __repr__(self) -> str:
@@ -283,30 +296,44 @@ class Circuit:
         yield from _leaves(self._operations)
 
     def _register(self, leaves, where: str) -> None:
+        new: dict[str, Weight] = {}  # all or none, so that a refused gate leaves no trace
         for leaf in leaves:
             if isinstance(leaf, Weight):
-                known = self._weights.setdefault(leaf.name, leaf)
+                known = new.get(leaf.name) or self._weights.get(leaf.name, leaf)
+                new[leaf.name] = known
                 if known.shape != leaf.shape:
                     raise ValueError(
                         f"{where}: weight {leaf.name!r} has shape {leaf.shape} here and "
                         f"{known.shape} before."
                     )
+        self._weights |= new
 
     def _cutoffs(self, cutoff) -> tuple[int, ...]:
         try:
             cutoffs = (operator.index(cutoff),) * self.modes
         except TypeError:
-            cutoffs = tuple(cutoff)
+            try:
+                cutoffs = tuple(operator.index(c) for c in cutoff)
+            except TypeError:
+                raise TypeError(
+                    "Argument `cutoff` must be an integer or one for each mode, known before "
+                    f"tracing, got {cutoff!r}."
+                ) from None
         if len(cutoffs) != self.modes:
             raise ValueError(
                 f"Argument `cutoff` must be an integer or one for each of {self.modes} modes, "
                 f"got {cutoff!r}."
             )
-        if any(not isinstance(c, int | np.integer) or c < 1 for c in cutoffs):
+        if any(c < 1 for c in cutoffs):
             raise ValueError(f"Argument `cutoff` must be made of integers >= 1, got {cutoff!r}.")
-        return tuple(int(c) for c in cutoffs)
+        return cutoffs
 
-    def _checked_weights(self, weights) -> Weights:
+    def _checked_weights(self, weights, dtype) -> Weights:
+        if not isinstance(weights, Mapping):
+            raise TypeError(
+                "Argument `weights` must be a dictionary from names to arrays, as "
+                f"`circuit.init(key)` returns it, got {type(weights).__name__}."
+            )
         missing = sorted(self._weights.keys() - weights.keys())
         unknown = sorted(weights.keys() - self._weights.keys())
         if missing or unknown:
@@ -322,10 +349,10 @@ class Circuit:
                     f"Weight {name!r} must be real of shape {weight.shape}, got {value.dtype} of "
                     f"shape {value.shape}."
                 )
-            checked[name] = value
+            checked[name] = value.astype(dtype)
         return checked
 
-    def _checked_input(self, x) -> jax.Array | None:
+    def _checked_input(self, x, dtype) -> jax.Array | None:
         wanted = (self.num_inputs,)
         if x is None:
             if self.num_inputs:
@@ -340,17 +367,25 @@ class Circuit:
                 f"shape {x.shape}; "
                 "batch with jax.vmap."
             )
-        return x
+        return x.astype(dtype)
 
 
-def _layered(weight: Weight):
-    """The initialiser of a weight, drawn anew for each layer: fan-in rules see one layer only."""
+def _init_layers(weight: Weight, key, shape, dtype):
+    """Initialise a weight anew for each layer: fan-in rules see one layer only."""
+    keys = jax.random.split(key, shape[0])
+    return jax.vmap(lambda key: weight.init(key, shape[1:], dtype))(keys)
 
-    def init(key, shape, dtype):
-        keys = jax.random.split(key, shape[0])
-        return jax.vmap(lambda key: weight.init(key, shape[1:], dtype))(keys)
 
-    return init
+def _weight_dtype(dtype) -> np.dtype:
+    dtype = real_dtype() if dtype is None else jnp.dtype(dtype)
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"Weights must be float32 or float64, got `dtype` {dtype}.")
+    if dtype == np.float64 and not jax.config.jax_enable_x64:
+        raise ValueError(
+            "Weights of float64 need 64-bit types, which are off: call "
+            'jax.config.update("jax_enable_x64", True) first, or ask for float32.'
+        )
+    return dtype
 
 
 def _leaves(operations) -> Iterator[Weight | Input]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fockjax.circuit import Circuit, Weights
@@ -82,6 +83,7 @@ class Grouped:
             raise ValueError(
                 f"Argument `weights` must have the keys {sorted(expected)}, got {sorted(weights)}."
             )
+        x = x if x is None else jnp.asarray(x)
         if (x is None and self.num_inputs) or (x is not None and x.shape != (self.num_inputs,)):
             raise ValueError(
                 f"Argument `x` must have shape {(self.num_inputs,)}, got "
@@ -96,6 +98,7 @@ class Grouped:
             batch = jax.vmap(
                 lambda w, x: block(w, x, cutoff=cutoff, **options),
                 in_axes=(0, None if xs is None else 0),
+                axis_size=self._count,
             )(weights["groups"], xs)
             states += [pick(batch, k) for k in range(self._count)]
         if last := self._last:

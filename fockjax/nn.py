@@ -1,10 +1,13 @@
 """Flax NNX: circuits as layers of a model."""
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from fockjax.circuit import Circuit
@@ -16,9 +19,8 @@ Readout = Callable[[State], Any]
 
 def quadratures(state: State) -> jax.Array:
     """Readout: <x> of every mode, then <p> of every mode, at hbar = 2; shape ``(2 * modes,)``."""
-    x = [state.quadrature(mode).mean for mode in range(state.modes)]
-    p = [state.quadrature(mode, jnp.pi / 2).mean for mode in range(state.modes)]
-    return jnp.stack(x + p)
+    a = jnp.stack([state.mean_amplitude(mode) for mode in range(state.modes)])
+    return 2 * jnp.concatenate([a.real, a.imag])
 
 
 def positions(state: State) -> jax.Array:
@@ -33,7 +35,11 @@ def photon_numbers(state: State) -> jax.Array:
 
 def with_leakage(readout: Readout) -> Readout:
     """A readout that returns a pair: what ``readout`` returns, and the leakage."""
-    return lambda state: (readout(state), state.leakage)
+    return partial(_with_leakage, readout)
+
+
+def _with_leakage(readout: Readout, state: State):
+    return readout(state), state.leakage
 
 
 class QuantumLayer(nnx.Module):
@@ -54,10 +60,9 @@ class QuantumLayer(nnx.Module):
     Example:
         >>> import jax.numpy as jnp, fockjax as fj
         >>> from flax import nnx
-        >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).displace(fj.Input(1),
-        mode=1).cvqnn_layers(3)
+        >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).cvqnn_layers(3)
         >>> layer = fj.nn.QuantumLayer(circuit, cutoff=6, rngs=nnx.Rngs(0))
-        >>> layer(jnp.zeros((10, 2))).shape
+        >>> layer(jnp.zeros((10, 1))).shape
         (10, 4)
     """
 
@@ -72,7 +77,7 @@ class QuantumLayer(nnx.Module):
         param_dtype=jnp.float32,
     ):
         self.circuit = circuit
-        self.cutoff = cutoff if isinstance(cutoff, int) else tuple(cutoff)
+        self.cutoff = tuple(cutoff) if np.ndim(cutoff) else cutoff
         self.readout = readout
         self.dtype = dtype
         weights = circuit.init(rngs.params(), param_dtype)
@@ -99,5 +104,5 @@ class QuantumLayer(nnx.Module):
 
         if x.ndim == 1:
             return one(x)
-        batch = jax.vmap(one)(x.reshape(-1, wanted))
+        batch = jax.vmap(one)(x.reshape(math.prod(x.shape[:-1]), wanted))
         return jax.tree.map(lambda leaf: leaf.reshape(*x.shape[:-1], *leaf.shape[1:]), batch)

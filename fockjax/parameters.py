@@ -3,9 +3,11 @@
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 Initializer = Callable[..., jax.Array]
@@ -13,6 +15,8 @@ Initializer = Callable[..., jax.Array]
 
 class Parameter:
     """A real number known when the circuit is called. Supports ``+ - * /`` and negation."""
+
+    __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
 
     def evaluate(self, weights: Mapping[str, jax.Array], x: jax.Array | None) -> jax.Array:
         raise NotImplementedError
@@ -72,8 +76,12 @@ class Input(Parameter):
 
 
 def normal(stddev: float) -> Initializer:
-    """An initialiser drawing from a normal distribution of mean 0."""
-    return jax.nn.initializers.normal(stddev)
+    """An initialiser drawing from a normal distribution of mean 0; unlike JAX's, it pickles."""
+    return partial(_normal, stddev)
+
+
+def _normal(stddev, key, shape, dtype):
+    return jnp.asarray(stddev, dtype) * jax.random.normal(key, shape, dtype)
 
 
 @dataclass(frozen=True)
@@ -94,8 +102,22 @@ class Weight(Parameter):
     shape: tuple[int, ...] = ()
     init: Initializer = normal(0.1)
 
+    def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(
+                f"Argument `name` of Weight must be a non-empty string, got {self.name!r}."
+            )
+        shape = (self.shape,) if isinstance(self.shape, int | np.integer) else tuple(self.shape)
+        object.__setattr__(self, "shape", shape)
+
     def __getitem__(self, index: Any) -> "Parameter":
-        if np.empty(self.shape)[index].shape != ():
+        try:
+            picked = np.empty(self.shape)[index]
+        except IndexError as error:
+            raise IndexError(
+                f"Index {index!r} of weight {self.name!r} of shape {self.shape}: {error}."
+            ) from None
+        if picked.shape != ():
             raise ValueError(
                 f"Index {index!r} of weight {self.name!r} of shape {self.shape} must pick one "
                 f"number."
@@ -144,6 +166,11 @@ class Expression(Parameter):
 
     symbol: str
     operands: tuple[Any, ...]
+
+    def __post_init__(self):
+        where = f"An operand of {self.symbol!r}"
+        checked = tuple(as_parameter(value, where) for value in self.operands)
+        object.__setattr__(self, "operands", checked)
 
     def evaluate(self, weights, x):
         return _ARITHMETIC[self.symbol](*(evaluate(value, weights, x) for value in self.operands))

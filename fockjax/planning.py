@@ -27,7 +27,7 @@ from fockjax.states import Factor, State
 MEMORY_LIMIT = 8 * 2**30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gate:
     """One gate of a circuit: its registered name, its parameters by name, the modes it acts on."""
 
@@ -45,7 +45,7 @@ class Gate:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Repeat:
     """Equal layers: the operations of one, whose weights have a leading axis of size ``times``."""
 
@@ -114,9 +114,10 @@ def build(operations, state: State, weights, x) -> list[Operator]:
             )
 
         if len(members) == 1 or not columns:
-            built = [one(*(column[0] for column in columns))] * len(members)
+            built = [jax.lax.optimization_barrier(one(*pick(columns, 0)))] * len(members)
         else:
-            stacked = jax.vmap(one)(*columns)
+            # Made once: XLA would fuse the making of a gate into every loop that uses it.
+            stacked = jax.lax.optimization_barrier(jax.vmap(one)(*columns))
             built = [pick(stacked, k) for k in range(len(members))]
         for index, operator in zip(members, built, strict=True):
             operators[index] = operator
@@ -262,8 +263,9 @@ def _run_layers(repeat: Repeat, state: State, weights, x, memory_limit: int) -> 
         gained.append(after.truncations - carry.truncations)
         return State(after.factors, carry.truncations), None
 
-    final, _ = jax.lax.scan(body, state, pick(layers, slice(done, None)))
-    return State(final.factors, state.truncations + (repeat.times - done) * gained[0])
+    left = repeat.times - done
+    final, _ = jax.lax.scan(body, state, pick(layers, slice(done, None)), length=left)
+    return State(final.factors, state.truncations + left * gained[0])
 
 
 def _grouping(operations, groups) -> tuple[tuple[int, ...], ...]:

@@ -11,6 +11,7 @@ something: like Strawberry Fields, nothing is renormalised.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from string import ascii_letters
@@ -91,6 +92,10 @@ class State:
         """The modes of each factor."""
         return tuple(factor.modes for factor in self.factors)
 
+    def __repr__(self) -> str:
+        dtype = self.factors[0].ket.dtype.name
+        return f"State(cutoffs={self.cutoffs}, groups={self.groups}, dtype={dtype})"
+
     # amplitudes
 
     def ket(self) -> jax.Array:
@@ -139,7 +144,7 @@ class State:
         """
         if modes is None:
             modes = tuple(range(self.modes))
-        modes = (modes,) if isinstance(modes, int) else tuple(modes)
+        modes = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
         for mode in modes:
             self._check(mode)
         if len(set(modes)) != len(modes):
@@ -166,6 +171,12 @@ class State:
 
     # quadratures
 
+    def mean_amplitude(self, mode: int) -> jax.Array:
+        """<a> of a mode, complex: ``(<x> + i <p>) / sqrt(2 hbar)``."""
+        coherence = self._coherence(mode, 1)
+        n = np.arange(1, coherence.shape[-1] + 1)
+        return _weighted(np.sqrt(n), coherence)
+
     def quadrature(self, mode: int, angle: float | jax.Array = 0.0, hbar: float = 2.0) -> Moments:
         """Mean and variance of ``x cos(angle) + p sin(angle)`` of a mode.
 
@@ -178,9 +189,11 @@ class State:
             angle: in radians.
             hbar: the convention for the size of a quadrature; the vacuum has variance ``hbar/2``.
         """
+        if not hbar > 0:
+            raise ValueError(f"Argument `hbar` must be positive, got {hbar!r}.")
         p = self._diagonal(mode)
         n = np.arange(p.shape[-1], dtype=p.dtype)
-        a = _weighted(np.sqrt(n[1:]), self._coherence(mode, 1))
+        a = self.mean_amplitude(mode)
         a_squared = _weighted(np.sqrt(n[1:-1] * n[2:]), self._coherence(mode, 2))
         angle = jnp.asarray(angle, p.dtype)
         cos, sin = jnp.cos(angle), jnp.sin(angle)
@@ -207,7 +220,7 @@ class State:
         Raises:
             ValueError: if the shape differs.
         """
-        ket = jnp.asarray(ket)
+        ket = jnp.asarray(ket).astype(self.factors[0].ket.dtype)
         if ket.shape != self.cutoffs:
             raise ValueError(
                 f"Argument `ket` must have shape {self.cutoffs}, the cutoffs of the state, got "
@@ -258,20 +271,28 @@ def vacuum(cutoffs: tuple[int, ...], dtype=None) -> State:
     from fockjax._numerics import canonical_complex
 
     dtype = canonical_complex(dtype)
-    boxes = [Box((int(cutoff),)) for cutoff in cutoffs]
+    listed = cutoffs if isinstance(cutoffs, Sequence) else ()
+    if not listed or any(not isinstance(c, int | np.integer) or c < 1 for c in listed):
+        raise ValueError(
+            f"Argument `cutoffs` must be an integer >= 1 for each mode, got {cutoffs!r}."
+        )
+    boxes = [Box((int(cutoff),)) for cutoff in listed]
     return State(tuple(Factor(box.vacuum(dtype), (mode,), box) for mode, box in enumerate(boxes)))
 
 
 def from_ket(ket: jax.Array, dtype=None) -> State:
-    """A state from its amplitudes, one axis for each mode; a norm below one counts as lost
-    probability.
+    """A state from its amplitudes, one axis for each mode.
+
+    A norm below one counts as probability lost before, in one truncation.
     """
     from fockjax._numerics import canonical_complex
 
     ket = jnp.asarray(ket).astype(canonical_complex(dtype))
     if ket.ndim == 0:
         raise ValueError("Argument `ket` must have one axis for each mode, got a scalar.")
-    return State((Factor(ket, tuple(range(ket.ndim)), Box(ket.shape)),))
+    if ket.size == 0:
+        raise ValueError(f"Argument `ket` must not be empty, got an array of shape {ket.shape}.")
+    return State((Factor(ket, tuple(range(ket.ndim)), Box(ket.shape)),), truncations=1)
 
 
 def _weighted(weights: np.ndarray, values: jax.Array) -> jax.Array:
