@@ -1,7 +1,5 @@
 """fockjax: Fock-basis simulation of photonic circuits in JAX."""
 
-from importlib.metadata import version
-
 from fockjax import gates as gates
 from fockjax import nn as nn
 from fockjax.circuit import Circuit as Circuit
@@ -12,8 +10,6 @@ from fockjax.states import Moments as Moments
 from fockjax.states import State as State
 from fockjax.states import from_ket as from_ket
 from fockjax.states import vacuum as vacuum
-
-__version__ = version("fockjax")
 
 __all__ = [
     "Circuit",

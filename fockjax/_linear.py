@@ -21,6 +21,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -82,7 +83,7 @@ def _contract_abstract(x, y, *, xs, ys, out, real):
     dtype = np.promote_types(x.dtype, y.dtype)
     if real:
         dtype = jnp.finfo(dtype).dtype
-    return jax.core.ShapedArray(tuple(sizes[label] for label in out), dtype)
+    return ShapedArray(tuple(sizes[label] for label in out), dtype)
 
 
 def _contract_batch(args, dims, *, xs, ys, out, real):
@@ -126,7 +127,7 @@ skew_p = Primitive("fock_skew")
 
 
 def _skew_abstract(x, *, column, row, sign):
-    return jax.core.ShapedArray(x.shape, x.dtype)
+    return ShapedArray(x.shape, x.dtype)
 
 
 def _skew_batch(args, dims, *, column, row, sign):

@@ -7,6 +7,9 @@ term. Large contractions, and everything on other backends, are matrix products 
 precision: the default would run complex64 in TF32 on recent GPUs.
 """
 
+import operator
+from functools import reduce
+
 import jax.numpy as jnp
 from jax import lax
 
@@ -54,20 +57,21 @@ def _multiply_add(x, y, xs, ys, out, real, summed, sizes):
         return _multiply(_aligned(x, xs, out), _aligned(y, ys, out), real)
     label, rest = summed[0], summed[1:]
     xi, yi = xs.index(label), ys.index(label)
-    total = None
+    terms = []
     for k in range(sizes[label]):
-        term = _multiply_add(
-            lax.index_in_dim(x, k, xi, keepdims=False),
-            lax.index_in_dim(y, k, yi, keepdims=False),
-            xs.replace(label, ""),
-            ys.replace(label, ""),
-            out,
-            real,
-            rest,
-            sizes,
+        terms.append(
+            _multiply_add(
+                lax.index_in_dim(x, k, xi, keepdims=False),
+                lax.index_in_dim(y, k, yi, keepdims=False),
+                xs.replace(label, ""),
+                ys.replace(label, ""),
+                out,
+                real,
+                rest,
+                sizes,
+            )
         )
-        total = term if total is None else total + term
-    return total
+    return reduce(operator.add, terms)
 
 
 def _aligned(x, labels, out):

@@ -91,8 +91,9 @@ def _cos_sin(phi, n):
 
 @_cos_sin.defjvp
 def _cos_sin_jvp(n, primals, tangents):
-    c, s = _cos_sin(*primals, n)
-    slope = n.astype(c.dtype) * tangents[0]
+    (phi,), (dphi,) = primals, tangents
+    c, s = _cos_sin(phi, n)
+    slope = n.astype(c.dtype) * dphi
     return (c, s), (-s * slope, c * slope)
 
 

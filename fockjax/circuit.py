@@ -175,7 +175,7 @@ class Circuit:
             raise ValueError(f"{where}: `times` must be an integer >= 1, got {times!r}.")
         if shared := self._weights.keys() & block._weights.keys():
             raise ValueError(
-                f"{where}: the circuit has a weight {min(shared)!r} already; rename that of the block."
+                f"{where}: the circuit already has a weight {min(shared)!r}; rename the block's."
             )
         for name, weight in block._weights.items():
             shape, init = (int(times), *weight.shape), partial(_init_layers, weight)

@@ -83,18 +83,18 @@ class Grouped:
             raise ValueError(
                 f"Argument `weights` must have the keys {sorted(expected)}, got {sorted(weights)}."
             )
-        x = x if x is None else jnp.asarray(x)
-        if (x is None and self.num_inputs) or (x is not None and x.shape != (self.num_inputs,)):
+        inputs = jnp.zeros(0) if x is None else jnp.asarray(x)
+        if inputs.shape != (self.num_inputs,):
             raise ValueError(
                 f"Argument `x` must have shape {(self.num_inputs,)}, got "
-                f"{None if x is None else x.shape}."
+                f"{None if x is None else inputs.shape}."
             )
         options = {"dtype": dtype, "memory_limit": memory_limit}
         states: list[State] = []
         taken = 0
         if block := self._block:
             taken = block.num_inputs * self._count
-            xs = x[:taken].reshape(self._count, block.num_inputs) if block.num_inputs else None
+            xs = inputs[:taken].reshape(self._count, -1) if taken else None
             batch = jax.vmap(
                 lambda w, x: block(w, x, cutoff=cutoff, **options),
                 in_axes=(0, None if xs is None else 0),
@@ -102,7 +102,7 @@ class Grouped:
             )(weights["groups"], xs)
             states += [pick(batch, k) for k in range(self._count)]
         if last := self._last:
-            x_last = x[taken:] if last.num_inputs else None
+            x_last = inputs[taken:] if last.num_inputs else None
             if not isinstance(cutoff, int | np.integer):
                 cutoff = tuple(cutoff)[: last.modes]
             states.append(last(weights["last"], x_last, cutoff=cutoff, **options))

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from fockjax.circuit import Circuit
@@ -77,7 +76,7 @@ class QuantumLayer(nnx.Module):
         param_dtype=jnp.float32,
     ):
         self.circuit = circuit
-        self.cutoff = tuple(cutoff) if np.ndim(cutoff) else cutoff
+        self.cutoff = tuple(cutoff) if isinstance(cutoff, Sequence) else cutoff
         self.readout = readout
         self.dtype = dtype
         weights = circuit.init(rngs.params(), param_dtype)

@@ -228,6 +228,13 @@ def steps(operator: Operator, modes: tuple[int, ...]) -> list[tuple[Operator, tu
     ]
 
 
+def join(a: Diagonal, b: Diagonal) -> Diagonal:
+    """Two diagonals on different modes as one on the modes of both."""
+    labels = ascii_letters[: a.values.ndim + b.values.ndim]
+    mine, others = labels[: a.values.ndim], labels[a.values.ndim :]
+    return Diagonal(contract(a.values, b.values, f"{mine},{others}->{labels}"))
+
+
 def expand(operator: Diagonal, position: int, sizes: tuple[int, ...]) -> Diagonal:
     """A one-mode diagonal as a diagonal on several modes, the identity on all but ``position``."""
     shape = [1] * len(sizes)

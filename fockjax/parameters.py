@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 Initializer = Callable[..., jax.Array]
 
@@ -18,7 +19,7 @@ class Parameter:
 
     __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
 
-    def evaluate(self, weights: Mapping[str, jax.Array], x: jax.Array | None) -> jax.Array:
+    def evaluate(self, weights: Mapping[str, jax.Array], x: Any) -> jax.Array:
         raise NotImplementedError
 
     def leaves(self) -> "Iterator[Weight | Input]":
@@ -65,7 +66,7 @@ class Input(Parameter):
                 f"Argument `index` of Input must be an integer >= 0, got {self.index!r}."
             )
 
-    def evaluate(self, weights, x):
+    def evaluate(self, weights, x: Any):
         return x[self.index]
 
     def leaves(self):
@@ -210,7 +211,7 @@ def as_parameter(value, where: str):
         return value
     if isinstance(value, bool | str) or value is None:
         raise TypeError(f"{where} must be a real number, fj.Weight or fj.Input, got {value!r}.")
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         raise TypeError(
             f"{where} is traced by JAX; a circuit is data: use fj.Weight or fj.Input and pass "
             f"the value at the call."

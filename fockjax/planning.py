@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax.gates import REGISTRY
-from fockjax.operators import Diagonal, Matrix, Operator, Sectors, expand, steps
+from fockjax.operators import Diagonal, Matrix, Operator, Sectors, expand, join, steps
 from fockjax.parameters import Input, Parameter, evaluate
 from fockjax.states import Factor, State
 
@@ -90,7 +90,7 @@ def build(operations, state: State, weights, x) -> list[Operator]:
         sizes = tuple(cutoffs[mode] for mode in gate.modes)
         kinds[gate.name, sizes, zero, by_input].append(index)
 
-    operators: list[Operator | None] = [None] * len(gates)
+    operators: dict[int, Operator] = {}
     for (name, sizes, zero, _), members in kinds.items():
         spec = REGISTRY[name]
         columns = [
@@ -121,7 +121,7 @@ def build(operations, state: State, weights, x) -> list[Operator]:
             built = [pick(stacked, k) for k in range(len(members))]
         for index, operator in zip(members, built, strict=True):
             operators[index] = operator
-    return operators
+    return [operators[index] for index in range(len(gates))]
 
 
 def pick(tree, index):
@@ -156,14 +156,15 @@ class _Register:
         """Apply everything that waits; the diagonals of a factor as one."""
         for factor in self.state.factors:
             waiting = [mode for mode in factor.modes if mode in self.pending]
-            diagonals = [m for m in waiting if isinstance(self.pending[m], Diagonal)]
+            diagonals: dict[int, Diagonal] = {}
             for mode in waiting:
-                if mode not in diagonals:
-                    self._apply(self.pending.pop(mode), (mode,))
+                operator = self.pending.pop(mode)
+                if isinstance(operator, Diagonal):
+                    diagonals[mode] = operator
+                else:
+                    self._apply(operator, (mode,))
             if diagonals:
-                sizes = tuple(self.pending[mode].cutoffs[0] for mode in diagonals)
-                parts = [expand(self.pending.pop(m), k, sizes) for k, m in enumerate(diagonals)]
-                self._apply(reduce(lambda a, b: a @ b, parts), tuple(diagonals))
+                self._apply(reduce(join, diagonals.values()), tuple(diagonals))
 
     def _one_mode(self, operator: Operator, mode: int) -> None:
         waiting = self.pending.pop(mode, None)

@@ -150,15 +150,13 @@ class State:
         if len(set(modes)) != len(modes):
             raise ValueError(f"Argument `modes` must not repeat a mode, got {modes}.")
         labels = {mode: ascii_letters[k] for k, mode in enumerate(modes)}
-        joint, so_far = None, ""
+        joint, so_far = jnp.ones((), jnp.finfo(self.factors[0].ket.dtype).dtype), ""
         for factor in self.factors:
             kept = [mode for mode in factor.modes if mode in labels]
             positions = tuple(factor.modes.index(mode) for mode in kept)
             part = factor.layout.probabilities(factor.ket, positions)
             mine = "".join(labels[mode] for mode in kept)
-            joint = (
-                part if joint is None else contract(joint, part, f"{so_far},{mine}->{so_far}{mine}")
-            )
+            joint = contract(joint, part, f"{so_far},{mine}->{so_far}{mine}")
             so_far += mine
         return joint.transpose([so_far.index(labels[mode]) for mode in modes])
 

@@ -1,0 +1,1 @@
+"""Bridges to other simulators. Each is imported only when asked for."""

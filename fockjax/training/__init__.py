@@ -1,0 +1,10 @@
+"""Training of hybrid photonic models: `fockjax train`, and the same from Python."""
+
+from fockjax.training.config import TrainConfig as TrainConfig
+from fockjax.training.data import Dataset as Dataset
+from fockjax.training.data import breast_cancer as breast_cancer
+from fockjax.training.data import read_csv as read_csv
+from fockjax.training.errors import UserError as UserError
+from fockjax.training.model import HybridModel as HybridModel
+from fockjax.training.run import TrainResult as TrainResult
+from fockjax.training.run import train as train

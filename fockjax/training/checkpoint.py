@@ -1,0 +1,98 @@
+"""Checkpoints: one small file each, whole or absent, checked by SHA-256, the last two kept.
+
+A model here is a few kilobytes, saved many times a minute: flax's msgpack takes 3 ms where orbax
+takes 100 ms, and a digest over the whole file finds any flipped bit. Array leaves are stored under
+the names of their paths in the tree, so that a file says what it holds and never runs code.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import serialization
+
+from fockjax.training.errors import UserError
+from fockjax.training.files import atomic_writer
+
+KEPT = 2
+_MAGIC = b"fockjax-checkpoint-1\n"
+_DIGEST_BYTES = 32
+_NAME = re.compile(r"epoch-(\d{8})\.ckpt")
+
+
+class DamagedCheckpoint(Exception):
+    """A checkpoint file that is not what was written."""
+
+
+def save(folder: Path, epoch: int, identity: str, tree: Any) -> Path:
+    """Save a pytree of arrays as the checkpoint of `epoch`; older ones beyond the last two go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    payload = serialization.msgpack_serialize({"identity": identity, "arrays": _named(tree)})
+    path = folder / f"epoch-{epoch:08d}.ckpt"
+    with atomic_writer(path) as file:
+        file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
+    for old in paths(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def paths(folder: Path) -> list[Path]:
+    """Checkpoint files of a folder, newest first."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+    return sorted(found, reverse=True)
+
+
+def read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
+    """The identity hash and the named arrays of one file; DamagedCheckpoint if it is not whole."""
+    content = path.read_bytes()
+    start = len(_MAGIC)
+    digest, payload = content[start : start + _DIGEST_BYTES], content[start + _DIGEST_BYTES :]
+    if not content.startswith(_MAGIC) or hashlib.sha256(payload).digest() != digest:
+        raise DamagedCheckpoint(f"{path} is damaged (its checksum does not match)")
+    value: Any = serialization.msgpack_restore(payload)
+    return value["identity"], value["arrays"]
+
+
+def latest(folder: Path, warn) -> tuple[str, dict[str, np.ndarray]] | None:
+    """The newest whole checkpoint, or None if there are no files.
+
+    A damaged file is announced through `warn(message)` and the one before it is taken; if every
+    file is damaged the user must decide, so UserError.
+    """
+    files = paths(folder)
+    for path in files:
+        try:
+            return read(path)
+        except DamagedCheckpoint as error:
+            warn(f"{error}; falling back to the checkpoint before it")
+    if files:
+        raise UserError(f"every checkpoint in {folder} is damaged; --overwrite starts afresh")
+    return None
+
+
+def restore(template: Any, arrays: dict[str, np.ndarray], prefix: str = "") -> Any:
+    """`template` with each leaf replaced by the array of its name, shapes and dtypes checked."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
+    restored = []
+    for path, leaf in leaves:
+        name = prefix + jax.tree_util.keystr(path)
+        if name not in arrays:
+            raise UserError(f"the checkpoint has no array {name}: it is of another model")
+        array = arrays[name]
+        if array.shape != leaf.shape or array.dtype != leaf.dtype:
+            raise UserError(
+                f"the checkpoint's {name} is {array.dtype}{list(array.shape)}, the model's "
+                f"{leaf.dtype}{list(leaf.shape)}: it is of another model"
+            )
+        restored.append(array)
+    return jax.tree_util.tree_unflatten(structure, restored)
+
+
+def _named(tree: Any) -> dict[str, np.ndarray]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}

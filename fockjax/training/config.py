@@ -1,0 +1,118 @@
+"""What a training run is told: one flat dataclass, which is the CLI's options and `config.json`."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from fockjax.training.errors import UserError
+
+# How a run is executed, not what it computes: these may differ between a run and its resumption.
+EXECUTION_FIELDS = ("data", "out", "resume", "overwrite", "checkpoint_seconds", "quiet")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Options of one training run; the defaults train on scikit-learn's breast-cancer data.
+
+    Example:
+        >>> TrainConfig(modes=3, cutoff=6).layers
+        2
+    """
+
+    data: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """CSV file with a header and numeric columns; without it, the bundled breast-cancer data."""
+    target: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None
+    """Column of --data to predict; all the others are features."""
+    drop: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN...")] = ()
+    """Columns of --data to leave out (an identifier, say)."""
+    task: Literal["auto", "classification", "regression"] = "auto"
+    """auto: classification when the target is text or has two distinct values, else regression."""
+
+    modes: int = 2
+    """Modes of the circuit."""
+    cutoff: int = 8
+    """Fock states kept in each mode."""
+    layers: int = 2
+    """Layers of the circuit after the data have been displaced into it."""
+    alpha_max: float = 1.0
+    """Largest displacement amplitude the encoder can ask for; bounds the leakage."""
+
+    epochs: int = 150
+    """Most epochs; early stopping usually ends the run before."""
+    patience: int = 30
+    """Stop after this many epochs without a better validation loss."""
+    batch_size: int = 32
+    """Samples per optimiser step."""
+    learning_rate: float = 1e-2
+    """Peak learning rate of Adam: linear warm-up over 5% of the steps, then a cosine to zero."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay on the classical weights (the circuit's are left free)."""
+    clip_norm: float = 1.0
+    """Largest norm of a gradient; longer ones are scaled down to it."""
+    leakage_penalty: float = 1.0
+    """Weight in the loss of the mean leakage 1 - norm^2, which keeps states below the cutoff."""
+
+    test_fraction: float = 0.2
+    """Share of the rows held out for the final figures (with --folds, one fold)."""
+    validation_fraction: float = 0.2
+    """Share of the other rows held out for early stopping."""
+    folds: int = 1
+    """Cross-validate over this many (stratified) folds instead of one split."""
+    seed: int = 0
+    """Seed of splits, initial weights and shuffling."""
+
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Model folder; default runs/NAME, after the data."""
+    resume: bool = False
+    """Continue an interrupted run in the same folder, exactly where its last checkpoint stands."""
+    overwrite: bool = False
+    """Start afresh in a folder that holds a run."""
+    checkpoint_seconds: float = 5.0
+    """Seconds between checkpoints (taken at the end of an epoch); 0 is every epoch."""
+    quiet: bool = False
+    """No progress display."""
+
+    def check(self) -> None:
+        """Raise UserError for a value that cannot work, naming its option."""
+        for name in ("modes", "cutoff", "layers", "epochs", "patience", "batch_size", "folds"):
+            value = getattr(self, name)
+            if value < 1:
+                raise UserError(f"--{_dashed(name)} must be at least 1, got {value}")
+        for name in ("alpha_max", "learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise UserError(f"--{_dashed(name)} must be positive and finite, got {value}")
+        for name in ("weight_decay", "leakage_penalty", "checkpoint_seconds", "seed"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise UserError(f"--{_dashed(name)} must not be negative, got {value}")
+        for name in ("test_fraction", "validation_fraction"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise UserError(f"--{_dashed(name)} must lie between 0 and 1, got {value}")
+        if self.resume and self.overwrite:
+            raise UserError("--resume continues a run and --overwrite discards it: give only one")
+        if self.data is None and (self.target is not None or self.drop):
+            raise UserError("--target and --drop need --data FILE")
+        if self.data is not None and self.target is None:
+            raise UserError("--data needs --target COLUMN, the column to predict")
+
+    def identity(self) -> dict[str, object]:
+        """The fields that decide the numbers of a run, as JSON would give them back."""
+        fields = dataclasses.asdict(self)
+        for name in EXECUTION_FIELDS:
+            del fields[name]
+        return json.loads(json.dumps(fields))
+
+
+def identity_hash(identity: dict[str, object]) -> str:
+    """Short SHA-256 of what decides a run's numbers, stored in every checkpoint."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")

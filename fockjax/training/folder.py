@@ -1,0 +1,151 @@
+"""The model folder: what lies where, when it may be written to, and the log of epochs in it.
+
+config.json        options, data description, scaler: what is needed to use the model
+checkpoints/       the last two states of the training, best weights included
+metrics.jsonl      one line per epoch
+results.json       test figures; its presence means the run is finished
+report.md, *.png   for people
+fold_0/, ...       one model folder per fold, with --folds
+"""
+
+import json
+import math
+import os
+from pathlib import Path
+
+from fockjax.training import checkpoint
+from fockjax.training.config import TrainConfig
+from fockjax.training.errors import UserError
+from fockjax.training.files import atomic_writer, write_json
+
+CONFIG, RESULTS, METRICS, REPORT = "config.json", "results.json", "metrics.jsonl", "report.md"
+CHECKPOINTS = "checkpoints"
+PLOTS = ("learning_curve.png", "confusion_matrix.png", "roc.png", "predicted_vs_true.png")
+FORMAT = 1
+
+
+def claim(folder: Path, description: dict, config: TrainConfig) -> None:
+    """Make `folder` the place of this run, or say why it cannot be.
+
+    Args:
+        folder: created if need be.
+        description: becomes config.json; its "identity" must equal that of a run to be resumed.
+        config: says whether to resume or to overwrite.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the model folder {folder}: {error.strerror}") from None
+    for place in (folder, folder / CHECKPOINTS):
+        for leftover in place.glob(".*.tmp"):  # of a process killed while writing
+            leftover.unlink(missing_ok=True)
+    if not (folder / CONFIG).exists():
+        if any(folder.iterdir()):
+            raise UserError(f"{folder} is not empty and holds no run: choose another --out")
+    elif config.overwrite:
+        clear(folder)
+    elif config.resume:
+        _check_same(folder, read_config(folder)["identity"], description["identity"])
+        return
+    else:
+        state = "a finished run" if (folder / RESULTS).exists() else "an unfinished run"
+        raise UserError(
+            f"{folder} holds {state}: --resume continues it, --overwrite starts afresh, "
+            "--out names another folder"
+        )
+    write_json(folder / CONFIG, description)
+
+
+def clear(folder: Path) -> None:
+    """Remove the files of a run, and nothing else; folders that are empty then go, too."""
+    for name in (RESULTS, REPORT, METRICS, *PLOTS):
+        (folder / name).unlink(missing_ok=True)
+    for path in checkpoint.paths(folder / CHECKPOINTS):
+        path.unlink()
+    emptied = [folder / CHECKPOINTS]
+    for fold in folder.glob("fold_*"):
+        if (fold / CONFIG).exists():
+            clear(fold)
+            (fold / CONFIG).unlink()
+            emptied.append(fold)
+    for place in emptied:
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
+
+
+def read_config(folder: Path) -> dict:
+    """The description in config.json."""
+    path = folder / CONFIG
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} is not a model folder: it has no {CONFIG}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise UserError(f"{path} is not of format {FORMAT}: made by another version of fockjax?")
+    return description
+
+
+def read_results(folder: Path) -> dict | None:
+    """results.json of a finished run, None if the run is not finished."""
+    path = folder / RESULTS
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _check_same(folder: Path, stored: dict, given: dict) -> None:
+    changed = [
+        f"{name} was {stored.get(name)!r}, now {given.get(name)!r}"
+        for name in sorted(stored.keys() | given.keys())
+        if stored.get(name) != given.get(name)
+    ]
+    if changed:
+        raise UserError(f"{folder} cannot be resumed, it is of another run: {'; '.join(changed)}")
+
+
+class MetricsLog:
+    """metrics.jsonl: appended to as epochs end, cut back to the checkpoint when a run is resumed.
+
+    Args:
+        path: the file.
+        epochs: keep the lines of this many epochs (0 for a new run).
+    """
+
+    def __init__(self, path: Path, epochs: int):
+        self.history = [line for line in _lines(path) if line["epoch"] <= epochs]
+        with atomic_writer(path, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in self.history)
+        self._file = open(path, "a", encoding="utf-8")
+
+    def append(self, line: dict) -> None:
+        """Add a line; what is not finite becomes null, as JSON has no NaN."""
+        line = {key: value if _finite(value) else None for key, value in line.items()}
+        self.history.append(line)
+        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Bring the lines to the disk, before a checkpoint that relies on them."""
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _finite(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _lines(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:  # cut off by a kill, so younger than any checkpoint
+            break
+    return lines

@@ -1,0 +1,306 @@
+"""The training loop: one epoch is one jitted program, and the host never makes it wait.
+
+Training and validation rows live on the device. `make_epoch` splits the Flax module once and
+returns a function that shuffles, scans over the batches and evaluates on the validation rows; its
+state is donated. The host launches epoch k + 1 before it looks at the figures of epoch k, which
+are one small vector.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from fockjax.training.config import TrainConfig
+from fockjax.training.data import Task
+from fockjax.training.errors import UserError
+from fockjax.training.model import comfortable_batch, in_batches
+
+WARMUP_SHARE = 0.05
+NEVER = 2**31 - 1
+
+SampleLoss = Callable[[Task, jax.Array, jax.Array], jax.Array]
+
+
+class Rows(NamedTuple):
+    """Standardised rows on the device: x (rows, features) and y (rows,), float32."""
+
+    x: jax.Array
+    y: jax.Array
+
+
+class Carry(NamedTuple):
+    """All that changes during training; a checkpoint is exactly this.
+
+    The shuffle of an epoch follows from the seed and `epoch`, and optax counts its own steps, so
+    random state and data position are in here too.
+    """
+
+    params: Any  # as nnx.split gives them
+    optimizer: Any  # of apply_if_finite
+    epoch: jax.Array  # epochs done
+    best_params: Any
+    best_loss: jax.Array  # validation loss of best_params
+    best_epoch: jax.Array
+    stale: jax.Array  # epochs since best_epoch
+
+
+class EpochMetrics(NamedTuple):
+    """Figures of one epoch; `score` is the accuracy, or R^2 for regression."""
+
+    loss: float  # mean over the steps, without the penalty
+    score: float
+    leakage: float
+    gradient_norm: float
+    val_loss: float
+    val_score: float
+    val_leakage: float
+    best_val_loss: float
+    stale: float
+    skipped: float  # steps of this epoch whose loss or gradient was not finite
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """How an epoch is cut: `count` batches of `size`, drawn afresh each time.
+
+    What does not fill a batch is left out, another part in each epoch.
+    """
+
+    count: int
+    size: int
+
+    @classmethod
+    def of(cls, rows: int, batch_size: int) -> "Steps":
+        size = min(rows, batch_size)
+        return cls(rows // size, size)
+
+
+def make_optimizer(config: TrainConfig, steps: Steps) -> optax.GradientTransformation:
+    """Clipped Adam with decay, warm-up and cosine; a step that is not finite changes nothing."""
+    total = config.epochs * steps.count
+    schedule = optax.warmup_cosine_decay_schedule(
+        init_value=0.1 * config.learning_rate,
+        peak_value=config.learning_rate,
+        warmup_steps=max(1, round(WARMUP_SHARE * total)),
+        decay_steps=max(2, total),
+    )
+    chain = optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.adamw(schedule, weight_decay=config.weight_decay, mask=_decayed),
+    )
+    return optax.apply_if_finite(chain, max_consecutive_errors=NEVER)
+
+
+def _decayed(params: nnx.State) -> Any:
+    """Decay the matrices of the linear layers: not their biases, not the circuit's angles."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: "kernel" in jax.tree_util.keystr(path), params
+    )
+
+
+def sample_loss(task: Task, output: jax.Array, y: jax.Array) -> jax.Array:
+    """Loss of each sample: cross-entropy of a logit, or the squared error."""
+    if task == "classification":
+        return optax.sigmoid_binary_cross_entropy(output, y)
+    return (output - y) ** 2
+
+
+def score(task: Task, output: jax.Array, y: jax.Array) -> jax.Array:
+    """Accuracy; or 1 - mean squared error, which is R^2 as y has unit variance in training."""
+    if task == "classification":
+        return jnp.mean((output > 0) == (y > 0.5))
+    return 1 - jnp.mean((output - y) ** 2)
+
+
+def initial_carry(model: nnx.Module, optimizer: optax.GradientTransformation) -> Carry:
+    """The state before the first epoch, in buffers of its own (they will be donated)."""
+    params = nnx.state(model, nnx.Param)
+    zero = jnp.zeros((), jnp.int32)
+    worst = jnp.full((), jnp.inf, jnp.float32)
+    carry = Carry(params, optimizer.init(params), zero, params, worst, zero, zero)
+    return copy(carry)
+
+
+@jax.jit
+def copy(tree: Any) -> Any:
+    """Fresh buffers with the same values, made on the device."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+def fetch(tree: Any) -> Any:
+    """The one place where training brings anything to the host."""
+    return jax.device_get(tree)
+
+
+def make_objective(
+    graph: nnx.GraphDef,
+    rest: nnx.State,
+    task: Task,
+    config: TrainConfig,
+    loss: SampleLoss = sample_loss,
+) -> Callable[[nnx.State, Rows], tuple[jax.Array, tuple[jax.Array, ...]]]:
+    """Build `objective(params, batch) -> (loss + penalty, (loss, score, leakage))`."""
+
+    def objective(params: nnx.State, batch: Rows):
+        output, leakage = nnx.merge(graph, params, rest)(batch.x)
+        fit, leaked = jnp.mean(loss(task, output, batch.y)), jnp.mean(leakage)
+        penalised = fit + config.leakage_penalty * leaked
+        return penalised, (fit, score(task, output, batch.y), leaked)
+
+    return objective
+
+
+def make_epoch(
+    model: nnx.Module,
+    optimizer: optax.GradientTransformation,
+    task: Task,
+    config: TrainConfig,
+    loss: SampleLoss = sample_loss,
+) -> Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]]:
+    """Build `epoch(carry, train, validation) -> (carry, metrics vector)`, jitted, carry donated."""
+    graph, _, rest = nnx.split(model, nnx.Param, ...)
+
+    objective = make_objective(graph, rest, task, config, loss)
+    at_once = comfortable_batch(config)
+
+    def apply(params, x):
+        return nnx.merge(graph, params, rest)(x)
+
+    def step(state: tuple[Any, Any], batch: Rows):
+        params, opt_state = state
+        (total, figures), grads = jax.value_and_grad(objective, has_aux=True)(params, batch)
+        # apply_if_finite looks at the gradient only; let it see a loss that is not finite, too.
+        grads = jax.tree.map(lambda g: jnp.where(jnp.isfinite(total), g, jnp.nan), grads)
+        updates, new_state = optimizer.update(grads, opt_state, params)
+        params = optax.apply_updates(params, updates)
+        finite = cast(optax.ApplyIfFiniteState, new_state).last_finite
+        return (params, new_state), (*figures, optax.tree.norm(grads), finite)
+
+    def epoch(carry: Carry, train: Rows, validation: Rows):
+        steps = Steps.of(train.x.shape[0], config.batch_size)
+        key = jax.random.fold_in(jax.random.key(config.seed), carry.epoch)
+        order = jax.random.permutation(key, train.x.shape[0])[: steps.count * steps.size]
+
+        def shuffled_step(state, rows):
+            return step(state, Rows(train.x[rows], train.y[rows]))
+
+        start = (carry.params, carry.optimizer)
+        order = order.reshape(steps.count, steps.size)
+        (params, opt_state), (*figures, finite) = jax.lax.scan(shuffled_step, start, order)
+        taken = jnp.sum(finite)
+        means = [jnp.sum(jnp.where(finite, figure, 0)) / taken for figure in figures]
+
+        output, leakage = in_batches(lambda x: apply(params, x), validation.x, at_once)
+        val_loss = jnp.mean(loss(task, output, validation.y)).astype(jnp.float32)
+        # Early stopping is seen by the host one epoch late; by then the best must not change.
+        better = (val_loss < carry.best_loss) & (carry.stale < config.patience)
+        done = carry.epoch + 1
+        new = Carry(
+            params=params,
+            optimizer=opt_state,
+            epoch=done,
+            best_params=jax.tree.map(
+                lambda new, old: jnp.where(better, new, old), params, carry.best_params
+            ),
+            best_loss=jnp.where(better, val_loss, carry.best_loss),
+            best_epoch=jnp.where(better, done, carry.best_epoch),
+            stale=jnp.where(better, 0, carry.stale + 1),
+        )
+        metrics = {
+            "loss": means[0],
+            "score": means[1],
+            "leakage": means[2],
+            "gradient_norm": means[3],
+            "val_loss": val_loss,
+            "val_score": score(task, output, validation.y),
+            "val_leakage": jnp.mean(leakage),
+            "best_val_loss": new.best_loss,
+            "stale": new.stale,
+            "skipped": steps.count - taken,
+        }
+        vector = [metrics[name].astype(jnp.float32) for name in EpochMetrics._fields]
+        return new, jnp.stack(vector)
+
+    return jax.jit(epoch, donate_argnums=0)
+
+
+class Program(NamedTuple):
+    """A model as the three functions of a run, compiled once for each shape of the data."""
+
+    start: Callable[[], Carry]
+    epoch: Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]]
+    evaluate: Callable[[nnx.State, jax.Array], tuple[jax.Array, jax.Array]]  # output, leakage
+
+
+def make_program(model: nnx.Module, task: Task, config: TrainConfig, rows: int) -> Program:
+    """Program of a model to be trained on `rows` rows (they decide the schedule)."""
+    optimizer = make_optimizer(config, Steps.of(rows, config.batch_size))
+    graph, _, rest = nnx.split(model, nnx.Param, ...)
+
+    @jax.jit
+    def evaluate(params: nnx.State, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return in_batches(nnx.merge(graph, params, rest), x, comfortable_batch(config))
+
+    def start() -> Carry:
+        return initial_carry(model, optimizer)
+
+    return Program(start, make_epoch(model, optimizer, task, config), evaluate)
+
+
+def fit(
+    run_epoch: Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]],
+    carry: Carry,
+    train: Rows,
+    validation: Rows,
+    config: TrainConfig,
+    *,
+    record: Callable[[int, EpochMetrics], None],
+    save: Callable[[Carry], None],
+    due: Callable[[], bool],
+) -> Carry:
+    """Run epochs until the last one or until `patience` runs out.
+
+    Args:
+        run_epoch: from `make_epoch`.
+        carry: where to start; donated.
+        train, validation: rows on the device.
+        config: epochs, patience.
+        record: called with the number (from 1) and the figures of each epoch, while the next runs.
+        save: called with a copy of the state, after `record` for its epoch, when `due()`.
+        due: whether a checkpoint is wanted now.
+
+    Returns:
+        The final state.
+    """
+    first, stale = (int(value) for value in fetch((carry.epoch, carry.stale)))
+    waiting: jax.Array | None = None  # figures of the epoch before
+    for epoch in range(first, config.epochs + 1):
+        snapshot = copy(carry) if waiting is not None and due() else None
+        running = None
+        if epoch < config.epochs and stale < config.patience:
+            carry, running = run_epoch(carry, train, validation)
+        if waiting is not None:
+            metrics = EpochMetrics(*fetch(waiting).tolist())
+            record(epoch, metrics)
+            if snapshot is not None:
+                save(snapshot)
+            _check_progress(epoch, metrics, config, train.x.shape[0])
+            stale = metrics.stale
+        if running is None or stale >= config.patience:
+            break
+        waiting = running
+    return carry
+
+
+def _check_progress(epoch: int, metrics: EpochMetrics, config: TrainConfig, rows: int) -> None:
+    if metrics.skipped == Steps.of(rows, config.batch_size).count:
+        raise UserError(
+            f"epoch {epoch}: the loss or its gradient was not finite in any step, so nothing can "
+            f"be learned; try a smaller --learning-rate (now {config.learning_rate:g}) or "
+            f"--alpha-max (now {config.alpha_max:g})"
+        )

@@ -1,0 +1,99 @@
+"""The hybrid model: bounded linear encoder, photonic circuit, linear head."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from fockjax import nn
+from fockjax.circuit import Circuit, Input
+from fockjax.training.config import TrainConfig
+from fockjax.training.errors import UserError
+
+HIGHEST = jax.lax.Precision.HIGHEST
+
+
+def photonic_circuit(modes: int, layers: int) -> Circuit:
+    """Displace input i into mode i, then `layers` layers of Killoran et al. (2019)."""
+    circuit = Circuit(modes=modes)
+    for mode in range(modes):
+        circuit.displace(Input(mode), mode=mode)
+    circuit.cvqnn_layers(layers)
+    return circuit
+
+
+class HybridModel(nnx.Module):
+    """output = head(readout(circuit(alpha))), alpha = alpha_max tanh(W x + b).
+
+    Without a circuit (`photonic=False`) the readout is alpha itself: what is left is what the
+    circuit has to improve upon.
+
+    Args:
+        features: number of columns of x.
+        config: modes, cutoff, layers and alpha_max are read from it.
+        photonic: whether the circuit is there.
+        rngs: source of the initial weights.
+    """
+
+    def __init__(
+        self, features: int, config: TrainConfig, *, photonic: bool = True, rngs: nnx.Rngs
+    ):
+        modes = config.modes
+        self.alpha_max = config.alpha_max
+        self.encoder = nnx.Linear(features, modes, precision=HIGHEST, rngs=rngs)
+        if not photonic:
+            self.quantum = None
+        else:
+            self.quantum = nn.QuantumLayer(
+                photonic_circuit(modes, config.layers),
+                cutoff=config.cutoff,
+                readout=nn.with_leakage(nn.quadratures),
+                rngs=rngs,
+            )
+        self.head = nnx.Linear(2 * modes if photonic else modes, 1, precision=HIGHEST, rngs=rngs)
+
+    def encode(self, x: jax.Array) -> jax.Array:
+        """(..., features) -> displacement amplitudes (..., modes), within +-alpha_max."""
+        return self.alpha_max * jnp.tanh(self.encoder(x))
+
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(..., features) -> logit or standardised value (...,), leakage (...,)."""
+        alpha = self.encode(x)
+        if self.quantum is None:
+            readout, leakage = alpha, jnp.zeros(alpha.shape[:-1], alpha.dtype)
+        else:
+            readout, leakage = self.quantum(alpha)
+        return self.head(readout)[..., 0], leakage
+
+
+def build_model(features: int, config: TrainConfig, *, photonic: bool = True) -> HybridModel:
+    """The model of a run, its initial weights drawn from the run's seed.
+
+    Raises:
+        UserError: the circuit cannot be built, or its state would be too large.
+    """
+    try:
+        model = HybridModel(features, config, photonic=photonic, rngs=nnx.Rngs(config.seed))
+        jax.eval_shape(model, jax.ShapeDtypeStruct((1, features), jnp.float32))
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the circuit cannot be built: {reason}") from error
+    return model
+
+
+def comfortable_batch(config: TrainConfig) -> int:
+    """Samples to evaluate at once: what fits in 128 MiB of complex64 amplitudes, at most 1024."""
+    amplitudes = config.cutoff**config.modes
+    return min(1024, max(1, 2**24 // amplitudes))
+
+
+def in_batches(apply, x: jax.Array, batch_size: int):
+    """`apply` over the rows of x, at most `batch_size` at a time, inside one jitted program.
+
+    The last batch is padded with rows of zeros, whose results are cut off again.
+    """
+    rows = x.shape[0]
+    batch_size = min(batch_size, rows)
+    batches = -(-rows // batch_size)
+    padded = jnp.pad(x, ((0, batches * batch_size - rows), (0, 0)))
+    results = jax.lax.map(apply, padded.reshape(batches, batch_size, -1))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:rows], results)

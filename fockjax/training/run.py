@@ -1,0 +1,300 @@
+"""One training run from data to report: what `fockjax train` does."""
+
+import dataclasses
+import importlib.metadata
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from fockjax.training import baselines, checkpoint, folder, loop, plots, report
+from fockjax.training.config import TrainConfig, identity_hash
+from fockjax.training.data import Dataset, Scaler, Split, load_dataset, make_splits
+from fockjax.training.errors import UserError
+from fockjax.training.files import write_json
+from fockjax.training.metrics import FIGURES, TITLES, Evaluation, figures, from_output
+from fockjax.training.model import build_model
+from fockjax.training.progress import TrainingProgress
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """What a run leaves behind.
+
+    Attributes:
+        folder: the model folder.
+        results: the content of its results.json: "figures" by model and name, "leakage", ...
+    """
+
+    folder: Path
+    results: dict[str, Any]
+
+
+def train(
+    config: TrainConfig, dataset: Dataset | None = None, console: Console | None = None
+) -> TrainResult:
+    """Train a hybrid photonic model, evaluate it beside its baselines, write a model folder.
+
+    Args:
+        config: the options; the defaults train on the bundled breast-cancer data.
+        dataset: use this instead of what `config.data` names.
+        console: where to report; default the standard output.
+
+    Returns:
+        The folder and the figures in it.
+
+    Raises:
+        UserError: data, options or folder that cannot be used.
+
+    Example:
+        >>> from fockjax.training import TrainConfig, train
+        >>> result = train(TrainConfig(epochs=5, out="runs/short"))  # doctest: +SKIP
+        >>> result.results["figures"]["photonic"]["accuracy"]        # doctest: +SKIP
+        0.956140350877193
+    """
+    config.check()
+    console = console or Console()
+    dataset = dataset or load_dataset(config)
+    splits = make_splits(dataset, config)
+    run = _Run(config, dataset, splits, console)
+    out = Path(config.out) if config.out is not None else Path("runs") / dataset.name
+    if config.folds == 1:
+        results = run.train_split(splits[0], out, "training")
+    else:
+        results = run.train_folds(splits, out)
+    report.print_table(console, results)
+    console.print(f"model folder: {out}", soft_wrap=True)
+    return TrainResult(out, results)
+
+
+class _Run:
+    """What the folds of a run have in common: options, data, compiled programs, the console."""
+
+    def __init__(
+        self, config: TrainConfig, dataset: Dataset, splits: list[Split], console: Console
+    ):
+        self.config, self.dataset, self.console = config, dataset, console
+        rows = min(len(split.train) for split in splits)
+
+        def program(photonic: bool) -> loop.Program:
+            model = build_model(len(dataset.columns), config, photonic=photonic)
+            return loop.make_program(model, dataset.task, config, rows)
+
+        self.photonic, self.identity = program(True), program(False)
+
+    def train_folds(self, splits: list[Split], out: Path) -> dict[str, Any]:
+        """Results over all folds, each in its own model folder inside `out`."""
+        description = self.describe() | {"folds": len(splits)}
+        folder.claim(out, description, self.config)
+        if finished := folder.read_results(out):
+            return finished
+        folds = [
+            self.train_split(split, out / f"fold_{number}", f"fold {number + 1}", number)
+            for number, split in enumerate(splits)
+        ]
+        results = report.combine(folds)
+        report.write_report(out / folder.REPORT, results, [])
+        write_json(out / folder.RESULTS, results)
+        return results
+
+    def train_split(
+        self, split: Split, out: Path, title: str, fold: int | None = None
+    ) -> dict[str, Any]:
+        """Results of one split, and its model folder."""
+        began = time.perf_counter()
+        config, dataset = self.config, self.dataset
+        rows = split.train
+        scaler = Scaler.fit(dataset.features[rows], dataset.target[rows], dataset.task)
+        description = self.describe(fold) | {
+            "scaler": scaler.to_json(),
+            "split": {part: len(rows) for part, rows in dataclasses.asdict(split).items()},
+        }
+        folder.claim(out, description, config)
+        if finished := folder.read_results(out):
+            return finished
+
+        def standardised(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            x, y = dataset.features[rows], dataset.target[rows]
+            return scaler.features(x), scaler.target(y)
+
+        train, validation, test = (
+            loop.Rows(*jax.device_put(standardised(rows)))
+            for rows in (split.train, split.validation, split.test)
+        )
+        truth = dataset.target[split.test]
+
+        def evaluate(program: loop.Program, carry: loop.Carry) -> Evaluation:
+            output, leakage = loop.fetch(program.evaluate(carry.best_params, test.x))
+            return from_output(dataset.task, scaler, output, truth, leakage)
+
+        identity = identity_hash(description["identity"])
+        carry, history = self.fit_photonic(train, validation, out, identity, title)
+        evaluations = {"photonic": evaluate(self.photonic, carry)}
+        evaluations["identity"] = evaluate(self.identity, self.fit_identity(train, validation))
+        both = np.concatenate([split.train, split.validation])
+        evaluations |= baselines.evaluate_baselines(
+            dataset.task,
+            config.modes,
+            config.seed,
+            (scaler.features(dataset.features[both]), dataset.target[both]),
+            (scaler.features(dataset.features[split.test]), truth),
+        )
+        results = self.summarise(split, evaluations, history, time.perf_counter() - began)
+        names = _draw(out, dataset, evaluations, history, results["titles"])
+        report.write_report(out / folder.REPORT, results, names)
+        write_json(out / folder.RESULTS, results)
+        return results
+
+    def describe(self, fold: int | None = None) -> dict[str, Any]:
+        """config.json, without the parts that belong to one split."""
+        dataset = self.dataset
+        identity = self.config.identity() | {"data_sha256": dataset.fingerprint(), "fold": fold}
+        try:
+            version = importlib.metadata.version("fockjax")
+        except importlib.metadata.PackageNotFoundError:  # run from a source tree
+            version = "unknown"
+        return {
+            "format": folder.FORMAT,
+            "fockjax": version,
+            "identity": identity,
+            "data": {
+                "name": dataset.name,
+                "rows": len(dataset.target),
+                "columns": list(dataset.columns),
+                "target": dataset.target_name,
+                "task": dataset.task,
+                "classes": None if dataset.classes is None else list(dataset.classes),
+            },
+        }
+
+    def fit_photonic(
+        self, train: loop.Rows, validation: loop.Rows, out: Path, identity: str, title: str
+    ) -> tuple[loop.Carry, list[dict]]:
+        """Fit with checkpoints, log and progress; goes on from a checkpoint if there is one."""
+        config, console, carry = self.config, self.console, self.photonic.start()
+        checkpoints = out / folder.CHECKPOINTS
+        done = 0
+        stored = checkpoint.latest(
+            checkpoints, lambda text: console.print(f"[yellow]warning:[/] {text}", soft_wrap=True)
+        )
+        if stored is not None:
+            if stored[0] != identity:
+                raise UserError(f"the checkpoints in {checkpoints} are of another run than {out}")
+            carry = loop.copy(jax.device_put(checkpoint.restore(carry, stored[1])))
+            done = int(stored[1][".epoch"])
+            console.print(f"{title}: resuming after epoch {done}")
+
+        steps = loop.Steps.of(len(train.x), config.batch_size)
+        progress = TrainingProgress(
+            Console(quiet=True) if config.quiet else console,
+            title,
+            self.dataset.task,
+            config.epochs,
+            steps.count * steps.size,
+            done,
+        )
+        last_saved = time.monotonic()
+
+        def due() -> bool:
+            return time.monotonic() - last_saved >= config.checkpoint_seconds
+
+        with folder.MetricsLog(out / folder.METRICS, done) as log:
+
+            def record(epoch: int, metrics: loop.EpochMetrics) -> None:
+                rate = progress.epoch(epoch, metrics)
+                log.append({"epoch": epoch, **metrics._asdict(), "samples_per_second": rate})
+
+            def save(carry: loop.Carry) -> None:
+                nonlocal last_saved
+                state = loop.fetch(carry)
+                log.sync()
+                checkpoint.save(checkpoints, int(state.epoch), identity, state)
+                last_saved = time.monotonic()
+
+            with progress:
+                carry = loop.fit(
+                    self.photonic.epoch,
+                    carry,
+                    train,
+                    validation,
+                    config,
+                    record=record,
+                    save=save,
+                    due=due,
+                )
+            save(carry)
+        return carry, log.history
+
+    def fit_identity(self, train: loop.Rows, validation: loop.Rows) -> loop.Carry:
+        """Fit the model without its circuit, by the same loop."""
+        return loop.fit(
+            self.identity.epoch,
+            self.identity.start(),
+            train,
+            validation,
+            self.config,
+            record=lambda epoch, metrics: None,
+            save=lambda carry: None,
+            due=lambda: False,
+        )
+
+    def summarise(
+        self,
+        split: Split,
+        evaluations: dict[str, Evaluation],
+        history: list[dict],
+        seconds: float,
+    ) -> dict[str, Any]:
+        """results.json of one split."""
+        dataset, config = self.dataset, self.config
+        leakage = evaluations["photonic"].leakage
+        best = min(history, key=lambda line: line["val_loss"])["epoch"]
+        skipped = int(sum(line["skipped"] for line in history))
+        sizes = " / ".join(str(len(rows)) for rows in dataclasses.astuple(split))
+        notes = [
+            f"{sizes} rows to train / validate / test",
+            f"best of {len(history)} epochs: {best}",
+            f"largest leakage of a test row {max(leakage.max(), 0):.2%}",
+            f"{seconds:.0f} s in all",
+        ]
+        if skipped:
+            notes.append(f"{skipped} steps skipped, as their loss or gradient was not finite")
+        spread = np.ptp(dataset.features[split.train], axis=0)
+        if (spread == 0).any():
+            names = ", ".join(dataset.columns[index] for index in np.flatnonzero(spread == 0))
+            notes.append(f"constant in training, so without effect: {names}")
+        titles = baselines.titles(dataset.task, len(dataset.columns), config.modes, config.cutoff)
+        return {
+            "task": dataset.task,
+            "data": dataset.name,
+            "figure_names": list(FIGURES[dataset.task]),
+            "titles": titles,
+            "figures": {key: figures(dataset.task, each) for key, each in evaluations.items()},
+            "leakage": {"mean": float(leakage.mean()), "max": float(leakage.max())},
+            "epochs": len(history),
+            "best_epoch": best,
+            "skipped_steps": skipped,
+            "seconds": round(seconds, 2),
+            "notes": notes,
+        }
+
+
+def _draw(
+    out: Path,
+    dataset: Dataset,
+    evaluations: dict[str, Evaluation],
+    history: list[dict],
+    titles: dict[str, str],
+) -> list[str]:
+    curve, matrix, roc, scatter = folder.PLOTS
+    score = "accuracy" if dataset.task == "classification" else TITLES["r2"]
+    plots.learning_curve(out / curve, history, score)
+    if dataset.classes is None:
+        plots.predicted_against_true(out / scatter, evaluations["photonic"], dataset.target_name)
+        return [curve, scatter]
+    plots.confusion_matrix(out / matrix, evaluations["photonic"], dataset.classes)
+    plots.roc_curve(out / roc, {titles[key]: each for key, each in evaluations.items()})
+    return [curve, matrix, roc]

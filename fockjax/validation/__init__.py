@@ -1,0 +1,3 @@
+"""Cross-validation against Strawberry Fields: ``fockjax validate``."""
+
+from fockjax.validation.report import run as run

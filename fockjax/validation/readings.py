@@ -1,0 +1,205 @@
+"""The numbers that are compared, in the same order from fockjax and from Strawberry Fields."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fockjax.circuit import Circuit
+from fockjax.gates import REGISTRY
+from fockjax.interop import strawberryfields as oracle
+from fockjax.states import State
+from fockjax.validation.cases import CASES, GateCall, Row
+
+QUADRATURE_ANGLES = (0.0, 0.7, math.pi / 2)
+# Most of the time goes into compiling programs that run once; the costly optimisations of the
+# compiler are left out, which changes no more than rounding.
+FAST_COMPILATION = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
+STEP = 3e-4  # of the five-point central difference: truncation and rounding both below 1e-9
+
+
+class Readings(NamedTuple):
+    """What is read from a row, one entry a point.
+
+    Attributes:
+        state: the ket, shape (points, cutoff, ..., cutoff).
+        observables: shape (points, observables): see `observables`.
+        gradients: shape (points, directions, 2 modes): of each mode's mean photon number and mean
+            quadrature (at an angle of 0.7).
+    """
+
+    state: np.ndarray
+    observables: np.ndarray
+    gradients: np.ndarray
+
+
+def from_fockjax(row: Row, dtype: np.dtype) -> Readings:
+    """Run a row through fockjax, all its points under one jitted vmap, in one precision."""
+
+    def at_point(point, ket):
+        def run(point):
+            weights, inputs = row.unpack(point)
+            state = row.circuit(weights, inputs, cutoff=row.cutoff, dtype=dtype, initial=ket)
+            return _means(state), state
+
+        means, pull_back, state = jax.vjp(run, point, has_aux=True)
+        (jacobian,) = jax.vmap(pull_back)(jnp.eye(means.size, dtype=means.dtype))
+        return state, jnp.matmul(directions, jacobian.T, precision=jax.lax.Precision.HIGHEST)
+
+    with jax.enable_x64(dtype == np.complex128):
+        directions = jnp.asarray(row.directions, jnp.finfo(dtype).dtype)
+        points = jnp.asarray(row.points, directions.dtype)
+        kets = None if row.kets is None else jnp.asarray(row.kets, dtype)
+        run = jax.jit(jax.vmap(at_point), compiler_options=FAST_COMPILATION)
+        states, gradients = run(points, kets)
+        # The number of gates is not read, and would make every circuit's readout a program anew.
+        ket, values = _read(replace(states, truncations=0))
+        return Readings(np.asarray(ket), np.asarray(values), np.asarray(gradients))
+
+
+@partial(jax.jit, compiler_options=FAST_COMPILATION)
+@jax.vmap
+def _read(state: State) -> tuple[jax.Array, jax.Array]:
+    return state.ket(), observables(state)
+
+
+def from_kets(
+    row: Row,
+    run: Callable[[Sequence[GateCall], np.ndarray], np.ndarray],
+    read: Callable[[np.ndarray], np.ndarray],
+    means: Callable[[np.ndarray], np.ndarray],
+) -> Readings:
+    """Run a row gate by gate through ``run``, its gradients by central differences."""
+
+    def gradient(point, ket, direction):
+        def at(steps):
+            return means(run(row.gates(point + steps * STEP * direction), ket))
+
+        return (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * STEP)
+
+    pairs = list(zip(row.points, row.starts(), strict=True))
+    with jax.enable_x64(True):  # a circuit may evaluate its parameters in JAX
+        kets = [run(row.gates(point), ket) for point, ket in pairs]
+        slopes = [[gradient(*pair, direction) for direction in row.directions] for pair in pairs]
+        return Readings(np.stack(kets), np.stack([read(ket) for ket in kets]), np.array(slopes))
+
+
+def from_strawberryfields(row: Row) -> Readings:
+    """Run a row through Strawberry Fields' NumPy Fock engine, one point at a time, complex128."""
+    return from_kets(
+        row, _run_strawberryfields, _observables_strawberryfields, _means_strawberryfields
+    )
+
+
+def from_dense_gates(row: Row) -> Readings:
+    """Run a row as plain NumPy contractions of fockjax's own dense gates, complex128.
+
+    Not an independent check of the gates and readouts (other rows are that) but of the way a
+    circuit runs them.
+    """
+
+    def read(reading):
+        return lambda ket: np.asarray(
+            reading(Circuit(modes=ket.ndim)({}, cutoff=row.cutoff, initial=ket, dtype=ket.dtype))
+        )
+
+    return from_kets(row, _run_dense_gates, read(observables), read(_means))
+
+
+def _run_dense_gates(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
+    for name, parameters, modes in gates:
+        cutoffs = tuple(ket.shape[mode] for mode in modes)
+        operator = np.asarray(_dense_gate(parameters, name, cutoffs))
+        inputs = range(len(modes), 2 * len(modes))
+        ket = np.tensordot(operator, ket, axes=(list(inputs), modes))
+        ket = np.moveaxis(ket, range(len(modes)), modes)
+    return ket
+
+
+@partial(jax.jit, static_argnames=("name", "cutoffs"))
+def _dense_gate(parameters: dict, name: str, cutoffs: tuple[int, ...]) -> jax.Array:
+    size = cutoffs if len(cutoffs) > 1 else cutoffs[0]
+    return REGISTRY[name].build(**parameters, cutoff=size, dtype=np.complex128).to_dense()
+
+
+def observables(state: State) -> jax.Array:
+    """Every readout of a state as one real vector.
+
+    Leakage; the fidelity with a product of coherent states; for each mode the mean and variance of
+    the photon number and of three quadratures, its photon-number probabilities and its density
+    matrix; the joint probabilities.
+    """
+    coherent = jnp.asarray(_coherent_product(state.cutoffs), state.ket().dtype)
+    values = [state.leakage, state.fidelity(coherent)]
+    for mode in range(state.modes):
+        values += state.photon_number(mode)
+        for angle in QUADRATURE_ANGLES:
+            values += state.quadrature(mode, angle)
+        reduced = state.reduced(mode)
+        values += [state.probabilities(modes=(mode,)), reduced.real, reduced.imag]
+    values.append(state.probabilities())
+    return jnp.concatenate([jnp.ravel(value) for value in values])
+
+
+def _means(state: State) -> jax.Array:
+    """The real scalars whose gradients are compared: <n> and <x_0.7> of each mode."""
+    return jnp.stack(
+        [
+            mean
+            for mode in range(state.modes)
+            for mean in (state.photon_number(mode).mean, state.quadrature(mode, 0.7).mean)
+        ]
+    )
+
+
+def _run_strawberryfields(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
+    return oracle.run(
+        [
+            (CASES[name].operation, tuple(parameters[p] for p in CASES[name].ranges), modes)
+            for name, parameters, modes in gates
+        ],
+        ket,
+    )
+
+
+def _observables_strawberryfields(ket: np.ndarray) -> np.ndarray:
+    state = oracle.state(ket)
+    values = [1 - state.trace(), state.fidelity_coherent([_alpha(m) for m in range(ket.ndim)])]
+    for mode in range(ket.ndim):
+        one = oracle.reduced_state(ket, mode)
+        values += one.mean_photon(0)
+        for angle in QUADRATURE_ANGLES:
+            values += oracle.quadrature(one, angle)
+        values += [one.all_fock_probs(), one.dm().real, one.dm().imag]
+    values.append(state.all_fock_probs())
+    return np.concatenate([np.ravel(value) for value in values])
+
+
+def _means_strawberryfields(ket: np.ndarray) -> np.ndarray:
+    states = [oracle.reduced_state(ket, mode) for mode in range(ket.ndim)]
+    return np.array(
+        [mean for s in states for mean in (s.mean_photon(0)[0], oracle.quadrature(s, 0.7)[0])]
+    )
+
+
+def _alpha(mode: int) -> complex:
+    """The amplitude of the coherent state that mode ``mode`` is compared with."""
+    return 0.6 * np.exp(1j * (0.4 + mode))
+
+
+def _coherent_product(cutoffs: Sequence[int]) -> np.ndarray:
+    """Truncated coherent states of amplitude ``_alpha(mode)``, as one joint ket."""
+    ket = np.ones(())
+    for mode, cutoff in enumerate(cutoffs):
+        factorials = np.array([math.factorial(n) for n in range(cutoff)], float)
+        amplitudes = _alpha(mode) ** np.arange(cutoff) / np.sqrt(factorials)
+        ket = np.multiply.outer(ket, np.exp(-(abs(_alpha(mode)) ** 2) / 2) * amplitudes)
+    return ket

@@ -1,0 +1,247 @@
+"""The command ``fockjax validate``: run the rows, compare, print a table, return the exit code."""
+
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from fockjax.gates import REGISTRY
+from fockjax.interop import strawberryfields as oracle
+from fockjax.validation import golden
+from fockjax.validation.cases import (
+    CASES,
+    CIRCUIT_CUTOFFS,
+    Row,
+    circuit_rows,
+    gate_rows,
+    model_row,
+)
+from fockjax.validation.readings import (
+    Readings,
+    from_dense_gates,
+    from_fockjax,
+    from_strawberryfields,
+)
+
+Source = Literal["auto", "sf", "golden"]
+DTYPES = np.dtype(np.complex128), np.dtype(np.complex64)
+
+
+class Deviations(NamedTuple):
+    """Largest deviation of each kind at complex128, and of any kind at complex64 (``single``)."""
+
+    state: float
+    observables: float
+    gradients: float
+    single: float
+
+
+TOLERANCES = Deviations(state=1e-10, observables=1e-9, gradients=1e-6, single=2e-5)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What fockjax is compared with: ``view(fockjax's readings)`` must equal ``values(row)``."""
+
+    name: str
+    values: Callable[[Row], Readings]
+    view: Callable[[Readings], Readings] = lambda readings: readings
+
+
+@dataclass(frozen=True)
+class Check:
+    """A line of the table to be: rows and what they are compared with, or why it cannot be made."""
+
+    label: str
+    rows: Sequence[Row] = ()
+    reference: Reference | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table: the largest deviations over some rows, or why there are none."""
+
+    label: str
+    deviations: Deviations | None = None
+    problem: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every deviation is within its tolerance (a NaN is not)."""
+        return self.deviations is not None and all(
+            value <= limit for value, limit in zip(self.deviations, TOLERANCES, strict=True)
+        )
+
+
+def run(
+    model: Path | None = None,
+    *,
+    source: Source = "auto",
+    gates: Sequence[str] | None = None,
+    console: Console | None = None,
+) -> int:
+    """Compare fockjax with Strawberry Fields and print a table of the largest deviations.
+
+    Args:
+        model: folder of a trained model; its circuit is compared too.
+        source: "sf" runs Strawberry Fields, "golden" reads its stored answers, "auto" takes the
+            first where Strawberry Fields can be imported and else the second.
+        gates: only these gates, and no random circuits; default every gate, and the circuits.
+        console: where to print.
+
+    Returns:
+        Exit code: 0 if everything agrees, 1 if not.
+
+    Raises:
+        ImportError: ``source`` is "sf" and Strawberry Fields cannot be imported.
+        fockjax.training.errors.UserError: the model folder cannot be used.
+
+    Example:
+        >>> from fockjax import validation
+        >>> validation.run(gates=["rotation"])  # doctest: +SKIP
+        0
+    """
+    console = console or Console()
+    reference = choose_reference(source)
+    trained = None if model is None else _trained_row(model, console)
+    checks = list(plan(reference, gates, trained))
+    # SF's programs share a global, so the reference runs here while other threads compile.
+    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+    try:
+        running = [(check, [_submit(pool, row) for row in check.rows]) for check in checks]
+        steps = track(running, "validating", console=console, transient=True)
+        lines = [_line(check, futures) for check, futures in steps]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    console.print(_table(lines, reference))
+    for line in lines:
+        if line.problem:
+            console.print(f"{line.label}: {line.problem}", style="red", markup=False)
+    failed = [line.label for line in lines if not line.passed]
+    if failed:
+        console.print(f"{len(failed)} of {len(lines)} lines failed", style="bold red")
+        return 1
+    console.print("every deviation is within its tolerance", style="green")
+    return 0
+
+
+def choose_reference(source: Source) -> Reference:
+    """The reference for ``source`` (see `run`)."""
+    if source not in ("auto", "sf", "golden"):
+        raise ValueError(f"Argument `source` must be 'auto', 'sf' or 'golden', got {source!r}.")
+    stored = Reference("golden file", golden.lookup, golden.fingerprints)
+    if source == "golden":
+        return stored
+    try:
+        oracle.load()
+    except ImportError as error:
+        if source == "sf":
+            raise
+        return replace(stored, name=f"{stored.name} ({error})")
+    version = importlib.metadata.version("strawberryfields")
+    return Reference(f"Strawberry Fields {version}", from_strawberryfields)
+
+
+def model_reference(reference: Reference) -> Reference:
+    """The reference for a trained model: the golden file cannot know it, dense NumPy can run it."""
+    if reference.values is golden.lookup:
+        return Reference("dense NumPy contraction of the gates above", from_dense_gates)
+    return reference
+
+
+def plan(reference: Reference, gates: Sequence[str] | None, trained: Row | None) -> Iterator[Check]:
+    """What is to be checked: each gate of the registry, random circuits, the trained model."""
+    for name in REGISTRY if gates is None else gates:
+        if name not in REGISTRY:
+            yield Check(name, problem=f"no such gate; there are {', '.join(REGISTRY)}")
+        elif name not in CASES:
+            yield Check(name, problem="no validation case; add one in fockjax/validation/cases.py")
+        else:
+            for row in gate_rows(name):
+                yield Check(row.label, [row], reference)
+    if gates is None:
+        for modes, cutoff in CIRCUIT_CUTOFFS.items():
+            rows = [row for row in circuit_rows() if row.circuit.modes == modes]
+            number = sum(len(row.points) for row in rows)
+            label = f"{number} random circuits, {modes} modes, cutoff {cutoff}"
+            yield Check(label, rows, reference)
+    if trained is not None:
+        reference = model_reference(reference)
+        label = f"trained model, {trained.circuit.modes} modes, cutoff {trained.cutoff}"
+        yield Check(f"{label}, against {reference.name}", [trained], reference)
+
+
+def deviations(row: Row, reference: Reference, ours: Sequence[Readings]) -> Deviations:
+    """Largest deviations of a row.
+
+    Args:
+        row: the row.
+        reference: what it is compared with.
+        ours: fockjax's readings at complex128 and complex64. The latter deviate relative to the
+            largest value of an array, if above 1: a variance of 30 rounds 30 times as coarsely.
+    """
+    double, single = ours
+    expected = reference.values(row)
+
+    def largest(readings: Readings) -> list[float]:
+        pairs = zip(reference.view(readings), expected, strict=True)
+        return [float(np.abs(values - correct).max()) for values, correct in pairs]
+
+    scales = [max(1.0, float(np.abs(array).max())) for array in single]
+    return Deviations(*largest(double), single=float(np.max(np.divide(largest(single), scales))))
+
+
+def _submit(pool: ThreadPoolExecutor, row: Row) -> list[Future[Readings]]:
+    return [pool.submit(from_fockjax, row, dtype) for dtype in DTYPES]
+
+
+def _line(check: Check, futures: Sequence[Sequence[Future[Readings]]]) -> Line:
+    if check.reference is None:
+        return Line(check.label, problem=check.problem)
+    try:
+        found = [
+            deviations(row, check.reference, [future.result() for future in pair])
+            for row, pair in zip(check.rows, futures, strict=True)
+        ]
+    except golden.NoGoldenRow as error:
+        return Line(check.label, problem=str(error))
+    return Line(check.label, Deviations(*np.max(found, axis=0).tolist()))
+
+
+def _trained_row(model: Path, console: Console) -> Row:
+    from fockjax.inference import load_model  # the training stack, not needed without a model
+
+    trained = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {text}"))
+    layer = trained.model.quantum
+    if layer is None:
+        raise ValueError(f"The model in {model} has no circuit to validate.")
+    weights = {name: np.asarray(weight[...]) for name, weight in layer.weights.items()}
+    cutoff = int(np.max(layer.cutoff))  # Strawberry Fields knows one cutoff for all modes
+    return model_row(layer.circuit, weights, cutoff, trained.config.alpha_max)
+
+
+def _table(lines: Sequence[Line], reference: Reference) -> Table:
+    table = Table(title=f"Largest deviation of fockjax from {reference.name}")
+    table.add_column("checked")
+    for kind, limit in TOLERANCES._asdict().items():
+        header = "complex64" if kind == "single" else kind
+        table.add_column(f"{header}\n<= {limit:.0e}", justify="right")
+    table.add_column("")
+    for line in lines:
+        cells = ["-"] * len(TOLERANCES)
+        if line.deviations is not None:
+            cells = [
+                f"{value:.1e}" if value <= limit else f"[bold red]{value:.1e}[/]"
+                for value, limit in zip(line.deviations, TOLERANCES, strict=True)
+            ]
+        table.add_row(line.label, *cells, "[green]ok[/]" if line.passed else "[bold red]FAILED[/]")
+    return table

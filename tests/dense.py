@@ -1,0 +1,165 @@
+"""Circuits the slow way, in NumPy alone: gates from their generators, applied one by one; and
+random circuits to compare with.
+
+Nothing here shares code with the package: a displacement or squeezing is the exponential of its
+generator on a space so large that its edge is not felt, a beamsplitter the exponential in each
+sector of the total photon number, where the generator is finite.
+"""
+
+from functools import cache
+
+import numpy as np
+
+import fockjax as fj
+
+PAD = 80  # photon numbers beyond the cutoff: enough for |alpha| <= 1, r <= 0.6
+
+PARAMETERS = {
+    "displacement": ("r", "phi"),
+    "squeezing": ("r", "phi"),
+    "rotation": ("phi",),
+    "kerr": ("kappa",),
+    "beamsplitter": ("theta", "phi"),
+}
+SCALES = {"r": 0.5, "phi": 3.0, "kappa": 1.5, "theta": 2.0}
+
+
+def exponential(generator):
+    """exp of an anti-Hermitian matrix."""
+    values, vectors = np.linalg.eigh(-1j * generator)
+    return (vectors * np.exp(1j * values)) @ vectors.conj().T
+
+
+def lowering(size):
+    return np.diag(np.sqrt(np.arange(1.0, size)), 1)
+
+
+@cache
+def gate(name, values, cutoffs):
+    """Elements of a gate cut to the cutoffs, output photon numbers first."""
+    if name == "beamsplitter":
+        return _beamsplitter(*values, cutoffs)
+    (cutoff,) = cutoffs
+    n = np.arange(cutoff)
+    if name == "rotation":
+        return np.diag(np.exp(1j * values[0] * n))
+    if name == "kerr":
+        return np.diag(np.exp(1j * values[0] * n**2))
+    r, phi = values
+    a = lowering(cutoff + PAD)
+    if name == "displacement":
+        up = r * np.exp(1j * phi) * a.T
+    else:
+        up = -r * np.exp(1j * phi) * a.T @ a.T / 2
+    return exponential(up - up.conj().T)[:cutoff, :cutoff]
+
+
+def _beamsplitter(theta, phi, cutoffs):
+    """exp(theta (e^{i phi} a1 a2+ - h.c.)), sector by sector."""
+    out = np.zeros((*cutoffs, *cutoffs), complex)
+    for total in range(sum(cutoffs) - 1):
+        n1 = np.arange(total + 1)
+        hop = np.diag(np.sqrt(n1[1:] * (total - n1[1:] + 1)), 1)  # <n1 - 1, n2 + 1| a1 a2+ |n1, n2>
+        move = theta * np.exp(1j * phi) * hop
+        sector = exponential(move - move.conj().T)
+        for i in range(max(0, total - cutoffs[1] + 1), min(total, cutoffs[0] - 1) + 1):
+            for j in range(max(0, total - cutoffs[1] + 1), min(total, cutoffs[0] - 1) + 1):
+                out[i, total - i, j, total - j] = sector[i, j]
+    return out
+
+
+def apply(name, values, modes, ket):
+    """One gate on a ket with an axis for each mode."""
+    modes = tuple(modes)
+    elements = gate(name, tuple(map(float, values)), tuple(ket.shape[mode] for mode in modes))
+    count = len(modes)
+    after = np.tensordot(elements, ket, (tuple(range(count, 2 * count)), modes))
+    return np.moveaxis(after, tuple(range(count)), modes)
+
+
+def run(gates, ket):
+    """Gates (name, values, modes) on a ket, in order."""
+    ket = np.asarray(ket, complex)
+    for name, values, modes in gates:
+        ket = apply(name, values, modes, ket)
+    return ket
+
+
+def vacuum(cutoffs):
+    ket = np.zeros(cutoffs, complex)
+    ket[(0,) * len(cutoffs)] = 1
+    return ket
+
+
+def random_ket(rng, cutoffs):
+    """A normalised ket with complex amplitudes everywhere."""
+    ket = rng.normal(size=cutoffs) + 1j * rng.normal(size=cutoffs)
+    return ket / np.linalg.norm(ket)
+
+
+def random_gates(rng, modes, count):
+    """``count`` gates (name, values, modes): every kind, either mode order, any phase."""
+    kinds = [name for name in PARAMETERS if modes > 1 or name != "beamsplitter"]
+    names = list(rng.permutation(kinds)) + list(rng.choice(kinds, max(count - len(kinds), 0)))
+    gates = []
+    for name in names[:count]:
+        values = [SCALES[parameter] * rng.uniform(-1, 1) for parameter in PARAMETERS[name]]
+        on = rng.permutation(modes)[: 2 if name == "beamsplitter" else 1]
+        gates.append((str(name), values, tuple(int(mode) for mode in on)))
+    return gates
+
+
+class Written:
+    """A circuit being written gate by gate, each number in one of the ways a user may give it.
+
+    Attributes:
+        circuit: the circuit.
+        weights, x: what to call it with.
+        gates: what it then has to do, as `run` takes it.
+    """
+
+    def __init__(self, rng, modes):
+        self.rng = rng
+        self.circuit = fj.Circuit(modes)
+        self.weights, self._x, self.gates = {}, [], []
+
+    @property
+    def x(self):
+        return np.array(self._x) if self._x else None
+
+    def add(self, name, values, modes):
+        given, exact = zip(*(self._parameter(float(value)) for value in values), strict=True)
+        self.circuit.add(name, *given, modes=modes)
+        self.gates.append((name, exact, modes))
+        return self
+
+    def _parameter(self, value):
+        """(what the circuit gets, the number it stands for)"""
+        way = self.rng.choice(["number", "zero", "weight", "element", "input", "arithmetic"])
+        name = f"w{len(self.weights)}"
+        if way == "number":
+            return value, value
+        if way == "zero":
+            return 0.0, 0.0
+        if way == "weight":
+            self.weights[name] = np.array(value)
+            return fj.Weight(name), value
+        if way == "element":
+            self.weights[name] = np.array([[7.0, value], [8.0, 9.0]])
+            return fj.Weight(name, (2, 2))[0, 1], value
+        self._x.append(value if way == "input" else 2 * value)
+        x = fj.Input(len(self._x) - 1)
+        if way == "input":
+            return x, value
+        self.weights[name] = np.array(0.25)
+        w = fj.Weight(name)
+        return -(1.0 - x / 2) + (w + w) * 2 - 0.5 / (2 * w) + (x - x) + 1, value
+
+
+def random_circuit(seed, modes, count):
+    """A `Written` circuit of random gates."""
+    rng = np.random.default_rng(seed)
+    written = Written(rng, modes)
+    for gate in random_gates(rng, modes, count):
+        written.add(*gate)
+    return written

@@ -1,0 +1,635 @@
+"""A circuit does what its gates, written out one by one, do; and refuses what makes no sense."""
+
+import math
+from functools import cache
+
+import dense
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fockjax as fj
+from fockjax.gates import REGISTRY
+
+
+def close(actual, expected, tolerance=1e-12):
+    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
+
+
+def does(circuit, gates, weights, x, cutoff, vacuum=True):
+    """Assert that the circuit is the product of ``gates`` on a random ket, and on the vacuum in
+    one factor as in several.
+    """
+
+    @jax.jit
+    def call(weights, x, initial):
+        joint = circuit(weights, x, cutoff=cutoff, initial=initial)
+        factored = circuit(weights, x, cutoff=cutoff) if vacuum else None
+        for state, lost_before in ((joint, 1), (factored, 0)):
+            if state is not None:
+                assert state.cutoffs == cutoff
+                assert state.truncations == truncating + lost_before
+        return joint.ket(), factored.ket() if vacuum else None
+
+    truncating = sum(REGISTRY[name].truncates for name, *_ in gates)
+    ket, empty = 0.9 * dense.random_ket(np.random.default_rng(0), cutoff), dense.vacuum(cutoff)
+    after, from_vacuum = call(weights, x, ket)
+    close(after, dense.run(gates, ket))
+    close(call(weights, x, empty)[0], dense.run(gates, empty))
+    if vacuum:
+        close(from_vacuum, dense.run(gates, empty))
+
+
+def assert_same_gates(actual, expected):
+    for (name, values, modes), (wanted, numbers, on) in zip(actual, expected, strict=True):
+        assert (name, tuple(values), modes) == (wanted, dense.PARAMETERS[wanted], on)
+        close([float(value) for value in values.values()], numbers)
+
+
+def test_the_dense_gates_are_those_of_the_package(x64):
+    """The oracle's conventions, which every test here stands on, in each mode order."""
+    cases = [
+        ("displacement", (0.6, 2.0), (6,)),
+        ("squeezing", (0.5, -1.7), (7,)),
+        ("rotation", (2.1,), (5,)),
+        ("kerr", (-1.2,), (5,)),
+        ("beamsplitter", (0.7, 1.9), (3, 5)),
+        ("beamsplitter", (-1.4, -0.8), (4, 3)),
+        ("beamsplitter", (2.9, 0.4), (3, 3)),
+    ]
+
+    @jax.jit
+    def elements():
+        return [
+            REGISTRY[name].build(*values, cutoff=at if len(at) > 1 else at[0]).to_dense()
+            for name, values, at in cases
+        ]
+
+    assert {name for name, *_ in cases} == set(REGISTRY) == set(dense.PARAMETERS)
+    for (name, values, at), ours in zip(cases, elements(), strict=True):
+        close(ours, dense.gate(name, values, at))
+
+
+# random circuits: every gate, both mode orders, unequal cutoffs, every way to give a parameter
+
+RANDOM = [(1, (4, 6)), (2, (3, 5, 4)), (3, (4, 1, 3))]
+MORE = [
+    (seed, cutoffs)
+    for seed in range(10, 14)
+    for cutoffs in [(6,), (5, 5), (7, 2), (3, 4, 5), (5, 4, 3), (2, 3, 2, 4)]
+]
+
+
+@pytest.mark.parametrize("seed, cutoffs", RANDOM)
+def test_a_random_circuit_is_the_product_of_its_gates(seed, cutoffs, x64):
+    written = dense.random_circuit(seed, len(cutoffs), 10)
+    assert_same_gates(written.circuit.gates(written.weights, written.x), written.gates)
+    does(written.circuit, written.gates, written.weights, written.x, cutoffs, vacuum=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed, cutoffs", MORE)
+def test_many_random_circuits_are_the_products_of_their_gates(seed, cutoffs, x64):
+    written = dense.random_circuit(seed, len(cutoffs), 20)
+    assert_same_gates(written.circuit.gates(written.weights, written.x), written.gates)
+    does(written.circuit, written.gates, written.weights, written.x, cutoffs)
+
+
+def test_factors_stay_apart_until_a_gate_couples_them(x64):
+    rng = np.random.default_rng(5)
+    written = dense.Written(rng, 5)
+    for name, values, _ in dense.random_gates(rng, 1, 4):
+        written.add(name, values, (int(rng.integers(5)),))
+    written.add("beamsplitter", (0.4, 0.9), (3, 0)).add("squeezing", (0.3, 1.2), (3,))
+    written.add("kerr", (0.4,), (0,)).add("displacement", (0.2, -1.2), (4,))
+    written.add("beamsplitter", (-0.9, 0.2), (1, 4)).add("rotation", (2.0,), (1,))
+    cutoff = (3, 2, 4, 3, 2)
+
+    @jax.jit
+    def run(weights, x):
+        state = written.circuit(weights, x, cutoff=cutoff)
+        assert state.groups == ((0, 3), (1, 4), (2,))
+        return state.ket(), state.norm
+
+    ket, norm = run(written.weights, written.x)
+    expected = dense.run(written.gates, dense.vacuum(cutoff))
+    close(ket, expected)
+    close(norm, np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize("first, second", [("displacement", "squeezing"), ("squeezing", "kerr")])
+def test_gates_on_one_mode_act_in_the_order_they_were_added(first, second, x64):
+    values = {"displacement": (0.5, 1.0), "squeezing": (0.4, 2.0), "kerr": (0.7,)}
+    gates = [(name, values[name], (0,)) for name in (first, second)]
+    kets = []
+    for order in (gates, gates[::-1]):
+        circuit = fj.Circuit(1)
+        for name, numbers, modes in order:
+            circuit.add(name, *numbers, modes=modes)
+        kets.append(circuit({}, cutoff=8).ket())
+        close(kets[-1], dense.run(order, dense.vacuum((8,))))
+    assert np.abs(kets[0] - kets[1]).max() > 0.05
+
+
+# layers
+
+
+def test_repeat_is_its_block_written_out(x64):
+    """A block that joins (0, 1), then (1, 2), so that the first layer runs on its own; with
+    inputs, constants, shared weights and arithmetic inside, and gates before and after."""
+    w, v = fj.Weight("w", (2,)), fj.Weight("v")
+    block = fj.Circuit(3)
+    block.displace(fj.Input(1), w[0], mode=2).beamsplitter(v, 0.3, modes=(1, 0))
+    block.kerr(w[1], mode=1).squeeze(0.2, 0.4, mode=1)
+    block.beamsplitter(w[0] + fj.Input(0), v, modes=(1, 2)).rotate(v * 2, mode=0)
+    outer = fj.Weight("outer")
+    circuit = fj.Circuit(3).squeeze(outer, 0.5, mode=0).repeat(block, 4).displace(outer, mode=1)
+
+    rng = np.random.default_rng(6)
+    weights = {
+        "w": 0.5 * rng.uniform(-1, 1, (4, 2)),
+        "v": rng.uniform(-1, 1, 4),
+        "outer": np.array(0.3),
+    }
+    x = np.array([0.4, -0.25])
+    gates = [("squeezing", (0.3, 0.5), (0,))]
+    for (w0, w1), v0 in zip(weights["w"], weights["v"], strict=True):
+        gates += [
+            ("displacement", (x[1], w0), (2,)),
+            ("beamsplitter", (v0, 0.3), (1, 0)),
+            ("kerr", (w1,), (1,)),
+            ("squeezing", (0.2, 0.4), (1,)),
+            ("beamsplitter", (w0 + x[0], v0), (1, 2)),
+            ("rotation", (2 * v0,), (0,)),
+        ]
+    gates.append(("displacement", (0.3, 0.0), (1,)))
+    does(circuit, gates, weights, x, (4, 3, 5))
+    assert_same_gates(circuit.gates(weights, x), gates)
+    assert circuit.num_inputs == 2
+    assert jax.tree.map(np.shape, circuit.init(jax.random.key(0))) == {
+        "w": (4, 2),
+        "v": (4,),
+        "outer": (),
+    }
+
+
+def test_nested_repeats_once_repeats_and_narrow_blocks(x64):
+    """3 times (kerr, 2 times (a one-mode block), 1 time (beamsplitter)) in two modes."""
+    inner = fj.Circuit(1).displace(fj.Weight("r", (2,))[1], fj.Input(0), mode=0)
+    once = fj.Circuit(2).beamsplitter(fj.Weight("theta"), -0.6, modes=(1, 0))
+    layer = fj.Circuit(2).kerr(fj.Weight("kappa"), mode=1).repeat(inner, 2).repeat(once, 1)
+    circuit = fj.Circuit(2).repeat(layer, 3)
+    rng = np.random.default_rng(7)
+    weights = {
+        "r": 0.4 * rng.uniform(-1, 1, (3, 2, 2)),
+        "theta": rng.uniform(-1, 1, (3, 1)),
+        "kappa": rng.uniform(-1, 1, 3),
+    }
+    gates = []
+    for k in range(3):
+        gates.append(("kerr", (weights["kappa"][k],), (1,)))
+        gates += [("displacement", (weights["r"][k, j, 1], 1.3), (0,)) for j in range(2)]
+        gates.append(("beamsplitter", (weights["theta"][k, 0], -0.6), (1, 0)))
+    x = np.array([1.3])
+    does(circuit, gates, weights, x, (5, 4))
+    assert_same_gates(circuit.gates(weights, x), gates)
+
+
+def test_repeat_of_a_block_without_weights(x64):
+    block = fj.Circuit(1).displace(fj.Input(0), 0.7, mode=0).kerr(0.3, mode=0)
+    circuit = fj.Circuit(1).repeat(block, 3).repeat(fj.Circuit(1), 2)
+    gates = [("displacement", (0.4, 0.7), (0,)), ("kerr", (0.3,), (0,))] * 3
+    does(circuit, gates, {}, np.array([0.4]), (6,))
+
+
+@pytest.mark.parametrize("modes, cutoff", [(1, (6,)), (2, (4, 3)), (3, None)])
+def test_layers_of_killoran_et_al(modes, cutoff, x64):
+    """Interferometer, squeezers, interferometer, displacements, Kerr gates (their Fig. 1)."""
+    depth = 3
+    circuit = fj.Circuit(modes).cvqnn_layers(depth, name="net")
+    pairs = {1: [], 2: [(0, 1)], 3: [(0, 1), (1, 2), (0, 1)]}[modes]
+    weights = circuit.init(jax.random.key(1))
+    shapes = {"rotation": max(modes - 1, 1)} | (
+        {"theta": len(pairs), "phi": len(pairs)} if pairs else {}
+    )
+    expected = {f"net.interferometer{k}.{part}": n for k in (1, 2) for part, n in shapes.items()}
+    expected |= {
+        f"net.{part}": modes for part in ("squeezing", "displacement.r", "displacement.phi", "kerr")
+    }
+    assert {name: value.shape for name, value in weights.items()} == {
+        name: (depth, n) for name, n in expected.items()
+    }
+
+    def values(name, k):
+        return np.asarray(weights[f"net.{name}"][k])
+
+    gates = []
+    for k in range(depth):
+        for number in (1, 2):
+            if pairs:
+                angles = [values(f"interferometer{number}.{part}", k) for part in ("theta", "phi")]
+                gates += [
+                    ("beamsplitter", (t, p), on) for t, p, on in zip(*angles, pairs, strict=True)
+                ]
+            turns = values(f"interferometer{number}.rotation", k)
+            gates += [("rotation", (turn,), (mode,)) for mode, turn in enumerate(turns)]
+            if number == 1:
+                gates += [("squeezing", (r, 0), (m,)) for m, r in enumerate(values("squeezing", k))]
+        both = zip(values("displacement.r", k), values("displacement.phi", k), strict=True)
+        gates += [("displacement", values_, (mode,)) for mode, values_ in enumerate(both)]
+        gates += [("kerr", (kappa,), (mode,)) for mode, kappa in enumerate(values("kerr", k))]
+    assert_same_gates(circuit.gates(weights), gates)
+    if cutoff:
+        does(circuit, gates, weights, None, cutoff, vacuum=False)
+
+
+# weights and inputs
+
+
+def test_init(x64):
+    constant = jax.nn.initializers.constant
+    circuit = fj.Circuit(2)
+    circuit.displace(fj.Weight("a"), fj.Weight("b", (3, 2), constant(0.5))[2, 1], mode=0)
+    circuit.rotate(fj.Weight("a"), mode=1)
+    circuit.repeat(fj.Circuit(1).kerr(fj.Weight("wide", (400,))[0], mode=0), 5)
+    fan = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+    circuit.repeat(fj.Circuit(1).kerr(fj.Weight("fan", (400, 3), fan)[0, 0], mode=0), 2)
+    init = jax.jit(circuit.init)
+    weights = init(jax.random.key(3))
+    assert {name: value.shape for name, value in weights.items()} == {
+        "a": (),
+        "b": (3, 2),
+        "wide": (5, 400),
+        "fan": (2, 400, 3),
+    }
+    assert all(value.dtype == np.float64 for value in weights.values())
+    assert np.all(weights["b"] == 0.5)
+    for layer in weights["wide"]:
+        assert abs(layer.std() - 0.1) < 0.02 and abs(layer.mean()) < 0.02
+    assert abs(np.corrcoef(weights["wide"])[~np.eye(5, dtype=bool)]).max() < 0.2
+    assert abs(weights["fan"].std() - 400**-0.5) < 0.2 * 400**-0.5  # of one layer, not of the stack
+    again, other = init(jax.random.key(3)), init(jax.random.key(4))
+    assert all(np.array_equal(again[name], weights[name]) for name in weights)
+    assert not np.array_equal(other["wide"], weights["wide"])
+    assert circuit.init(jax.random.key(3), np.float32)["a"].dtype == np.float32
+    assert fj.Circuit(1).init(jax.random.key(0)) == {}
+
+
+def test_spread_of_the_initial_layers():
+    circuit = fj.Circuit(2).cvqnn_layers(200, active_std=0.02, passive_std=0.7)
+    for name, values in circuit.init(jax.random.key(0)).items():
+        active = name.split(".", 1)[1] in ("squeezing", "displacement.r", "kerr")
+        assert abs(values.std() / (0.02 if active else 0.7) - 1) < 0.2, name
+
+
+def test_dtype_of_weights_without_x64():
+    circuit = fj.Circuit(1).kerr(fj.Weight("w"), mode=0)
+    assert circuit.init(jax.random.key(0))["w"].dtype == np.float32
+    with pytest.raises(ValueError, match="float64.*jax_enable_x64.*float32"):
+        circuit.init(jax.random.key(0), np.float64)
+    for dtype in (np.complex64, np.int32, jnp.bfloat16):
+        with pytest.raises(ValueError, match=f"float32 or float64, got.*{np.dtype(dtype)}"):
+            circuit.init(jax.random.key(0), dtype)
+
+
+def test_one_name_is_one_weight(x64):
+    w = fj.Weight("w")
+    circuit = fj.Circuit(2).displace(w, mode=0).displace(fj.Weight("w"), 0.3, mode=1)
+    gradient = jax.jit(
+        jax.grad(lambda w: sum(circuit({"w": w}, cutoff=20).photon_number(m).mean for m in (0, 1)))
+    )
+    close(gradient(0.4), 2 * 2 * 0.4)  # d/dr of r^2 + r^2
+
+
+def test_numbers_of_any_kind_and_dtype(x64):
+    """Integers, lists and single precision where x64 is on, under strict promotion."""
+    w = fj.Weight("w", 2)
+    circuit = fj.Circuit(1).displace(w[0] * fj.Input(0), np.float32(0.5), mode=0)
+    circuit.kerr(fj.Input(1) + w[1] - np.int64(1), mode=0)
+    expected = dense.run(
+        [("displacement", (0.5, 0.5), (0,)), ("kerr", (1.25,), (0,))], [1, 0, 0, 0]
+    )
+    for x in ([1, 2], np.array([1, 2]), np.array([1.0, 2.0], np.float32)):
+        for kind in (np.float32, np.float64):
+            state = circuit({"w": np.array([0.5, 0.25], kind)}, x, cutoff=np.int64(4))
+            close(state.ket(), expected)
+    single = circuit({"w": [0.5, 0.25]}, x, cutoff=(4,), dtype=np.complex64).ket()
+    assert single.dtype == np.complex64
+    close(single, expected, 1e-6)
+
+
+def test_complex64_circuits(x64):
+    gates = [("displacement", (0.4, 0.5), (0,)), ("beamsplitter", (0.3, 0.7), (1, 0))]
+    circuit = fj.Circuit(2).displace(0.4, fj.Weight("phi"), mode=0)
+    circuit.beamsplitter(fj.Input(0), 0.7, modes=(1, 0))
+    weights, x = {"phi": np.array(0.5)}, np.array([0.3])
+    ket = circuit(weights, x, cutoff=(5, 6), dtype=np.complex64).ket()
+    assert ket.dtype == np.complex64
+    close(ket, dense.run(gates, dense.vacuum((5, 6))), 1e-6)
+
+
+# transformations
+
+
+def test_batched_equals_looped(x64):
+    circuit = fj.Circuit(2).displace(fj.Input(0), 0.4, mode=0).displace(0.3, 0.2, mode=1)
+    circuit.beamsplitter(fj.Weight("theta"), fj.Input(0)).kerr(fj.Weight("kappa"), mode=0)
+    xs = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 1))
+    many = jax.jit(jax.vmap(circuit.init))(jax.random.split(jax.random.key(1), 3))
+    each = [jax.tree.map(lambda leaf, k=k: leaf[k], many) for k in range(3)]
+
+    def ket(weights, x):
+        return circuit(weights, x, cutoff=(4, 3)).ket()
+
+    one = jax.jit(ket)
+    same, pairs = jax.jit(jax.vmap(ket, (None, 0))), jax.jit(jax.vmap(ket))
+    close(same(each[0], xs), [one(each[0], x) for x in xs], 1e-14)
+    close(pairs(many, xs), [one(w, x) for w, x in zip(each, xs, strict=True)], 1e-14)
+
+
+def test_eager_equals_jit(x64):
+    circuit = fj.Circuit(2).displace(fj.Input(0), 0.4, mode=0).beamsplitter(fj.Weight("t"), 0.3)
+
+    def read(t, x):
+        return circuit({"t": t}, x, cutoff=4).quadrature(1, 0.3).mean
+
+    t, x = np.array(0.7), np.array([0.6])
+    close(jax.jit(read)(t, x), read(t, x), 1e-14)
+
+
+@cache
+def network():
+    """A scanned circuit with inputs, and the derivatives of all that can be read from it.
+
+    Returns:
+        the tree of weights and input; and a function of a flat vector of these, of a direction and
+        of the weight that the error bound gets: (value, gradient), (change of each along it).
+    """
+    circuit = fj.Circuit(2).displace(fj.Input(0), 0.4, mode=0)
+    block = fj.Circuit(2).beamsplitter(fj.Weight("theta"), fj.Input(1), modes=(1, 0))
+    block.squeeze(fj.Weight("a", (3,))[0], fj.Weight("a", (3,))[1], mode=1)
+    circuit.repeat(block.kerr(fj.Weight("a", (3,))[2], mode=0), 2)
+    initial, target = dense.vacuum((3, 4)), np.full((3, 4), 0.2 + 0.1j)
+
+    def value(point, bound):
+        weights, x = point
+        state = circuit(weights, x, cutoff=(3, 4), initial=initial)
+        numbers = [*state.quadrature(1, 0.3), *state.photon_number(0), state.leakage, state.norm]
+        numbers += [state.fidelity(target), bound * state.error_bound]
+        everything = jnp.concatenate([jnp.stack(numbers), state.probabilities().reshape(-1)])
+        return jnp.sum(jnp.sin(3 * everything + 0.2))
+
+    flat, back = jax.flatten_util.ravel_pytree(
+        (circuit.init(jax.random.key(2)), np.array([0.3, -0.4]))
+    )
+
+    @jax.jit
+    def derivatives(flat, direction, bound):
+        both = jax.value_and_grad(lambda flat: value(back(flat), bound))
+        return jax.jvp(both, (flat,), (direction,))
+
+    return flat, derivatives
+
+
+def test_derivatives_match_finite_differences(x64):
+    """Forward, reverse and second ones by all weights and inputs, along a direction."""
+    flat, derivatives = network()
+    direction = np.random.default_rng(1).uniform(-1, 1, flat.shape)
+    (_, gradient), (forward, change) = derivatives(flat, direction, 1.0)
+    step = 1e-3
+    around = [derivatives(flat + k * step * direction, direction, 1.0)[0] for k in (-2, -1, 1, 2)]
+    difference = np.array([1, -8, 8, -1]) / (12 * step)
+    close(gradient @ direction, forward, 1e-11)
+    close(forward, np.array([value for value, _ in around]) @ difference, 1e-8)
+    close(change, difference @ np.array([gradient for _, gradient in around]), 1e-7)
+
+
+def test_derivatives_are_finite_and_right_where_all_is_zero(x64):
+    """All weights and inputs 0: no phase is defined, nothing leaks, every square root is at 0."""
+    flat, derivatives = network()
+    zero, rng, step = np.zeros_like(flat), np.random.default_rng(3), 1e-4
+    for _ in range(3):
+        direction = rng.uniform(-1, 1, flat.shape)
+        (_, gradient), (forward, change) = derivatives(zero, direction, 0.0)
+        # around it the bound is the root of rounding, so it is left out of the difference; at zero
+        # it is zero and does not grow to first order
+        (above, _), _ = derivatives(zero + step * direction, direction, 0.0)
+        (below, _), _ = derivatives(zero - step * direction, direction, 0.0)
+        assert abs(forward) > 0.1 and np.isfinite(change).all()
+        close(gradient @ direction, forward)
+        close((above - below) / (2 * step), forward, 1e-6)
+        (_, with_bound), (also, second) = derivatives(zero, direction, 1.0)
+        close(with_bound, gradient)
+        close(also, forward)
+        assert np.isfinite(second).all()
+
+
+# errors
+
+
+def one_input():
+    return fj.Circuit(2).displace(fj.Input(0), fj.Weight("phi"), mode=0)
+
+
+@pytest.mark.parametrize(
+    "build, error, message",
+    [
+        (lambda: fj.Circuit(0), ValueError, "`modes` must be an integer >= 1, got 0"),
+        (lambda: fj.Circuit(1.5), ValueError, "`modes` must be an integer >= 1, got 1.5"),
+        (
+            lambda: fj.Circuit(2).add("cubic", 0.1, modes=0),
+            ValueError,
+            "'cubic'.*beamsplitter.*kerr",
+        ),
+        (
+            lambda: one_input().displace(0.1, mode=2),
+            ValueError,
+            r"Gate 1 \(displacement\).*0 to 1, got \(2,\)",
+        ),
+        (lambda: one_input().kerr(0.1, mode=-1), ValueError, r"Gate 1 \(kerr\).*got \(-1,\)"),
+        (lambda: one_input().kerr(0.1, mode=None), ValueError, r"\(kerr\).*integers, got None"),
+        (lambda: one_input().kerr(0.1, mode=0.0), ValueError, r"\(kerr\).*integers, got 0.0"),
+        (lambda: one_input().kerr(0.1, mode="0"), ValueError, r"\(kerr\).*got \('0',\)"),
+        (
+            lambda: fj.Circuit(2).beamsplitter(0.1, modes=(1, 1)),
+            ValueError,
+            r"Gate 0 \(beamsplitter\).*must differ, got \(1, 1\)",
+        ),
+        (
+            lambda: fj.Circuit(3).beamsplitter(0.1, modes=(0, 1, 2)),
+            ValueError,
+            r"beamsplitter\) acts on 2 mode\(s\), got modes \(0, 1, 2\)",
+        ),
+        (lambda: fj.Circuit(3).add("kerr", 1, modes=(0, 1)), ValueError, r"1 mode.*\(0, 1\)"),
+        (lambda: fj.Circuit(2).add("displacement", modes=0), ValueError, "needs a value for r"),
+        (lambda: fj.Circuit(2).add("kerr", 1, 2, modes=0), ValueError, r"\('kappa',\), got 2"),
+        (
+            lambda: fj.Circuit(2).add("displacement", 0.1, psi=1, modes=0),
+            ValueError,
+            r"'psi' is unknown.*\('r', 'phi'\)",
+        ),
+        (lambda: fj.Circuit(2).add("kerr", 1, kappa=1, modes=0), ValueError, "'kappa'.*twice"),
+        (
+            lambda: fj.Circuit(2).displace(math.nan, mode=0),
+            ValueError,
+            "'r' must be finite, got nan",
+        ),
+        (lambda: fj.Circuit(2).displace(0, math.inf, mode=0), ValueError, "'phi'.*finite, got inf"),
+        (lambda: fj.Circuit(2).displace(True, mode=0), TypeError, "'r' must be a real.*got True"),
+        (lambda: fj.Circuit(2).displace(None, mode=0), TypeError, "'r' must be a real.*got None"),
+        (lambda: fj.Circuit(2).displace("x", mode=0), TypeError, "'r' must be a real.*got 'x'"),
+        (
+            lambda: fj.Circuit(2).displace(0.1 + 0.2j, mode=0),
+            ValueError,
+            "'r' must be one real.*complex128.*modulus and phase apart",
+        ),
+        (
+            lambda: fj.Circuit(2).displace(np.ones(3), mode=0),
+            ValueError,
+            r"'r' must be one real number.*shape \(3,\).*jax.vmap",
+        ),
+        (
+            lambda: fj.Circuit(2).displace(fj.Weight("w", (3,)), mode=0),
+            ValueError,
+            r"'w' has shape \(3,\).*index it, as w\[0\]",
+        ),
+        (
+            lambda: one_input().kerr(fj.Weight("phi", (2,))[0], mode=0),
+            ValueError,
+            r"Gate 1 \(kerr\).*'phi' has shape \(2,\) here and \(\) before",
+        ),
+        (
+            lambda: jax.jit(lambda r: fj.Circuit(1).displace(r, mode=0)({}, cutoff=3))(0.1),
+            TypeError,
+            "'r' is traced by JAX.*fj.Weight or fj.Input",
+        ),
+        (
+            lambda: fj.Circuit(1).repeat(fj.Circuit(2), 2),
+            ValueError,
+            "(?s)repeat.*at most 1 modes, got Circuit of 2 modes",
+        ),
+        (lambda: fj.Circuit(1).repeat("x", 2), ValueError, "must be a Circuit.*got 'x'"),
+        (lambda: fj.Circuit(1).repeat(fj.Circuit(1), 0), ValueError, "`times`.*>= 1, got 0"),
+        (lambda: fj.Circuit(1).cvqnn_layers(2.0), ValueError, "`times`.*>= 1, got 2.0"),
+        (
+            lambda: one_input().repeat(one_input(), 2),
+            ValueError,
+            r"Operation 1 \(repeat\): the circuit has a weight 'phi' already; rename",
+        ),
+    ],
+)
+def test_what_cannot_be_built(build, error, message):
+    with pytest.raises(error, match=message):
+        build()
+
+
+def test_a_refused_gate_leaves_no_trace():
+    circuit = one_input()
+    before = repr(circuit)
+    for attempt in (
+        lambda: circuit.displace(fj.Weight("new"), fj.Weight("new", (2,))[0], mode=0),
+        lambda: circuit.displace(fj.Weight("new"), math.nan, mode=0),
+        lambda: circuit.repeat(fj.Circuit(1).displace(fj.Weight("a"), fj.Weight("phi"), mode=0), 2),
+    ):
+        with pytest.raises(ValueError):
+            attempt()
+        assert repr(circuit) == before and set(circuit.init(jax.random.key(0))) == {"phi"}
+
+
+W, X = {"phi": np.float32(0.1)}, np.ones(1, np.float32)
+
+
+@pytest.mark.parametrize(
+    "weights, x, options, error, message",
+    [
+        (W, None, {}, ValueError, r"`x` is missing.*shape \(1,\)"),
+        (W, np.ones(2), {}, ValueError, r"`x` must be real of shape \(1,\).*got.*\(2,\)"),
+        (W, np.ones((5, 1)), {}, ValueError, r"\(1,\), one sample.*\(5, 1\); batch with jax.vmap"),
+        (W, np.ones(1) * 1j, {}, ValueError, "`x` must be real.*complex64"),
+        ({}, X, {}, ValueError, r"missing \['phi'\], unknown \[\]; `circuit.init\(key\)`"),
+        (W | {"psi": 1.0}, X, {}, ValueError, r"missing \[\], unknown \['psi'\]"),
+        (None, X, {}, TypeError, "`weights` must be a dictionary.*NoneType"),
+        ({"phi": np.ones(2)}, X, {}, ValueError, r"'phi' must be real of shape \(\), got.*\(2,\)"),
+        ({"phi": 1j}, X, {}, ValueError, "'phi' must be real.*complex64"),
+        (W, X, {"cutoff": 0}, ValueError, "`cutoff` must be made of integers >= 1, got 0"),
+        (W, X, {"cutoff": (3, -1)}, ValueError, r"`cutoff`.*>= 1, got \(3, -1\)"),
+        (W, X, {"cutoff": (3, 4, 5)}, ValueError, r"each of 2 modes, got \(3, 4, 5\)"),
+        (W, X, {"cutoff": (3,)}, ValueError, r"each of 2 modes, got \(3,\)"),
+        (W, X, {"cutoff": 3.0}, TypeError, "`cutoff` must be an integer.*got 3.0"),
+        (W, X, {"cutoff": (3, 4.0)}, TypeError, r"`cutoff` must be an integer.*got \(3, 4.0\)"),
+        (W, X, {"cutoff": None}, TypeError, "`cutoff` must be an integer.*got None"),
+        (W, X, {"dtype": np.float32}, ValueError, "`dtype` must be complex64 or complex128"),
+        (W, X, {"dtype": np.complex128}, ValueError, "complex128.*jax_enable_x64"),
+        (W, X, {"initial": np.ones((3, 2))}, ValueError, r"`initial`.*\(3, 3\).*got \(3, 2\)"),
+    ],
+)
+def test_what_cannot_be_called(weights, x, options, error, message):
+    with pytest.raises(error, match=message):
+        one_input()(weights, x, **{"cutoff": 3} | options)
+
+
+def test_an_input_is_not_taken_where_there_is_none():
+    with pytest.raises(ValueError, match=r"`x` must be real of shape \(0,\).*got.*\(1,\)"):
+        fj.Circuit(1).kerr(0.1, mode=0)({}, X, cutoff=3)
+
+
+def test_a_traced_cutoff_is_refused():
+    with pytest.raises(TypeError, match="`cutoff` must be an integer.*known before tracing"):
+        jax.jit(lambda cutoff: fj.Circuit(1)({}, cutoff=cutoff).ket())(3)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_memory_limit(compile):
+    """Named at trace time, before anything is allocated: the whole state would take 6e17 bytes."""
+    circuit = fj.Circuit(4).beamsplitter(fj.Weight("t"), modes=(0, 1)).kerr(0.1, mode=2)
+    circuit.beamsplitter(0.2, fj.Weight("p"), modes=(3, 1))
+
+    def call(t):
+        return circuit({"t": t, "p": 0.1}, cutoff=(50, 60, 7, 80), memory_limit=200_000).leakage
+
+    message = (
+        r"beamsplitter\(theta=0.2, phi=p\) on modes 3, 1 joins modes \[0, 1, 3\] with cutoffs "
+        r"\(50, 60, 80\).*1,920,000 bytes.*complex64.*limit of 200,000 bytes.*fj.grouped"
+    )
+    with pytest.raises(ValueError, match=message):
+        (jax.jit(call) if compile else call)(0.1)
+    limit = 50 * 60 * 80 * 8
+    state = jax.eval_shape(
+        lambda: circuit({"t": 0.1, "p": 0.1}, cutoff=(50, 60, 7, 80), memory_limit=limit)
+    )
+    assert state.groups == ((0, 1, 3), (2,))
+    huge = fj.Circuit(8)
+    for mode in range(7):
+        huge.beamsplitter(0.1, modes=(mode, mode + 1))
+    with pytest.raises(ValueError, match="over the limit of 8,589,934,592 bytes"):
+        jax.eval_shape(lambda: huge({}, cutoff=20))
+
+
+def test_memory_limit_inside_repeated_layers():
+    circuit = fj.Circuit(3).cvqnn_layers(3)
+    with pytest.raises(ValueError, match=r"beamsplitter.*on modes 1, 2 joins modes \[0, 1, 2\]"):
+        jax.eval_shape(
+            lambda w: circuit(w, cutoff=30, memory_limit=8 * 30**2), circuit.init(jax.random.key(0))
+        )
+
+
+# text
+
+
+def test_a_circuit_prints_as_text():
+    w = fj.Weight("w", (2,))
+    circuit = fj.Circuit(2).displace(-fj.Input(1), w[1] * 2.5, mode=1).beamsplitter(modes=(1, 0))
+    inner = fj.Circuit(1).kerr(fj.Weight("kappa"), mode=0)
+    circuit.repeat(fj.Circuit(2).rotate(1 / fj.Weight("v"), mode=0).repeat(inner, 2), 3)
+    assert repr(circuit) == str(circuit)
+    assert str(circuit).splitlines() == [
+        "Circuit of 2 modes, 2 inputs, 3 weights",
+        "  displacement(r=(0 - x[1]), phi=(w[1] * 2.5)) on mode 1",
+        "  beamsplitter(theta=0.785398, phi=0) on modes 1, 0",
+        "  repeat 3 times:",
+        "    rotation(phi=(1 / v)) on mode 0",
+        "    repeat 2 times:",
+        "      kerr(kappa=kappa) on mode 0",
+    ]
+    assert str(fj.Circuit(1)) == "Circuit of 1 mode, 0 inputs, 0 weights"

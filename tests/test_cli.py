@@ -1,0 +1,141 @@
+"""The command line: what a newcomer types, and one clear line when it cannot work."""
+
+import csv
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fockjax import cli, inference, training
+
+pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
+
+
+@pytest.fixture
+def flowers(tmp_path):
+    """A small CSV file of the user's."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 2))
+    path = tmp_path / "flowers.csv"
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["length", "width", "kind"])
+        for row in x:
+            writer.writerow([*row, "iris" if row.sum() > 0 else "rose"])
+    return path
+
+
+def without_circuit(features, config, *, photonic=True):
+    return training.model.build_model(features, config, photonic=False)
+
+
+SMALL = ["--modes", "1", "--cutoff", "4", "--layers", "1", "--epochs", "2"]
+
+
+def test_train_then_predict(flowers, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for module in (training.run, inference):  # the circuit takes long to compile
+        monkeypatch.setattr(module, "build_model", without_circuit)
+    assert cli.main(["train", "--data", str(flowers), "--target", "kind", *SMALL]) == 0
+    out = capsys.readouterr().out
+    assert "photonic circuit (1 mode, cutoff 4)" in out and "model folder: runs/flowers" in out
+    assert cli.main(["predict", "runs/flowers", "flowers.csv", "-o", "out.csv"]) == 0
+    with open("out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 40 and {row["prediction"] for row in rows} <= {"iris", "rose"}
+
+    # Once more by accident, in the same folder; then with a file that lacks a column.
+    assert cli.main(["train", "--data", str(flowers), "--target", "kind", *SMALL]) == 2
+    assert "finished run: --resume" in one_line(capsys)
+    (tmp_path / "other.csv").write_text("length,kind\n1,2\n")
+    assert cli.main(["predict", "runs/flowers", "other.csv", "-o", "out.csv"]) == 2
+    assert "lacks 1 of the model's columns: 'width'" in one_line(capsys)
+
+
+def one_line(capsys):
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1, error
+    return error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "FLOWERS", "--target", "sort"], "its columns are: length, width, kind"),
+        (["--data", "missing.csv", "--target", "kind"], "missing.csv does not exist"),
+        (["--data", "FLOWERS"], "--target COLUMN"),
+        (["--target", "kind"], "need --data FILE"),
+        (["--drop", "kind"], "need --data FILE"),
+        (["--task", "regression"], "needs --data"),
+        (["--data", "FLOWERS", "--target", "width"], "column 'kind': 'iris' is not a finite"),
+        (["--data", "FLOWERS", "--target", "kind", "--folds", "30"], "at least 30"),
+        (["--data", "FLOWERS", "--target", "kind", "--test-fraction", "0.01"], "cannot be split"),
+        (["--resume", "--overwrite"], "give only one"),
+        (["--modes", "0"], "--modes must be at least 1, got 0"),
+        (["--cutoff", "-3"], "--cutoff must be at least 1"),
+        (["--batch-size", "0"], "--batch-size must be at least 1"),
+        (["--learning-rate", "nan"], "--learning-rate must be positive and finite"),
+        (["--leakage-penalty", "-1"], "--leakage-penalty must not be negative"),
+        (["--test-fraction", "1.5"], "--test-fraction must lie between 0 and 1"),
+        (["--modes", "12", "--cutoff", "20", "--out", "new"], "memory"),
+    ],
+)
+def test_what_cannot_work_is_one_line_and_exit_code_two(
+    flowers, tmp_path, capsys, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = [str(flowers) if word == "FLOWERS" else word for word in arguments]
+    assert cli.main(["train", *arguments]) == 2
+    assert message in one_line(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["flowers.csv"]  # nothing left behind
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["fly"], ["train", "--epochs", "many"], ["predict", "model"]]
+)
+def test_wrong_usage_is_exit_code_two(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    assert "fockjax" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "validate"])
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    assert end.value.code == 0
+    assert f"fockjax {command}" in capsys.readouterr().out
+
+
+def test_the_values_in_a_message_are_not_taken_for_markup(capsys, tmp_path):
+    assert cli.main(["predict", str(tmp_path / "[bold]"), "x.csv", "-o", "y.csv"]) == 2
+    assert "[bold] is not a model folder" in one_line(capsys)
+
+
+def test_an_interrupted_training_says_how_to_go_on(capsys, monkeypatch):
+    def interrupted(config):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "train", interrupted)
+    assert cli.main(["train"]) == 130
+    assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", [None, "runs/mine"])
+def test_validate_passes_the_model_on(monkeypatch, model):
+    from pathlib import Path
+
+    import fockjax.validation
+
+    asked = []
+    monkeypatch.setattr(fockjax.validation, "run", lambda model: asked.append(model) or 1)
+    assert cli.main(["validate"] + ([model] if model else [])) == 1
+    assert asked == [Path(model) if model else None]
+
+
+def test_importing_the_tool_loads_neither_matplotlib_nor_scikit_learn():
+    code = "import sys, fockjax.cli; print(sorted({'matplotlib', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,113 @@
+"""Gate parameters: what they evaluate to, how they print, what they refuse."""
+
+import copy
+import math
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fockjax as fj
+from fockjax.parameters import as_parameter, evaluate, normal
+
+W, V, X, Y = fj.Weight("w", (2, 3)), fj.Weight("v"), fj.Input(0), fj.Input(1)
+WEIGHTS = {"w": np.arange(6.0).reshape(2, 3), "v": np.array(0.5)}
+INPUT = np.array([0.25, -3.0])
+
+EXPRESSIONS = [
+    (X + Y, -2.75, "(x[0] + x[1])"),
+    (X - Y, 3.25, "(x[0] - x[1])"),
+    (X * Y, -0.75, "(x[0] * x[1])"),
+    (X / Y, 0.25 / -3, "(x[0] / x[1])"),
+    (2 + X, 2.25, "(2 + x[0])"),
+    (2 - X, 1.75, "(2 - x[0])"),
+    (2 * X, 0.5, "(2 * x[0])"),
+    (2 / X, 8.0, "(2 / x[0])"),
+    (X + 2, 2.25, "(x[0] + 2)"),
+    (X - 2, -1.75, "(x[0] - 2)"),
+    (X * 2.5, 0.625, "(x[0] * 2.5)"),
+    (X / 2, 0.125, "(x[0] / 2)"),
+    (-X, -0.25, "(0 - x[0])"),
+    (W[1, 2] + V, 5.5, "(w[1, 2] + v)"),
+    (W[-1, 0] * (X - 1) / V, 3 * -0.75 / 0.5, "((w[-1, 0] * (x[0] - 1)) / v)"),
+    (np.float32(2) * X, 0.5, "(2 * x[0])"),
+    (np.float64(2) - X, 1.75, "(2 - x[0])"),
+    (np.array(2) / X, 8.0, "(2 / x[0])"),
+    (X * np.int64(3), 0.75, "(x[0] * 3)"),
+]
+
+
+@pytest.mark.parametrize("parameter, value, text", EXPRESSIONS)
+def test_arithmetic(parameter, value, text):
+    assert math.isclose(evaluate(parameter, WEIGHTS, INPUT), value)
+    assert str(parameter) == text
+
+
+def test_arithmetic_with_jax_numbers():
+    assert evaluate(jnp.array(2.0) * X - jnp.array(1), WEIGHTS, INPUT) == -0.5
+
+
+def test_leaves_name_what_is_needed():
+    assert list((W[1, 2] * (X - V) / 2).leaves()) == [W, X, V]
+    assert evaluate(1.5, {}, None) == 1.5
+
+
+def test_an_array_weight_gives_its_elements():
+    w = fj.Weight("w", 2)
+    assert w.shape == fj.Weight("w", [2]).shape == (2,)
+    assert [str(element) for element in w] == ["w[0]", "w[1]"]
+    with pytest.raises(IndexError, match=r"Index 2 of weight 'w' of shape \(2,\)"):
+        w[2]
+    with pytest.raises(ValueError, match=r"weight 'w' of shape \(2, 3\) must pick one number"):
+        W[0]
+    with pytest.raises(IndexError, match=r"Index 0 of weight 'v' of shape \(\)"):
+        V[0]
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (lambda: fj.Input(-1), ValueError, "`index` of Input must be an integer >= 0, got -1"),
+        (lambda: fj.Input(0.5), ValueError, "`index` of Input.*got 0.5"),
+        (lambda: fj.Weight(""), ValueError, "`name` of Weight must be a non-empty string, got ''"),
+        (lambda: fj.Weight(3), ValueError, "`name` of Weight must be a non-empty string, got 3"),
+        (lambda: X * "a", TypeError, r"operand of '\*' must be a real number.*got 'a'"),
+        (lambda: X + True, TypeError, r"operand of '\+' must be a real number.*got True"),
+        (lambda: None - X, TypeError, "operand of '-' must be a real number.*got None"),
+        (lambda: X * math.nan, ValueError, r"operand of '\*' must be finite, got nan"),
+        (lambda: X * 1j, ValueError, r"operand of '\*' must be one real number.*complex"),
+        (lambda: np.ones(2) * X, ValueError, r"operand of '\*'.*shape \(2,\).*jax.vmap"),
+        (lambda: X - np.ones((2, 2)), ValueError, r"operand of '-'.*shape \(2, 2\)"),
+        (lambda: W * 2, ValueError, r"operand of '\*': weight 'w' has shape \(2, 3\).*w\[0\]"),
+        (lambda: jax.jit(lambda r: r * X)(1.0), TypeError, "operand of .* is traced by JAX"),
+        (lambda: jax.jit(lambda r: X / r)(1.0), TypeError, "operand of '/' is traced by JAX"),
+    ],
+)
+def test_what_is_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+@pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.array(0.5), jnp.array(0.5)])
+def test_numbers_become_floats(value):
+    number = as_parameter(value, "here")
+    assert type(number) is float and number == 0.5
+    assert type(as_parameter(np.int64(2), "here")) is float
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_parameters_and_circuits_copy_and_pickle(duplicate):
+    circuit = fj.Circuit(2).displace(W[1, 0] * X, 0.3, mode=1).cvqnn_layers(2)
+    other = duplicate(circuit)
+    assert repr(other) == repr(circuit)
+    mine, theirs = (c.init(jax.random.key(0)) for c in (circuit, other))
+    assert mine.keys() == theirs.keys()
+    assert all(np.array_equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_normal_initialiser():
+    draw = jax.jit(lambda key: normal(0.3)(key, (4000,), np.float32))(jax.random.key(0))
+    assert draw.dtype == np.float32
+    assert abs(draw.mean()) < 0.02 and abs(draw.std() - 0.3) < 0.01

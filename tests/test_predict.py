@@ -1,0 +1,323 @@
+"""Inference over files: order, padding, columns by name, unusable rows by number."""
+
+import csv
+import dataclasses
+import functools
+import io
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fockjax import inference
+from fockjax.inference import load_model, predict
+from fockjax.training import TrainConfig, UserError, train
+from fockjax.training import run as training_run
+from fockjax.training.data import Dataset, make_splits
+from fockjax.training.model import build_model
+
+pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
+
+COLUMNS = ("a", "b", "c")
+
+
+def made(classes):
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(60, 3)) * [1, 20, 0.3] + [5, 0, 0]
+    y = x[:, 0] - x[:, 1] / 20
+    target = 10 * y if classes is None else (y > 5).astype(float)
+    return Dataset("made", x, target, COLUMNS, "y", classes)
+
+
+def trained(out, classes, epochs):
+    config = TrainConfig(out=out, modes=1, cutoff=5, layers=1, epochs=epochs, checkpoint_seconds=0)
+    train(config, made(classes), Console(file=io.StringIO()))
+    return out
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("models") / "classifier", ("no", "yes"), 3)
+
+
+@pytest.fixture(scope="module")
+def regressor(tmp_path_factory):
+    """Without its circuit, which compiles faster."""
+    out = tmp_path_factory.mktemp("models") / "regressor"
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (training_run, inference):
+            patch.setattr(module, "build_model", without_circuit)
+        trained(out, None, 2)
+        once(out)
+    return out
+
+
+def without_circuit(features, config, *, photonic=True):
+    return build_model(features, config, photonic=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+    """`predict` compiles a model once for all tests that read it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "load_model", lambda path, warn: once(path))
+        yield
+
+
+once = functools.cache(load_model)
+FEATURES = made(None).features
+
+
+def write_csv(path, features=FEATURES, columns=COLUMNS, edit=None, extra=None):
+    rows = [[repr(float(value)) for value in row] for row in features]
+    for (row, column), value in (edit or {}).items():
+        rows[row - 1][column] = value
+    if extra is not None:
+        columns, rows = (*columns, extra), [[*row, "text"] for row in rows]
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+def run(model, data, out, **options):
+    text = io.StringIO()
+    rows = predict(model, data, out, console=Console(file=text, width=300), **options)
+    return rows, text.getvalue()
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_predictions_are_those_of_the_module_by_hand(classifier):
+    predictor = once(classifier)
+    result = predictor(FEATURES)
+    x = ((FEATURES - predictor.scaler.mean) / predictor.scaler.scale).astype(np.float32)
+    logit, leakage = predictor.model(jnp.asarray(x))
+    np.testing.assert_allclose(result.probability, jax.nn.sigmoid(logit), atol=1e-6)
+    np.testing.assert_allclose(result.leakage, leakage, atol=1e-6)
+    assert (result.leakage > 0).any()
+    np.testing.assert_array_equal(result.prediction, np.where(logit > 0, "yes", "no"))
+
+
+def test_the_weights_are_those_of_the_best_epoch(classifier):
+    log = [json.loads(line) for line in (classifier / "metrics.jsonl").read_text().splitlines()]
+    results = json.loads((classifier / "results.json").read_text())
+    assert min(log, key=lambda line: line["val_loss"])["epoch"] == results["best_epoch"]
+    predictor, dataset = once(classifier), made(("no", "yes"))
+    split = make_splits(dataset, predictor.config)[0]
+    predicted = predictor(dataset.features[split.test]).prediction == "yes"
+    accuracy = np.mean(predicted == dataset.target[split.test])
+    assert accuracy == pytest.approx(results["figures"]["photonic"]["accuracy"])
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 60, 64])
+def test_order_is_kept_and_padding_changes_no_row(classifier, batch_size):
+    predictor = once(classifier)
+    expected = predictor(FEATURES, batch_size=20)
+    result = predictor(FEATURES, batch_size=batch_size)
+    np.testing.assert_allclose(result.probability, expected.probability, atol=1e-6)
+    backwards = predictor(FEATURES[::-1], batch_size=batch_size)
+    np.testing.assert_allclose(backwards.probability[::-1], expected.probability, atol=1e-6)
+
+
+def test_files_of_any_length_compile_once(classifier, caplog):
+    predictor = load_model(classifier)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        for rows in (1, 7, 8, 9, 60):
+            predictor(FEATURES[:rows], batch_size=8)
+    lines = [record.getMessage() for record in caplog.records]
+    compilations = [line for line in lines if line.startswith("Compiling ")]
+    assert len(compilations) == 1, compilations
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npy"])
+@pytest.mark.parametrize("source", [".csv", ".npy"])
+def test_every_source_and_output_gives_the_same(classifier, tmp_path, monkeypatch, source, suffix):
+    monkeypatch.setattr(inference, "CHUNK_ROWS", 17)
+    monkeypatch.setattr("fockjax.training.csvfile.CHUNK_ROWS", 17)
+    data, out = tmp_path / f"data{source}", tmp_path / "new" / f"out{suffix}"
+    if source == ".csv":
+        write_csv(data)
+    else:
+        np.save(data, FEATURES)
+    rows, text = run(classifier, data, out, batch_size=16)
+    assert rows == 60 and "60 rows" in text and "'yes'" in text and "leakage: mean" in text
+    expected = once(classifier)(FEATURES)
+    result = np.load(out) if suffix == ".npy" else read_csv(out)
+    assert len(result) == 60
+    for name in ("probability", "leakage"):
+        got = [float(row[name]) for row in result]
+        np.testing.assert_allclose(got, getattr(expected, name), atol=1e-6)
+    assert [str(row["prediction"]) for row in result] == expected.prediction.tolist()
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_columns_go_by_name_and_others_are_ignored(classifier, tmp_path):
+    straight = write_csv(tmp_path / "straight.csv")
+    mixed = write_csv(tmp_path / "mixed.csv", FEATURES[:, [2, 0, 1]], ("c", "a", "b"), extra="y")
+    for data in (straight, mixed):
+        run(classifier, data, data.with_suffix(".npy"))
+    np.testing.assert_array_equal(
+        np.load(straight.with_suffix(".npy")), np.load(mixed.with_suffix(".npy"))
+    )
+
+
+def test_a_regression_has_no_probability_and_the_target_s_units(regressor, tmp_path):
+    data = write_csv(tmp_path / "data.csv")
+    run(regressor, data, tmp_path / "out.csv")
+    rows = read_csv(tmp_path / "out.csv")
+    assert list(rows[0]) == ["prediction", "leakage"]
+    values = np.array([float(row["prediction"]) for row in rows])
+    scaler = once(regressor).scaler
+    assert 20 < scaler.target_mean < 80
+    assert abs(values.mean() - scaler.target_mean) < 2 * scaler.target_scale
+
+
+BAD = {(3, 1): "", (9, 0): "x", (9, 2): "nan", (60, 2): "1e300"}
+
+
+@pytest.mark.parametrize("source", [".csv", ".npy"])
+def test_unusable_rows_are_listed_and_nothing_is_written(classifier, tmp_path, source):
+    data, out = tmp_path / f"data{source}", tmp_path / "out.csv"
+    if source == ".csv":
+        write_csv(data, edit=BAD)
+        said = [r"row 3 \(line 4\), column 'b'.*missing", r"row 9 \(line 10\), column 'a': 'x'"]
+        said.append(r"row 60 \(line 61\): a value is too large")
+    else:
+        features = FEATURES.copy()
+        features[2, 1] = features[8, 0] = np.nan
+        features[59, 2] = 1e300
+        np.save(data, features)
+        said = ["row 3, column 'b'", "row 9, column 'a'", "row 60: a value is too large"]
+    out.write_text("kept")
+    with pytest.raises(UserError, match=".*; ".join(said) + r".*Nothing was written; --skip-bad"):
+        run(classifier, data, out)
+    assert out.read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [data.name, "out.csv"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npy"])
+def test_unusable_rows_can_be_left_empty_and_change_no_other(classifier, tmp_path, suffix):
+    clean, data = write_csv(tmp_path / "clean.csv"), write_csv(tmp_path / "data.csv", edit=BAD)
+    out = tmp_path / f"out{suffix}"
+    run(classifier, clean, tmp_path / f"clean_out{suffix}")
+    _, text = run(classifier, data, out, skip_bad=True)
+    assert "left empty:" in text and "row 3 (line 4)" in text and "row 60" in text
+    if suffix == ".csv":
+        rows, expected = read_csv(out), read_csv(tmp_path / "clean_out.csv")
+        empty = dict.fromkeys(("prediction", "probability", "leakage"), "")
+    else:
+        rows, expected = np.load(out).tolist(), np.load(tmp_path / "clean_out.npy").tolist()
+    for number, (row, other) in enumerate(zip(rows, expected, strict=True), 1):
+        if number not in (3, 9, 60):
+            assert row == other  # bit for bit
+        elif suffix == ".csv":
+            assert row == empty
+        else:
+            assert row[0] == "" and np.isnan(row[1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("data.csv", "a,c,y\n1,2,3\n", "lacks 1 of the model's columns: 'b'"),
+        ("data.csv", "a,b,c\n", "has no rows"),
+        ("data.csv", "", "is empty"),
+        ("data.csv", None, "does not exist"),
+        ("data.npy", None, "does not exist"),
+        ("data.npy", "no array", "cannot be read"),
+        ("data.npy", np.zeros((4, 2)), r"\(rows, 3\).*float64 of shape \(4, 2\)"),
+        ("data.npy", np.zeros(3), "shape"),
+        ("data.npy", np.zeros((4, 3), complex), "real numbers.*complex128"),
+        ("data.npy", np.zeros((0, 3)), "has no rows"),
+        ("data.npy", np.array([[None] * 3]), "cannot be read"),
+        ("data.parquet", "x", "must end in .csv or .npy"),
+    ],
+)
+def test_data_that_cannot_be_used_are_refused(classifier, tmp_path, name, content, message):
+    data = tmp_path / name
+    if isinstance(content, str):
+        data.write_text(content)
+    elif content is not None:
+        np.save(data, content, allow_pickle=True)
+    with pytest.raises(UserError, match=message):
+        run(classifier, data, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_output_is_checked_before_anything_is_done(classifier, tmp_path):
+    data = write_csv(tmp_path / "data.csv")
+    with pytest.raises(UserError, match="must end in .csv or .npy"):
+        run(classifier, data, tmp_path / "out.txt")
+    with pytest.raises(UserError, match="would replace the data"):
+        run(classifier, data, data)
+    with pytest.raises(UserError, match="--batch-size"):
+        run(classifier, data, tmp_path / "out.csv", batch_size=0)
+
+
+def test_much_leakage_is_pointed_out(classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr(inference, "NOTABLE_LEAKAGE", 1e-9)
+    _, text = run(classifier, write_csv(tmp_path / "data.csv"), tmp_path / "out.csv")
+    assert "rows lose more than" in text and "cutoff 5" in text
+
+
+def test_rows_from_python_are_checked(classifier):
+    predictor = once(classifier)
+    with pytest.raises(UserError, match=r"\(rows, 3\)"):
+        predictor(np.zeros((2, 4)))
+    with pytest.raises(UserError, match="1 rows .*from 1: 2"):
+        predictor(np.array([[1.0, 2, 3], [1, np.inf, 3]]))
+
+
+def copy_of(model, to):
+    return shutil.copytree(model, to)
+
+
+def test_a_damaged_checkpoint_is_announced_and_the_one_before_is_used(classifier, tmp_path):
+    model = copy_of(classifier, tmp_path / "model")
+    newest = sorted((model / "checkpoints").iterdir())[-1]
+    newest.write_bytes(b"junk")
+    with pytest.warns(RuntimeWarning, match="damaged"):
+        load_model(model)
+
+
+def test_folders_that_are_no_finished_model_say_so(classifier, tmp_path):
+    with pytest.raises(UserError, match="not a model folder"):
+        load_model(tmp_path)
+    model = copy_of(classifier, tmp_path / "model")
+    (model / "results.json").unlink()
+    with pytest.warns(RuntimeWarning, match="not finished"):
+        load_model(model)
+    description = json.loads((model / "config.json").read_text())
+    for broken, message in (
+        (description | {"format": 99}, "not of format"),
+        ({k: v for k, v in description.items() if k != "scaler"}, "cross-validation: name one"),
+        ({k: v for k, v in description.items() if k != "data"}, "is incomplete"),
+        (
+            description | {"identity": description["identity"] | {"seed": 5}},
+            "do not belong",
+        ),
+    ):
+        (model / "config.json").write_text(json.dumps(broken))
+        with pytest.raises(UserError, match=message):
+            load_model(model)
+    (model / "config.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_model(model)
+    for path in (model / "checkpoints").iterdir():
+        path.unlink()
+    (model / "config.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match="no checkpoint yet"):
+        load_model(model)
+
+
+def test_predictions_are_plain_data():
+    assert [field.name for field in dataclasses.fields(inference.Predictions)] == list(
+        inference.COLUMNS
+    )

@@ -1,0 +1,216 @@
+"""CSV files good and bad, the decision on the task, honest splits, standardisation."""
+
+import numpy as np
+import pytest
+
+from fockjax.training import TrainConfig, UserError, breast_cancer, csvfile, data, read_csv
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Writes a CSV of 30 rows a, b, y; `edit` changes cells by (row from 1, column)."""
+
+    def write(target=lambda i: i % 2, edit=None, header="a,b,y", rows=30):
+        rng = np.random.default_rng(1)
+        cells = [
+            [repr(float(v)) for v in rng.normal(size=2)] + [str(target(i))] for i in range(rows)
+        ]
+        for (row, column), value in (edit or {}).items():
+            cells[row - 1][column] = value
+        path = tmp_path / "table.csv"
+        path.write_text("\n".join([header, *(",".join(row) for row in cells)]) + "\n")
+        return path
+
+    return write
+
+
+def test_numbers_columns_and_labels_are_read_as_they_stand(table):
+    dataset = read_csv(table(edit={(1, 0): "1.5e-3", (2, 1): " -2 "}), "y")
+    assert dataset.columns == ("a", "b") and dataset.name == "table"
+    assert dataset.features.shape == (30, 2)
+    assert dataset.features[0, 0] == 1.5e-3 and dataset.features[1, 1] == -2
+    assert dataset.classes == (0, 1)
+    np.testing.assert_array_equal(dataset.target, np.arange(30) % 2)
+
+
+def test_the_target_may_stand_anywhere_and_columns_can_be_dropped(table):
+    dataset = read_csv(table(header="y,id,b", target=lambda i: i), "y", drop=("id",))
+    assert dataset.columns == ("b",)
+    assert dataset.task == "regression"
+
+
+def test_a_byte_order_mark_and_blank_lines_are_harmless(table):
+    path = table()
+    path.write_text("\ufeff" + path.read_text().replace("\n", "\n\n", 3))
+    assert read_csv(path, "y").features.shape == (30, 2)
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "classes"),
+    [
+        (lambda i: "MB"[i % 2], "auto", ("B", "M")),
+        (lambda i: 2 + 3 * (i % 2), "auto", (2, 5)),
+        (lambda i: 0.5 + (i % 2), "auto", (0.5, 1.5)),
+        (lambda i: i / 7, "auto", None),
+        (lambda i: i % 2, "regression", None),
+    ],
+)
+def test_the_task_follows_from_the_target(table, target, task, classes):
+    dataset = read_csv(table(target), "y", task=task)
+    assert dataset.classes == classes
+    if classes is not None:
+        np.testing.assert_array_equal(
+            dataset.target, [str(target(i)) == str(classes[1]) for i in range(30)]
+        )
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ({(7, 1): ""}, ["row 7", "line 8", "'b'", "missing"]),
+        ({(7, 1): "nan"}, ["row 7", "line 8", "'b'", "'nan'"]),
+        ({(3, 0): "hello"}, ["row 3", "line 4", "'a'", "'hello'"]),
+        ({(3, 0): "1e400"}, ["row 3", "'a'", "1e400"]),
+        ({(3, 0): "inf"}, ["row 3", "'a'", "inf"]),
+        ({(4, 2): ""}, ["row 4", "line 5", "'y'", "missing"]),
+        ({(2, 0): "x", (9, 1): "z"}, ["row 2", "row 9"]),
+        ({(5, 2): "1,9"}, ["row 5", "4 fields", "3"]),
+        ({(5, 0): "1\n2"}, ["row 5", "line 6", "'b'", "1 fields"]),
+    ],
+)
+def test_an_unusable_field_is_named_by_row_line_and_column(table, edit, words):
+    with pytest.raises(UserError) as error:
+        read_csv(table(edit=edit), "y")
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_problems_are_found_beyond_the_first_chunk(table, monkeypatch):
+    monkeypatch.setattr(csvfile, "CHUNK_ROWS", 8)
+    with pytest.raises(UserError, match=r"row 23 \(line 24\), column 'a'"):
+        read_csv(table(edit={(23, 0): "?"}), "y")
+    assert read_csv(table(), "y").features.shape == (30, 2)
+
+
+def test_a_long_list_of_problems_is_cut(table):
+    with pytest.raises(UserError, match="and 20 more"):
+        read_csv(table(edit={(row, 0): "?" for row in range(1, 31)}), "y")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ({"header": "a,b,z"}, {}, "no column 'y'; its columns are: a, b, z"),
+        ({"header": "a;b;y"}, {}, "comma-separated"),
+        ({"header": "a,a,y"}, {}, "names column 'a' 2 times"),
+        ({"header": "a,,y"}, {}, "column 2 has no name"),
+        ({}, {"drop": ("q",)}, "no column 'q'"),
+        ({}, {"drop": ("y",)}, "also named by --drop"),
+        ({}, {"drop": ("a", "b")}, "no feature columns"),
+        ({"rows": 5}, {}, "has 5 rows; at least 20"),
+        ({"rows": 0}, {}, "has 0 rows"),
+        ({"target": lambda i: "abc"[i % 3]}, {}, "has 3 .a, b, c."),
+        ({"target": lambda i: "a"}, {}, "has 1 .a."),
+        ({"target": lambda i: i % 3}, {"task": "classification"}, "--task regression"),
+        ({"target": lambda i: "ab"[i % 2]}, {"task": "regression"}, "row 1 .*'a' is not a finite"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_a_reason(table, arguments, options, message):
+    with pytest.raises(UserError, match=message):
+        read_csv(table(**arguments), "y", **options)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        (b"", "is empty"),
+        (b"a,y\n\xff\xfe,1\n", "not UTF-8"),
+        (b'a,y\n"1,2\n', "not valid CSV"),
+    ],
+)
+def test_a_file_that_is_no_csv_is_refused(tmp_path, content, message):
+    path = tmp_path / "x.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_csv(path, "y")
+
+
+@pytest.mark.parametrize("folds", [1, 5])
+def test_splits_are_disjoint_complete_and_stratified(folds):
+    dataset = breast_cancer()
+    splits = data.make_splits(dataset, TrainConfig(folds=folds, seed=3))
+    assert len(splits) == folds
+    share = dataset.target.mean()
+    for split in splits:
+        rows = np.concatenate([split.train, split.validation, split.test])
+        np.testing.assert_array_equal(np.sort(rows), np.arange(569))
+        for part in (split.train, split.validation, split.test):
+            assert abs(dataset.target[part].mean() - share) < 0.02
+        assert abs(len(split.test) / 569 - 0.2) < 0.01
+        assert abs(len(split.validation) / (len(split.train) + len(split.validation)) - 0.2) < 0.01
+    if folds > 1:
+        tested = np.concatenate([split.test for split in splits])
+        np.testing.assert_array_equal(np.sort(tested), np.arange(569))
+
+
+def test_the_scaler_knows_the_rows_it_was_fitted_on_and_no_others():
+    dataset = breast_cancer()
+    split = data.make_splits(dataset, TrainConfig())[0]
+    x, y = dataset.features[split.train], dataset.target[split.train]
+    scaler = data.Scaler.fit(x, y, "classification")
+    np.testing.assert_allclose(scaler.mean, x.mean(axis=0), rtol=1e-12)
+    assert (np.abs(scaler.mean - dataset.features.mean(axis=0)) > 0).all()
+    z = scaler.features(x)
+    assert z.dtype == np.float32
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(z.std(axis=0), 1, atol=1e-5)
+    np.testing.assert_array_equal(scaler.target(y), y)
+
+
+def test_a_regression_target_is_standardised_and_survives_json():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 2)), 100 + 7 * rng.normal(size=50)
+    scaler = data.Scaler.fit(x, y, "regression")
+    again = data.Scaler.from_json(scaler.to_json())
+    np.testing.assert_array_equal(again.features(x), scaler.features(x))
+    np.testing.assert_allclose(again.target(y).std(), 1, rtol=1e-5)
+
+
+def test_a_constant_column_becomes_zero_not_rounding_noise():
+    x = np.column_stack([np.full(30, 0.1), np.arange(30.0)])
+    scaled = data.Scaler.fit(x, x[:, 1], "regression").features(x)
+    np.testing.assert_allclose(scaled[:, 0], 0, atol=1e-6)
+
+
+def dataset_of(features, target, classes):
+    features = np.asarray(features, np.float64)
+    columns = tuple(f"c{i}" for i in range(features.shape[1]))
+    return data.Dataset("made", features, np.asarray(target, np.float64), columns, "y", classes)
+
+
+@pytest.mark.parametrize(
+    ("features", "target", "classes", "folds", "message"),
+    [
+        (np.ones((30, 2)), np.arange(30) % 2, (0, 1), 1, "every feature .* constant"),
+        (np.eye(30), np.arange(30) < 3, (0, 1), 1, "class 1 .* has 3 rows; at least 5"),
+        (np.eye(30), np.arange(30) < 6, (0, 1), 8, "class 1 .* at least 8"),
+        (np.eye(30), np.zeros(30), None, 1, "target 'y' is constant"),
+        (np.eye(30), np.arange(30), None, 31, "--folds 31 is more"),
+        (np.eye(10), np.arange(10), None, 1, "10 rows; at least 20"),
+        (np.eye(30) * np.nan, np.arange(30), None, 1, "not finite"),
+        (np.eye(30) * 1e308, np.arange(30), None, 1, "too large to standardise in: c0"),
+    ],
+)
+def test_data_that_cannot_be_learned_from_are_refused(features, target, classes, folds, message):
+    with pytest.raises(UserError, match=message):
+        data.make_splits(dataset_of(features, target, classes), TrainConfig(folds=folds))
+
+
+def test_the_fingerprint_sees_any_change():
+    base = dataset_of(np.eye(30), np.arange(30), None)
+    other = dataset_of(np.eye(30), np.arange(30), None)
+    assert base.fingerprint() == other.fingerprint()
+    other.features[3, 4] = 1e-300
+    assert base.fingerprint() != other.fingerprint()

@@ -1,0 +1,356 @@
+"""A whole run: its folder, its refusals, and that a kill at any moment changes nothing.
+
+Where the circuit does not matter, the model is built without it, which compiles faster.
+"""
+
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fockjax.training import TrainConfig, UserError, breast_cancer, folder, loop, model, run, train
+from fockjax.training.data import Dataset
+
+pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
+
+EPOCHS = 8
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def made(classes=("no", "yes"), rows=80):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(rows, 4)) * [1, 10, 0.1, 3] + [0, 5, 0, -2]
+    y = 2 * x[:, 0] - x[:, 1] / 10 + 0.3 * rng.normal(size=rows)
+    target = y if classes is None else (y > -0.5).astype(float)
+    return Dataset("made", x, target, ("a", "b", "c", "d"), "y", classes)
+
+
+def config(out, **changes):
+    return dataclasses.replace(
+        TrainConfig(out=out, epochs=EPOCHS, checkpoint_seconds=0, modes=2), **changes
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_circuit():
+    """Leave the circuit out, and compile once what runs of one configuration have in common."""
+    programs, make_program = {}, loop.make_program
+
+    def build(features, config, *, photonic=True):
+        return model.build_model(features, config, photonic=False)
+
+    def once(model, task, config, rows):
+        key = (json.dumps(config.identity()), task, rows)
+        if key not in programs:
+            programs[key] = make_program(model, task, config, rows)
+        return programs[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "build_model", build)
+        patch.setattr(loop, "make_program", once)
+        yield
+
+
+def quietly(config, dataset=None):
+    """Train, and return (results, what was printed)."""
+    text = io.StringIO()
+    console = Console(file=text, width=200)
+    return train(config, dataset or made(), console).results, text.getvalue()
+
+
+def log_of(out):
+    """metrics.jsonl without the one figure that is a timing."""
+    lines = [json.loads(line) for line in (out / folder.METRICS).read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "samples_per_second"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    results, text = quietly(config(out))
+    return out, results, text
+
+
+def test_the_folder_holds_what_is_promised(finished):
+    out, results, _ = finished
+    assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoints",
+        "config.json",
+        "confusion_matrix.png",
+        "learning_curve.png",
+        "metrics.jsonl",
+        "report.md",
+        "results.json",
+        "roc.png",
+    ]
+    for name in ("confusion_matrix.png", "learning_curve.png", "roc.png"):
+        assert (out / name).read_bytes().startswith(PNG)
+    assert json.loads((out / "results.json").read_text()) == results
+    description = folder.read_config(out)
+    assert description["data"]["columns"] == ["a", "b", "c", "d"]
+    assert description["data"]["classes"] == ["no", "yes"]
+    assert description["identity"]["epochs"] == EPOCHS
+    assert description["split"] == {"train": 51, "validation": 13, "test": 16}
+    log = log_of(out)
+    assert [line["epoch"] for line in log] == list(range(1, EPOCHS + 1))
+    assert {"loss", "score", "leakage", "val_loss", "skipped"} <= log[0].keys()
+
+
+def test_the_table_compares_with_every_baseline(finished):
+    out, results, text = finished
+    assert list(results["figures"]) == ["photonic", "identity", "linear", "linear_pca", "mlp"]
+    report = (out / "report.md").read_text()
+    for shown in (text, report):
+        for title in results["titles"].values():
+            assert title in shown
+        assert "The circuit changes accuracy by" in shown
+        assert f"{100 * results['figures']['linear']['accuracy']:.1f}%" in shown
+    assert "logistic regression, PCA to 2" in text and "all 4 features" in text
+    assert "epoch 8/8" in text and "leakage" in text
+    assert "samples/s" in text
+
+
+def test_a_finished_run_is_neither_lost_nor_repeated_by_accident(finished):
+    out, results, _ = finished
+    before = (out / "results.json").read_bytes()
+    with pytest.raises(UserError, match="finished run: --resume .* --overwrite"):
+        quietly(config(out))
+    assert (out / "results.json").read_bytes() == before
+    again, text = quietly(config(out, resume=True))
+    assert again == results and "epoch 1/" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 0.5}, "learning_rate was 0.01, now 0.5"),
+        ({"modes": 3, "seed": 4}, "modes was 2, now 3; seed was 0, now 4"),
+    ],
+)
+def test_another_configuration_is_not_resumed(finished, changes, message):
+    with pytest.raises(UserError, match=f"another run: {message}"):
+        quietly(config(finished[0], resume=True, **changes))
+
+
+def test_other_data_are_not_resumed(finished):
+    with pytest.raises(UserError, match="data_sha256"):
+        quietly(config(finished[0], resume=True), made(rows=81))
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    for changes in ({}, {"overwrite": True}, {"resume": True}):
+        with pytest.raises(UserError, match="not empty and holds no run"):
+            quietly(config(tmp_path, **changes))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+class Stop(Exception):
+    """Ends a run at a chosen place."""
+
+
+def stop_at(monkeypatch, place, epoch):
+    """Break off when `epoch` is shown, or while its checkpoint is saved."""
+    if place == "progress":
+        original = run.TrainingProgress.epoch
+
+        def shown(self, number, metrics):
+            if number == epoch:
+                raise Stop
+            return original(self, number, metrics)
+
+        monkeypatch.setattr(run.TrainingProgress, "epoch", shown)
+    else:
+        save = run.checkpoint.save
+
+        def saved(checkpoints, number, *rest):
+            if number == epoch:
+                raise Stop
+            return save(checkpoints, number, *rest)
+
+        monkeypatch.setattr(run.checkpoint, "save", saved)
+
+
+def broken_off(monkeypatch, out, place, epoch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, place, epoch)
+        with pytest.raises(Stop):
+            quietly(config(out))
+    assert not (out / "results.json").exists()
+
+
+def assert_ends_as(finished, out, results):
+    assert log_of(out) == log_of(finished[0])
+    assert results["figures"] == finished[1]["figures"]
+    assert results["best_epoch"] == finished[1]["best_epoch"]
+
+
+@pytest.mark.parametrize(("place", "epoch"), [("progress", 1), ("save", 5)])
+def test_a_broken_off_run_is_resumed_exactly(finished, tmp_path, monkeypatch, place, epoch):
+    out = tmp_path / "run"
+    broken_off(monkeypatch, out, place, epoch)
+    with pytest.raises(UserError, match="unfinished run: --resume"):
+        quietly(config(out))
+    with open(out / "metrics.jsonl", "a") as file:  # a line that the kill cut short
+        file.write('{"epoch": 99, "lo')
+    results, text = quietly(config(out, resume=True))
+    assert ("resuming after epoch 4" in text) == (place == "save")
+    assert_ends_as(finished, out, results)
+
+
+def test_a_damaged_checkpoint_costs_an_epoch_not_the_run(finished, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    broken_off(monkeypatch, out, "save", 6)
+    newest = run.checkpoint.paths(out / "checkpoints")[0]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    results, text = quietly(config(out, resume=True))
+    assert "warning" in text and newest.name in text and "resuming after epoch 4" in text
+    assert_ends_as(finished, out, results)
+
+
+def test_folds_are_reported_by_mean_and_spread_and_resumed(tmp_path, monkeypatch):
+    out = tmp_path / "folds"
+    options = config(out, folds=2, epochs=3)
+    original = run._Run.train_split
+
+    def second_fold_fails(self, split, path, title, fold=None):
+        if fold == 1:
+            raise Stop
+        return original(self, split, path, title, fold)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run._Run, "train_split", second_fold_fails)
+        with pytest.raises(Stop):
+            quietly(options)
+    first = (out / "fold_0" / "results.json").stat().st_mtime_ns
+    results, text = quietly(dataclasses.replace(options, resume=True))
+    assert (out / "fold_0" / "results.json").stat().st_mtime_ns == first
+    folds = [json.loads((out / f"fold_{k}" / "results.json").read_text()) for k in (0, 1)]
+    for key, figures in results["figures"].items():
+        values = [fold["figures"][key]["accuracy"] for fold in folds]
+        assert figures["accuracy"] == pytest.approx(np.mean(values))
+        assert figures["accuracy_std"] == pytest.approx(np.std(values))
+    assert "±" in text and "over 2 folds" in text
+    # Overwriting clears the folds, too, and files that are not ours stay.
+    (out / "notes.txt").write_text("mine")
+    again, _ = quietly(dataclasses.replace(options, overwrite=True))
+    assert again["figures"] == results["figures"]
+    assert (out / "notes.txt").exists()
+
+
+def test_regression_is_reported_in_the_units_of_the_target(tmp_path):
+    dataset = made(classes=None)
+    dataset = dataclasses.replace(dataset, target=1000 + 50 * dataset.target)
+    dataset.features[:, 2] = 4.0
+    results, text = quietly(config(tmp_path / "r", epochs=40, learning_rate=0.05), dataset)
+    assert list(results["figures"]["linear"]) == ["rmse", "r2"]
+    assert results["figures"]["photonic"]["r2"] > 0.8
+    spread = dataset.target.std()
+    assert 0.05 * spread < results["figures"]["photonic"]["rmse"] < 0.5 * spread
+    assert (tmp_path / "r" / "predicted_vs_true.png").read_bytes().startswith(PNG)
+    assert not (tmp_path / "r" / "roc.png").exists()
+    assert "RMSE" in text and "R²" in text
+    assert "constant in training, so without effect: c" in text
+
+
+# A run in its own process, to be killed. The first argument says whether there is a circuit.
+SCRIPT = """
+import sys
+from pathlib import Path
+from fockjax.training import TrainConfig, run, model
+from fockjax.training.run import train
+build = model.build_model
+if sys.argv[1] == "classical":
+    run.build_model = lambda n, c, photonic=True: build(n, c, photonic=False)
+train(TrainConfig(out=Path(sys.argv[2]), epochs=int(sys.argv[3]), cutoff=4, layers=1,
+                  checkpoint_seconds=0, patience=10**6, resume=True))
+"""
+
+
+def start(kind, out, epochs):
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, kind, str(out), str(epochs)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(kind, out, epochs):
+    """Let a process train to its end, and return what it printed."""
+    process = start(kind, out, epochs)
+    output, _ = process.communicate(timeout=500)
+    assert process.returncode == 0, output
+    return output
+
+
+def finish_here(kind, out, epochs):
+    """The same in this process."""
+    assert kind == "classical"
+    options = config(out, epochs=epochs, cutoff=4, layers=1, patience=10**6, resume=True)
+    return quietly(options, breast_cancer())[1]
+
+
+def kill_when(process, reached, timeout=300):
+    """SIGKILL as soon as `reached()`; False if the process ended before."""
+    end = time.monotonic() + timeout
+    while process.poll() is None and not reached():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    alive = process.poll() is None
+    if alive:
+        process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return alive
+
+
+def kill_and_compare(kind, tmp_path, epochs, moments, finish):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(kind, whole, epochs)
+    for moment in moments:
+        process = start(kind, killed, epochs)
+        assert kill_when(process, moment(killed)), "the run ended before it could be killed"
+    assert "resuming after epoch" in finish(kind, killed, epochs)
+    assert log_of(killed) == log_of(whole)
+    results = [json.loads((out / "results.json").read_text()) for out in (whole, killed)]
+    assert results[0]["figures"] == results[1]["figures"]
+    assert not list(killed.glob(".*.tmp")) and not list((killed / "checkpoints").glob(".*.tmp"))
+
+
+def after_checkpoint(epoch):
+    """A moment: the checkpoint of `epoch`, or a later one, is there."""
+
+    def moment(out):
+        checkpoints = out / "checkpoints"
+
+        def reached():
+            names = os.listdir(checkpoints) if checkpoints.is_dir() else []
+            return any(name.startswith("epoch-") and int(name[6:14]) >= epoch for name in names)
+
+        return reached
+
+    return moment
+
+
+def test_a_killed_process_is_resumed_exactly(tmp_path):
+    kill_and_compare("classical", tmp_path, 250, [after_checkpoint(20)], finish_here)
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_random_moments_is_resumed_exactly(tmp_path):
+    rng = np.random.default_rng()  # unlike others, this test means to differ each time
+
+    def after_seconds(out):
+        end = time.monotonic() + rng.uniform(0, 12)
+        return lambda: time.monotonic() > end
+
+    moments = [after_checkpoint(epoch) for epoch in sorted(rng.integers(1, 350, size=4))]
+    kill_and_compare("photonic", tmp_path, 400, [after_seconds, *moments], finish)
