@@ -1,6 +1,7 @@
 # Needs GNU make and Python 3.11 or newer, nothing else. Another interpreter: make test PYTHON=python3.12
 #
 #   make train         the main job: trains, evaluates and plots a model on real data
+#                      (again: make train TRAIN_ARGS=--overwrite)
 #   make test          lint, types and the quick tests (at most 6 minutes on 2 cores)
 #   make slow          sweeps, long runs and the notebooks
 #   make lower-bounds  the quick tests with the oldest dependencies that pyproject.toml allows

@@ -205,7 +205,7 @@ class Circuit:
 
         Reference:
             N. Killoran et al., Continuous-variable quantum neural networks, Phys. Rev. Research 1,
-            033063 (2019), Eq. (9) and Fig. 1.
+            033063 (2019), Fig. 1.
         """
         block = Circuit(self.modes)
         cvqnn_layer(block, name, active_std, passive_std)

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -38,6 +38,8 @@ class Validate:
 
     model: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[MODEL]")] = None
     """Model folder to validate as well."""
+    source: Literal["auto", "sf", "golden"] = "auto"
+    """Strawberry Fields itself, its stored answers, or the first where it is installed."""
 
 
 Command = (
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         return _run(command)
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ImportError) as error:
         Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
         return USER_ERROR
     except KeyboardInterrupt:
@@ -93,7 +95,7 @@ def _run(command: TrainConfig | Predict | Validate) -> int:
         return 0
     from fockjax.validation import run  # may load Strawberry Fields
 
-    return run(command.model)
+    return run(command.model, source=command.source)
 
 
 def _escaped(error: Exception) -> str:

@@ -73,7 +73,7 @@ def test_the_dense_gates_are_those_of_the_package(x64):
 
 # random circuits: every gate, both mode orders, unequal cutoffs, every way to give a parameter
 
-RANDOM = [(1, (4, 6)), (2, (3, 5, 4)), (3, (4, 1, 3))]
+RANDOM = [(2, (3, 5, 4)), (3, (4, 1, 3))]
 MORE = [
     (seed, cutoffs)
     for seed in range(10, 14)
@@ -203,7 +203,7 @@ def test_repeat_of_a_block_without_weights(x64):
     does(circuit, gates, {}, np.array([0.4]), (6,))
 
 
-@pytest.mark.parametrize("modes, cutoff", [(1, (6,)), (2, (4, 3)), (3, None)])
+@pytest.mark.parametrize("modes, cutoff", [(1, None), (2, (4, 3)), (3, None)])
 def test_layers_of_killoran_et_al(modes, cutoff, x64):
     """Interferometer, squeezers, interferometer, displacements, Kerr gates (their Fig. 1)."""
     depth = 3
@@ -253,22 +253,18 @@ def test_init(x64):
     circuit.displace(fj.Weight("a"), fj.Weight("b", (3, 2), constant(0.5))[2, 1], mode=0)
     circuit.rotate(fj.Weight("a"), mode=1)
     circuit.repeat(fj.Circuit(1).kerr(fj.Weight("wide", (400,))[0], mode=0), 5)
-    fan = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
-    circuit.repeat(fj.Circuit(1).kerr(fj.Weight("fan", (400, 3), fan)[0, 0], mode=0), 2)
     init = jax.jit(circuit.init)
     weights = init(jax.random.key(3))
     assert {name: value.shape for name, value in weights.items()} == {
         "a": (),
         "b": (3, 2),
         "wide": (5, 400),
-        "fan": (2, 400, 3),
     }
     assert all(value.dtype == np.float64 for value in weights.values())
     assert np.all(weights["b"] == 0.5)
     for layer in weights["wide"]:
         assert abs(layer.std() - 0.1) < 0.02 and abs(layer.mean()) < 0.02
     assert abs(np.corrcoef(weights["wide"])[~np.eye(5, dtype=bool)]).max() < 0.2
-    assert abs(weights["fan"].std() - 400**-0.5) < 0.2 * 400**-0.5  # of one layer, not of the stack
     again, other = init(jax.random.key(3)), init(jax.random.key(4))
     assert all(np.array_equal(again[name], weights[name]) for name in weights)
     assert not np.array_equal(other["wide"], weights["wide"])
@@ -276,6 +272,15 @@ def test_init(x64):
     assert fj.Circuit(1).init(jax.random.key(0)) == {}
 
 
+@pytest.mark.slow
+def test_a_fan_in_initialiser_sees_one_layer():
+    fan = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+    block = fj.Circuit(1).kerr(fj.Weight("w", (400, 3), fan)[0, 0], mode=0)
+    weights = fj.Circuit(1).repeat(block, 2).init(jax.random.key(0))
+    assert abs(weights["w"].std() - 400**-0.5) < 0.2 * 400**-0.5
+
+
+@pytest.mark.slow
 def test_spread_of_the_initial_layers():
     circuit = fj.Circuit(2).cvqnn_layers(200, active_std=0.02, passive_std=0.7)
     for name, values in circuit.init(jax.random.key(0)).items():
@@ -295,11 +300,10 @@ def test_dtype_of_weights_without_x64():
 
 def test_one_name_is_one_weight(x64):
     w = fj.Weight("w")
-    circuit = fj.Circuit(2).displace(w, mode=0).displace(fj.Weight("w"), 0.3, mode=1)
-    gradient = jax.jit(
-        jax.grad(lambda w: sum(circuit({"w": w}, cutoff=20).photon_number(m).mean for m in (0, 1)))
-    )
-    close(gradient(0.4), 2 * 2 * 0.4)  # d/dr of r^2 + r^2
+    circuit = fj.Circuit(2).displace(w, mode=0).displace(fj.Weight("w") * 2, w, mode=1)
+    assert circuit.init(jax.random.key(0)).keys() == {"w"}
+    expected = [("displacement", (0.4, 0.0), (0,)), ("displacement", (0.8, 0.4), (1,))]
+    assert_same_gates(circuit.gates({"w": 0.4}), expected)
 
 
 def test_numbers_of_any_kind_and_dtype(x64):
@@ -366,7 +370,7 @@ def network():
         the tree of weights and input; and a function of a flat vector of these, of a direction and
         of the weight that the error bound gets: (value, gradient), (change of each along it).
     """
-    circuit = fj.Circuit(2).displace(fj.Input(0), 0.4, mode=0)
+    circuit = fj.Circuit(2).squeeze(fj.Input(0), 0.4, mode=0)
     block = fj.Circuit(2).beamsplitter(fj.Weight("theta"), fj.Input(1), modes=(1, 0))
     block.squeeze(fj.Weight("a", (3,))[0], fj.Weight("a", (3,))[1], mode=1)
     circuit.repeat(block.kerr(fj.Weight("a", (3,))[2], mode=0), 2)
@@ -377,7 +381,8 @@ def network():
         state = circuit(weights, x, cutoff=(3, 4), initial=initial)
         numbers = [*state.quadrature(1, 0.3), *state.photon_number(0), state.leakage, state.norm]
         numbers += [state.fidelity(target), bound * state.error_bound]
-        everything = jnp.concatenate([jnp.stack(numbers), state.probabilities().reshape(-1)])
+        more = state.probabilities().reshape(-1), state.reduced(1).imag.reshape(-1)
+        everything = jnp.concatenate([jnp.stack(numbers), *more])
         return jnp.sum(jnp.sin(3 * everything + 0.2))
 
     flat, back = jax.flatten_util.ravel_pytree(
@@ -515,7 +520,7 @@ def one_input():
         (
             lambda: one_input().repeat(one_input(), 2),
             ValueError,
-            r"Operation 1 \(repeat\): the circuit has a weight 'phi' already; rename",
+            r"Operation 1 \(repeat\): the circuit already has a weight 'phi'",
         ),
     ],
 )
@@ -579,8 +584,7 @@ def test_a_traced_cutoff_is_refused():
         jax.jit(lambda cutoff: fj.Circuit(1)({}, cutoff=cutoff).ket())(3)
 
 
-@pytest.mark.parametrize("compile", [False, True])
-def test_memory_limit(compile):
+def test_memory_limit():
     """Named at trace time, before anything is allocated: the whole state would take 6e17 bytes."""
     circuit = fj.Circuit(4).beamsplitter(fj.Weight("t"), modes=(0, 1)).kerr(0.1, mode=2)
     circuit.beamsplitter(0.2, fj.Weight("p"), modes=(3, 1))
@@ -593,7 +597,7 @@ def test_memory_limit(compile):
         r"\(50, 60, 80\).*1,920,000 bytes.*complex64.*limit of 200,000 bytes.*fj.grouped"
     )
     with pytest.raises(ValueError, match=message):
-        (jax.jit(call) if compile else call)(0.1)
+        jax.jit(call)(0.1)
     limit = 50 * 60 * 80 * 8
     state = jax.eval_shape(
         lambda: circuit({"t": 0.1, "p": 0.1}, cutoff=(50, 60, 7, 80), memory_limit=limit)
@@ -608,10 +612,9 @@ def test_memory_limit(compile):
 
 def test_memory_limit_inside_repeated_layers():
     circuit = fj.Circuit(3).cvqnn_layers(3)
+    weights = jax.eval_shape(circuit.init, jax.random.key(0))
     with pytest.raises(ValueError, match=r"beamsplitter.*on modes 1, 2 joins modes \[0, 1, 2\]"):
-        jax.eval_shape(
-            lambda w: circuit(w, cutoff=30, memory_limit=8 * 30**2), circuit.init(jax.random.key(0))
-        )
+        jax.eval_shape(lambda w: circuit(w, cutoff=30, memory_limit=8 * 30**2), weights)
 
 
 # text

@@ -76,11 +76,11 @@ def difference(cutoff):
     return n[:, None] - n
 
 
-def check_one_mode(core, tables, numbers, pairs, cutoff, dtype):
-    """e^{i phi numbers} core(r), the definition of the complex gate, in (r, phi)."""
+def check_one_mode(gate, tables, numbers, pairs, cutoff, dtype):
+    """The public gate, e^{i phi numbers} R(r), in (r, phi)."""
 
     def elements(p):
-        return phase_factor(p[1], numbers) * core(p[0], cutoff).astype(dtype)
+        return gate(p[0], p[1], cutoff=cutoff, dtype=dtype).to_dense()
 
     right = [expected(tables(r, cutoff), phi, numbers) for r, phi in pairs]
     check(elements, dtype, zip(pairs, right, strict=True))
@@ -88,12 +88,12 @@ def check_one_mode(core, tables, numbers, pairs, cutoff, dtype):
 
 def check_displacement(pairs, cutoff, dtype):
     k = difference(cutoff)
-    check_one_mode(displacement_core, truth.displacement, k, pairs, cutoff, dtype)
+    check_one_mode(fj.gates.displacement, truth.displacement, k, pairs, cutoff, dtype)
 
 
 def check_squeezing(pairs, cutoff, dtype):
     k = difference(cutoff) // 2  # where m - n is odd there is nothing to turn
-    check_one_mode(squeezing_core, truth.squeezing, k, pairs, cutoff, dtype)
+    check_one_mode(fj.gates.squeezing, truth.squeezing, k, pairs, cutoff, dtype)
 
 
 @pytest.mark.parametrize("cutoff", [1, 6, 50])

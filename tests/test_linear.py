@@ -114,7 +114,12 @@ def test_dense_elements(name):
     close(operator.to_dense(), dense)
 
 
-@pytest.mark.parametrize("name", NAMES)
+QUICK = ["diagonal", "matrix", "sectors +1 (2, 0)", "product"]
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
 def test_every_transformation_agrees_with_dense(name):
     operator, _, axes = case(name)
     ket = ket_for(operator, axes)

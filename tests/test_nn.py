@@ -83,7 +83,7 @@ def test_dtypes_without_x64():
 
 def test_leading_axes_stay():
     module = nnx.jit(layer())
-    xs = np.random.default_rng(0).uniform(-1, 1, (2, 3, 1)).astype(np.float32)
+    xs = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 3, 1)).astype(np.float32)
     out = module(xs)
     assert out.shape == (2, 3, 2)
     close(out[1, 2], module(xs[1, 2]))
@@ -164,8 +164,8 @@ def test_split_merge_copy_and_pickle():
     for other in copies:
         assert other is not module
         close(other(x), expected)
-    copies[0].weights["phi"][...] += 1.0
-    assert np.abs(copies[0](x) - expected).max() > 0.1
+    copies[1].weights["phi"][...] += 1.0
+    assert np.abs(copies[1](x) - expected).max() > 0.1
     close(module(x), expected)
 
 
@@ -187,27 +187,37 @@ class Hybrid(nnx.Module):
     """Classical layers before and after the circuit."""
 
     def __init__(self, quantum, rngs):
-        self.encoder = nnx.Linear(3, 2, rngs=rngs)
+        modes = quantum.circuit.modes
+        self.encoder = nnx.Linear(3, modes, rngs=rngs)
         self.quantum = quantum
-        self.head = nnx.Linear(4, 1, rngs=rngs)
+        self.head = nnx.Linear(2 * modes, 1, rngs=rngs)
 
     def __call__(self, x):
         features, leakage = self.quantum(jnp.tanh(self.encoder(x)))
         return self.head(features)[..., 0], leakage
 
 
+def one_mode():
+    return circuit(modes=1)
+
+
 def grouped():
-    return fj.grouped(lambda modes: circuit(modes), modes=2, group_size=1)
+    return fj.grouped(circuit, modes=2, group_size=1)
 
 
-@pytest.mark.parametrize("build", [circuit, pytest.param(grouped, marks=pytest.mark.slow)])
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "build", [one_mode, pytest.param(circuit, marks=slow), pytest.param(grouped, marks=slow)]
+)
 def test_a_hybrid_model_trains_with_optax(build):
     quantum = layer(build(), cutoff=5, readout=fj.nn.with_leakage(fj.nn.quadratures))
     model = Hybrid(quantum, nnx.Rngs(1))
     optimizer = nnx.Optimizer(model, optax.adam(2e-2), wrt=nnx.Param)
     rng = np.random.default_rng(0)
     xs = rng.uniform(-1, 1, (32, 3)).astype(np.float32)
-    ys = np.sin(2 * xs[:, 0]) * xs[:, 1]
+    ys = np.sin(2 * xs[:, 0] - xs[:, 1])
 
     @nnx.jit
     def step(model, optimizer, xs, ys):
@@ -224,17 +234,23 @@ def test_a_hybrid_model_trains_with_optax(build):
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.6 * losses[0]
     moved = [np.abs(a - b).max() for a, b in zip(before, parameters(model.quantum), strict=True)]
-    assert (
-        sum(change > 1e-3 for change in moved) >= len(moved) - 2
-    )  # Kerr last: its phases are read by none
+    assert all(change > 1e-3 for change in moved)
 
 
-def test_in_a_sequential_model():
-    model = nnx.Sequential(nnx.Linear(3, 1, rngs=nnx.Rngs(0)), jnp.tanh, layer())
+def test_in_a_sequential_model_in_tree_mode():
+    """Flax's mode without shared references (NNX_GRAPH_MODE=false); the rest is in the other."""
     xs = np.ones((5, 3), np.float32)
-    assert nnx.jit(model)(xs).shape == (5, 2)
-    gradient = nnx.grad(lambda model: jnp.sum(model(xs)))(model)
-    assert all(np.abs(leaf).max() > 1e-4 for leaf in jax.tree.leaves(gradient))
+    with nnx.set_graph_mode(False):
+        model = nnx.Sequential(nnx.Linear(3, 1, rngs=nnx.Rngs(0)), jnp.tanh, layer())
+
+        @nnx.jit
+        def gradient(model, xs):
+            return nnx.value_and_grad(lambda model: jnp.sum(model(xs)))(model)
+
+        value, slopes = gradient(model, xs)
+        close(value, jnp.sum(model(xs)), 1e-5)
+    assert len(jax.tree.leaves(slopes)) == 3
+    assert all(np.abs(leaf).max() > 1e-4 for leaf in jax.tree.leaves(slopes))
 
 
 def test_grouped_circuits_as_layers():

@@ -139,11 +139,13 @@ def test_diagonals_fold_into_what_follows():
     cutoff = (3, 4, 5)
     circuit = fj.Circuit(3).rotate(0.1, mode=0).kerr(0.2, mode=0).rotate(0.3, mode=1)
     assert applications(circuit, cutoff) == 1  # at the end, as one
-    circuit.beamsplitter(0.4, 0.5, modes=(1, 0))
-    assert applications(circuit, cutoff) == 2  # all of it in the gate, its last phase at the end
+    circuit.beamsplitter(0.4, modes=(1, 0))
+    assert applications(circuit, cutoff) == 1  # all of it in the gate
     for _ in range(2):
-        circuit.squeeze(0.2, 0.1, mode=1).displace(0.2, 0.3, mode=1)
-        assert applications(circuit, cutoff) == 3  # all gates on mode 1 as one matrix
+        circuit.squeeze(0.2, 0.1, mode=1).displace(0.2, 0.3, mode=1).kerr(0.1, mode=1)
+        assert applications(circuit, cutoff) == 2  # the gates on mode 1 as one matrix
+    circuit.kerr(0.1, mode=0).rotate(0.2, mode=2)
+    assert applications(circuit, cutoff) == 3  # and these two as one diagonal
 
 
 def test_a_second_call_is_not_traced_again():

@@ -421,6 +421,7 @@ AROUND = [np.array(0.1 + shift * STEP) for shift in (-2, -1, 1, 2)]
 DIFFERENCE = np.array([1, -8, 8, -1]) / (12 * STEP)
 
 
+@pytest.mark.slow
 def test_gradients_of_all_readouts_match_finite_differences(x64):
     derivatives = jax.jit(jax.value_and_grad(line_of_states()))
     values = np.array([derivatives(t)[0] for t in AROUND])

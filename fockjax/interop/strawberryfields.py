@@ -72,9 +72,9 @@ def run(operations: Sequence[Operation], ket: np.ndarray) -> np.ndarray:
         >>> import numpy as np
         >>> from fockjax.interop import strawberryfields
         >>> ket = np.zeros((4, 4)); ket[1, 0] = 1.0
-        >>> out = strawberryfields.run([("BSgate", (0.3, 0.5), (0, 1))], ket)  # doctest: +SKIP
-        >>> out[1, 0].real  # cos(0.3)                                         # doctest: +SKIP
-        0.9553364891256...
+        >>> out = strawberryfields.run([("BSgate", (0.3, 0.5), (0, 1))], ket)
+        >>> print(f"{out[1, 0].real:.6f}")  # cos(0.3)
+        0.955336
     """
     ket = np.asarray(ket, dtype=np.complex128)
     if ket.ndim == 0 or len(set(ket.shape)) != 1:

@@ -164,7 +164,7 @@ def random_circuit(
         List of (name, parameters by name, modes), as ``Circuit.gates`` gives.
     """
     layout = random_layout(random, modes=modes, length=length, cases=cases)
-    point = random_point(random, layout, cases=cases, strength=strength)
+    point: Any = random_point(random, layout, cases=cases, strength=strength)
     return template(layout, modes).gates({}, point)
 
 

@@ -126,7 +126,7 @@ def _run_dense_gates(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
 
 @partial(jax.jit, static_argnames=("name", "cutoffs"))
 def _dense_gate(parameters: dict, name: str, cutoffs: tuple[int, ...]) -> jax.Array:
-    size = cutoffs if len(cutoffs) > 1 else cutoffs[0]
+    size = cutoffs[0] if len(cutoffs) == 1 else cutoffs
     return REGISTRY[name].build(**parameters, cutoff=size, dtype=np.complex128).to_dense()
 
 
