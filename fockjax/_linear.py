@@ -50,6 +50,16 @@ def skew(x, *, column: int, row: int, sign: int) -> jax.Array:
     return skew_p.bind(jnp.asarray(x), column=column, row=row, sign=sign)
 
 
+def _outside_jit(compiled):
+    """How a primitive runs eagerly: compiled, also where the user disabled jit around it."""
+
+    def run(*args, **params):
+        with jax.disable_jit(False):
+            return compiled(*args, **params)
+
+    return run
+
+
 def _split(spec: str) -> tuple[str, str, str]:
     operands, out = spec.replace(" ", "").split("->")
     xs, ys = operands.split(",")
@@ -111,7 +121,7 @@ def _contract_eager(x, y, *, xs, ys, out, real):
     return contract_p.bind(x, y, xs=xs, ys=ys, out=out, real=real)
 
 
-contract_p.def_impl(_contract_eager)
+contract_p.def_impl(_outside_jit(_contract_eager))
 contract_p.def_abstract_eval(_contract_abstract)
 ad.defbilinear(contract_p, _transpose_left, _transpose_right)
 batching.primitive_batchers[contract_p] = _contract_batch
@@ -155,7 +165,7 @@ def _skew_eager(x, *, column, row, sign):
     return skew_p.bind(x, column=column, row=row, sign=sign)
 
 
-skew_p.def_impl(_skew_eager)
+skew_p.def_impl(_outside_jit(_skew_eager))
 skew_p.def_abstract_eval(_skew_abstract)
 ad.deflinear2(
     skew_p,

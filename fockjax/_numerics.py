@@ -18,16 +18,16 @@ def canonical_complex(dtype=None) -> np.dtype:
     >>> canonical_complex()
     dtype('complex64')
     """
-    x64 = jax.config.jax_enable_x64
+    widest = jnp.result_type(complex)  # complex128 only where x64 is on
     if dtype is None:
-        return np.dtype(np.complex128 if x64 else np.complex64)
+        return widest
     try:
         wanted = np.dtype(dtype)
     except TypeError:
         wanted = None
     if wanted not in (np.complex64, np.complex128):
         raise ValueError(f"Argument `dtype` must be complex64 or complex128, but is {dtype!r}.")
-    if wanted == np.complex128 and not x64:
+    if wanted == np.complex128 != widest:
         raise ValueError(
             "Argument `dtype` is complex128, but JAX computes in 32 bits here: call "
             'jax.config.update("jax_enable_x64", True) at the start of the program, '

@@ -380,7 +380,7 @@ def _weight_dtype(dtype) -> np.dtype:
     dtype = real_dtype() if dtype is None else jnp.dtype(dtype)
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"Weights must be float32 or float64, got `dtype` {dtype}.")
-    if dtype == np.float64 and not jax.config.jax_enable_x64:
+    if dtype == np.float64 != real_dtype():
         raise ValueError(
             "Weights of float64 need 64-bit types, which are off: call "
             'jax.config.update("jax_enable_x64", True) first, or ask for float32.'

@@ -85,7 +85,7 @@ class Predictor:
 
     def usable(self, features: np.ndarray) -> np.ndarray:
         """Which rows of raw features the model can take: finite, also once standardised."""
-        return np.isfinite(self.scaler.features(features)).all(axis=1)
+        return np.all(np.isfinite(self.scaler.features(features)), axis=1)
 
     def predict_usable(self, features: np.ndarray, batch_size: int) -> Predictions:
         """Predict for usable rows, in batches of one fixed size.

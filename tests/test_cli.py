@@ -130,9 +130,12 @@ def test_validate_passes_the_model_on(monkeypatch, model):
     import fockjax.validation
 
     asked = []
-    monkeypatch.setattr(fockjax.validation, "run", lambda model: asked.append(model) or 1)
-    assert cli.main(["validate"] + ([model] if model else [])) == 1
-    assert asked == [Path(model) if model else None]
+    monkeypatch.setattr(
+        fockjax.validation, "run", lambda *args, **named: asked.append((args, named)) or 1
+    )
+    arguments = [model] if model else []
+    assert cli.main(["validate", *arguments, "--source", "golden"]) == 1
+    assert asked == [((Path(model) if model else None,), {"source": "golden"})]
 
 
 def test_importing_the_tool_loads_neither_matplotlib_nor_scikit_learn():

@@ -300,3 +300,12 @@ def test_the_batch_enters_anywhere_and_leaves_last():
     names = [equation.primitive.name for equation in jaxpr.eqns]
     assert names.count("fock_contract") == 2
     assert "transpose" not in names
+
+
+def test_runs_with_jit_disabled():
+    ket, matrix = complex_normal(1, (3, 4)), complex_normal(2, (4, 4))
+    with jax.disable_jit():
+        after = Matrix(jnp.asarray(matrix)).apply(jnp.asarray(ket), (1,))
+        turned = skew(jnp.asarray(ket), column=0, row=1, sign=1)
+    close(after, ket @ matrix.T)
+    close(skew(turned, column=0, row=1, sign=-1), ket)

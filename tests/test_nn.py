@@ -88,6 +88,7 @@ def test_leading_axes_stay():
     assert out.shape == (2, 3, 2)
     close(out[1, 2], module(xs[1, 2]))
     close(out[1], module(xs[1]))
+    assert module(xs[:0]).shape == (0, 3, 2)
     phi = layer().weights["phi"][...]
     close(out[..., 0], 2 * xs[..., 0] * np.cos(phi), 1e-5)
     close(out[..., 1], 2 * xs[..., 0] * np.sin(phi), 1e-5)

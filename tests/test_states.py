@@ -103,12 +103,13 @@ def test_kerr_turns_every_photon_number(x64):
     @jax.vmap
     def read(x):
         state = circuit({}, x, cutoff=30)
-        return [state.quadrature(0, angle).mean for angle in (0.0, math.pi / 2)], state.ket()
+        x, p = (state.quadrature(0, angle).mean for angle in (0.0, math.pi / 2))
+        return x, p, state.mean_amplitude(0), state.ket()
 
     r, phi = np.array([0.7, 1.1, 0.9]), np.array([0.3, -1.0, 2.0])
     kappa = np.array([0.2, -1.3, math.pi / 2])
-    (x, p), ket = read(np.stack([r, phi, kappa], 1))
-    a = (np.asarray(x) + 1j * np.asarray(p)) / 2
+    x, p, a, ket = map(np.asarray, read(np.stack([r, phi, kappa], 1)))
+    close((x + 1j * p) / 2, a)
     alpha = r * np.exp(1j * phi)
     close(a, alpha * np.exp(1j * kappa) * np.exp(r**2 * (np.exp(2j * kappa) - 1)))
     # K(pi/2) makes a cat: (1+i)/2 |alpha> + (1-i)/2 |-alpha>
