@@ -13,12 +13,11 @@ from functools import reduce
 import jax.numpy as jnp
 from jax import lax
 
-HIGHEST = lax.Precision.HIGHEST
+from fockjax._numerics import HIGHEST
 
-# Terms of an unrolled sum: beyond this a matrix product is faster and compiles faster
-# (benchmarks/README.md).
+# Chosen by judgement, not tuned: the most terms of an unrolled sum, and the fewest elements of its
+# result, for which it is preferred to a matrix product.
 UNROLL = 16
-# Elements of the result below which an unrolled sum cannot win: too little work per term.
 UNROLL_RESULT = 1024
 
 

@@ -5,11 +5,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from fockjax import nn
+from fockjax._numerics import HIGHEST
 from fockjax.circuit import Circuit, Input
 from fockjax.training.config import TrainConfig
 from fockjax.training.errors import UserError
-
-HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def photonic_circuit(modes: int, layers: int) -> Circuit:

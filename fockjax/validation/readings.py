@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._numerics import HIGHEST
 from fockjax.circuit import Circuit
 from fockjax.gates import REGISTRY
 from fockjax.interop import strawberryfields as oracle
@@ -52,7 +53,7 @@ def from_fockjax(row: Row, dtype: np.dtype) -> Readings:
 
         means, pull_back, state = jax.vjp(run, point, has_aux=True)
         (jacobian,) = jax.vmap(pull_back)(jnp.eye(means.size, dtype=means.dtype))
-        return state, jnp.matmul(directions, jacobian.T, precision=jax.lax.Precision.HIGHEST)
+        return state, jnp.matmul(directions, jacobian.T, precision=HIGHEST)
 
     with jax.enable_x64(dtype == np.complex128):
         directions = jnp.asarray(row.directions, jnp.finfo(dtype).dtype)
