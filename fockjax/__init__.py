@@ -1,11 +1,13 @@
 """fockjax: Fock-basis simulation of photonic circuits in JAX."""
 
 from fockjax import gates as gates
+from fockjax import kets as kets
 from fockjax import nn as nn
 from fockjax.circuit import Circuit as Circuit
 from fockjax.grouped import grouped as grouped
 from fockjax.parameters import Input as Input
 from fockjax.parameters import Weight as Weight
+from fockjax.parameters import apply as apply
 from fockjax.states import Moments as Moments
 from fockjax.states import State as State
 from fockjax.states import from_ket as from_ket
@@ -17,9 +19,11 @@ __all__ = [
     "Moments",
     "State",
     "Weight",
+    "apply",
     "from_ket",
     "gates",
     "grouped",
+    "kets",
     "nn",
     "vacuum",
 ]

@@ -41,6 +41,19 @@ def real_dtype(dtype=None) -> np.dtype:
     return np.finfo(canonical_complex(dtype)).dtype
 
 
+def checked_hbar(hbar) -> float:
+    """hbar as a number: a convention, so known before tracing.
+
+    Raises:
+        ValueError, TypeError: if it is not a positive finite number.
+    """
+    if isinstance(hbar, bool) or not isinstance(hbar, int | float | np.number):
+        raise TypeError(f"Argument `hbar` must be a positive number, got {hbar!r}.")
+    if not 0 < hbar < math.inf:
+        raise ValueError(f"Argument `hbar` must be positive and finite, got {hbar!r}.")
+    return float(hbar)
+
+
 def phase_factor(phi, n):
     """e^{i n phi}, n integers known at trace time, as exact as one cosine and one sine.
 

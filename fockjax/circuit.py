@@ -10,25 +10,37 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax import planning
-from fockjax._numerics import canonical_complex, real_dtype
-from fockjax.gates import REGISTRY
+from fockjax._numerics import canonical_complex, checked_hbar, real_dtype
+from fockjax._spec import Spec
+from fockjax.builder import Builder
+from fockjax.gates import REGISTRY as GATES
+from fockjax.kets import REGISTRY as KETS
 from fockjax.layers import cvqnn_layer
-from fockjax.parameters import Input, Parameter, Weight, as_parameter, evaluate
-from fockjax.planning import MEMORY_LIMIT, Gate, Repeat
+from fockjax.parameters import (
+    Input,
+    Parameter,
+    Weight,
+    as_array_parameter,
+    as_parameter,
+)
+from fockjax.planning import MEMORY_LIMIT, Gate, Preparation, Repeat, Step
 from fockjax.states import State, from_ket, vacuum
 
 Weights = dict[str, jax.Array]
 
 
-@partial(jax.jit, static_argnames=("operations", "cutoffs", "dtype", "memory_limit"))
-def _run(operations, cutoffs, dtype, initial, weights, x, memory_limit: int) -> State:
+@partial(jax.jit, static_argnames=("operations", "cutoffs", "dtype", "hbar", "memory_limit"))
+def _run(operations, cutoffs, dtype, hbar, initial, weights, x, memory_limit: int) -> State:
     """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
     of small programs."""
-    state = vacuum(cutoffs, dtype) if initial is None else from_ket(initial, dtype)
+    if initial is None:
+        state = vacuum(cutoffs, dtype, hbar=hbar)
+    else:
+        state = from_ket(initial, dtype, hbar=hbar)
     return planning.run(operations, state, weights, x, memory_limit)
 
 
-class Circuit:
+class Circuit(Builder):
     """A photonic circuit on ``modes`` modes, starting in the vacuum.
 
     Gates are added in the order they act. A parameter is a number, `fockjax.Weight` (trainable) or
@@ -37,6 +49,8 @@ class Circuit:
 
     Args:
         modes: the number of modes.
+        hbar: the convention for the size of a quadrature, in gates that name one and in the
+            readouts of the state.
 
     Example:
         >>> import jax, jax.numpy as jnp, fockjax as fj
@@ -52,15 +66,16 @@ class Circuit:
         0.7071
     """
 
-    def __init__(self, modes: int):
+    def __init__(self, modes: int, *, hbar: float = 2.0):
         if not isinstance(modes, int | np.integer) or modes < 1:
             raise ValueError(f"Argument `modes` must be an integer >= 1, got {modes!r}.")
         self.modes = int(modes)
-        self._operations: list[Gate | Repeat] = []
+        self.hbar = checked_hbar(hbar)
+        self._operations: list[Step | Repeat] = []
         self._weights: dict[str, Weight] = {}
 
     @property
-    def operations(self) -> tuple[Gate | Repeat, ...]:
+    def operations(self) -> tuple[Step | Repeat, ...]:
         """What the circuit does, in order."""
         return tuple(self._operations)
 
@@ -80,48 +95,82 @@ class Circuit:
             name: the gate's name.
             values: its parameters in order; those with defaults may be left out or given by name.
             modes: the modes it acts on.
+            named: parameters and options by name.
 
         Raises:
             ValueError, TypeError: for an unknown gate, wrong or repeated modes, missing, extra or
             unusable parameters.
         """
-        if name not in REGISTRY:
-            raise ValueError(f"Unknown gate {name!r}; there are {', '.join(sorted(REGISTRY))}.")
-        spec = REGISTRY[name]
+        if name not in GATES:
+            raise ValueError(f"Unknown gate {name!r}; there are {', '.join(sorted(GATES))}.")
         where = f"Gate {len(self._operations)} ({name})"
-        if isinstance(modes, int | np.integer):
-            modes = (modes,)
-        elif not isinstance(modes, Sequence | np.ndarray):
-            raise ValueError(f"{where}: modes must be integers, got {modes!r}.")
-        modes = tuple(modes)
-        if len(modes) != spec.modes:
-            raise ValueError(f"{where} acts on {spec.modes} mode(s), got modes {modes}.")
-        for mode in modes:
-            if not isinstance(mode, int | np.integer) or not 0 <= mode < self.modes:
-                raise ValueError(
-                    f"{where}: modes must be integers from 0 to {self.modes - 1}, got {modes}."
-                )
-        if len(set(modes)) != len(modes):
-            raise ValueError(f"{where}: modes must differ, got {modes}.")
+        spec = GATES[name]
+        self._operations.append(Gate(name, *self._step(spec, where, values, modes, named)))
+        return self
+
+    def prepare(
+        self, name: str, *values: Any, modes: int | Sequence[int], **named: Any
+    ) -> "Circuit":
+        """Prepare modes in a state by its name in `fockjax.kets.REGISTRY`, whatever they held.
+
+        The modes must not be coupled to others by then: the others would be left in a mixed state.
+        That is checked at the call.
+
+        Args:
+            name: the state's name.
+            values: its parameters in order; those with defaults may be left out or given by name.
+            modes: the modes it is a state of.
+            named: parameters and options by name.
+
+        Raises:
+            ValueError, TypeError: for an unknown state, wrong or repeated modes, missing, extra or
+            unusable parameters.
+
+        Example:
+            >>> import fockjax as fj
+            >>> circuit = fj.Circuit(2).prepare("fock", n=1, modes=0).prepare("fock", n=1, modes=1)
+            >>> circuit.beamsplitter()({}, cutoff=3).probabilities().round(3)
+            Array([[0. , 0. , 0.5],
+                   [0. , 0. , 0. ],
+                   [0.5, 0. , 0. ]], dtype=float32)
+        """
+        if name not in KETS:
+            raise ValueError(f"Unknown state {name!r}; there are {', '.join(sorted(KETS))}.")
+        where = f"Operation {len(self._operations)} (prepare {name})"
+        spec = KETS[name]
+        self._operations.append(Preparation(name, *self._step(spec, where, values, modes, named)))
+        return self
+
+    def _step(self, spec: Spec, where: str, values, modes, named):
+        """Checked parameters, modes and options of a new operation, its weights registered."""
+        modes = self._modes(spec, where, modes)
         if len(values) > len(spec.parameters):
             raise ValueError(
                 f"{where} takes parameters {spec.parameters}, got {len(values)} values."
             )
         given = dict(zip(spec.parameters, values, strict=False))
-        for parameter in named:
-            if parameter not in spec.parameters or parameter in given:
+        known = (*spec.parameters, *(option for option in spec.options if option != "hbar"))
+        for name in named:
+            if name not in known or name in given:
                 raise ValueError(
-                    f"{where}: parameter {parameter!r} is unknown or given twice; it takes "
-                    f"{spec.parameters}."
+                    f"{where}: parameter {name!r} is unknown or given twice; it takes {known}."
                 )
         given = {**spec.defaults, **given, **named}
-        missing = [parameter for parameter in spec.parameters if parameter not in given]
+        missing = [name for name in spec.parameters if name not in given]
         if missing:
             raise ValueError(f"{where} needs a value for {', '.join(missing)}.")
-        parameters = {
-            parameter: as_parameter(given[parameter], f"{where}: parameter {parameter!r}")
-            for parameter in spec.parameters
-        }
+        parameters = {}
+        for name in spec.parameters:
+            checked = as_array_parameter if name in spec.arrays else as_parameter
+            parameters[name] = checked(given[name], f"{where}: parameter {name!r}")
+        options = {name: given.get(name, default) for name, default in spec.options.items()}
+        if "hbar" in options:
+            options["hbar"] = self.hbar
+        if spec.check:
+            try:
+                spec.check(parameters, modes, options)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
         self._register(
             [
                 leaf
@@ -131,30 +180,24 @@ class Circuit:
             ],
             where,
         )
-        self._operations.append(Gate(name, parameters, tuple(int(mode) for mode in modes)))
-        return self
+        return parameters, modes, options
 
-    def displace(self, r, phi=0.0, *, mode: int) -> "Circuit":
-        """Displacement ``D(alpha) = exp(alpha a^dagger - alpha^* a)``, ``alpha = r e^{i phi}``."""
-        return self.add("displacement", r, phi, modes=mode)
-
-    def squeeze(self, r, phi=0.0, *, mode: int) -> "Circuit":
-        """Squeezing ``S(z) = exp((z^* a^2 - z a^dagger^2)/2)``, ``z = r e^{i phi}``."""
-        return self.add("squeezing", r, phi, modes=mode)
-
-    def rotate(self, phi, *, mode: int) -> "Circuit":
-        """Rotation ``R(phi) = exp(i phi n)``."""
-        return self.add("rotation", phi, modes=mode)
-
-    def kerr(self, kappa, *, mode: int) -> "Circuit":
-        """Kerr gate ``K(kappa) = exp(i kappa n^2)``."""
-        return self.add("kerr", kappa, modes=mode)
-
-    def beamsplitter(self, theta=np.pi / 4, phi=0.0, *, modes: Sequence[int] = (0, 1)) -> "Circuit":
-        """Beamsplitter ``BS(theta, phi) = exp(theta (e^{i phi} a1 a2^dagger - e^{-i phi} a1^dagger
-        a2))``.
-        """
-        return self.add("beamsplitter", theta, phi, modes=modes)
+    def _modes(self, spec: Spec, where: str, modes) -> tuple[int, ...]:
+        if isinstance(modes, int | np.integer):
+            modes = (modes,)
+        elif not isinstance(modes, Sequence | np.ndarray):
+            raise ValueError(f"{where}: modes must be integers, got {modes!r}.")
+        modes = tuple(modes)
+        if not modes or len(modes) != (spec.modes or len(modes)):
+            raise ValueError(f"{where} acts on {spec.modes or 'some'} mode(s), got modes {modes}.")
+        for mode in modes:
+            if not isinstance(mode, int | np.integer) or not 0 <= mode < self.modes:
+                raise ValueError(
+                    f"{where}: modes must be integers from 0 to {self.modes - 1}, got {modes}."
+                )
+        if len(set(modes)) != len(modes):
+            raise ValueError(f"{where}: modes must differ, got {modes}.")
+        return tuple(int(mode) for mode in modes)
 
     def repeat(self, block: "Circuit", times: int) -> "Circuit":
         """Add ``times`` layers of the gates of ``block``, each with weights of its own.
@@ -170,6 +213,11 @@ class Circuit:
         if not isinstance(block, Circuit) or block.modes > self.modes:
             raise ValueError(
                 f"{where}: `block` must be a Circuit of at most {self.modes} modes, got {block!r}."
+            )
+        if block.hbar != self.hbar:
+            raise ValueError(
+                f"{where}: `block` has hbar {block.hbar:g}, the circuit {self.hbar:g}; they must "
+                "agree."
             )
         if not isinstance(times, int | np.integer) or times < 1:
             raise ValueError(f"{where}: `times` must be an integer >= 1, got {times!r}.")
@@ -207,7 +255,7 @@ class Circuit:
             N. Killoran et al., Continuous-variable quantum neural networks, Phys. Rev. Research 1,
             033063 (2019), Fig. 1.
         """
-        block = Circuit(self.modes)
+        block = Circuit(self.modes, hbar=self.hbar)
         cvqnn_layer(block, name, active_std, passive_std)
         return self.repeat(block, layers)
 
@@ -265,17 +313,20 @@ class Circuit:
                     f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
                     f"{initial.shape}."
                 )
-        return _run(self.operations, cutoffs, dtype, initial, weights, x, memory_limit)
+        return _run(self.operations, cutoffs, dtype, self.hbar, initial, weights, x, memory_limit)
 
     def gates(
         self, weights: Weights, x: jax.Array | None = None
     ) -> list[tuple[str, dict, tuple[int, ...]]]:
-        """All gates with their parameters evaluated, layers written out: (name, parameters, modes)
-        in order.
+        """All gates and preparations with their parameters evaluated, layers written out: (name,
+        parameters and options, modes) in order.
         """
         real = real_dtype()
         weights, x = self._checked_weights(weights, real), self._checked_input(x, real)
-        return list(_evaluated(self.operations, weights, x))
+        return [
+            (step.name, {**step.parameters, **step.options}, step.modes)
+            for step in planning.written_out(self.operations, weights, x)
+        ]
 
     def __repr__(self) -> str:
         def counted(number, noun):
@@ -398,23 +449,10 @@ def _leaves(operations) -> Iterator[Weight | Input]:
                     yield from value.leaves()
 
 
-def _evaluated(operations, weights, x):
-    for operation in operations:
-        if isinstance(operation, Gate):
-            values = {
-                name: evaluate(value, weights, x) for name, value in operation.parameters.items()
-            }
-            yield operation.name, values, operation.modes
-        else:
-            for k in range(operation.times):
-                layer = {name: weights[name][k] for name in operation.weights}
-                yield from _evaluated(operation.operations, weights | layer, x)
-
-
 def _lines(operations, indent: str) -> Iterator[str]:
     for operation in operations:
-        if isinstance(operation, Gate):
-            yield f"{indent}{operation}"
-        else:
+        if isinstance(operation, Repeat):
             yield f"{indent}repeat {operation.times} times:"
             yield from _lines(operation.operations, indent + "  ")
+        else:
+            yield f"{indent}{operation}"

@@ -116,7 +116,12 @@ def side_by_side(states: Sequence[State]) -> State:
         for factor in state.factors:
             factors.append(replace(factor, modes=tuple(mode + offset for mode in factor.modes)))
         offset += state.modes
-    return State(tuple(factors), sum(state.truncations for state in states))
+    return State(
+        tuple(factors),
+        sum(state.truncations for state in states),
+        any(state.reflects for state in states),
+        states[0].hbar,
+    )
 
 
 def grouped(build: Callable[[int], Circuit], *, modes: int, group_size: int) -> Grouped:

@@ -17,13 +17,13 @@ Readout = Callable[[State], Any]
 
 
 def quadratures(state: State) -> jax.Array:
-    """Readout: <x> of every mode, then <p> of every mode, at hbar = 2; shape ``(2 * modes,)``."""
+    """Readout: <x> of every mode, then <p> of every mode; shape ``(2 * modes,)``."""
     a = jnp.stack([state.mean_amplitude(mode) for mode in range(state.modes)])
-    return 2 * jnp.concatenate([a.real, a.imag])
+    return math.sqrt(2 * state.hbar) * jnp.concatenate([a.real, a.imag])
 
 
 def positions(state: State) -> jax.Array:
-    """Readout: <x> of every mode at hbar = 2; shape ``(modes,)``."""
+    """Readout: <x> of every mode; shape ``(modes,)``."""
     return jnp.stack([state.quadrature(mode).mean for mode in range(state.modes)])
 
 

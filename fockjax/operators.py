@@ -15,6 +15,7 @@ from string import ascii_letters
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from fockjax._linear import contract, skew
 
@@ -26,6 +27,11 @@ class Operator(abc.ABC):
     @abc.abstractmethod
     def cutoffs(self) -> tuple[int, ...]:
         """The cutoff of each mode the operator acts on."""
+
+    @property
+    def truncations(self) -> int:
+        """How many times applying it may lose probability at the cutoff."""
+        return 1
 
     @abc.abstractmethod
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array: ...
@@ -97,6 +103,10 @@ class Diagonal(Operator):
     @property
     def cutoffs(self) -> tuple[int, ...]:
         return self.values.shape
+
+    @property
+    def truncations(self) -> int:
+        return 0
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
         labels = ascii_letters[: ket.ndim]
@@ -200,6 +210,10 @@ class Product(Operator):
     def cutoffs(self) -> tuple[int, ...]:
         return self.sizes
 
+    @property
+    def truncations(self) -> int:
+        return sum(factor.truncations for factor in self.factors)
+
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
         for factor, placement in zip(self.factors, self.placements, strict=True):
             ket = factor._apply(ket, tuple(axes[k] for k in placement))
@@ -208,6 +222,38 @@ class Product(Operator):
     def adjoint(self) -> "Product":
         factors = tuple(factor.adjoint() for factor in reversed(self.factors))
         return Product(factors, self.placements[::-1], self.sizes)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Padded(Operator):
+    """An operator on more photon numbers, cut after it has acted: what its factors lose in between
+    is not lost.
+
+    A product of operators cut one by one is not the cut of their product. In a register so large
+    that nothing gets lost on the way, it is.
+
+    Attributes:
+        inner: the operator, on cutoffs at least as large.
+        sizes: the cutoffs it is seen with.
+    """
+
+    inner: Operator
+    sizes: tuple[int, ...] = field(metadata={"static": True})
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return self.sizes
+
+    def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+        more = [(0, 0, 0)] * ket.ndim
+        for axis, large, small in zip(axes, self.inner.cutoffs, self.sizes, strict=True):
+            more[axis] = (0, large - small, 0)
+        padded = lax.pad(ket, jnp.zeros((), ket.dtype), more)
+        return lax.slice(self.inner._apply(padded, axes), (0,) * ket.ndim, ket.shape)
+
+    def adjoint(self) -> "Padded":
+        return Padded(self.inner.adjoint(), self.sizes)
 
 
 def product(*steps: tuple[Operator, tuple[int, ...]], cutoffs: tuple[int, ...]) -> Product:

@@ -1,7 +1,7 @@
 """Gate parameters: constants, trainable weights, components of the input, and arithmetic."""
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -89,7 +89,7 @@ def _normal(stddev, key, shape, dtype):
 class Weight(Parameter):
     """A trainable real number or array of them, found by name in the weights of a call.
 
-    Gates take numbers: index an array weight, ``w[0]``. The same name used twice is the same
+    Most gates take numbers: index an array weight, ``w[0]``. The same name used twice is the same
     weight.
 
     Attributes:
@@ -182,16 +182,102 @@ class Expression(Parameter):
                 yield from value.leaves()
 
     def __str__(self):
-        left, right = (
-            f"{value:g}" if isinstance(value, float | int) else str(value)
-            for value in self.operands
-        )
+        left, right = map(shown, self.operands)
         return f"({left} {self.symbol} {right})"
 
 
+@dataclass(frozen=True)
+class Function(Parameter):
+    """A JAX function of parameters, made by `apply`."""
+
+    function: Callable[..., Any]
+    operands: tuple[Any, ...]
+    name: str
+
+    def evaluate(self, weights, x):
+        return self.function(*(evaluate(value, weights, x) for value in self.operands))
+
+    def leaves(self):
+        for value in self.operands:
+            if isinstance(value, Parameter):
+                yield from value.leaves()
+
+    def __str__(self):
+        return f"{self.name}({', '.join(map(shown, self.operands))})"
+
+
+def apply(function: Callable[..., Any], *operands: Any, name: str | None = None) -> Parameter:
+    """A gate's parameter as a function of weights and inputs, beyond ``+ - * /``.
+
+    Args:
+        function: takes and returns what `jax.numpy` does; differentiable if gradients are wanted.
+        operands: parameters, whole array weights among them, and numbers.
+        name: what it is called where the circuit is shown; by default its own name.
+
+    Example:
+        >>> import jax.numpy as jnp, fockjax as fj
+        >>> circuit = fj.Circuit(1).squeeze(fj.apply(jnp.tanh, fj.Weight("r")), mode=0)
+        >>> circuit
+        Circuit of 1 mode, 0 inputs, 1 weight
+          squeezing(r=tanh(r), phi=0) on mode 0
+        >>> print(circuit({"r": 0.4}, cutoff=10).photon_number(0).mean.round(4))
+        0.1513
+    """
+    if not callable(function):
+        raise TypeError(f"Argument `function` must be callable, got {function!r}.")
+    name = name or str(getattr(function, "__name__", type(function).__name__))
+    checked = tuple(
+        as_array_parameter(value, f"Operand {k} of {name}") for k, value in enumerate(operands)
+    )
+    return Function(function, checked, name)
+
+
 def evaluate(value, weights, x):
-    """The number a parameter stands for; a number stands for itself."""
+    """The number or array a parameter stands for; a constant stands for itself."""
     return value.evaluate(weights, x) if isinstance(value, Parameter) else value
+
+
+def shown(value) -> str:
+    """A parameter as a circuit's text shows it."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"array{value.shape}".replace(",)", ")")
+    return str(value) if isinstance(value, Parameter) else f"{float(value):g}"
+
+
+def as_array_parameter(value, where: str):
+    """Check an argument of a gate that may be an array: a parameter, real numbers, or a sequence of
+    both; constants become float64 arrays.
+
+    Raises:
+        TypeError, ValueError: naming ``where`` it stands.
+    """
+    if isinstance(value, Parameter):
+        return value
+    if isinstance(value, Sequence) and any(isinstance(entry, Parameter) for entry in value):
+        entries = tuple(as_parameter(entry, where) for entry in value)
+        return Function(_stack, entries, "stack")
+    if isinstance(value, Tracer):
+        raise TypeError(_TRACED.format(where))
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{where} must be made of real numbers, fj.Weight or fj.Input, got {value!r}."
+        )
+    array = array.astype(float)
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{where} must be finite, got {value!r}.")
+    return array
+
+
+def _stack(*values):
+    dtype = jnp.result_type(*values)
+    return jnp.stack([jnp.asarray(value, dtype) for value in values])
+
+
+_TRACED = (
+    "{} is traced by JAX; a circuit is data: use fj.Weight or fj.Input and pass the value at the "
+    "call."
+)
 
 
 def as_parameter(value, where: str):
@@ -212,10 +298,7 @@ def as_parameter(value, where: str):
     if isinstance(value, bool | str) or value is None:
         raise TypeError(f"{where} must be a real number, fj.Weight or fj.Input, got {value!r}.")
     if isinstance(value, Tracer):
-        raise TypeError(
-            f"{where} is traced by JAX; a circuit is data: use fj.Weight or fj.Input and pass "
-            f"the value at the call."
-        )
+        raise TypeError(_TRACED.format(where))
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "fiu":
         raise ValueError(

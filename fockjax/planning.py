@@ -12,59 +12,117 @@ Planning happens when a call is traced and never changes a result beyond roundin
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax.gates import REGISTRY
+from fockjax._numerics import safe_sqrt
+from fockjax._spec import GateSpec, KetSpec, Spec
+from fockjax.gates import REGISTRY as GATES
+from fockjax.kets import REGISTRY as KETS
 from fockjax.operators import Diagonal, Matrix, Operator, Sectors, expand, join, steps
-from fockjax.parameters import Input, Parameter, evaluate
+from fockjax.parameters import Input, Parameter, evaluate, shown
 from fockjax.states import Factor, State
 
 MEMORY_LIMIT = 8 * 2**30
 
 
 @dataclass(frozen=True, eq=False)
-class Gate:
-    """One gate of a circuit: its registered name, its parameters by name, the modes it acts on."""
+class Step:
+    """One registered operation of a circuit.
+
+    Attributes:
+        name: its name in the registry.
+        parameters: its parameters by name; constants are floats, or arrays.
+        modes: the modes it acts on.
+        options: what is not a real number, by name.
+    """
 
     name: str
-    parameters: dict[str, Parameter | float]
+    parameters: dict[str, Any]
     modes: tuple[int, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> Spec:
+        """Its entry in the registry."""
+        raise NotImplementedError
 
     def __str__(self):
-        values = ", ".join(
-            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-            for name, value in self.parameters.items()
-        )
-        return f"{self.name}({values}) on mode{'s' if len(self.modes) > 1 else ''} " + ", ".join(
+        values = [f"{name}={shown(value)}" for name, value in self.parameters.items()]
+        values += [
+            f"{name}={value}"
+            for name, value in self.options.items()
+            if value != self.spec.options[name]
+        ]
+        plural = "s" if len(self.modes) > 1 else ""
+        return f"{self.name}({', '.join(values)}) on mode{plural} " + ", ".join(
             map(str, self.modes)
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Gate(Step):
+    """One gate of a circuit."""
+
+    @property
+    def spec(self) -> GateSpec:
+        return GATES[self.name]
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation(Step):
+    """One preparation: its modes are given a ket of their own, whatever they held before."""
+
+    @property
+    def spec(self) -> KetSpec:
+        return KETS[self.name]
+
+    def __str__(self):
+        return f"prepare {super().__str__()}"
 
 
 @dataclass(frozen=True, eq=False)
 class Repeat:
     """Equal layers: the operations of one, whose weights have a leading axis of size ``times``."""
 
-    operations: tuple["Gate | Repeat", ...]
+    operations: tuple["Step | Repeat", ...]
     weights: tuple[str, ...]
     times: int
 
 
-def run(operations, state: State, weights, x, memory_limit: int, operators=None) -> State:
-    """Apply operations to a state; ``operators`` are those of its gates where they are built
-    already.
+def written_out(operations, weights, x) -> Iterator[Step]:
+    """All steps in order, layers written out, with the values of their parameters."""
+    for operation in operations:
+        if isinstance(operation, Repeat):
+            for k in range(operation.times):
+                layer = {name: weights[name][k] for name in operation.weights}
+                yield from written_out(operation.operations, weights | layer, x)
+        else:
+            values = {
+                name: evaluate(value, weights, x) for name, value in operation.parameters.items()
+            }
+            yield replace(operation, parameters=values)
+
+
+def run(operations, state: State, weights, x, memory_limit: int, built=None) -> State:
+    """Apply operations to a state; ``built`` are the operators and kets of its steps where they are
+    there already.
     """
-    if operators is None:
-        operators = build(operations, state, weights, x)
-    remaining = iter(operators)
+    if built is None:
+        built = build(operations, state, weights, x)
+    remaining = iter(built)
     register = _Register(state, memory_limit)
     for operation in operations:
         if isinstance(operation, Gate):
             register.gate(operation, next(remaining))
+        elif isinstance(operation, Preparation):
+            register.prepare(operation, next(remaining))
         else:
             register.flush()
             register.state = _run_layers(operation, register.state, weights, x, memory_limit)
@@ -72,31 +130,32 @@ def run(operations, state: State, weights, x, memory_limit: int, operators=None)
     return register.state
 
 
-def build(operations, state: State, weights, x) -> list[Operator]:
-    """The operators of all gates outside repeated layers, each kind in one vectorised call."""
-    gates = [operation for operation in operations if isinstance(operation, Gate)]
+def build(operations, state: State, weights, x) -> list[Any]:
+    """The operators of all gates and the kets of all preparations outside repeated layers, each
+    kind in one vectorised call."""
+    made = [operation for operation in operations if isinstance(operation, Step)]
     cutoffs, dtype = state.cutoffs, state.factors[0].ket.dtype
     real = jnp.finfo(dtype).dtype
     kinds = defaultdict(list)
-    for index, gate in enumerate(gates):
+    for index, step in enumerate(made):
         # A phase that is literally zero is left out of the gate, so it belongs to the kind.
-        zero = tuple(_is_zero(value) for value in gate.parameters.values())
+        zero = tuple(_is_zero(value) for value in step.parameters.values())
         by_input = any(
             isinstance(leaf, Input)
-            for value in gate.parameters.values()
+            for value in step.parameters.values()
             if isinstance(value, Parameter)
             for leaf in value.leaves()
         )
-        sizes = tuple(cutoffs[mode] for mode in gate.modes)
-        kinds[gate.name, sizes, zero, by_input].append(index)
+        sizes = tuple(cutoffs[mode] for mode in step.modes)
+        options = tuple(step.options.items())
+        kinds[step.spec, sizes, zero, by_input, _shapes(step, weights, x), options].append(index)
 
-    operators: dict[int, Operator] = {}
-    for (name, sizes, zero, _), members in kinds.items():
-        spec = REGISTRY[name]
+    results: dict[int, Any] = {}
+    for (spec, sizes, zero, _, _, options), members in kinds.items():
         columns = [
             jnp.stack(
                 [
-                    jnp.asarray(evaluate(gates[index].parameters[parameter], weights, x)).astype(
+                    jnp.asarray(evaluate(made[index].parameters[parameter], weights, x)).astype(
                         real
                     )
                     for index in members
@@ -106,12 +165,11 @@ def build(operations, state: State, weights, x) -> list[Operator]:
             if not left_out
         ]
 
-        def one(*values, spec=spec, sizes=sizes, zero=zero):
+        def one(*values, spec=spec, sizes=sizes, zero=zero, options=options):
             values = iter(values)
             parameters = [0.0 if left_out else next(values) for left_out in zero]
-            return spec.build(
-                *parameters, cutoff=sizes if spec.modes > 1 else sizes[0], dtype=dtype
-            )
+            cutoff = sizes[0] if spec.modes == 1 else sizes
+            return spec.build(*parameters, cutoff=cutoff, dtype=dtype, **dict(options))
 
         if len(members) == 1 or not columns:
             built = [jax.lax.optimization_barrier(one(*pick(columns, 0)))] * len(members)
@@ -120,8 +178,15 @@ def build(operations, state: State, weights, x) -> list[Operator]:
             stacked = jax.lax.optimization_barrier(jax.vmap(one)(*columns))
             built = [pick(stacked, k) for k in range(len(members))]
         for index, operator in zip(members, built, strict=True):
-            operators[index] = operator
-    return [operators[index] for index in range(len(gates))]
+            results[index] = operator
+    return [results[index] for index in range(len(made))]
+
+
+def _shapes(step: Step, weights, x) -> tuple[tuple[int, ...], ...]:
+    """The shapes of a step's array parameters, which must agree for steps built together."""
+    return tuple(
+        jnp.shape(evaluate(step.parameters[name], weights, x)) for name in step.spec.arrays
+    )
 
 
 def pick(tree, index):
@@ -149,8 +214,31 @@ class _Register:
                 self._one_mode(step, modes[0])
             else:
                 self._several_modes(step, modes)
-        if REGISTRY[gate.name].truncates:
-            self.state = State(self.state.factors, self.state.truncations + 1)
+        self.state = replace(
+            self.state,
+            truncations=self.state.truncations + operator.truncations,
+            reflects=self.state.reflects or gate.spec.reflects(gate.options),
+        )
+
+    def prepare(self, step: Preparation, ket: jax.Array) -> None:
+        """Give modes a new ket in place of the factors they make up."""
+        for mode in step.modes:
+            self.pending.pop(mode, None)
+        gone = [f for f in self.state.factors if set(f.modes) & set(step.modes)]
+        shared = sorted({mode for f in gone for mode in f.modes} - set(step.modes))
+        if shared:
+            raise ValueError(
+                f"{step}: gates have coupled these modes to modes {shared}, so that preparing them "
+                "anew would leave the others in a mixed state, which a ket cannot hold. Prepare "
+                "before the gates that couple, or prepare all of these modes together."
+            )
+        # What the old factors had lost stays lost: a trace over them is the square of their norm.
+        lost = reduce(jnp.multiply, [f.layout.norm_squared(f.ket) for f in gone])
+        factor = Factor.of_ket(jnp.asarray(ket, gone[0].ket.dtype), step.modes)
+        factor = factor.scaled(safe_sqrt(lost))
+        self._replace([f for f in self.state.factors if f not in gone], factor)
+        truncations = self.state.truncations + step.spec.truncates
+        self.state = replace(self.state, truncations=truncations)
 
     def flush(self) -> None:
         """Apply everything that waits; the diagonals of a factor as one."""
@@ -230,7 +318,7 @@ class _Register:
 
     def _replace(self, others: list[Factor], factor: Factor) -> None:
         factors = sorted([*others, factor], key=lambda f: f.modes[0])
-        self.state = State(tuple(factors), self.state.truncations)
+        self.state = replace(self.state, factors=tuple(factors))
 
     def _factor(self, mode: int) -> Factor:
         return next(factor for factor in self.state.factors if mode in factor.modes)
@@ -257,16 +345,18 @@ def _run_layers(repeat: Repeat, state: State, weights, x, memory_limit: int) -> 
     if done == repeat.times:
         return state
 
-    gained = []
-
-    def body(carry: State, layer):
-        after = run_layer(carry, layer)
-        gained.append(after.truncations - carry.truncations)
-        return State(after.factors, carry.truncations), None
-
     left = repeat.times - done
-    final, _ = jax.lax.scan(body, state, pick(layers, slice(done, None)), length=left)
-    return State(final.factors, state.truncations + left * gained[0])
+    reached = []
+
+    def body(factors, layer):
+        after = run_layer(replace(state, factors=factors), layer)
+        reached.append((after.truncations, after.reflects))
+        return after.factors, None
+
+    factors, _ = jax.lax.scan(body, state.factors, pick(layers, slice(done, None)), length=left)
+    truncations, reflects = reached[0]
+    truncations = state.truncations + left * (truncations - state.truncations)
+    return replace(state, factors=factors, truncations=truncations, reflects=reflects)
 
 
 def _grouping(operations, groups) -> tuple[tuple[int, ...], ...]:
@@ -275,6 +365,9 @@ def _grouping(operations, groups) -> tuple[tuple[int, ...], ...]:
     for operation in operations:
         if isinstance(operation, Repeat):
             groups = [set(group) for group in _grouping(operation.operations, map(tuple, groups))]
+        elif isinstance(operation, Preparation):  # of one factor each, or refused when it runs
+            on = set(operation.modes)
+            groups = [group for group in groups if not group <= on] + [on]
         elif len(operation.modes) > 1:
             joined = [group for group in groups if group & set(operation.modes)]
             groups = [group for group in groups if group not in joined] + [set().union(*joined)]

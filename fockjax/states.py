@@ -12,7 +12,7 @@ something: like Strawberry Fields, nothing is renormalised.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from string import ascii_letters
 from typing import NamedTuple
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._linear import contract
-from fockjax._numerics import safe_sqrt
+from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
 from fockjax.layout import Box
 from fockjax.operators import Operator
 
@@ -49,6 +49,17 @@ class Factor:
     modes: tuple[int, ...] = field(metadata={"static": True})
     layout: Box = field(metadata={"static": True})
 
+    @staticmethod
+    def of_ket(ket: jax.Array, modes: tuple[int, ...]) -> "Factor":
+        """A factor from amplitudes whose axes stand in the order of ``modes``."""
+        order = sorted(range(len(modes)), key=modes.__getitem__)
+        ket = ket.transpose(order)
+        return Factor(ket, tuple(sorted(modes)), Box(ket.shape))
+
+    def scaled(self, number: jax.Array) -> "Factor":
+        labels = ascii_letters[: self.ket.ndim]
+        return replace(self, ket=contract(self.ket, number, f"{labels},->{labels}"))
+
     def apply(self, operator: Operator, modes: tuple[int, ...]) -> "Factor":
         positions = tuple(self.modes.index(mode) for mode in modes)
         return Factor(self.layout.apply(operator, self.ket, positions), self.modes, self.layout)
@@ -70,11 +81,17 @@ class State:
 
     Attributes:
         factors: the independent factors, ordered by their first mode.
-        truncations: how many of the gates applied so far could lose probability at the cutoff.
+        truncations: how many of the operators applied so far could lose probability at the cutoff.
+        reflects: whether one of them was cut before it was exponentiated, as Strawberry Fields'
+            cubic phase gate is: what crosses the cutoff then comes back unnoticed, `leakage` is
+            only a lower bound, and `error_bound` infinite.
+        hbar: the convention its quadratures are read in, unless a readout is given another.
     """
 
     factors: tuple[Factor, ...]
     truncations: int = field(default=0, metadata={"static": True})
+    reflects: bool = field(default=False, metadata={"static": True})
+    hbar: float = field(default=2.0, metadata={"static": True})
 
     @property
     def modes(self) -> int:
@@ -119,8 +136,8 @@ class State:
     def leakage(self) -> jax.Array:
         """The probability lost at the cutoff, ``1 - norm^2``.
 
-        Exact gate elements make it an honest number; rounding alone may give it the size and sign
-        of the precision.
+        Exact gate elements make it an honest number, after a gate that `reflects` a lower bound;
+        rounding alone may give it the size and sign of the precision.
         """
         return 1 - self._norm_squared()
 
@@ -130,9 +147,12 @@ class State:
 
         Leakage is not accuracy: with e_k lost at gate k the amplitudes are off by at most sum_k
         sqrt(e_k), and that is at most ``sqrt(truncations * leakage)`` by the Cauchy-Schwarz
-        inequality.
+        inequality. Infinite where a gate `reflects`.
         """
-        return safe_sqrt(self.truncations * jnp.maximum(self.leakage, 0))
+        leakage = self.leakage
+        if self.reflects:
+            return jnp.full((), jnp.inf, leakage.dtype)
+        return safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
 
     # photon numbers
 
@@ -175,7 +195,9 @@ class State:
         n = np.arange(1, coherence.shape[-1] + 1)
         return _weighted(np.sqrt(n), coherence)
 
-    def quadrature(self, mode: int, angle: float | jax.Array = 0.0, hbar: float = 2.0) -> Moments:
+    def quadrature(
+        self, mode: int, angle: float | jax.Array = 0.0, hbar: float | None = None
+    ) -> Moments:
         """Mean and variance of ``x cos(angle) + p sin(angle)`` of a mode.
 
         With ``x = sqrt(hbar/2) (a + a^dagger)``, ``p = -i sqrt(hbar/2) (a - a^dagger)``: angle 0 is
@@ -185,10 +207,10 @@ class State:
         Args:
             mode: the mode.
             angle: in radians.
-            hbar: the convention for the size of a quadrature; the vacuum has variance ``hbar/2``.
+            hbar: the convention for the size of a quadrature, by default that of the state; the
+                vacuum has variance ``hbar/2``.
         """
-        if not hbar > 0:
-            raise ValueError(f"Argument `hbar` must be positive, got {hbar!r}.")
+        hbar = self.hbar if hbar is None else checked_hbar(hbar)
         p = self._diagonal(mode)
         n = np.arange(p.shape[-1], dtype=p.dtype)
         a = self.mean_amplitude(mode)
@@ -259,15 +281,13 @@ class State:
             )
 
 
-def vacuum(cutoffs: tuple[int, ...], dtype=None) -> State:
+def vacuum(cutoffs: tuple[int, ...], dtype=None, *, hbar: float = 2.0) -> State:
     """The vacuum of ``len(cutoffs)`` modes, a factor for each mode.
 
     >>> import fockjax as fj
     >>> fj.vacuum(cutoffs=(4, 5)).groups
     ((0,), (1,))
     """
-    from fockjax._numerics import canonical_complex
-
     dtype = canonical_complex(dtype)
     listed = cutoffs if isinstance(cutoffs, Sequence) else ()
     if not listed or any(not isinstance(c, int | np.integer) or c < 1 for c in listed):
@@ -275,22 +295,22 @@ def vacuum(cutoffs: tuple[int, ...], dtype=None) -> State:
             f"Argument `cutoffs` must be an integer >= 1 for each mode, got {cutoffs!r}."
         )
     boxes = [Box((int(cutoff),)) for cutoff in listed]
-    return State(tuple(Factor(box.vacuum(dtype), (mode,), box) for mode, box in enumerate(boxes)))
+    factors = tuple(Factor(box.vacuum(dtype), (mode,), box) for mode, box in enumerate(boxes))
+    return State(factors, hbar=checked_hbar(hbar))
 
 
-def from_ket(ket: jax.Array, dtype=None) -> State:
+def from_ket(ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
     """A state from its amplitudes, one axis for each mode.
 
     A norm below one counts as probability lost before, in one truncation.
     """
-    from fockjax._numerics import canonical_complex
-
     ket = jnp.asarray(ket).astype(canonical_complex(dtype))
     if ket.ndim == 0:
         raise ValueError("Argument `ket` must have one axis for each mode, got a scalar.")
     if ket.size == 0:
         raise ValueError(f"Argument `ket` must not be empty, got an array of shape {ket.shape}.")
-    return State((Factor(ket, tuple(range(ket.ndim)), Box(ket.shape)),), truncations=1)
+    factor = Factor.of_ket(ket, tuple(range(ket.ndim)))
+    return State((factor,), truncations=1, hbar=checked_hbar(hbar))
 
 
 def _weighted(weights: np.ndarray, values: jax.Array) -> jax.Array:

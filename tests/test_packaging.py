@@ -14,9 +14,11 @@ PUBLIC = {
     "Moments",
     "State",
     "Weight",
+    "apply",
     "from_ket",
     "gates",
     "grouped",
+    "kets",
     "nn",
     "vacuum",
 }

@@ -463,7 +463,7 @@ def test_derivatives_are_finite_at_the_vacuum_and_at_nothing(x64):
         (lambda s: s.reduced("0"), "from 0 to 1, got '0'"),
         (lambda s: s.probabilities((0, 2)), "from 0 to 1, got 2"),
         (lambda s: s.probabilities((0, 0)), r"must not repeat a mode, got \(0, 0\)"),
-        (lambda s: s.quadrature(0, hbar=0), "`hbar` must be positive, got 0"),
+        (lambda s: s.quadrature(0, hbar=0), "`hbar` must be positive and finite, got 0"),
         (lambda s: s.fidelity(np.ones((3, 2))), r"shape \(2, 3\).*got \(3, 2\)"),
         (lambda s: fj.vacuum((2, 0)), r"`cutoffs`.*>= 1 for each mode, got \(2, 0\)"),
         (lambda s: fj.vacuum(3), "`cutoffs`.*for each mode, got 3"),

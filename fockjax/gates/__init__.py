@@ -1,10 +1,10 @@
 """Gates: exact matrix elements of the infinite operators, cut to the cutoff."""
 
+from fockjax._spec import GateSpec as GateSpec
 from fockjax.gates import beamsplitter as _beamsplitter
 from fockjax.gates import displacement as _displacement
 from fockjax.gates import phases as _phases
 from fockjax.gates import squeezing as _squeezing
-from fockjax.gates._spec import GateSpec as GateSpec
 
 REGISTRY: dict[str, GateSpec] = {
     spec.name: spec

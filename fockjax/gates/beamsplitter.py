@@ -7,7 +7,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._numerics import HIGHEST, cos_sin, real_dtype
-from fockjax.gates._spec import GateSpec
+from fockjax._spec import GateSpec
 from fockjax.gates.phases import turned
 from fockjax.operators import Operator, Sectors
 
@@ -168,6 +168,5 @@ SPEC = GateSpec(
     ("theta", "phi"),
     2,
     beamsplitter,
-    truncates=True,
     defaults={"theta": float(np.pi / 4), "phi": 0.0},
 )

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._numerics import real_dtype
+from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
-from fockjax.gates._spec import GateSpec
 from fockjax.gates.phases import turned
 from fockjax.operators import Matrix, Operator
 
@@ -57,6 +57,4 @@ def displacement(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
     return turned(core, phi, 0, dtype)
 
 
-SPEC = GateSpec(
-    "displacement", ("r", "phi"), 1, displacement, truncates=True, defaults={"phi": 0.0}
-)
+SPEC = GateSpec("displacement", ("r", "phi"), 1, displacement, defaults={"phi": 0.0})

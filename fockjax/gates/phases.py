@@ -5,7 +5,7 @@ import numpy as np
 
 from fockjax._linear import contract
 from fockjax._numerics import phase_factor, real_dtype
-from fockjax.gates._spec import GateSpec
+from fockjax._spec import GateSpec
 from fockjax.operators import Diagonal, Matrix, Sectors
 
 
@@ -77,6 +77,6 @@ def turned(core: Matrix | Sectors, phi, mode: int, dtype=None) -> Matrix | Secto
 
 
 SPECS = (
-    GateSpec("rotation", ("phi",), 1, rotation, truncates=False),
-    GateSpec("kerr", ("kappa",), 1, kerr, truncates=False),
+    GateSpec("rotation", ("phi",), 1, rotation),
+    GateSpec("kerr", ("kappa",), 1, kerr),
 )

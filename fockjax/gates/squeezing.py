@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._numerics import real_dtype
+from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
-from fockjax.gates._spec import GateSpec
 from fockjax.gates.phases import is_zero, turned
 from fockjax.operators import Matrix, Operator
 
@@ -89,4 +89,4 @@ def squeezing(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
     return turned(core, half, 0, dtype)
 
 
-SPEC = GateSpec("squeezing", ("r", "phi"), 1, squeezing, truncates=True, defaults={"phi": 0.0})
+SPEC = GateSpec("squeezing", ("r", "phi"), 1, squeezing, defaults={"phi": 0.0})

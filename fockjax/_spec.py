@@ -1,0 +1,57 @@
+"""What a circuit needs to know of the operations it is made of."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """An operation as the circuit, the planner and the cross-validation see it.
+
+    Attributes:
+        name: its name in `Circuit.add` or `Circuit.prepare`.
+        parameters: the names of its real parameters, in order.
+        modes: how many modes it acts on; None: any number.
+        build: makes it for one sample: ``build(*parameters, cutoff=..., dtype=..., **options)``,
+            where ``cutoff`` is an integer if ``modes`` is 1 and a tuple otherwise.
+        defaults: values of the parameters that may be left out.
+        arrays: the parameters that are real arrays; the others are numbers.
+        options: what is not a real number and known before tracing, by name with its default. One
+            called ``hbar`` is the circuit's.
+        check: called as ``check(parameters, modes, options)`` where the operation is added to a
+            circuit; raises ValueError for what can be refused then. Parameters that are not
+            constants are `Parameter` objects.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    modes: int | None
+    build: Callable[..., Any]
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    arrays: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    check: Callable[..., None] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GateSpec(Spec):
+    """A gate: ``build`` makes an `Operator`.
+
+    Attributes:
+        reflects: called with the options: whether what crosses the cutoff comes back instead of
+            being lost, so that the leakage seen is a lower bound.
+    """
+
+    reflects: Callable[[Mapping[str, Any]], bool] = lambda options: False
+
+
+@dataclass(frozen=True, eq=False)
+class KetSpec(Spec):
+    """A preparation: ``build`` makes the ket of its modes.
+
+    Attributes:
+        truncates: whether part of the ket may lie over the cutoff.
+    """
+
+    truncates: bool = True
