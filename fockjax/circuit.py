@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax import planning
+from fockjax import drawing, planning
 from fockjax._numerics import canonical_complex, checked_hbar, real_dtype
 from fockjax._spec import Spec
 from fockjax.builder import Builder
@@ -327,6 +327,35 @@ class Circuit(Builder):
             (step.name, {**step.parameters, **step.options}, step.modes)
             for step in planning.written_out(self.operations, weights, x)
         ]
+
+    def draw(self, *, width: int = 80, ascii: bool = False, parameters: bool = True) -> str:
+        """The circuit drawn as text, a wire for each mode.
+
+        An operation stands as far left as it fits; what a repeated block contains stands once,
+        between brackets. A box over neighbouring modes takes them from top to bottom. Otherwise
+        there are several, linked: the first bears the symbol, the others tell which of the gate's
+        modes they are. Symbols are those of Strawberry Fields; parameters at their defaults are
+        left out, long names shortened. `fockjax.plotting.circuit` makes a figure.
+
+        Args:
+            width: characters in a line; longer circuits go on below.
+            ascii: draw without box characters.
+            parameters: whether to write the parameters of the gates.
+
+        Example:
+            >>> import fockjax as fj
+            >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).beamsplitter(fj.Weight("t"))
+            >>> print(circuit.kerr(0.1, mode=1).draw())
+               ┌─────────┐ ┌───────┐
+            0 ─┤ D(x[0]) ├─┤       ├────────────
+               └─────────┘ │ BS(t) │
+                           │       │ ┌────────┐
+            1 ─────────────┤       ├─┤ K(0.1) ├─
+                           └───────┘ └────────┘
+        """
+        return drawing.text(
+            self.operations, self.modes, width=width, ascii=ascii, parameters=parameters
+        )
 
     def __repr__(self) -> str:
         def counted(number, noun):
