@@ -3,8 +3,11 @@
 from fockjax import gates as gates
 from fockjax import kets as kets
 from fockjax import nn as nn
+from fockjax import plotting as plotting
 from fockjax.circuit import Circuit as Circuit
 from fockjax.grouped import grouped as grouped
+from fockjax.inspection import Inspection as Inspection
+from fockjax.inspection import inspect as inspect
 from fockjax.parameters import Input as Input
 from fockjax.parameters import Weight as Weight
 from fockjax.parameters import apply as apply
@@ -16,6 +19,7 @@ from fockjax.states import vacuum as vacuum
 __all__ = [
     "Circuit",
     "Input",
+    "Inspection",
     "Moments",
     "State",
     "Weight",
@@ -23,7 +27,9 @@ __all__ = [
     "from_ket",
     "gates",
     "grouped",
+    "inspect",
     "kets",
     "nn",
+    "plotting",
     "vacuum",
 ]

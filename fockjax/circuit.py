@@ -33,11 +33,14 @@ Weights = dict[str, jax.Array]
 def _run(operations, cutoffs, dtype, hbar, initial, weights, x, memory_limit: int) -> State:
     """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
     of small programs."""
+    return planning.run(operations, start(cutoffs, dtype, hbar, initial), weights, x, memory_limit)
+
+
+def start(cutoffs, dtype, hbar, initial) -> State:
+    """The state a call begins with: the vacuum, unless an initial ket is given."""
     if initial is None:
-        state = vacuum(cutoffs, dtype, hbar=hbar)
-    else:
-        state = from_ket(initial, dtype, hbar=hbar)
-    return planning.run(operations, state, weights, x, memory_limit)
+        return vacuum(cutoffs, dtype, hbar=hbar)
+    return from_ket(initial, dtype, hbar=hbar)
 
 
 class Circuit(Builder):
@@ -302,18 +305,8 @@ class Circuit(Builder):
             ValueError: for missing, unknown or misshapen weights or inputs, a cutoff below 1, or a
                 state over the memory limit.
         """
-        cutoffs = self._cutoffs(cutoff)
-        dtype = canonical_complex(dtype)
-        weights = self._checked_weights(weights, real_dtype(dtype))
-        x = self._checked_input(x, real_dtype(dtype))
-        if initial is not None:
-            initial = jnp.asarray(initial)
-            if initial.shape != cutoffs:
-                raise ValueError(
-                    f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
-                    f"{initial.shape}."
-                )
-        return _run(self.operations, cutoffs, dtype, self.hbar, initial, weights, x, memory_limit)
+        arguments = self.checked(weights, x, cutoff, dtype, initial)
+        return _run(self.operations, **arguments, hbar=self.hbar, memory_limit=memory_limit)
 
     def gates(
         self, weights: Weights, x: jax.Array | None = None
@@ -371,6 +364,21 @@ class Circuit(Builder):
         return "\n".join([head, *_lines(self.operations, "  ")])
 
     # checks
+
+    def checked(self, weights, x, cutoff, dtype, initial) -> dict[str, Any]:
+        """The arguments of a call, checked, in the types it computes with."""
+        cutoffs = self._cutoffs(cutoff)
+        dtype = canonical_complex(dtype)
+        weights = self._checked_weights(weights, real_dtype(dtype))
+        x = self._checked_input(x, real_dtype(dtype))
+        if initial is not None:
+            initial = jnp.asarray(initial)
+            if initial.shape != cutoffs:
+                raise ValueError(
+                    f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
+                    f"{initial.shape}."
+                )
+        return {"cutoffs": cutoffs, "dtype": dtype, "initial": initial, "weights": weights, "x": x}
 
     def _leaves(self) -> Iterator[Weight | Input]:
         yield from _leaves(self._operations)
