@@ -5,8 +5,11 @@ from fockjax import decompositions as decompositions
 from fockjax import gates as gates
 from fockjax import kets as kets
 from fockjax import nn as nn
+from fockjax import plotting as plotting
 from fockjax.circuit import Circuit as Circuit
 from fockjax.grouped import grouped as grouped
+from fockjax.inspection import Inspection as Inspection
+from fockjax.inspection import inspect as inspect
 from fockjax.interop.strawberryfields import from_strawberryfields as from_strawberryfields
 from fockjax.interop.strawberryfields import to_strawberryfields as to_strawberryfields
 from fockjax.parameters import Input as Input
@@ -20,6 +23,7 @@ from fockjax.states import vacuum as vacuum
 __all__ = [
     "Circuit",
     "Input",
+    "Inspection",
     "Moments",
     "State",
     "Weight",
@@ -30,8 +34,10 @@ __all__ = [
     "from_strawberryfields",
     "gates",
     "grouped",
+    "inspect",
     "kets",
     "nn",
+    "plotting",
     "to_strawberryfields",
     "vacuum",
 ]

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax import planning
+from fockjax import drawing, planning
 from fockjax._numerics import canonical_complex, checked_hbar, real_dtype
 from fockjax._spec import Spec
 from fockjax.builder import Builder
@@ -33,11 +33,14 @@ Weights = dict[str, jax.Array]
 def _run(operations, cutoffs, dtype, hbar, initial, weights, x, memory_limit: int) -> State:
     """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
     of small programs."""
+    return planning.run(operations, start(cutoffs, dtype, hbar, initial), weights, x, memory_limit)
+
+
+def start(cutoffs, dtype, hbar, initial) -> State:
+    """The state a call begins with: the vacuum, unless an initial ket is given."""
     if initial is None:
-        state = vacuum(cutoffs, dtype, hbar=hbar)
-    else:
-        state = from_ket(initial, dtype, hbar=hbar)
-    return planning.run(operations, state, weights, x, memory_limit)
+        return vacuum(cutoffs, dtype, hbar=hbar)
+    return from_ket(initial, dtype, hbar=hbar)
 
 
 class Circuit(Builder):
@@ -302,18 +305,8 @@ class Circuit(Builder):
             ValueError: for missing, unknown or misshapen weights or inputs, a cutoff below 1, or a
                 state over the memory limit.
         """
-        cutoffs = self._cutoffs(cutoff)
-        dtype = canonical_complex(dtype)
-        weights = self._checked_weights(weights, real_dtype(dtype))
-        x = self._checked_input(x, real_dtype(dtype))
-        if initial is not None:
-            initial = jnp.asarray(initial)
-            if initial.shape != cutoffs:
-                raise ValueError(
-                    f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
-                    f"{initial.shape}."
-                )
-        return _run(self.operations, cutoffs, dtype, self.hbar, initial, weights, x, memory_limit)
+        arguments = self.checked(weights, x, cutoff, dtype, initial)
+        return _run(self.operations, **arguments, hbar=self.hbar, memory_limit=memory_limit)
 
     def gates(
         self, weights: Weights, x: jax.Array | None = None
@@ -327,6 +320,35 @@ class Circuit(Builder):
             (step.name, {**step.parameters, **step.options}, step.modes)
             for step in planning.written_out(self.operations, weights, x)
         ]
+
+    def draw(self, *, width: int = 80, ascii: bool = False, parameters: bool = True) -> str:
+        """The circuit drawn as text, a wire for each mode.
+
+        An operation stands as far left as it fits; what a repeated block contains stands once,
+        between brackets. A box over neighbouring modes takes them from top to bottom. Otherwise
+        there are several, linked: the first bears the symbol, the others tell which of the gate's
+        modes they are. Symbols are those of Strawberry Fields; parameters at their defaults are
+        left out, long names shortened. `fockjax.plotting.circuit` makes a figure.
+
+        Args:
+            width: characters in a line; longer circuits go on below.
+            ascii: draw without box characters.
+            parameters: whether to write the parameters of the gates.
+
+        Example:
+            >>> import fockjax as fj
+            >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).beamsplitter(fj.Weight("t"))
+            >>> print(circuit.kerr(0.1, mode=1).draw())
+               ┌─────────┐ ┌───────┐
+            0 ─┤ D(x[0]) ├─┤       ├────────────
+               └─────────┘ │ BS(t) │
+                           │       │ ┌────────┐
+            1 ─────────────┤       ├─┤ K(0.1) ├─
+                           └───────┘ └────────┘
+        """
+        return drawing.text(
+            self.operations, self.modes, width=width, ascii=ascii, parameters=parameters
+        )
 
     def __repr__(self) -> str:
         def counted(number, noun):
@@ -342,6 +364,21 @@ class Circuit(Builder):
         return "\n".join([head, *_lines(self.operations, "  ")])
 
     # checks
+
+    def checked(self, weights, x, cutoff, dtype, initial) -> dict[str, Any]:
+        """The arguments of a call, checked, in the types it computes with."""
+        cutoffs = self._cutoffs(cutoff)
+        dtype = canonical_complex(dtype)
+        weights = self._checked_weights(weights, real_dtype(dtype))
+        x = self._checked_input(x, real_dtype(dtype))
+        if initial is not None:
+            initial = jnp.asarray(initial)
+            if initial.shape != cutoffs:
+                raise ValueError(
+                    f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
+                    f"{initial.shape}."
+                )
+        return {"cutoffs": cutoffs, "dtype": dtype, "initial": initial, "weights": weights, "x": x}
 
     def _leaves(self) -> Iterator[Weight | Input]:
         yield from _leaves(self._operations)

@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate
 from fockjax.training.files import atomic_writer
 from fockjax.training.metrics import Evaluation
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-BLUE, ORANGE, GREY = "#2f6db5", "#d9772b", "#8a8f98"
 
 
 def learning_curve(path: Path, history: list[dict], score_name: str) -> None:
@@ -31,7 +29,7 @@ def learning_curve(path: Path, history: list[dict], score_name: str) -> None:
             ]
             axis.plot(epochs, factor * np.asarray(values), color=colour, label=label, linewidth=1.6)
         axis.axvline(best, color=GREY, linestyle=":", linewidth=1.2, label=f"best epoch, {best}")
-        _decorate(axis, "epoch", f"{title} [%]" if key == "leakage" else title)
+        decorate(axis, "epoch", f"{title} [%]" if key == "leakage" else title)
     axes[0].legend(frameon=False, fontsize=9)
     _save(figure, path)
 
@@ -65,14 +63,13 @@ def roc_curve(path: Path, evaluations: dict[str, Evaluation]) -> None:
 
     figure = _figure(5.4, 5.0)
     axis = figure.subplots()
-    colours = (BLUE, ORANGE, "#4c9a5b", "#9467bd", "#c44e52")
     for index, (title, evaluation) in enumerate(evaluations.items()):
         false, true, _ = curve(evaluation.truth, evaluation.score)
         area = roc_auc_score(evaluation.truth, evaluation.score)
         axis.plot(
             false,
             true,
-            color=colours[index % len(colours)],
+            color=COLOURS[index % len(COLOURS)],
             linewidth=2.4 if index == 0 else 1.2,
             alpha=1 if index == 0 else 0.85,
             zorder=3 if index == 0 else 2,
@@ -81,7 +78,7 @@ def roc_curve(path: Path, evaluations: dict[str, Evaluation]) -> None:
     axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     axis.set_aspect("equal")
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    _decorate(axis, "false positive rate", "true positive rate")
+    decorate(axis, "false positive rate", "true positive rate")
     axis.legend(frameon=False, fontsize=8, loc="lower right", title="area under the curve, test")
     _save(figure, path)
 
@@ -97,7 +94,7 @@ def predicted_against_true(path: Path, evaluation: Evaluation, target: str) -> N
         evaluation.truth, evaluation.prediction, s=18, color=BLUE, alpha=0.6, edgecolors="none"
     )
     axis.set_aspect("equal", adjustable="datalim")
-    _decorate(axis, f"true {target}", f"predicted {target}")
+    decorate(axis, f"true {target}", f"predicted {target}")
     axis.set_title(f"test rows: {len(evaluation.truth)}")
     _save(figure, path)
 
@@ -106,13 +103,6 @@ def _figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
-
-
-def _decorate(axis: "Axes", xlabel: str, ylabel: str) -> None:
-    axis.set(xlabel=xlabel, ylabel=ylabel)
-    axis.grid(color="#e4e6ea", linewidth=0.8)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _save(figure: "Figure", path: Path) -> None:

@@ -1,0 +1,17 @@
+"""How our figures look."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREY = "#2f6db5", "#d9772b", "#8a8f98"
+COLOURS = (BLUE, ORANGE, "#4c9a5b", "#9467bd", "#c44e52", "#2aa3a3", "#b8860b", "#7a5c4f")
+
+
+def decorate(axis: "Axes", xlabel: str, ylabel: str) -> None:
+    """Labels, a light grid behind the data, no frame above and to the right."""
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.grid(color="#e4e6ea", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)

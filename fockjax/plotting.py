@@ -1,0 +1,340 @@
+"""Figures of circuits and states.
+
+Each function draws on the Matplotlib axes it is given, or on those of a new figure, and returns
+them. Nothing is shown and no setting changed: that is the caller's.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fockjax import drawing
+from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate
+from fockjax.circuit import Circuit
+from fockjax.inspection import Inspection
+from fockjax.states import State
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+# Lengths in a drawing of a circuit, in inches where it is not scaled.
+_WIRE, _BOX, _GAP, _MARGIN, _LINE_GAP = 0.5, 0.34, 0.2, 0.3, 0.3
+_SIZE = 10  # of letters, in points
+
+
+def circuit(
+    circuit: Circuit, ax: "Axes | None" = None, *, width: float = 10.0, parameters: bool = True
+) -> "Axes":
+    """A circuit as a diagram, a wire for each mode, time running to the right.
+
+    The figure to `fockjax.Circuit.draw`, with the same symbols and the same order. Scaled as a
+    whole to the axes it is given, letters too.
+
+    Args:
+        circuit: what to draw.
+        ax: where; by default a new figure of the size it takes.
+        width: in inches before scaling; longer circuits go on below.
+        parameters: whether to write the parameters of the gates.
+
+    Example:
+        >>> import fockjax as fj
+        >>> ax = fj.plotting.circuit(fj.Circuit(2).squeeze(0.3, mode=0).beamsplitter())
+        >>> ax.figure.savefig("circuit.png")  # doctest: +SKIP
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import FancyBboxPatch
+
+    if not isinstance(circuit, Circuit):
+        raise TypeError(f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}.")
+    if not 1 <= width < np.inf:
+        raise ValueError(f"Argument `width` must be at least 1 inch, got {width!r}.")
+    columns = drawing.layout(circuit.operations, circuit.modes, parameters)
+    widths = [max(map(_width, marks)) + _GAP for marks in columns] or [1.0]
+    lines = drawing.wrap(widths, width - 2 * _MARGIN)
+    line_height = (circuit.modes - 1) * _WIRE + _BOX + _LINE_GAP
+    extent = (
+        2 * _MARGIN + _GAP + max(sum(widths[line]) for line in lines),
+        len(lines) * line_height - _LINE_GAP + 0.3,
+    )
+    ax = _new_axes(extent) if ax is None else ax
+
+    def stroke(x, y, colour="black", lw=1.0, zorder=1):
+        ax.add_line(Line2D(x, y, color=colour, linewidth=lw, zorder=zorder))
+
+    for number, line in enumerate(lines):
+        top = -number * line_height
+
+        def height(mode, top=top):
+            return top - mode * _WIRE
+
+        x = _MARGIN
+        starts = [x] * circuit.modes  # where the wire to be drawn next begins
+        for mode in range(circuit.modes):
+            _write(ax, x - 0.08, height(mode), str(mode), GREY, align="right")
+        for marks, column_width in zip(columns[line], widths[line], strict=True):
+            middle = x + (column_width + _GAP) / 2
+            for mark in marks:
+                half = _width(mark) / 2
+                upper, lower = height(mark.first) + _BOX / 2, height(mark.last) - _BOX / 2
+                if not mark.boxed:
+                    inwards = 0.07 if mark.kind == "open" else -0.07
+                    at = middle - half
+                    stroke([at + inwards, at, at, at + inwards], [upper, upper, lower, lower])
+                    _write(ax, at + 0.07, upper, mark.boxes[0].label, "black", align="left")
+                    continue
+                if len(mark.boxes) > 1:
+                    stroke([middle] * 2, [height(mark.first), height(mark.last)], BLUE)
+                for box in mark.boxes:
+                    bottom = height(box.last) - _BOX / 2
+                    prepared = mark.kind == "preparation"
+                    ax.add_patch(
+                        FancyBboxPatch(
+                            (middle - half, bottom),
+                            2 * half,
+                            height(box.first) + _BOX / 2 - bottom,
+                            boxstyle="round,pad=0,rounding_size=0.04",
+                            facecolor="#f1f2f4" if prepared else "#e8f0fa",
+                            edgecolor=GREY if prepared else BLUE,
+                            linewidth=1.0,
+                            zorder=3,
+                        )
+                    )
+                    _write(ax, middle, (height(box.first) + height(box.last)) / 2, box.label)
+                    if prepared:  # what the wire held ends before it
+                        for mode in range(box.first, box.last + 1):
+                            if x > starts[mode]:
+                                stroke([starts[mode], x], [height(mode)] * 2)
+                            starts[mode] = middle
+            x += column_width
+        for mode, start in enumerate(starts):
+            stroke([start, x + _GAP], [height(mode)] * 2)
+    ax.set(xlim=(0, extent[0]), ylim=(_BOX / 2 + 0.15 - extent[1], _BOX / 2 + 0.15))
+    ax.set_aspect("equal")
+    ax.axis("off")
+    return ax
+
+
+def _width(mark: drawing.Mark) -> float:
+    written = max(_glyphs(box.label).get_extents().width if box.label else 0 for box in mark.boxes)
+    if not mark.boxed:
+        return 0.1 + written
+    return max(_BOX, written + 0.18)
+
+
+def _glyphs(text: str):
+    """Letters as outlines, in inches: unlike text they are scaled with what is around them."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    font = FontProperties(family="DejaVu Sans")
+    path = TextPath((0, 0), text.replace("$", r"\$"), size=_SIZE, prop=font)
+    return path.transformed(Affine2D().scale(1 / 72))
+
+
+def _write(ax: "Axes", x: float, y: float, text: str, colour="black", align="center") -> None:
+    from matplotlib.patches import PathPatch
+    from matplotlib.transforms import Affine2D
+
+    if not text:
+        return
+    path = _glyphs(text)
+    box, line = path.get_extents(), _glyphs("x0")  # all words stand on the same line
+    x -= {"left": box.x0, "center": (box.x0 + box.x1) / 2, "right": box.x1}[align]
+    moved = path.transformed(Affine2D().translate(x, y - line.get_extents().height / 2))
+    ax.add_patch(PathPatch(moved, color=colour, linewidth=0, zorder=4))
+
+
+def wigner(
+    state: State,
+    mode: int = 0,
+    ax: "Axes | None" = None,
+    *,
+    x: np.ndarray | None = None,
+    p: np.ndarray | None = None,
+) -> "Axes":
+    """The Wigner function of a mode, zero in white, with a colour bar.
+
+    Args:
+        state: a state of one sample.
+        mode: which mode.
+        ax: where; by default a new figure.
+        x, p: the grid in phase space, increasing 1-D arrays in the units of the state's hbar. By
+            default a square that holds what the two distributions hold over a thousandth of their
+            peaks.
+    """
+    _check(state)
+    if x is None or p is None:
+        spans = [_span(state, mode, angle) for angle in (0.0, np.pi / 2)]
+        half = max(high - low for low, high in spans) / 2
+        default = [np.linspace((a + b) / 2 - half, (a + b) / 2 + half, 151) for a, b in spans]
+        x, p = default[0] if x is None else x, default[1] if p is None else p
+    values = np.asarray(state.wigner(mode, x, p))
+    ax = _new_axes((4.8, 4.0)) if ax is None else ax
+    peak = np.abs(values).max()
+    image = ax.pcolormesh(
+        x, p, values.T, cmap="RdBu_r", vmin=-peak, vmax=peak, shading="gouraud", rasterized=True
+    )
+    ax.figure.colorbar(image, ax=ax, label="W(x, p)")
+    ax.set_aspect("equal")
+    ax.set(xlabel=_unit("x", state), ylabel="p", title=f"mode {mode}")
+    return ax
+
+
+def quadratures(state: State, mode: int = 0, ax: "Axes | None" = None) -> "Axes":
+    """The probability densities of x and p of a mode, in the units of the state's hbar.
+
+    Args:
+        state: a state of one sample.
+        mode: which mode.
+        ax: where; by default a new figure.
+    """
+    _check(state)
+    angles = {"x": 0.0, "p": np.pi / 2}
+    spans = [_span(state, mode, angle) for angle in angles.values()]
+    grid = np.linspace(min(low for low, _ in spans), max(high for _, high in spans), 401)
+    ax = _new_axes((4.8, 3.2)) if ax is None else ax
+    for (name, angle), colour in zip(angles.items(), (BLUE, ORANGE), strict=True):
+        density = np.asarray(state.quadrature_distribution(mode, grid, angle))
+        ax.plot(grid, density, color=colour, linewidth=1.6, label=name)
+        ax.fill_between(grid, density, color=colour, alpha=0.15, linewidth=0)
+    decorate(ax, _unit("x, p", state), "probability density")
+    ax.set(title=f"mode {mode}", xlim=(grid[0], grid[-1]))
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False)
+    return ax
+
+
+def photon_numbers(
+    state: State,
+    modes: int | tuple[int, ...] | None = None,
+    ax: "Axes | None" = None,
+    *,
+    joint: bool = False,
+) -> "Axes":
+    """The photon-number probabilities, as bars for each mode or as a map for two modes together.
+
+    Args:
+        state: a state of one sample.
+        modes: which modes; by default all.
+        ax: where; by default a new figure.
+        joint: draw the joint probabilities of two modes.
+    """
+    _check(state)
+    if modes is None:
+        modes = tuple(range(state.modes))
+    modes = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
+    if joint:
+        return _joint_photon_numbers(state, modes, ax)
+    columns = [np.asarray(state.probabilities(mode)) for mode in modes]
+    longest = max(map(len, columns))
+    ax = _new_axes((max(4.8, 0.6 + 0.12 * longest * (len(modes) + 1)), 3.2)) if ax is None else ax
+    width = 0.8 / len(modes)
+    for k, (mode, column) in enumerate(zip(modes, columns, strict=True)):
+        at = np.arange(len(column)) + (k - (len(modes) - 1) / 2) * width
+        ax.bar(at, column, width, color=COLOURS[k % len(COLOURS)], label=f"mode {mode}")
+    decorate(ax, "photons", "probability")
+    ax.grid(False, axis="x")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(frameon=False, ncols=1 + (len(modes) - 1) // 6)
+    return ax
+
+
+def _joint_photon_numbers(state: State, modes: tuple[int, ...], ax: "Axes | None") -> "Axes":
+    if len(modes) != 2:
+        raise ValueError(f"With `joint`, argument `modes` must name two modes, got {modes}.")
+    joint = np.asarray(state.probabilities(modes))
+    ax = _new_axes((4.6, 3.9)) if ax is None else ax
+    image = ax.imshow(joint.T, origin="lower", cmap="Blues", vmin=0)
+    ax.figure.colorbar(image, ax=ax, label="probability")
+    ax.set(xlabel=f"photons in mode {modes[0]}", ylabel=f"photons in mode {modes[1]}")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.get_major_locator().set_params(integer=True)
+    return ax
+
+
+def inspection(
+    report: Inspection, figure: "Figure | SubFigure | None" = None
+) -> "Figure | SubFigure":
+    """What `fockjax.inspect` saw, along the circuit: losses, top levels, mean photon numbers.
+
+    Args:
+        report: what `fockjax.inspect` returned.
+        figure: an empty figure or subfigure to draw on; by default a new one.
+    """
+    if not isinstance(report, Inspection):
+        raise TypeError(f"Argument `report` must be an Inspection, got {type(report).__name__}.")
+    steps = np.arange(len(report.rows))
+    if figure is None:
+        figure = _new_figure((max(6.4, min(12.0, 0.28 * len(steps) + 1.5)), 6.4))
+    losses, tops, photons = figure.subplots(3, 1, sharex=True)
+    tiny = float(np.finfo(report.state.factors[0].ket.dtype).eps)
+    losses.bar(steps, [row.lost for row in report.rows], color=ORANGE, label="lost in the step")
+    losses.step(
+        steps, [row.leakage for row in report.rows], where="mid", color=BLUE, label="so far"
+    )
+    bound = ", a lower bound" if report.state.reflects else ""
+    decorate(losses, "", f"leakage{bound}")
+    losses.legend(frameon=False, fontsize=8)
+    for mode in range(report.state.modes):
+        colour = COLOURS[mode % len(COLOURS)]
+        tops.plot(steps, [row.top[mode] for row in report.rows], ".-", color=colour)
+        label = f"mode {mode}"
+        photons.plot(
+            steps, [row.photons[mode] for row in report.rows], ".-", color=colour, label=label
+        )
+    decorate(tops, "", "top level")
+    for axis in (losses, tops):
+        axis.set_yscale("log")
+        axis.set_ylim(bottom=max(tiny, axis.get_ylim()[0]))
+    decorate(photons, "step", "mean photons")
+    photons.set_ylim(bottom=0)
+    photons.legend(frameon=False, fontsize=8, ncols=1 + (report.state.modes - 1) // 4)
+    if len(steps) <= 40:
+        photons.set_xticks(steps, [row.name for row in report.rows], rotation=90, fontsize=8)
+        photons.set_xlabel("")
+    if bad := report.first_nonfinite:
+        for axis in (losses, tops, photons):
+            axis.axvline(report.rows.index(bad), color="#c44e52", linestyle=":")
+    return figure
+
+
+def _span(state: State, mode: int, angle: float) -> tuple[float, float]:
+    """Where the distribution of a quadrature exceeds a thousandth of its peak, and a little more.
+
+    Searched where the cutoff lets it be: to the turning point of its highest level and some vacuum
+    widths beyond.
+    """
+    vacuum = np.sqrt(state.hbar / 2)
+    reach = vacuum * (np.sqrt(4 * state.cutoffs[mode] - 2) + 4)
+    grid = np.linspace(-reach, reach, 801)
+    density = np.asarray(state.quadrature_distribution(mode, grid, angle))
+    inside = grid[density > 1e-3 * density.max()]
+    return inside[0] - vacuum / 2, inside[-1] + vacuum / 2
+
+
+def _unit(name: str, state: State) -> str:
+    return f"{name}   (ħ = {state.hbar:g})"
+
+
+def _check(state: State) -> None:
+    if not isinstance(state, State):
+        raise TypeError(f"Argument `state` must be a State, got {type(state).__name__}.")
+    if np.ndim(state.leakage):
+        raise ValueError(
+            "Argument `state` is a batch; draw one sample of it, as in "
+            "jax.tree.map(lambda leaf: leaf[0], state)."
+        )
+    if not np.isfinite(state.leakage):
+        raise ValueError("Argument `state` is not finite; fj.inspect tells where that began.")
+
+
+def _new_figure(size: tuple[float, float]) -> "Figure":
+    import matplotlib.pyplot as plt
+
+    return plt.figure(figsize=size, layout="constrained")
+
+
+def _new_axes(size: tuple[float, float]) -> "Axes":
+    return _new_figure(size).subplots()
