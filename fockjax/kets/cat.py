@@ -83,6 +83,4 @@ def _odd_weight(y):
 
 _SINHC = [1 / math.factorial(2 * k + 1) for k in range(9, -1, -1)]  # sinh(y)/y in y^2, y < 1
 
-SPEC = KetSpec(
-    "cat", ("a", "phi", "p"), 1, cat, defaults={"phi": 0.0, "p": 0.0}
-)
+SPEC = KetSpec("cat", ("a", "phi", "p"), 1, cat, defaults={"phi": 0.0, "p": 0.0})

@@ -86,7 +86,9 @@ def gkp(
         weights = contract(qubit, jnp.exp(log_height), "t,t->t")
         apart = positions[:, None] - positions
         overlaps = jnp.exp(-apart * apart / (2 * damping))
-        squared = contract(weights.conj(), contract(overlaps, weights, "st,t->s"), "s,s->", real=True)
+        squared = contract(
+            weights.conj(), contract(overlaps, weights, "st,t->s"), "s,s->", real=True
+        )
         scale = jnp.sqrt(2 * jnp.sqrt(damping) / (1 + damping) / squared)  # sech r / norm^2
     else:
         squared = contract(ket.conj(), ket, "n,n->", real=True)

@@ -37,9 +37,7 @@ def squeezed(r, phi=0.0, *, cutoff: int, dtype=None) -> jax.Array:
     return lax.pad(pairs, jnp.zeros((), pairs.dtype), [(0, odd_at_the_end, 1)])
 
 
-def displaced_squeezed(
-    r_d, phi_d=0.0, r_s=0.0, phi_s=0.0, *, cutoff: int, dtype=None
-) -> jax.Array:
+def displaced_squeezed(r_d, phi_d=0.0, r_s=0.0, phi_s=0.0, *, cutoff: int, dtype=None) -> jax.Array:
     """The displaced squeezed state ``D(alpha) S(z)|0>``, ``alpha = r_d e^{i phi_d}``,
     ``z = r_s e^{i phi_s}``, shape ``(cutoff,)``.
 

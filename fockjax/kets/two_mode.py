@@ -37,6 +37,4 @@ def two_mode_squeezing(r, phi=0.0, *, cutoff: tuple[int, int], dtype=None) -> ja
     return contract(contract(one, twins, "kn,k->kn"), two, "kn,km->nm")
 
 
-SPEC = KetSpec(
-    "two_mode_squeezing", ("r", "phi"), 2, two_mode_squeezing, defaults={"phi": 0.0}
-)
+SPEC = KetSpec("two_mode_squeezing", ("r", "phi"), 2, two_mode_squeezing, defaults={"phi": 0.0})

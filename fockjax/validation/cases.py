@@ -277,7 +277,9 @@ def random_layouts(random: np.random.RandomState, modes: Sequence[int]) -> list[
     kinds = [case for case in CASES if case.kind == "gate" and case.modes <= min(modes)]
     kinds = [case for case in kinds if not case.options and case.hbar == 2]
     kinds = [case for case in kinds if case.name not in ("unitary", "passive")]
-    stream = itertools.chain.from_iterable(random.permutation(len(kinds)) for _ in itertools.count())
+    stream = itertools.chain.from_iterable(
+        random.permutation(len(kinds)) for _ in itertools.count()
+    )
 
     def on(case: Case, of: int) -> tuple[int, ...]:
         return tuple(int(mode) for mode in random.permutation(of)[: case.modes])
