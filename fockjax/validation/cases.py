@@ -1,4 +1,4 @@
-"""What is validated: every gate and preparation of the registries, random circuits, a trained model.
+"""What is validated: every gate, preparation and readout, random circuits, a trained model.
 
 Random numbers come from NumPy's ``RandomState``, whose stream is frozen for good, seeded by the
 row's label: the golden file stays valid on every NumPy, and a new gate leaves other rows alone.
@@ -19,13 +19,13 @@ from fockjax.circuit import Circuit
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.parameters import Input, apply, stack
+from fockjax.validation.readouts import Readout
 
 Range = tuple[float, float]
 GateCall = tuple[str, dict[str, Any], tuple[int, ...]]
 """An operation of a flat circuit: registry name, parameters and options by name, modes."""
 
 ANGLE: Range = (-2 * math.pi, 2 * math.pi)
-FLOAT32 = 2.0**-24
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,14 @@ class Case:
     @property
     def label(self) -> str:
         """Its name in tables: what differs from other cases of the operation included."""
-        options = [f"{name}={value}" for name, value in self.options.items()]
+        registry = GATES if self.kind == "gate" else KETS
+        details = [f"{name}={value}" for name, value in self.options.items()]
         if self.hbar != 2:
-            options.append(f"hbar={self.hbar:g}")
+            details.append(f"hbar={self.hbar:g}")
+        if registry[self.name].modes is None:
+            details.append(f"{self.modes} mode{'s' if self.modes > 1 else ''}")
         prepare = "prepare " if self.kind == "ket" else ""
-        return prepare + self.name + (f" ({', '.join(options)})" if options else "")
+        return prepare + self.name + (f" ({', '.join(details)})" if details else "")
 
     @property
     def size(self) -> int:
@@ -161,7 +164,31 @@ CASES: tuple[Case, ...] = (
     gate("squeezing", {"r": STRENGTH, "phi": ANGLE}),
     gate("rotation", {"phi": ANGLE}),
     gate("kerr", {"kappa": (-math.pi, math.pi)}),
+    *(
+        gate(name, ranges, hbar=hbar)
+        for hbar in (2.0, 1.0)
+        for name, ranges in {
+            "x_displacement": {"x": QUADRATURE},
+            "p_displacement": {"p": QUADRATURE},
+            "cubic_phase": {"gamma": (-0.5, 0.5)},
+        }.items()
+    ),
+    gate("cubic_phase", {"gamma": (-0.2, 0.2)}, options={"padding": 12}),
+    gate("quadratic_phase", {"s": (-1.2, 1.2)}),
+    gate("fourier"),
+    gate("snap", {"phases": ANGLE}, {"phases": (4,)}),
+    gate("unitary", **amplitudes(5, 5), cutoffs=(5,)),
     gate("beamsplitter", {"theta": ANGLE, "phi": ANGLE}, **two_modes),
+    gate("mach_zehnder", {"phi_in": ANGLE, "phi_ex": ANGLE}, **two_modes),
+    gate("symmetric_mach_zehnder", {"phi_in": ANGLE, "phi_ex": ANGLE}, **two_modes),
+    gate("symmetric_mach_zehnder", {"phi_in": ANGLE, "phi_ex": ANGLE}, **several, **exact),
+    gate("two_mode_squeezing", {"r": STRENGTH, "phi": ANGLE}, **two_modes),
+    gate("cross_kerr", {"kappa": (-math.pi, math.pi)}, **two_modes),
+    gate("controlled_x", {"s": (-1, 1)}, **two_modes),
+    gate("controlled_x", {"s": (-1, 1)}, **several, **exact),
+    gate("controlled_z", {"s": (-1, 1)}, **two_modes),
+    gate("controlled_z", {"s": (-1, 1)}, **several, **exact),
+    gate("unitary", **amplitudes(3, 3, 3, 3), modes=2, cutoffs=(3,), points=6),
     gate("interferometer", **mesh(2), **several),
     gate("interferometer", **mesh(3), **three_modes, options={"mesh": "triangular"}),
     gate("interferometer", **mesh(3), **three_modes, **exact),
@@ -176,7 +203,7 @@ CASES: tuple[Case, ...] = (
         "displaced_squeezed",
         {"r_d": (-1.2, 1.2), "phi_d": ANGLE, "r_s": STRENGTH, "phi_s": ANGLE},
     ),
-    ket("two_mode_squeezed", {"r": STRENGTH, "phi": ANGLE}, **two_modes),
+    ket("two_mode_squeezing", {"r": STRENGTH, "phi": ANGLE}, **two_modes),
     ket("cat", {"a": (-1.5, 1.5), "phi": ANGLE, "p": (-1, 1)}),
     ket("gkp", {"theta": ANGLE, "phi": ANGLE, "epsilon": (0.15, 0.5)}),
     ket("gkp", {"theta": ANGLE, "phi": ANGLE, "epsilon": (0.15, 0.5)}, **exact),
@@ -211,11 +238,44 @@ LAYOUTS = 5  # random sequences of gates; compiling them is most of the command'
 CIRCUITS_PER_LAYOUT = 4  # parameters and kets for each
 CIRCUIT_CUTOFFS = {3: 6, 2: 8}  # cutoff by number of modes
 MODEL_INPUTS = 4
+READOUT_CUTOFF, READOUT_POINTS = 4, 4
 
 
 def split_point(point: Any) -> tuple[dict[str, Any], Any]:
     """A point of a circuit without weights: all of it is the input vector."""
     return {}, point if len(point) else None
+
+
+@dataclass(frozen=True)
+class ReadoutRow:
+    """Kets of three modes that one readout is taken of.
+
+    Attributes:
+        readout: what is read.
+        kets: shape (points, cutoff, cutoff, cutoff), their norm below 1.
+        direction: in which the gradient is taken: a complex array of the shape of a ket.
+        slopes: and along which the arguments of the readout change, by name.
+    """
+
+    readout: Readout
+    kets: np.ndarray
+    direction: np.ndarray
+    slopes: Mapping[str, np.ndarray]
+
+    @property
+    def label(self) -> str:
+        """Unique name, the key in the golden file."""
+        return f"state.{self.readout.name}"
+
+
+def readout_row(readout: Readout) -> ReadoutRow:
+    """The row of a readout."""
+    random = _random(f"state.{readout.name}")
+    *kets, direction = (random_ket(random, READOUT_CUTOFF, 3) for _ in range(READOUT_POINTS + 1))
+    slopes = {
+        name: random.uniform(-1, 1, np.shape(value)) for name, value in readout.arguments.items()
+    }
+    return ReadoutRow(readout, 0.9 * np.stack(kets), direction, slopes)
 
 
 @dataclass(frozen=True)

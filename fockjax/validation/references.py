@@ -32,7 +32,6 @@ CLASSES = {
     "squeezed": "Squeezed",
     "squeezing": "Sgate",
     "symmetric_mach_zehnder": "sMZgate",
-    "two_mode_squeezed": "S2gate",
     "two_mode_squeezing": "S2gate",
     "vacuum": "Vacuum",
     "x_displacement": "Xgate",
@@ -159,7 +158,9 @@ def _gaussian(cov, mean, hbar: float, modes) -> list[Operation]:
     S = (vectors * np.sqrt(values)) @ vectors.T
     x, p = np.reshape(mean, (2, -1)) / np.sqrt(2 * hbar)
     return [
-        ("Vacuum", (), modes[:0]),
         ("GaussianTransform", (S,), modes),
-        *(("Dgate", (np.hypot(*a), np.arctan2(*a[::-1])), (m,)) for m, *a in zip(modes, x, p)),
+        *(
+            ("Dgate", (np.hypot(re, im), np.arctan2(im, re)), (mode,))
+            for mode, re, im in zip(modes, x, p, strict=True)
+        ),
     ]
