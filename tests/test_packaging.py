@@ -22,7 +22,9 @@ PUBLIC = {
     "gates",
     "grouped",
     "kets",
+    "metric_tensor",
     "nn",
+    "quantum_fisher",
     "to_strawberryfields",
     "vacuum",
 }
