@@ -183,6 +183,8 @@ def _unit(dtype):
 
 
 def safe_sqrt(x):
-    """Square root of a non-negative number with derivative 0 instead of infinity at exactly 0."""
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+    """Square root of a non-negative number with derivative 0 instead of infinity at exactly 0; of a
+    negative one 0, of nan nan.
+    """
+    zero = x <= 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))

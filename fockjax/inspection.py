@@ -67,6 +67,11 @@ class Inspection:
     state: State
 
     @property
+    def rounding(self) -> float:
+        """The probability below which a loss is not told from rounding."""
+        return float(10 * np.finfo(self.state.factors[0].ket.dtype).eps)
+
+    @property
     def first_nonfinite(self) -> Row | None:
         """The first operation after which an amplitude is not finite, or the start."""
         return next((row for row in self.rows if not row.finite), None)
@@ -156,8 +161,7 @@ class Inspection:
 
     def _loss(self, probability: float) -> str:
         """A lost probability; 0 where it is rounding."""
-        rounding = 10 * np.finfo(self.state.factors[0].ket.dtype).eps
-        return "0" if abs(probability) < rounding else f"{probability:.1e}"
+        return "0" if abs(probability) < self.rounding else f"{probability:.1e}"
 
 
 def _fullest(row: Row) -> int:

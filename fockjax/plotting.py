@@ -174,7 +174,7 @@ def wigner(
     ax = _new_axes((4.8, 4.0)) if ax is None else ax
     peak = np.abs(values).max()
     image = ax.pcolormesh(
-        x, p, values.T, cmap="RdBu_r", vmin=-peak, vmax=peak, shading="gouraud", rasterized=True
+        x, p, values, cmap="RdBu_r", vmin=-peak, vmax=peak, shading="gouraud", rasterized=True
     )
     ax.figure.colorbar(image, ax=ax, label="W(x, p)")
     ax.set_aspect("equal")
@@ -265,38 +265,35 @@ def inspection(
     """
     if not isinstance(report, Inspection):
         raise TypeError(f"Argument `report` must be an Inspection, got {type(report).__name__}.")
-    steps = np.arange(len(report.rows))
+    rows, steps = report.rows, np.arange(len(report.rows))
+    few = len(steps) <= 40  # so many can be named below the axis
     if figure is None:
         figure = _new_figure((max(6.4, min(12.0, 0.28 * len(steps) + 1.5)), 6.4))
     losses, tops, photons = figure.subplots(3, 1, sharex=True)
-    tiny = float(np.finfo(report.state.factors[0].ket.dtype).eps)
-    losses.bar(steps, [row.lost for row in report.rows], color=ORANGE, label="lost in the step")
-    losses.step(
-        steps, [row.leakage for row in report.rows], where="mid", color=BLUE, label="so far"
-    )
-    bound = ", a lower bound" if report.state.reflects else ""
-    decorate(losses, "", f"leakage{bound}")
-    losses.legend(frameon=False, fontsize=8)
+    losses.bar(steps, [row.lost for row in rows], color=ORANGE, label="lost in the step")
+    losses.step(steps, [row.leakage for row in rows], where="mid", color=BLUE, label="so far")
     for mode in range(report.state.modes):
-        colour = COLOURS[mode % len(COLOURS)]
-        tops.plot(steps, [row.top[mode] for row in report.rows], ".-", color=colour)
-        label = f"mode {mode}"
-        photons.plot(
-            steps, [row.photons[mode] for row in report.rows], ".-", color=colour, label=label
-        )
+        style = {"color": COLOURS[mode % len(COLOURS)], "marker": "." if few else ""}
+        tops.plot(steps, [row.top[mode] for row in rows], **style)
+        photons.plot(steps, [row.photons[mode] for row in rows], **style, label=f"mode {mode}")
+    decorate(losses, "", "leakage, at least" if report.state.reflects else "leakage")
     decorate(tops, "", "top level")
-    for axis in (losses, tops):
-        axis.set_yscale("log")
-        axis.set_ylim(bottom=max(tiny, axis.get_ylim()[0]))
-    decorate(photons, "step", "mean photons")
-    photons.set_ylim(bottom=0)
-    photons.legend(frameon=False, fontsize=8, ncols=1 + (report.state.modes - 1) // 4)
-    if len(steps) <= 40:
-        photons.set_xticks(steps, [row.name for row in report.rows], rotation=90, fontsize=8)
-        photons.set_xlabel("")
+    decorate(photons, "" if few else "step", "mean photons")
     if bad := report.first_nonfinite:
         for axis in (losses, tops, photons):
-            axis.axvline(report.rows.index(bad), color="#c44e52", linestyle=":")
+            axis.axvline(rows.index(bad), color="#c44e52", linestyle=":", label="not finite")
+    well = [row for row in rows if row.finite]
+    for axis, highest in (
+        (losses, max((row.leakage for row in well), default=0)),
+        (tops, max((row.top.max() for row in well), default=0)),
+    ):  # what is below is rounding; the limits first, as no value needs to be positive
+        axis.set_ylim(report.rounding, max(2 * highest, 100 * report.rounding))
+        axis.set_yscale("log")
+    photons.set_ylim(bottom=0)
+    losses.legend(frameon=False, fontsize=8)
+    photons.legend(frameon=False, fontsize=8, ncols=1 + (report.state.modes - 1) // 4)
+    if few:
+        photons.set_xticks(steps, [row.name for row in rows], rotation=90, fontsize=8)
     return figure
 
 
