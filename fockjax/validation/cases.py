@@ -265,12 +265,12 @@ class ReadoutRow:
     @property
     def label(self) -> str:
         """Unique name, the key in the golden file."""
-        return f"state.{self.readout.name}"
+        return f"readout {self.readout.name}"
 
 
 def readout_row(readout: Readout) -> ReadoutRow:
     """The row of a readout."""
-    random = _random(f"state.{readout.name}")
+    random = _random(f"readout {readout.name}")
     *kets, direction = (random_ket(random, READOUT_CUTOFF, 3) for _ in range(READOUT_POINTS + 1))
     slopes = {
         name: random.uniform(-1, 1, np.shape(value)) for name, value in readout.arguments.items()

@@ -3,10 +3,14 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from fockjax import geometry
 from fockjax.interop import oracle
 from fockjax.states import State
 
@@ -16,7 +20,7 @@ class Readout:
     """A readout of a state of three modes.
 
     Attributes:
-        name: of the method or property of `fockjax.State`.
+        name: of the method or property of `fockjax.State`, or of a function of a state.
         ours: reads a state: any tree of arrays.
         theirs: reads its ket: the same arrays, in a list.
         arguments: real numbers and arrays that both take by name, and depend on smoothly.
@@ -117,11 +121,27 @@ def in_units(hbar, read) -> Any:
         return read()
 
 
-def polynomial(modes: int) -> dict[str, Any]:
-    """Coefficients of a polynomial of the quadratures."""
-    random = np.random.RandomState(0)
-    A = random.uniform(-1, 1, (2 * modes, 2 * modes))
-    return {"A": A + A.T, "d": random.uniform(-1, 1, 2 * modes)}
+def on_two_modes(A, d) -> tuple[Any, Any]:
+    """Coefficients of modes 0 and 2 as those of three modes."""
+    places = np.eye(6)[:, [0, 2, 3, 5]].astype(A.dtype)
+    return places @ (A + A.T) / 2 @ places.T, places @ d
+
+
+def phases(ket: Any, t: Any) -> Any:
+    """A ket after a rotation of each mode."""
+    turned = ket
+    for mode, length in enumerate(ket.shape):
+        angles = t[mode] * jnp.arange(length, dtype=t.dtype)
+        turn = jax.lax.complex(jnp.cos(angles), jnp.sin(angles))
+        turned = turned * turn.reshape([-1 if k == mode else 1 for k in range(ket.ndim)])
+    return turned
+
+
+def photon_covariance(ket: np.ndarray) -> np.ndarray:
+    """``<n_i n_j> - <n_i> <n_j>``: the metric tensor of rotations."""
+    p, n = abs(ket) ** 2, np.indices(ket.shape)
+    means = np.einsum("iabc,abc->i", n, p)
+    return np.einsum("iabc,jabc,abc->ij", n, n, p) - np.outer(means, means)
 
 
 ALPHA = [0.6 * np.exp(1j * (0.4 + mode)) for mode in range(3)]
@@ -215,16 +235,17 @@ READOUTS: tuple[Readout, ...] = (
     sf(
         "quadrature_polynomial",
         lambda s, A, d, k, angle: [
-            s.quadrature_polynomial(A, d, k, angle, hbar) for hbar in (1.0, 2.0)
+            s.quadrature_polynomial(*on_two_modes(A, d), k, angle, hbar) for hbar in (1.0, 2.0)
         ],
         lambda ket, A, d, k, angle: [
             in_units(
                 hbar,
-                lambda: state(ket).poly_quad_expectation((A + A.T) / 2, d, k, angle),
+                lambda: state(ket).poly_quad_expectation(*on_two_modes(A, d), k, angle),
             )
             for hbar in (1.0, 2.0)
         ],
-        **polynomial(3),
+        A=np.random.RandomState(2).uniform(-1, 1, (4, 4)),
+        d=np.random.RandomState(3).uniform(-1, 1, 4),
         k=0.3,
         angle=0.7,
     ),
@@ -276,6 +297,18 @@ READOUTS: tuple[Readout, ...] = (
         r=np.abs(ALPHA),
         phi=np.angle(ALPHA),
     ),
+    numpy(
+        "metric_tensor",
+        lambda s, t: geometry.metric_tensor(partial(phases, s.ket()), t),
+        lambda k, t: [photon_covariance(k)],
+        t=np.array([0.3, -0.7, 1.1]),
+    ),
+    numpy(
+        "quantum_fisher",
+        lambda s, t: geometry.quantum_fisher(partial(phases, s.ket()), t),
+        lambda k, t: [4 * photon_covariance(k)],
+        t=np.array([0.3, -0.7, 1.1]),
+    ),
     sf("fidelity_vacuum", lambda s: s.fidelity_vacuum(), lambda k: [state(k).fidelity_vacuum()]),
 )
 
@@ -292,8 +325,6 @@ STRUCTURE = {"cutoffs", "dtype", "factors", "groups", "hbar", "modes", "reflects
 
 
 def public_readouts() -> set[str]:
-    """The readouts that `State` has, which is what has to be in `READOUTS`."""
-    return {name for name in dir(State) if not name.startswith("_")} - STRUCTURE
-
-
-READOUTS = tuple(r for r in READOUTS if hasattr(State, r.name))  # TEMP
+    """The readouts there are, which is what has to be in `READOUTS`."""
+    methods = {name for name in dir(State) if not name.startswith("_")} - STRUCTURE
+    return methods | {"metric_tensor", "quantum_fisher"}

@@ -183,11 +183,11 @@ def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) 
     for name in readouts:
         if only is None or name in only:
             if name in known:
-                label = f"state.{name}{_apart(known[name].source)}"
+                label = f"readout {name}{_apart(known[name].source)}"
                 yield Check(label, [readout_row(known[name])], reference)
             else:
                 where = "READOUTS in fockjax/validation/readouts.py"
-                yield Check(f"state.{name}", problem=f"no validation case; add one to {where}")
+                yield Check(f"readout {name}", problem=f"no validation case; add one to {where}")
     if only is None:
         for modes, cutoff in CIRCUIT_CUTOFFS.items():
             rows = [row for row in circuit_rows() if row.circuit.modes == modes]
