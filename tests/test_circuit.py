@@ -66,7 +66,7 @@ def test_the_dense_gates_are_those_of_the_package(x64):
             for name, values, at in cases
         ]
 
-    assert {name for name, *_ in cases} == set(REGISTRY) == set(dense.PARAMETERS)
+    assert {name for name, *_ in cases} == set(dense.PARAMETERS) <= set(REGISTRY)
     for (name, values, at), ours in zip(cases, elements(), strict=True):
         close(ours, dense.gate(name, values, at))
 
