@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax.circuit import Circuit
+from fockjax.decompositions import pairs
 from fockjax.interop.oracle import load
 from fockjax.parameters import (
     ARITHMETIC,
@@ -28,7 +29,7 @@ from fockjax.parameters import (
     evaluate,
     stack,
 )
-from fockjax.planning import Repeat, Step
+from fockjax.planning import Gate, Repeat, Step
 
 # Classes of `strawberryfields.ops` with an equal here that takes the same parameters in order.
 GATES = {
@@ -49,12 +50,14 @@ GATES = {
     "sMZgate": "symmetric_mach_zehnder",
 }
 KETS = {
+    "Catstate": "cat",
     "Coherent": "coherent",
     "DisplacedSqueezed": "displaced_squeezed",
     "Squeezed": "squeezed",
     "Vacuum": "vacuum",
 }
-NAMES = {ours: theirs for theirs, ours in (GATES | KETS).items()}
+_TO_GATES = {ours: theirs for theirs, ours in GATES.items()}
+_TO_KETS = {ours: theirs for theirs, ours in KETS.items()}
 
 # Functions of `jax.numpy` and their names in SymPy.
 FUNCTIONS = {
@@ -193,7 +196,8 @@ class _Reader:
         elif name in GATES:
             self._gate(op, modes)
         elif name in KETS:
-            self.circuit.prepare(KETS[name], *map(self.parameters, op.p), modes=modes)
+            values = op.p[:3] if isinstance(op, ops.Catstate) else op.p  # the rest is not Fock's
+            self.circuit.prepare(KETS[name], *map(self.parameters, values), modes=modes)
         elif isinstance(op, ops.Fouriergate):
             if op.dagger:
                 self.circuit.add("rotation", -np.pi / 2, modes=modes)
@@ -201,8 +205,6 @@ class _Reader:
                 self.circuit.add("fourier", modes=modes)
         elif isinstance(op, ops.Fock):
             self.circuit.prepare("fock", n=self._integer(op.p[0]), modes=modes)
-        elif isinstance(op, ops.Catstate):
-            self.circuit.prepare("cat", *map(self.parameters, op.p[:3]), modes=modes)
         elif isinstance(op, ops.GKP):
             self._gkp(op, modes)
         elif isinstance(op, ops.Ket):
@@ -239,8 +241,11 @@ class _Reader:
             self.circuit.add(name, -values[0], *values[1:], modes=modes)
 
     def _gkp(self, op: Any, modes: tuple[int, ...]) -> None:
-        (theta, phi), epsilon, amplitude_cutoff, representation, shape = op.p
-        self.circuit.prepare("gkp", *map(self.parameters, (theta, phi, epsilon)), modes=modes)
+        (theta, phi), epsilon, ampl_cutoff, representation, shape = op.p
+        if (representation, shape) != ("real", "square"):
+            raise ValueError("of GKP states, SF's Fock engine knows the real, square ones only.")
+        values = map(self.parameters, (theta, phi, epsilon))
+        self.circuit.prepare("gkp", *values, ampl_cutoff=float(ampl_cutoff), modes=modes)
 
     def _integer(self, value: Any) -> int:
         value = self.parameters(value)
@@ -515,17 +520,42 @@ def _applied(function: Function, operands: list[Any]) -> Any:
 
 def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
     """SF's operations for a step, each with its modes."""
-    ops, values = load().ops, list(step.parameters.values())
-    for name, option in step.options.items():
-        if name not in ("hbar", "n") and option != step.spec.options[name]:
-            raise ValueError(f"Strawberry Fields has no operation for it with {name}={option!r}.")
-    if step.name in NAMES:
-        if step.name == "mach_zehnder" and values[0] == 0:
-            values[0] = 2 * np.pi  # SF skips a gate whose first parameter is the number 0
-        yield getattr(ops, NAMES[step.name])(*values), step.modes
+    ops, values, modes = load().ops, list(step.parameters.values()), step.modes
+    for name in ("exact", "padding"):
+        if step.options.get(name):
+            raise ValueError(
+                f"Strawberry Fields has no operation for it with {name}={step.options[name]!r}."
+            )
+    table = _TO_GATES if isinstance(step, Gate) else _TO_KETS
+    if step.name == "mach_zehnder" and values[0] == 0:
+        values[0] = 2 * np.pi  # SF skips a gate whose first parameter is the number 0
+    if step.name in table:
+        yield getattr(ops, table[step.name])(*values), modes
     elif step.name == "fourier":
-        yield ops.Fouriergate(), step.modes
+        yield ops.Fouriergate(), modes
+    elif step.name == "interferometer":
+        theta, phi, rotation = values
+        for k, (first, second) in enumerate(pairs(len(modes), step.options["mesh"])):
+            yield ops.BSgate(theta[k], phi[k]), (modes[first], modes[second])
+        for mode, angle in zip(modes, rotation, strict=True):
+            yield ops.Rgate(angle), (mode,)
     elif step.name == "fock":
-        yield ops.Fock(step.options["n"]), step.modes
+        yield ops.Fock(step.options["n"]), modes
+    elif step.name == "gkp":
+        theta, phi, epsilon = values
+        yield ops.GKP([theta, phi], epsilon, step.options["ampl_cutoff"]), modes
+    elif step.name == "two_mode_squeezing":
+        for mode in modes:
+            yield ops.Vacuum(), (mode,)
+        yield ops.S2gate(*values), modes
+    elif step.name == "ket":
+        yield ops.Ket(_known(values[0]) + 1j * _known(values[1])), modes
     else:
         raise ValueError("Strawberry Fields has no operation for it.")
+
+
+def _known(value: Any) -> Any:
+    """An array of numbers, not of symbols."""
+    if np.asarray(value).dtype == object:
+        raise ValueError("Strawberry Fields has no free amplitudes; give `weights` and `x`.")
+    return value
