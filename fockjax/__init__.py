@@ -1,5 +1,7 @@
 """fockjax: Fock-basis simulation of photonic circuits in JAX."""
 
+from fockjax import checks as checks
+from fockjax import decompositions as decompositions
 from fockjax import gates as gates
 from fockjax import kets as kets
 from fockjax import nn as nn
@@ -22,6 +24,8 @@ __all__ = [
     "State",
     "Weight",
     "apply",
+    "checks",
+    "decompositions",
     "from_ket",
     "from_strawberryfields",
     "gates",

@@ -5,6 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from fockjax import checks, decompositions
+
 
 class Builder:
     """What `fockjax.Circuit` inherits: gates by name. Each method returns the circuit."""
@@ -38,3 +40,129 @@ class Builder:
         a2))``.
         """
         return self.add("beamsplitter", theta, phi, modes=modes)
+
+    # several modes
+
+    def interferometer(
+        self,
+        U,
+        modes: int | Sequence[int],
+        *,
+        mesh: str = "rectangular",
+        exact: bool = False,
+    ) -> Self:
+        """A given interferometer, ``a_k^dagger -> sum_j U_jk a_j^dagger``, as a mesh of
+        beamsplitters.
+
+        Args:
+            U: unitary matrix, a row and a column for each mode.
+            modes: the modes it acts on.
+            mesh: "rectangular" (Clements) or "triangular" (Reck).
+            exact: False: as Strawberry Fields, cut after each beamsplitter; True: the elements of
+                the infinite operator, cut once. See `fockjax.gates.interferometer`.
+
+        Raises:
+            ValueError: if U is not unitary or has another number of modes.
+
+        Example:
+            >>> import numpy as np, fockjax as fj
+            >>> fourier = np.fft.fft(np.eye(3), norm="ortho")
+            >>> circuit = fj.Circuit(3).displace(1.0, mode=0).interferometer(fourier, (0, 1, 2))
+            >>> print(circuit({}, cutoff=6).photon_number(2).mean.round(3))
+            0.333
+        """
+        U = _of_modes(checks.constant_unitary(U), "U", 1, modes)
+        find = {"rectangular": decompositions.rectangular, "triangular": decompositions.triangular}
+        if mesh not in find:
+            raise ValueError(f"Argument `mesh` must be one of {tuple(find)}, got {mesh!r}.")
+        _, theta, phi, rotation = find[mesh](U)
+        return self.mesh(theta, phi, rotation, modes=modes, mesh=mesh, exact=exact)
+
+    def mesh(
+        self,
+        theta,
+        phi,
+        rotation,
+        *,
+        modes: int | Sequence[int],
+        mesh: str = "rectangular",
+        exact: bool = False,
+    ) -> Self:
+        """An interferometer of n modes with angles of its own: ``BS(theta_k, phi_k)`` on the pairs
+        of a mesh, then ``R(rotation_m)`` on each mode. See `fockjax.gates.interferometer`.
+
+        Args:
+            theta: n (n - 1) / 2 angles: an array `fockjax.Weight`, numbers, or a list of
+                parameters.
+            phi: as many phases.
+            rotation: n phases.
+            modes: the modes it acts on.
+            mesh: "rectangular" or "triangular": which pairs, see `decompositions.pairs`.
+            exact: whether to cut once, not after each beamsplitter.
+
+        Example:
+            >>> import fockjax as fj
+            >>> fj.Circuit(3).mesh(fj.Weight("t", 3), fj.Weight("p", 3), [0.0] * 3, modes=(0, 1, 2))
+            Circuit of 3 modes, 0 inputs, 2 weights
+              interferometer(theta=t, phi=p, rotation=array(3)) on modes 0, 1, 2
+        """
+        return self.add("interferometer", theta, phi, rotation, modes=modes, mesh=mesh, exact=exact)
+
+    def passive(self, generator, modes: int | Sequence[int]) -> Self:
+        """The interferometer of the unitary matrix ``exp(iH)``, trainable on all of U(n); cut once.
+
+        Args:
+            generator: real array of shape (n, n) that H is made of, for example an array
+                `fockjax.Weight`: see `fockjax.gates.passive`. `decompositions.generator` gives that
+                of a unitary matrix to start from.
+            modes: the modes it acts on.
+
+        Example:
+            >>> import fockjax as fj
+            >>> fj.Circuit(3).passive(fj.Weight("A", (3, 3)), modes=(0, 1, 2))
+            Circuit of 3 modes, 0 inputs, 1 weight
+              passive(generator=A) on modes 0, 1, 2
+        """
+        return self.add("passive", generator, modes=modes)
+
+    def gaussian_transform(self, S, modes: int | Sequence[int], *, exact: bool = False) -> Self:
+        """A given Gaussian transformation of the quadratures, ``(x, p) -> S (x, p)``.
+
+        By Bloch-Messiah an interferometer, squeezers and an interferometer; only one interferometer
+        where S is passive. The gates, and with them the global phase, are Strawberry Fields' where
+        the squeezings differ; where some are equal the choice among them is free, and the results
+        agree up to truncation.
+
+        Args:
+            S: real symplectic matrix of shape (2n, 2n), in the order (x1, .., xn, p1, .., pn).
+            modes: the n modes it acts on.
+            exact: False: as Strawberry Fields, cut after each of its gates; True: the elements of
+                the infinite operator, cut once. See `fockjax.gates.gaussian_transform`.
+
+        Raises:
+            ValueError: if S is not symplectic or has another number of modes.
+
+        Example:
+            >>> import numpy as np, fockjax as fj
+            >>> circuit = fj.Circuit(1).gaussian_transform(np.diag([0.5, 2.0]), 0)
+            >>> print(circuit({}, cutoff=30).quadrature(0).variance.round(3))
+            0.25
+        """
+        S = _of_modes(checks.constant_symplectic(S), "S", 2, modes)
+        left, r, right = decompositions.bloch_messiah(S)
+        if not r.any():
+            return self.interferometer(left @ right, modes, exact=exact)
+        first, second = decompositions.rectangular(right), decompositions.rectangular(left)
+        angles = (np.stack(both) for both in zip(first[1:], second[1:], strict=True))
+        return self.add("gaussian_transform", *angles, r, modes=modes, exact=exact)
+
+
+def _of_modes(matrix, name: str, rows: int, modes):
+    """The matrix, if it has so many rows for each mode."""
+    count = np.size(modes)
+    if len(matrix) != rows * count:
+        raise ValueError(
+            f"Argument `{name}` must have shape {(rows * count,) * 2} for modes {modes}, got "
+            f"{matrix.shape}."
+        )
+    return matrix

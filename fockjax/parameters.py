@@ -19,6 +19,19 @@ class Parameter:
 
     __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape, found without computing it."""
+        leaves = list(self.leaves())
+        inputs = 1 + max((leaf.index for leaf in leaves if isinstance(leaf, Input)), default=-1)
+        weights = {
+            leaf.name: jax.ShapeDtypeStruct(leaf.shape, np.float32)
+            for leaf in leaves
+            if isinstance(leaf, Weight)
+        }
+        x = jax.ShapeDtypeStruct((inputs,), np.float32)
+        return jax.eval_shape(self.evaluate, weights, x).shape
+
     def evaluate(self, weights: Mapping[str, jax.Array], x: Any) -> jax.Array:
         raise NotImplementedError
 

@@ -15,6 +15,8 @@ PUBLIC = {
     "State",
     "Weight",
     "apply",
+    "checks",
+    "decompositions",
     "from_ket",
     "from_strawberryfields",
     "gates",

@@ -71,7 +71,7 @@ def turned(core: Matrix | Sectors, phi, mode: int, dtype=None) -> Matrix | Secto
         return Matrix(contract(turns, core.elements, "mn,mn->mn"))
     # In a block the columns count the photons of one mode; those of the other go the other way.
     c = np.arange(core.blocks.shape[-1])
-    away = 1 if mode == core.column else -core.charge
+    away = -core.charge if mode == core.row else 1
     turns = phase_factor(phi, away * (c[:, None] - c))
     return Sectors(contract(turns, core.blocks, "ac,rac->rac"), core.sizes, core.charge)
 
