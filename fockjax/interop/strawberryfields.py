@@ -56,6 +56,13 @@ KETS = {
     "Squeezed": "squeezed",
     "Vacuum": "vacuum",
 }
+# SF's meshes that are the same beamsplitters as ours, cut alike; SF's rotations between them are
+# ours at the end.
+MESHES = {
+    "rectangular": "rectangular",
+    "rectangular_phase_end": "rectangular",
+    "triangular": "triangular",
+}
 _TO_GATES = {ours: theirs for theirs, ours in GATES.items()}
 _TO_KETS = {ours: theirs for theirs, ours in KETS.items()}
 
@@ -92,9 +99,9 @@ def from_strawberryfields(program: Any, *, inputs: Sequence[str] = ()) -> Circui
     Free parameters become weights of the same names, so that the dictionary one would give to
     SF's ``engine.run(program, args=...)`` is the circuit's ``weights``; a default value is where
     they start. Those named in ``inputs`` become components of the input vector. Expressions of
-    them stay expressions, and bound parameters become numbers. Gates without an equal here
-    (interferometers, graph embeddings, Gaussian transformations) come as SF decomposes them.
-    ``hbar`` is ``strawberryfields.hbar`` at the time of the call.
+    them stay expressions. Bound parameters become numbers; those of a program that has been run are
+    bound. What has no equal here (graph embeddings, Gaussian transformations, compact meshes) comes
+    as SF decomposes it. ``hbar`` is ``strawberryfields.hbar`` at the time of the call.
 
     Modes are numbered as in the program's register; those made by ``New`` are there from the
     start, in the vacuum. Measurements at the end are left out, which a warning says: the circuit
@@ -207,6 +214,8 @@ class _Reader:
             self.circuit.prepare("fock", n=self._integer(op.p[0]), modes=modes)
         elif isinstance(op, ops.GKP):
             self._gkp(op, modes)
+        elif isinstance(op, ops.Interferometer) and op.mesh in MESHES:
+            self.circuit.interferometer(op.p[0], modes, mesh=MESHES[op.mesh])
         elif isinstance(op, ops.Ket):
             ket = np.asarray(op.p[0])
             ket = ket.reshape((round(ket.size ** (1 / len(modes))),) * len(modes))
@@ -247,14 +256,15 @@ class _Reader:
         values = map(self.parameters, (theta, phi, epsilon))
         self.circuit.prepare("gkp", *values, ampl_cutoff=float(ampl_cutoff), modes=modes)
 
-    def _integer(self, value: Any) -> int:
+    def _integer(self, value: Any) -> Any:
         value = self.parameters(value)
         if isinstance(value, Parameter):
             raise ValueError(
                 f"its photon number {value} must be known; bind it first, as "
                 "`program.bind_params` does."
             )
-        return int(value)
+        number = value.item()
+        return int(number) if number == np.round(number) else number
 
     def _left_out(self, command: Any, rest: Sequence[Any]) -> None:
         if command.op.select is not None:
@@ -313,7 +323,8 @@ class _Parameters:
                 "circuit are not there yet."
             )
         atoms = sorted(value.atoms(FreeParameter), key=lambda atom: atom.name)
-        values = {atom: atom.val for atom in atoms if atom.val is not None}
+        bound = [atom for atom in atoms if atom.val is not None and atom.name not in self.inputs]
+        values = {atom: atom.val for atom in bound}
         if any(np.ndim(number) for number in values.values()):
             raise ValueError(
                 f"its parameter {value} is bound to an array; leave it free and batch with "
@@ -442,13 +453,22 @@ def to_strawberryfields(
         weights = {name: np.asarray(value, float) for name, value in weights.items()}
     if x is None:
         x = _symbols(program, "x", (circuit.num_inputs,))
+    misplaced = []
     with program.context as q:
         for position, step in enumerate(_written_out(circuit.operations, weights, np.asarray(x))):
             try:
                 for operation, modes in _operations(step):
                     _ = operation | [q[mode] for mode in modes]
+                    if len(modes) == 2 and modes[1] == 0:
+                        misplaced.append(f"{type(operation).__name__} on modes {modes[0]}, 0")
             except ValueError as error:
                 raise ValueError(f"Operation {position}, {step.name}: {error}") from None
+    if misplaced:
+        warnings.warn(
+            "The Fock engine of Strawberry Fields 0.23 misplaces two-mode gates whose second mode "
+            f"is 0: {'; '.join(misplaced)}. Number the modes otherwise to run the program in it.",
+            stacklevel=2,
+        )
     return program
 
 
@@ -527,18 +547,21 @@ def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
                 f"Strawberry Fields has no operation for it with {name}={step.options[name]!r}."
             )
     table = _TO_GATES if isinstance(step, Gate) else _TO_KETS
-    if step.name == "mach_zehnder" and values[0] == 0:
-        values[0] = 2 * np.pi  # SF skips a gate whose first parameter is the number 0
     if step.name in table:
+        if step.name == "mach_zehnder" and values[0] == 0:
+            values[0] = 2 * np.pi  # SF skips a gate whose first parameter is the number 0
         yield getattr(ops, table[step.name])(*values), modes
     elif step.name == "fourier":
         yield ops.Fouriergate(), modes
     elif step.name == "interferometer":
-        theta, phi, rotation = values
-        for k, (first, second) in enumerate(pairs(len(modes), step.options["mesh"])):
-            yield ops.BSgate(theta[k], phi[k]), (modes[first], modes[second])
-        for mode, angle in zip(modes, rotation, strict=True):
-            yield ops.Rgate(angle), (mode,)
+        yield from _mesh(values, modes, step.options["mesh"])
+    elif step.name == "gaussian_transform":
+        *meshes, r = values
+        first, second = zip(*meshes, strict=True)
+        yield from _mesh(first, modes, "rectangular")
+        for mode, strength in zip(modes, r, strict=True):
+            yield ops.Sgate(strength), (mode,)
+        yield from _mesh(second, modes, "rectangular")
     elif step.name == "fock":
         yield ops.Fock(step.options["n"]), modes
     elif step.name == "gkp":
@@ -550,8 +573,20 @@ def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
         yield ops.S2gate(*values), modes
     elif step.name == "ket":
         yield ops.Ket(_known(values[0]) + 1j * _known(values[1])), modes
+    elif step.name == "gaussian":
+        cov, mean = map(_known, values)
+        yield ops.Gaussian(cov, mean + np.zeros(len(cov))), modes
     else:
         raise ValueError("Strawberry Fields has no operation for it.")
+
+
+def _mesh(angles, modes, mesh) -> Iterator[tuple[Any, tuple[int, ...]]]:
+    """The beamsplitters and rotations of an interferometer."""
+    ops, (theta, phi, rotation) = load().ops, angles
+    for k, (first, second) in enumerate(pairs(len(modes), mesh)):
+        yield ops.BSgate(theta[k], phi[k]), (modes[first], modes[second])
+    for mode, angle in zip(modes, rotation, strict=True):
+        yield ops.Rgate(angle), (mode,)
 
 
 def _known(value: Any) -> Any:
