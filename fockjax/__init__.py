@@ -7,8 +7,8 @@ from fockjax import kets as kets
 from fockjax import nn as nn
 from fockjax.circuit import Circuit as Circuit
 from fockjax.grouped import grouped as grouped
-from fockjax.interop.strawberryfields import from_strawberryfields as from_strawberryfields
-from fockjax.interop.strawberryfields import to_strawberryfields as to_strawberryfields
+from fockjax.interop.reading import from_strawberryfields as from_strawberryfields
+from fockjax.interop.writing import to_strawberryfields as to_strawberryfields
 from fockjax.parameters import Input as Input
 from fockjax.parameters import Weight as Weight
 from fockjax.parameters import apply as apply
