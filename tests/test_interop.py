@@ -546,7 +546,9 @@ def test_what_strawberry_fields_cannot_say_is_refused(circuit, message):
         fj.to_strawberryfields(circuit)
 
 
-def test_names_of_given_weights_are_checked():
+def test_given_weights_and_inputs_are_checked():
+    with pytest.raises(ValueError, match=r"`x` must have shape \(1,\), got \(2,\)"):
+        fj.to_strawberryfields(fj.Circuit(1).rotate(fj.Input(0), mode=0), x=[0.1, 0.2])
     with pytest.raises(ValueError, match=r"must have the names \['r'\], got \['s'\]"):
         fj.to_strawberryfields(fj.Circuit(1).rotate(fj.Weight("r"), mode=0), {"s": 0.1})
 

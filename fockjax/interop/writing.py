@@ -34,8 +34,8 @@ def to_strawberryfields(
     Arithmetic becomes SymPy expressions, repeated layers are written out. Given ``weights`` or
     ``x``, their values are written in place of parameters.
 
-    SF's own truncation applies to what its engine decomposes, and SF 0.23 runs some programs
-    wrongly that are written rightly; see docs/from_strawberryfields.md.
+    SF's own truncation applies to what its engine decomposes (a Gaussian state). Of two-mode gates
+    that its engine misplaces a warning tells; see docs/from_strawberryfields.md.
 
     Args:
         circuit: the circuit.
@@ -48,7 +48,8 @@ def to_strawberryfields(
     Raises:
         ValueError: naming the operation, for what SF has no operation for (SNAP, a unitary given by
             its elements, ``exact=True``, padding); for a parameter that SymPy cannot express; where
-            ``strawberryfields.hbar`` is not the circuit's; for missing or unknown weights.
+            ``strawberryfields.hbar`` is not the circuit's; for missing or unknown weights, or an
+            ``x`` of another length.
         ImportError: if SF is not installed.
 
     Example:
@@ -82,14 +83,18 @@ def to_strawberryfields(
         weights = {name: np.asarray(value, float) for name, value in weights.items()}
     if x is None:
         x = _symbols(program, "x", (circuit.num_inputs,))
-    misplaced = []
+    elif np.shape(x) != (circuit.num_inputs,):
+        raise ValueError(
+            f"Argument `x` must have shape {(circuit.num_inputs,)}, got {np.shape(x)}."
+        )
+    misplaced = {}
     with program.context as q:
         for position, step in enumerate(_written_out(circuit.operations, weights, np.asarray(x))):
             try:
                 for operation, modes in _operations(step):
                     _ = operation | [q[mode] for mode in modes]
                     if len(modes) == 2 and modes[1] == 0:
-                        misplaced.append(f"{type(operation).__name__} on modes {modes[0]}, 0")
+                        misplaced[f"{type(operation).__name__} on modes {modes[0]}, 0"] = True
             except ValueError as error:
                 raise ValueError(f"Operation {position}, {step.name}: {error}") from None
     if misplaced:
