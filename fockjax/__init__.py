@@ -7,6 +7,8 @@ from fockjax import kets as kets
 from fockjax import nn as nn
 from fockjax.circuit import Circuit as Circuit
 from fockjax.grouped import grouped as grouped
+from fockjax.interop.reading import from_strawberryfields as from_strawberryfields
+from fockjax.interop.writing import to_strawberryfields as to_strawberryfields
 from fockjax.parameters import Input as Input
 from fockjax.parameters import Weight as Weight
 from fockjax.parameters import apply as apply
@@ -25,9 +27,11 @@ __all__ = [
     "checks",
     "decompositions",
     "from_ket",
+    "from_strawberryfields",
     "gates",
     "grouped",
     "kets",
     "nn",
+    "to_strawberryfields",
     "vacuum",
 ]

@@ -6,7 +6,7 @@ import sys
 
 import fockjax as fj
 
-HEAVY = {"matplotlib", "numba", "sklearn", "strawberryfields", "thewalrus"}
+HEAVY = {"matplotlib", "numba", "sklearn", "strawberryfields", "sympy", "thewalrus"}
 
 PUBLIC = {
     "Circuit",
@@ -18,10 +18,12 @@ PUBLIC = {
     "checks",
     "decompositions",
     "from_ket",
+    "from_strawberryfields",
     "gates",
     "grouped",
     "kets",
     "nn",
+    "to_strawberryfields",
     "vacuum",
 }
 
