@@ -84,8 +84,9 @@ class State:
         factors: the independent factors, ordered by their first mode.
         truncations: how many of the operators applied so far could lose probability at the cutoff.
         reflects: whether one of them was cut before it was exponentiated, as Strawberry Fields'
-            cubic phase gate is: what crosses the cutoff then comes back unnoticed, `leakage` is
-            only a lower bound, and `error_bound` infinite.
+            cubic phase gate is, or normalised after the cut, as its GKP state: what crosses the
+            cutoff then comes back unnoticed, `leakage` is only a lower bound, and `error_bound`
+            infinite.
         hbar: the convention its quadratures are read in, unless a readout is given another.
     """
 
