@@ -12,8 +12,8 @@ from fockjax.geometry import quantum_fisher as quantum_fisher
 from fockjax.grouped import grouped as grouped
 from fockjax.inspection import Inspection as Inspection
 from fockjax.inspection import inspect as inspect
-from fockjax.interop.strawberryfields import from_strawberryfields as from_strawberryfields
-from fockjax.interop.strawberryfields import to_strawberryfields as to_strawberryfields
+from fockjax.interop.reading import from_strawberryfields as from_strawberryfields
+from fockjax.interop.writing import to_strawberryfields as to_strawberryfields
 from fockjax.parameters import Input as Input
 from fockjax.parameters import Weight as Weight
 from fockjax.parameters import apply as apply

@@ -54,7 +54,7 @@ def checked_hbar(hbar) -> float:
     return float(hbar)
 
 
-def phase_factor(phi, n, steps=0):
+def phase_factor(phi, n, steps: int | jax.Array = 0):
     """e^{i n phi}, n integers known at trace time, as exact as one cosine and one sine.
 
     In floating point n * phi loses log2(n phi) bits before the cosine is taken: at float32 all that
@@ -72,7 +72,7 @@ def phase_factor(phi, n, steps=0):
     return lax.complex(*cos_sin(phi, n, steps))
 
 
-def cos_sin(phi, n, steps=0):
+def cos_sin(phi, n, steps: int | jax.Array = 0):
     """(cos(n phi), sin(n phi)) of a real scalar phi and numpy integers n; steps: `phase_factor`.
 
     phi is split into j turns of 2 pi / 2^16 and a rest below half of one; n j is taken mod 2^16 in

@@ -75,8 +75,9 @@ def physical_defect(cov, hbar: float = 2.0):
     """
     V = _square(cov, "cov", even=True) * (2 / checked_hbar(hbar))
     xp = _namespace(V)
-    hermitian = (V + V.T) / 2 + 1j * _omega(V)
-    return _size((V - V.T) / 2) + xp.maximum(-xp.linalg.eigvalsh(hermitian)[0], 0)
+    commutator = 1j * _omega(V)
+    lowest = xp.linalg.eigvalsh(((V + V.T) / 2).astype(commutator.dtype) + commutator)[0]
+    return _size((V - V.T) / 2) + xp.maximum(-lowest, 0)
 
 
 def purity_defect(cov, hbar: float = 2.0):

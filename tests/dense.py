@@ -172,10 +172,11 @@ def _beamsplitter(theta, phi, cutoffs):
     return out
 
 
-def apply(name, values, modes, ket):
+def apply(name, values, modes, ket, **options):
     """One gate on a ket with an axis for each mode."""
     modes = tuple(modes)
-    elements = gate(name, tuple(map(float, values)), tuple(ket.shape[mode] for mode in modes))
+    cutoffs = tuple(ket.shape[mode] for mode in modes)
+    elements = gate(name, tuple(map(float, values)), cutoffs, **options)
     count = len(modes)
     after = np.tensordot(elements, ket, (tuple(range(count, 2 * count)), modes))
     return np.moveaxis(after, tuple(range(count)), modes)

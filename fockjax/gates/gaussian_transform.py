@@ -46,9 +46,9 @@ def gaussian_transform(
 
     Example:
         >>> import fockjax as fj
-        >>> gate = fj.gates.gaussian_transform([[0.3], [0.4]], [[0.0], [0.1]],
-        ...     [[0.1, 0.2], [0.0, 0.0]], [0.5, -0.5], cutoff=4)
-        >>> print(gate.to_dense()[0, 0, 0, 0].round(3) + 0)
+        >>> values = [[0.3], [0.4]], [[0.0], [0.1]], [[0.1, 0.2], [0.0, 0.0]], [0.5, -0.5]
+        >>> circuit = fj.Circuit(2).add("gaussian_transform", *values, modes=(0, 1))
+        >>> print(circuit({}, cutoff=4).ket()[0, 0].round(3) + 0)  # sech 0.5
         (0.887+0j)
 
     Reference:

@@ -50,9 +50,10 @@ def interferometer(
 
     Example:
         >>> import fockjax as fj
-        >>> gate = fj.gates.interferometer([0.3, 0.4, 0.5], [0.0, 0.1, 0.2], [0.0] * 3, cutoff=2)
-        >>> gate.cutoffs
-        (2, 2, 2)
+        >>> circuit = fj.Circuit(2).displace(1.0, mode=0)
+        >>> _ = circuit.add("interferometer", [0.3], [0.0], [0.0, 0.0], modes=(0, 1))
+        >>> print(circuit({}, cutoff=8).photon_number(1).mean.round(3))  # sin(0.3)^2
+        0.087
 
     Reference:
         W. R. Clements et al., Optica 3, 1460 (2016); M. Reck et al., Phys. Rev. Lett. 73, 58

@@ -1,85 +1,24 @@
-"""Strawberry Fields programs to circuits and back.
+"""Strawberry Fields programs as circuits.
 
 Strawberry Fields (SF) and SymPy are imported inside functions only.
 """
 
 import os
-import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fockjax.circuit import Circuit
+from fockjax.interop.formulas import Formula
+from fockjax.interop.names import GATES, KETS, MESHES
 from fockjax.interop.oracle import load
-from fockjax.parameters import (
-    ARITHMETIC,
-    Expression,
-    Function,
-    Input,
-    Parameter,
-    Weight,
-    evaluate,
-    stack,
-)
-from fockjax.planning import Repeat, Step
-
-# Classes of `strawberryfields.ops` with an equal here that takes the same parameters in order.
-GATES = {
-    "BSgate": "beamsplitter",
-    "CKgate": "cross_kerr",
-    "CXgate": "controlled_x",
-    "CZgate": "controlled_z",
-    "Dgate": "displacement",
-    "Kgate": "kerr",
-    "MZgate": "mach_zehnder",
-    "Pgate": "quadratic_phase",
-    "Rgate": "rotation",
-    "S2gate": "two_mode_squeezing",
-    "Sgate": "squeezing",
-    "Vgate": "cubic_phase",
-    "Xgate": "x_displacement",
-    "Zgate": "p_displacement",
-    "sMZgate": "symmetric_mach_zehnder",
-}
-KETS = {
-    "Coherent": "coherent",
-    "DisplacedSqueezed": "displaced_squeezed",
-    "Squeezed": "squeezed",
-    "Vacuum": "vacuum",
-}
-NAMES = {ours: theirs for theirs, ours in (GATES | KETS).items()}
-
-# Functions of `jax.numpy` and their names in SymPy.
-FUNCTIONS = {
-    "abs": "Abs",
-    "arccos": "acos",
-    "arccosh": "acosh",
-    "arcsin": "asin",
-    "arcsinh": "asinh",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "arctanh": "atanh",
-    "cos": "cos",
-    "cosh": "cosh",
-    "exp": "exp",
-    "log": "log",
-    "sign": "sign",
-    "sin": "sin",
-    "sinh": "sinh",
-    "sqrt": "sqrt",
-    "tan": "tan",
-    "tanh": "tanh",
-}
-
-
-# from Strawberry Fields
+from fockjax.parameters import Input, Parameter, Weight
 
 
 def from_strawberryfields(program: Any, *, inputs: Sequence[str] = ()) -> Circuit:
@@ -89,9 +28,9 @@ def from_strawberryfields(program: Any, *, inputs: Sequence[str] = ()) -> Circui
     Free parameters become weights of the same names, so that the dictionary one would give to
     SF's ``engine.run(program, args=...)`` is the circuit's ``weights``; a default value is where
     they start. Those named in ``inputs`` become components of the input vector. Expressions of
-    them stay expressions, and bound parameters become numbers. Gates without an equal here
-    (interferometers, graph embeddings, Gaussian transformations) come as SF decomposes them.
-    ``hbar`` is ``strawberryfields.hbar`` at the time of the call.
+    them stay expressions. Bound parameters become numbers; those of a program that has been run are
+    bound. What has no equal here (graph embeddings, Gaussian transformations, compact meshes) comes
+    as SF decomposes it. ``hbar`` is ``strawberryfields.hbar`` at the time of the call.
 
     Modes are numbered as in the program's register; those made by ``New`` are there from the
     start, in the vacuum. Measurements at the end are left out, which a warning says: the circuit
@@ -193,7 +132,8 @@ class _Reader:
         elif name in GATES:
             self._gate(op, modes)
         elif name in KETS:
-            self.circuit.prepare(KETS[name], *map(self.parameters, op.p), modes=modes)
+            values = op.p[:3] if isinstance(op, ops.Catstate) else op.p  # the rest is not Fock's
+            self.circuit.prepare(KETS[name], *map(self.parameters, values), modes=modes)
         elif isinstance(op, ops.Fouriergate):
             if op.dagger:
                 self.circuit.add("rotation", -np.pi / 2, modes=modes)
@@ -201,10 +141,10 @@ class _Reader:
                 self.circuit.add("fourier", modes=modes)
         elif isinstance(op, ops.Fock):
             self.circuit.prepare("fock", n=self._integer(op.p[0]), modes=modes)
-        elif isinstance(op, ops.Catstate):
-            self.circuit.prepare("cat", *map(self.parameters, op.p[:3]), modes=modes)
         elif isinstance(op, ops.GKP):
             self._gkp(op, modes)
+        elif isinstance(op, ops.Interferometer) and op.mesh in MESHES:
+            self.circuit.interferometer(op.p[0], modes, mesh=MESHES[op.mesh])
         elif isinstance(op, ops.Ket):
             ket = np.asarray(op.p[0])
             ket = ket.reshape((round(ket.size ** (1 / len(modes))),) * len(modes))
@@ -239,17 +179,21 @@ class _Reader:
             self.circuit.add(name, -values[0], *values[1:], modes=modes)
 
     def _gkp(self, op: Any, modes: tuple[int, ...]) -> None:
-        (theta, phi), epsilon, amplitude_cutoff, representation, shape = op.p
-        self.circuit.prepare("gkp", *map(self.parameters, (theta, phi, epsilon)), modes=modes)
+        (theta, phi), epsilon, ampl_cutoff, representation, shape = op.p
+        if (representation, shape) != ("real", "square"):
+            raise ValueError("of GKP states, SF's Fock engine knows the real, square ones only.")
+        values = map(self.parameters, (theta, phi, epsilon))
+        self.circuit.prepare("gkp", *values, ampl_cutoff=float(ampl_cutoff), modes=modes)
 
-    def _integer(self, value: Any) -> int:
+    def _integer(self, value: Any) -> Any:
         value = self.parameters(value)
         if isinstance(value, Parameter):
             raise ValueError(
                 f"its photon number {value} must be known; bind it first, as "
                 "`program.bind_params` does."
             )
-        return int(value)
+        number = value.item()
+        return int(number) if number == np.round(number) else number
 
     def _left_out(self, command: Any, rest: Sequence[Any]) -> None:
         if command.op.select is not None:
@@ -307,8 +251,9 @@ class _Parameters:
                 f"its parameter {value} depends on a measurement, and measurements within a "
                 "circuit are not there yet."
             )
-        atoms = sorted(value.atoms(FreeParameter), key=lambda atom: atom.name)
-        values = {atom: atom.val for atom in atoms if atom.val is not None}
+        atoms: list[Any] = sorted(value.atoms(FreeParameter), key=lambda atom: atom.name)
+        bound = [atom for atom in atoms if atom.val is not None and atom.name not in self.inputs]
+        values = {atom: atom.val for atom in bound}
         if any(np.ndim(number) for number in values.values()):
             raise ValueError(
                 f"its parameter {value} is bound to an array; leave it free and batch with "
@@ -336,196 +281,3 @@ class _Parameters:
 def _start(value: float, key, shape, dtype):
     """An initialiser that pickles, unlike JAX's constant."""
     return jnp.full(shape, value, dtype)
-
-
-@dataclass(frozen=True, eq=False)
-class Formula(Parameter):
-    """A SymPy expression of weights and inputs.
-
-    Attributes:
-        expression: the expression.
-        symbols: the symbols in it.
-        operands: what each of them stands for.
-    """
-
-    expression: Any
-    symbols: tuple[Any, ...]
-    operands: tuple[Parameter, ...]
-
-    def evaluate(self, weights, x):
-        function = _compiled(self.expression, self.symbols)
-        return function(*(evaluate(operand, weights, x) for operand in self.operands))
-
-    def leaves(self):
-        for operand in self.operands:
-            yield from operand.leaves()
-
-    def __str__(self):
-        import sympy
-
-        names = [sympy.Symbol(str(operand)) for operand in self.operands]
-        return str(self.expression.xreplace(dict(zip(self.symbols, names, strict=True))))
-
-
-@cache
-def _compiled(expression, symbols):
-    """Kept apart from the formula, which is thus free of what does not pickle."""
-    import sympy
-
-    return sympy.lambdify(symbols, expression, "jax")
-
-
-# to Strawberry Fields
-
-
-def to_strawberryfields(
-    circuit: Circuit, weights: Mapping[str, Any] | None = None, x: Any = None
-) -> Any:
-    """The Strawberry Fields program of a circuit.
-
-    Weights become free parameters of the same names, an array weight one for each of its numbers:
-    ``w`` of shape (2, 3) becomes ``w_0_0`` to ``w_1_2``. Components of the input become ``x_0``,
-    ``x_1`` and so on. Characters that Blackbird would not read in a name become underscores.
-    Arithmetic becomes SymPy expressions, repeated layers are written out. Given ``weights`` or
-    ``x``, their values are written in place of parameters.
-
-    SF's own truncation applies to what its engine decomposes, and SF 0.23 runs some programs
-    wrongly that are written rightly; see docs/from_strawberryfields.md.
-
-    Args:
-        circuit: the circuit.
-        weights: values of the weights, as the circuit is called with.
-        x: the input vector.
-
-    Returns:
-        A ``strawberryfields.Program`` on as many modes.
-
-    Raises:
-        ValueError: naming the operation, for what SF has no operation for (SNAP, a unitary given by
-            its elements, ``exact=True``, padding); for a parameter that SymPy cannot express; where
-            ``strawberryfields.hbar`` is not the circuit's; for missing or unknown weights.
-        ImportError: if SF is not installed.
-
-    Example:
-        >>> import fockjax as fj
-        >>> circuit = fj.Circuit(2).squeeze(fj.Weight("r"), mode=0).displace(fj.Input(0), mode=1)
-        >>> _ = circuit.rotate(2 * fj.Weight("angles", 3)[1], mode=1)
-        >>> fj.to_strawberryfields(circuit).print()
-        Sgate({r}, 0) | (q[0])
-        Dgate({x_0}, 0) | (q[1])
-        Rgate(2.0*{angles_1}) | (q[1])
-        >>> fj.to_strawberryfields(circuit, {"r": 0.1, "angles": [0.2, 0.3, 0.4]}, [0.5]).print()
-        Sgate(0.1, 0) | (q[0])
-        Dgate(0.5, 0) | (q[1])
-        Rgate(0.6) | (q[1])
-    """
-    sf = load()
-    if circuit.hbar != sf.hbar:
-        raise ValueError(
-            f"The circuit has hbar {circuit.hbar:g}, strawberryfields.hbar is {sf.hbar:g}; set "
-            "that to the circuit's before the call and leave it there."
-        )
-    program = sf.Program(circuit.modes)
-    shapes = jax.eval_shape(circuit.init, jax.random.key(0))
-    if weights is None:
-        weights = {name: _symbols(program, name, s.shape) for name, s in shapes.items()}
-    elif weights.keys() != shapes.keys():
-        raise ValueError(
-            f"Argument `weights` must have the names {sorted(shapes)}, got {sorted(weights)}."
-        )
-    else:
-        weights = {name: np.asarray(value, float) for name, value in weights.items()}
-    if x is None:
-        x = _symbols(program, "x", (circuit.num_inputs,))
-    with program.context as q:
-        for position, step in enumerate(_written_out(circuit.operations, weights, np.asarray(x))):
-            try:
-                for operation, modes in _operations(step):
-                    _ = operation | [q[mode] for mode in modes]
-            except ValueError as error:
-                raise ValueError(f"Operation {position}, {step.name}: {error}") from None
-    return program
-
-
-def _symbols(program: Any, name: str, shape: tuple[int, ...]) -> Any:
-    """Free parameters of a program for the numbers of an array, in an array of its shape."""
-    symbols = np.empty(shape, object)
-    for index in np.ndindex(shape):
-        written = re.sub(r"\W", "_", "_".join([name, *map(str, index)]))
-        if written in program.free_params:
-            raise ValueError(f"Two numbers of the circuit would be the free parameter {written!r}.")
-        symbols[index] = program.params(written)
-    return symbols
-
-
-def _written_out(operations, weights, x) -> Iterator[Step]:
-    """All steps in order, layers written out, with numbers and SymPy expressions as parameters."""
-    for operation in operations:
-        if isinstance(operation, Repeat):
-            for k in range(operation.times):
-                layer = {name: weights[name][k] for name in operation.weights}
-                yield from _written_out(operation.operations, weights | layer, x)
-        else:
-            values = {
-                name: _written(value, weights, x) for name, value in operation.parameters.items()
-            }
-            yield replace(operation, parameters=values)
-
-
-def _written(value: Any, weights, x) -> Any:
-    """A parameter as a number or SymPy expression, or an array of these."""
-
-    def operands():
-        return [_written(operand, weights, x) for operand in value.operands]
-
-    if isinstance(value, Expression):
-        written = ARITHMETIC[value.symbol](*operands())
-    elif isinstance(value, Formula):
-        written = value.expression.subs(dict(zip(value.symbols, operands(), strict=True)))
-    elif isinstance(value, Function):
-        written = _applied(value, operands())
-    else:
-        written = evaluate(value, weights, x)
-    return _plain(written)
-
-
-def _plain(value: Any) -> Any:
-    """Python's own float for what is one number, whoever's it was."""
-    if isinstance(value, np.ndarray | jax.Array):
-        return _plain(value[()]) if value.ndim == 0 else np.asarray(value)
-    return value if getattr(value, "free_symbols", None) else float(value)
-
-
-def _applied(function: Function, operands: list[Any]) -> Any:
-    """A function of numbers and SymPy expressions."""
-    import sympy
-
-    if function.function is stack:
-        return np.array(operands)
-    if all(np.asarray(operand).dtype != object for operand in operands):
-        return function.function(*operands)
-    known = {getattr(jnp, ours): getattr(sympy, theirs) for ours, theirs in FUNCTIONS.items()}
-    try:
-        return known.get(function.function, function.function)(*operands)
-    except Exception as error:  # whatever a function of the user's does with symbols
-        raise ValueError(
-            f"SymPy has no expression for {function}; give `weights` and `x` to write its value."
-        ) from error
-
-
-def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
-    """SF's operations for a step, each with its modes."""
-    ops, values = load().ops, list(step.parameters.values())
-    for name, option in step.options.items():
-        if name not in ("hbar", "n") and option != step.spec.options[name]:
-            raise ValueError(f"Strawberry Fields has no operation for it with {name}={option!r}.")
-    if step.name in NAMES:
-        if step.name == "mach_zehnder" and values[0] == 0:
-            values[0] = 2 * np.pi  # SF skips a gate whose first parameter is the number 0
-        yield getattr(ops, NAMES[step.name])(*values), step.modes
-    elif step.name == "fourier":
-        yield ops.Fouriergate(), step.modes
-    elif step.name == "fock":
-        yield ops.Fock(step.options["n"]), step.modes
-    else:
-        raise ValueError("Strawberry Fields has no operation for it.")
