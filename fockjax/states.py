@@ -17,6 +17,7 @@ import numpy as np
 from fockjax import kets
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
+from fockjax.kets.array import checked as checked_ket
 from fockjax.layout import Box
 from fockjax.operators import Operator
 from fockjax.readouts import Readouts
@@ -244,11 +245,11 @@ def from_ket(ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
     """A state from its amplitudes, one axis for each mode.
 
     A norm below one counts as probability lost before, in one truncation.
+
+    Raises:
+        ValueError: if it is a scalar or empty; where the amplitudes are known, not traced, if they
+            are not finite, all zero, or of norm above one (by 1e-6, or 1e-4 in single precision).
     """
-    ket = jnp.asarray(ket).astype(canonical_complex(dtype))
-    if ket.ndim == 0:
-        raise ValueError("Argument `ket` must have one axis for each mode, got a scalar.")
-    if ket.size == 0:
-        raise ValueError(f"Argument `ket` must not be empty, got an array of shape {ket.shape}.")
+    ket = jnp.asarray(checked_ket(ket, "Argument `ket`")).astype(canonical_complex(dtype))
     factor = Factor.of_ket(ket, tuple(range(ket.ndim)))
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))

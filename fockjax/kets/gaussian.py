@@ -44,7 +44,7 @@ def gaussian(
 
     Example:
         >>> import numpy as np, fockjax as fj
-        >>> print(fj.kets.gaussian(np.diag([0.5, 2.0]), cutoff=5).real.round(3))
+        >>> print(np.asarray(fj.kets.gaussian(np.diag([0.5, 2.0]), cutoff=5)).real.round(3))
         [ 0.971  0.    -0.229  0.     0.066]
 
     Reference:
