@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax import kets
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
-from fockjax.gates import displacement
 from fockjax.kets.array import checked as checked_ket
 from fockjax.layout import Box
 from fockjax.operators import Operator
@@ -209,12 +209,10 @@ class State(Readouts):
             0.3679
         """
         r, phi = (self._for_each_mode(name, value) for name, value in (("r", r), ("phi", phi)))
-        coherent = vacuum(self.cutoffs, self.dtype)
-        factors = []
-        for mode, factor in enumerate(coherent.factors):
-            gate = displacement(r[mode], phi[mode], cutoff=self.cutoffs[mode], dtype=self.dtype)
-            factors.append(factor.apply(gate, (mode,)))
-        return self.fidelity(replace(coherent, factors=tuple(factors)))
+        alphas = zip(r, phi, self.cutoffs, strict=True)
+        coherent = [kets.coherent(*alpha, cutoff=c, dtype=self.dtype) for *alpha, c in alphas]
+        factors = (Factor.of_ket(ket, (mode,)) for mode, ket in enumerate(coherent))
+        return self.fidelity(State(tuple(factors)))
 
     def _for_each_mode(self, name: str, value: Any) -> jax.Array:
         value = jnp.asarray(value, self._real)
