@@ -5,13 +5,15 @@ from fockjax import kets as kets
 from fockjax import nn as nn
 from fockjax import plotting as plotting
 from fockjax.circuit import Circuit as Circuit
+from fockjax.geometry import metric_tensor as metric_tensor
+from fockjax.geometry import quantum_fisher as quantum_fisher
 from fockjax.grouped import grouped as grouped
 from fockjax.inspection import Inspection as Inspection
 from fockjax.inspection import inspect as inspect
 from fockjax.parameters import Input as Input
 from fockjax.parameters import Weight as Weight
 from fockjax.parameters import apply as apply
-from fockjax.states import Moments as Moments
+from fockjax.readouts import Moments as Moments
 from fockjax.states import State as State
 from fockjax.states import from_ket as from_ket
 from fockjax.states import vacuum as vacuum
@@ -29,7 +31,9 @@ __all__ = [
     "grouped",
     "inspect",
     "kets",
+    "metric_tensor",
     "nn",
     "plotting",
+    "quantum_fisher",
     "vacuum",
 ]

@@ -22,6 +22,8 @@ class Spec:
         check: called as ``check(parameters, modes, options)`` where the operation is added to a
             circuit; raises ValueError for what can be refused then. Parameters that are not
             constants are `Parameter` objects.
+        reflects: called with the options: whether what crosses the cutoff comes back, or is
+            normalised away, instead of being lost, so that the leakage seen is a lower bound.
     """
 
     name: str
@@ -32,18 +34,12 @@ class Spec:
     arrays: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     check: Callable[..., None] | None = None
+    reflects: Callable[[Mapping[str, Any]], bool] = lambda options: False
 
 
 @dataclass(frozen=True, eq=False)
 class GateSpec(Spec):
-    """A gate: ``build`` makes an `Operator`.
-
-    Attributes:
-        reflects: called with the options: whether what crosses the cutoff comes back instead of
-            being lost, so that the leakage seen is a lower bound.
-    """
-
-    reflects: Callable[[Mapping[str, Any]], bool] = lambda options: False
+    """A gate: ``build`` makes an `Operator`."""
 
 
 @dataclass(frozen=True, eq=False)

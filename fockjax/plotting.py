@@ -214,8 +214,8 @@ def photon_numbers(
     *,
     joint: bool = False,
 ) -> "Axes":
-    """The photon-number probabilities, as bars for each mode or as a map for two modes together, up to
-    the last that exceeds a thousandth of the peak.
+    """The photon-number probabilities, as bars for each mode or as a map for two modes together,
+    up to the last that exceeds a thousandth of the peak.
 
     Args:
         state: a state of one sample.

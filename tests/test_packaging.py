@@ -19,7 +19,9 @@ PUBLIC = {
     "gates",
     "grouped",
     "kets",
+    "metric_tensor",
     "nn",
+    "quantum_fisher",
     "vacuum",
 }
 

@@ -18,12 +18,21 @@ def real_core(r, cutoff):
     (1969), eq. (B.4); the recurrence: `_recurrence`.
     """
     r = jnp.asarray(r)
-    coarse = jnp.round(64 * r) / 64  # its square is exact, and so is r - coarse
-    delta = coarse * coarse, (r - coarse) * (r + coarse)
-    vacuum = jnp.exp(-delta[0] / 2) * jnp.exp(-delta[1] / 2)
+    return _recurrence.matrix(first_column(r, cutoff), _squared(r), _weight, cutoff, step=1)
+
+
+def first_column(r, cutoff):
+    """<k| D(r) |0> = e^{-r^2/2} r^k / sqrt(k!), k below the cutoff: a coherent state."""
+    coarse, rest = _squared(r)
+    vacuum = jnp.exp(-coarse / 2) * jnp.exp(-rest / 2)
     ratios = r * np.sqrt(1 / np.arange(1, cutoff)).astype(r.dtype)
-    column = jnp.cumprod(jnp.concatenate([vacuum[None], ratios]))  # e^{-r^2/2} r^k / sqrt(k!)
-    return _recurrence.matrix(column, delta, _weight, cutoff, step=1)
+    return jnp.cumprod(jnp.concatenate([vacuum[None], ratios]))
+
+
+def _squared(r):
+    """r^2 as a coarse part, exact in r's dtype, and the rest."""
+    coarse = jnp.round(64 * r) / 64  # its square is exact, and so is r - coarse
+    return coarse * coarse, (r - coarse) * (r + coarse)
 
 
 def _weight(n, k):

@@ -20,11 +20,16 @@ def real_core(r, cutoff):
     S(r)[m, n] is a Gegenbauer polynomial in sech r; the recurrence: `_recurrence`.
     """
     r = jnp.asarray(r)
-    sech, delta = _sech(r)
+    _, delta = sech(r)
+    return _recurrence.matrix(first_column(r, cutoff), delta, _weight, cutoff, step=2)
+
+
+def first_column(r, cutoff):
+    """<2 i| S(r) |0> for 2 i below the cutoff, the elements of squeezed vacuum that do not
+    vanish."""
     i = np.arange(1, (cutoff + 1) // 2)
     ratios = -jnp.tanh(r) * np.sqrt((2 * i - 1) / (2 * i)).astype(r.dtype)
-    column = jnp.cumprod(jnp.concatenate([jnp.sqrt(sech)[None], ratios]))
-    return _recurrence.matrix(column, delta, _weight, cutoff, step=2)
+    return jnp.cumprod(jnp.concatenate([jnp.sqrt(sech(r)[0])[None], ratios]))
 
 
 def _weight(n, k):
@@ -34,7 +39,7 @@ def _weight(n, k):
 _STEP, _TOP = 1 / 16, 256  # the table reaches to |r| = 16; beyond, sech r is 0 to 7 digits
 
 
-def _sech(r):
+def sech(r):
     """sech r, and 1 - sech r as a coarse part, exact in r's dtype, and the rest.
 
     From r = r1 + rest, r1 in a table: sech r = sech r1 / (1 + e) with
@@ -42,9 +47,9 @@ def _sech(r):
     """
     j = jnp.clip(jnp.round(r / _STEP), -_TOP, _TOP)
     rest = r - j * _STEP
-    coarse, tail, sech, tanh = jnp.asarray(_table(r.dtype))[:, j.astype(jnp.int32) + _TOP]
-    e = 2 * jnp.sinh(rest / 2) ** 2 + tanh * jnp.sinh(rest)
-    return sech / (1 + e), (coarse, tail + sech * (e / (1 + e)))
+    coarse, tail, sech1, tanh1 = jnp.asarray(_table(r.dtype))[:, j.astype(jnp.int32) + _TOP]
+    e = 2 * jnp.sinh(rest / 2) ** 2 + tanh1 * jnp.sinh(rest)
+    return sech1 / (1 + e), (coarse, tail + sech1 * (e / (1 + e)))
 
 
 @lru_cache

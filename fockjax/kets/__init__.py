@@ -1,10 +1,57 @@
-"""Kets: amplitudes of ready states, for `Circuit.prepare`, ``initial=``, `State.fidelity`."""
+"""Kets: amplitudes of ready states, for `Circuit.prepare`, ``initial=``, `State.fidelity`.
+
+All are the amplitudes of the infinite state, cut to the cutoff and not renormalised, so that what
+is lost shows as leakage; only `gkp` follows Strawberry Fields and normalises after the cut, unless
+asked not to. The global phase of each is that of Strawberry Fields wherever its state is a ket:
+a Strawberry Fields program that prepares some of its modes only, or one after the other, turns into
+a density matrix, which has none.
+"""
 
 from fockjax._spec import KetSpec
+from fockjax.kets import array as _array
+from fockjax.kets import cat as _cat
+from fockjax.kets import coherent as _coherent
+from fockjax.kets import gaussian as _gaussian
+from fockjax.kets import gkp as _gkp
 from fockjax.kets import number as _number
+from fockjax.kets import squeezed as _squeezed
+from fockjax.kets import two_mode as _two_mode
 
-REGISTRY: dict[str, KetSpec] = {spec.name: spec for spec in (*_number.SPECS,)}
+REGISTRY: dict[str, KetSpec] = {
+    spec.name: spec
+    for spec in (
+        *_number.SPECS,
+        _coherent.SPEC,
+        *_squeezed.SPECS,
+        _two_mode.SPEC,
+        _cat.SPEC,
+        _gkp.SPEC,
+        _array.SPEC,
+        _gaussian.SPEC,
+    )
+}
 
+cat = _cat.cat
+coherent = _coherent.coherent
+displaced_squeezed = _squeezed.displaced_squeezed
 fock = _number.fock
+gaussian = _gaussian.gaussian
+gkp = _gkp.gkp
+ket = _array.ket
+squeezed = _squeezed.squeezed
+two_mode_squeezing = _two_mode.two_mode_squeezing
+vacuum = _number.vacuum
 
-__all__ = ["REGISTRY", "fock"]
+__all__ = [
+    "REGISTRY",
+    "cat",
+    "coherent",
+    "displaced_squeezed",
+    "fock",
+    "gaussian",
+    "gkp",
+    "ket",
+    "squeezed",
+    "two_mode_squeezing",
+    "vacuum",
+]

@@ -1,4 +1,4 @@
-"""States of a certain photon number."""
+"""States of a certain photon number, the vacuum among them."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,21 @@ import numpy as np
 
 from fockjax._numerics import canonical_complex
 from fockjax._spec import KetSpec
+
+
+def vacuum(*, cutoff: int, dtype=None) -> jax.Array:
+    """The vacuum, shape ``(cutoff,)``.
+
+    Args:
+        cutoff: photon numbers below it are kept.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Example:
+        >>> import fockjax as fj
+        >>> fj.kets.vacuum(cutoff=2)
+        Array([1.+0.j, 0.+0.j], dtype=complex64)
+    """
+    return fock(0, cutoff=cutoff, dtype=dtype)
 
 
 def fock(n: int, *, cutoff: int, dtype=None) -> jax.Array:
@@ -25,8 +40,7 @@ def fock(n: int, *, cutoff: int, dtype=None) -> jax.Array:
         Array([0.+0.j, 1.+0.j, 0.+0.j], dtype=complex64)
     """
     dtype = canonical_complex(dtype)
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-        raise ValueError(f"Argument `n` must be an integer >= 0, got {n!r}.")
+    _check({}, (), {"n": n})
     if n >= cutoff:
         raise ValueError(
             f"A Fock state of {n} photons needs a cutoff of at least {n + 1}, got {cutoff}."
@@ -34,8 +48,13 @@ def fock(n: int, *, cutoff: int, dtype=None) -> jax.Array:
     return jnp.zeros(cutoff, dtype).at[n].set(1)
 
 
-def _build(*, n, cutoff, dtype):
-    return fock(n, cutoff=cutoff, dtype=dtype)
+def _check(parameters, modes, options):
+    n = options["n"]
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+        raise ValueError(f"Argument `n` must be an integer >= 0, got {n!r}.")
 
 
-SPECS = (KetSpec("fock", (), 1, _build, options={"n": 0}, truncates=False),)
+SPECS = (
+    KetSpec("vacuum", (), 1, vacuum, truncates=False),
+    KetSpec("fock", (), 1, fock, options={"n": 0}, check=_check, truncates=False),
+)

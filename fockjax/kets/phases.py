@@ -1,0 +1,20 @@
+"""Turning the phase of amplitudes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from fockjax._linear import contract
+from fockjax._numerics import phase_factor
+from fockjax.gates.phases import is_zero
+
+
+def turned(amplitudes: jax.Array, phi) -> jax.Array:
+    """``e^{i phi k}`` times the amplitude at position k, complex."""
+    if is_zero(phi):
+        zero = lax.full_like(amplitudes, 0)
+        return amplitudes if np.iscomplexobj(amplitudes) else lax.complex(amplitudes, zero)
+    phi = jnp.asarray(phi, amplitudes.real.dtype)
+    turns = phase_factor(phi, np.arange(len(amplitudes)))
+    return contract(turns, amplitudes, "k,k->k")
