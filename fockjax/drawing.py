@@ -102,7 +102,7 @@ def layout(operations, modes: int, parameters: bool = True) -> list[list[Mark]]:
                     first, last = min(wires), max(wires)
                     place(Mark("open", (Box(first, last, ""),)))
                     place_all(operation.operations)
-                    place(Mark("close", (Box(first, last, f"x {operation.times}"),)))
+                    place(Mark("close", (Box(first, last, f" x {operation.times}"),)))
             else:
                 kind = "preparation" if isinstance(operation, Preparation) else "gate"
                 place(Mark(kind, _boxes(operation.modes, label(operation, parameters))))
@@ -247,21 +247,25 @@ def _column(marks: list[Mark], modes: int, room: int, pen: _Pen) -> list[str]:
     with the space between columns.
     """
     labels = [[_fitted(box.label, room - 5, pen) for box in mark.boxes] for mark in marks]
-    inside = [max(map(len, written)) + 2 for written in labels]
-    width = 1 + max(length + 2 * mark.boxed for mark, length in zip(marks, inside, strict=True))
+    widths = [
+        max(map(len, written)) + (4 if mark.boxed else 1)
+        for mark, written in zip(marks, labels, strict=True)
+    ]
+    width = 1 + max(widths)
     cells = [list(line) for line in _wires_only(modes, width, pen)]
-    for mark, written, length in zip(marks, labels, inside, strict=True):
+    for mark, written, own in zip(marks, labels, widths, strict=True):
         if mark.boxed:
-            _draw_boxes(cells, mark, written, (width - 1 - length) // 2, length, pen)
+            left = 1 + (width - 1 - own) // 2
+            _draw_boxes(cells, mark, written, left, left + own - 1, pen)
         else:
             _draw_bracket(cells, mark, written[0], pen)
     return ["".join(line) for line in cells]
 
 
 def _draw_boxes(
-    cells: list[list[str]], mark: Mark, labels: list[str], left: int, inside: int, pen: _Pen
+    cells: list[list[str]], mark: Mark, labels: list[str], left: int, right: int, pen: _Pen
 ) -> None:
-    right = left + inside + 1
+    inside = right - left - 1
     middle = (left + right) // 2
     for row in range(3 * mark.first + 1, 3 * mark.last + 2):
         cells[row][middle] = pen.crossing if row % 3 == 1 else pen.link
@@ -271,10 +275,8 @@ def _draw_boxes(
             content = written.center(inside) if row == (top + bottom) // 2 else " " * inside
             ends = pen.link * 2
             if row in (top, bottom):
-                ends, content = (
-                    pen.corners[:2] if row == top else pen.corners[2:],
-                    pen.wire * inside,
-                )
+                ends = pen.corners[:2] if row == top else pen.corners[2:]
+                content = pen.wire * inside
             elif row % 3 == 1 and mark.kind == "preparation":  # what the wire held ends before it
                 ends = pen.link + pen.ports[1]
                 cells[row][:left] = " " * left
@@ -293,7 +295,7 @@ def _draw_bracket(cells: list[list[str]], mark: Mark, written: str, pen: _Pen) -
     for row in range(top, bottom + 1):
         cells[row][1] = ends[2] if row % 3 == 1 else ends[1]
     cells[top][1], cells[bottom][1] = ends[0], ends[3]
-    cells[top][3 : 3 + len(written)] = written
+    cells[top][2 : 2 + len(written)] = written
 
 
 def _fitted(label: str, room: int, pen: _Pen) -> str:

@@ -176,7 +176,7 @@ def wigner(
     image = ax.pcolormesh(
         x, p, values, cmap="RdBu_r", vmin=-peak, vmax=peak, shading="gouraud", rasterized=True
     )
-    ax.figure.colorbar(image, ax=ax, label="W(x, p)")
+    _colour_bar(ax, image, "W(x, p)")
     ax.set_aspect("equal")
     ax.set(xlabel=_unit("x", state), ylabel="p", title=f"mode {mode}")
     return ax
@@ -195,9 +195,10 @@ def quadratures(state: State, mode: int = 0, ax: "Axes | None" = None) -> "Axes"
     spans = [_span(state, mode, angle) for angle in angles.values()]
     grid = np.linspace(min(low for low, _ in spans), max(high for _, high in spans), 401)
     ax = _new_axes((4.8, 3.2)) if ax is None else ax
-    for (name, angle), colour in zip(angles.items(), (BLUE, ORANGE), strict=True):
+    styles = ((BLUE, "-"), (ORANGE, "--"))
+    for (name, angle), (colour, dashes) in zip(angles.items(), styles, strict=True):
         density = np.asarray(state.quadrature_distribution(mode, grid, angle))
-        ax.plot(grid, density, color=colour, linewidth=1.6, label=name)
+        ax.plot(grid, density, dashes, color=colour, linewidth=1.6, label=name)
         ax.fill_between(grid, density, color=colour, alpha=0.15, linewidth=0)
     decorate(ax, _unit("x, p", state), "probability density")
     ax.set(title=f"mode {mode}", xlim=(grid[0], grid[-1]))
@@ -213,7 +214,8 @@ def photon_numbers(
     *,
     joint: bool = False,
 ) -> "Axes":
-    """The photon-number probabilities, as bars for each mode or as a map for two modes together.
+    """The photon-number probabilities, as bars for each mode or as a map for two modes together,
+    up to the last that exceeds a thousandth of the peak.
 
     Args:
         state: a state of one sample.
@@ -228,10 +230,11 @@ def photon_numbers(
     if joint:
         return _joint_photon_numbers(state, modes, ax)
     columns = [np.asarray(state.probabilities(mode)) for mode in modes]
-    longest = max(map(len, columns))
-    ax = _new_axes((max(4.8, 0.6 + 0.12 * longest * (len(modes) + 1)), 3.2)) if ax is None else ax
+    levels = _levels(columns)
+    ax = _new_axes((max(4.8, 0.6 + 0.12 * levels * (len(modes) + 1)), 3.2)) if ax is None else ax
     width = 0.8 / len(modes)
     for k, (mode, column) in enumerate(zip(modes, columns, strict=True)):
+        column = column[:levels]
         at = np.arange(len(column)) + (k - (len(modes) - 1) / 2) * width
         ax.bar(at, column, width, color=COLOURS[k % len(COLOURS)], label=f"mode {mode}")
     decorate(ax, "photons", "probability")
@@ -245,9 +248,10 @@ def _joint_photon_numbers(state: State, modes: tuple[int, ...], ax: "Axes | None
     if len(modes) != 2:
         raise ValueError(f"With `joint`, argument `modes` must name two modes, got {modes}.")
     joint = np.asarray(state.probabilities(modes))
+    joint = joint[: _levels([joint.sum(1)]), : _levels([joint.sum(0)])]
     ax = _new_axes((4.6, 3.9)) if ax is None else ax
     image = ax.imshow(joint.T, origin="lower", cmap="Blues", vmin=0)
-    ax.figure.colorbar(image, ax=ax, label="probability")
+    _colour_bar(ax, image, "probability")
     ax.set(xlabel=f"photons in mode {modes[0]}", ylabel=f"photons in mode {modes[1]}")
     for axis in (ax.xaxis, ax.yaxis):
         axis.get_major_locator().set_params(integer=True)
@@ -298,7 +302,7 @@ def inspection(
 
 
 def _span(state: State, mode: int, angle: float) -> tuple[float, float]:
-    """Where the distribution of a quadrature exceeds a thousandth of its peak, and a little more.
+    """Where the distribution of a quadrature exceeds a thousandth of its peak.
 
     Searched where the cutoff lets it be: to the turning point of its highest level and some vacuum
     widths beyond.
@@ -308,7 +312,16 @@ def _span(state: State, mode: int, angle: float) -> tuple[float, float]:
     grid = np.linspace(-reach, reach, 801)
     density = np.asarray(state.quadrature_distribution(mode, grid, angle))
     inside = grid[density > 1e-3 * density.max()]
-    return inside[0] - vacuum / 2, inside[-1] + vacuum / 2
+    return inside[0], inside[-1]
+
+
+def _levels(probabilities: list[np.ndarray]) -> int:
+    """How many photon numbers to show: up to the last that exceeds a thousandth of the peak."""
+    return max(int(np.flatnonzero(p > 1e-3 * p.max()).max(initial=0)) for p in probabilities) + 1
+
+
+def _colour_bar(ax: "Axes", image, label: str) -> None:
+    ax.figure.colorbar(image, cax=ax.inset_axes((1.04, 0, 0.05, 1)), label=label)
 
 
 def _unit(name: str, state: State) -> str:

@@ -1,0 +1,19 @@
+"""Makes the pictures of docs/looking.md by running its code, the lines that tests skip included.
+
+python docs/images/make.py
+"""
+
+import doctest
+import os
+from pathlib import Path
+
+from PIL import Image
+
+page = Path(__file__).parents[1] / "looking.md"
+os.chdir(Path(__file__).parent)
+names: dict = {}
+for example in doctest.DocTestParser().get_examples(page.read_text().replace("```", "")):
+    exec(compile(example.source, page.name, "single"), names)
+
+for picture in Path().glob("*.png"):  # 256 colours, half the size
+    Image.open(picture).convert("RGB").quantize().save(picture, optimize=True)
