@@ -6,13 +6,15 @@ from fockjax import gates as gates
 from fockjax import kets as kets
 from fockjax import nn as nn
 from fockjax.circuit import Circuit as Circuit
+from fockjax.geometry import metric_tensor as metric_tensor
+from fockjax.geometry import quantum_fisher as quantum_fisher
 from fockjax.grouped import grouped as grouped
 from fockjax.interop.reading import from_strawberryfields as from_strawberryfields
 from fockjax.interop.writing import to_strawberryfields as to_strawberryfields
 from fockjax.parameters import Input as Input
 from fockjax.parameters import Weight as Weight
 from fockjax.parameters import apply as apply
-from fockjax.states import Moments as Moments
+from fockjax.readouts import Moments as Moments
 from fockjax.states import State as State
 from fockjax.states import from_ket as from_ket
 from fockjax.states import vacuum as vacuum
@@ -31,7 +33,9 @@ __all__ = [
     "gates",
     "grouped",
     "kets",
+    "metric_tensor",
     "nn",
+    "quantum_fisher",
     "to_strawberryfields",
     "vacuum",
 ]

@@ -18,8 +18,7 @@ Readout = Callable[[State], Any]
 
 def quadratures(state: State) -> jax.Array:
     """Readout: <x> of every mode, then <p> of every mode; shape ``(2 * modes,)``."""
-    a = jnp.stack([state.mean_amplitude(mode) for mode in range(state.modes)])
-    return math.sqrt(2 * state.hbar) * jnp.concatenate([a.real, a.imag])
+    return state.quadrature_means()
 
 
 def positions(state: State) -> jax.Array:

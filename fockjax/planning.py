@@ -251,7 +251,7 @@ class _Register:
                 "prepare all of these modes together."
             )
         # What the old factors had lost stays lost: a trace over them is the square of their norm.
-        lost = reduce(jnp.multiply, [f.layout.norm_squared(f.ket) for f in gone])
+        lost = reduce(jnp.multiply, [f.norm_squared() for f in gone])
         factor = Factor.of_ket(jnp.asarray(ket, gone[0].ket.dtype), step.modes)
         factor = factor.scaled(safe_sqrt(lost))
         self._replace([f for f in self.state.factors if f not in gone], factor)

@@ -1,38 +1,26 @@
-"""Pure states as products of independent factors, and what can be read from them.
+"""Pure states as products of independent factors.
 
 Modes that no gate has coupled stay separate factors, so memory grows with the modes that are
-entangled. Which modes share a factor is
-static: under `jax.jit` the bookkeeping costs nothing. All readouts are of one sample, batch by
-    `jax.vmap`, and
-differentiate in both directions.
-
-Expectation values are taken in the state as it is, of norm below one where the cutoff lost
-something: like Strawberry Fields, nothing is renormalised.
+entangled. Which modes share a factor is static: under `jax.jit` the bookkeeping costs nothing. What
+can be read from a state stands in `fockjax.readouts`; here is what needs its ket.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from string import ascii_letters
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax import kets
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
 from fockjax.kets.array import checked as checked_ket
 from fockjax.layout import Box
 from fockjax.operators import Operator
-
-
-class Moments(NamedTuple):
-    """Mean and variance of an observable, real scalars."""
-
-    mean: jax.Array
-    variance: jax.Array
+from fockjax.readouts import Readouts
 
 
 @jax.tree_util.register_dataclass
@@ -62,8 +50,8 @@ class Factor:
         return replace(self, ket=contract(self.ket, number, f"{labels},->{labels}"))
 
     def apply(self, operator: Operator, modes: tuple[int, ...]) -> "Factor":
-        positions = tuple(self.modes.index(mode) for mode in modes)
-        return Factor(self.layout.apply(operator, self.ket, positions), self.modes, self.layout)
+        ket = self.layout.apply(operator, self.ket, self.positions(modes))
+        return Factor(ket, self.modes, self.layout)
 
     def join(self, other: "Factor") -> "Factor":
         modes = self.modes + other.modes
@@ -71,10 +59,51 @@ class Factor:
         layout, ket = self.layout.join(self.ket, other.layout, other.ket, order)
         return Factor(ket, tuple(sorted(modes)), layout)
 
+    # what readouts ask of it: see `fockjax.readouts.Part`
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return self.layout.cutoffs
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.ket.dtype
+
+    def norm_squared(self) -> jax.Array:
+        return self.layout.norm_squared(self.ket)
+
+    def probability(self, photons: Mapping[int, Any]) -> jax.Array:
+        return self.layout.probability(self.ket, [photons[mode] for mode in self.modes])
+
+    def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
+        return self.layout.probabilities(self.ket, self.positions(modes))
+
+    def coherence(self, mode: int, order: int) -> jax.Array:
+        return self.layout.coherence(self.ket, self.modes.index(mode), order)
+
+    def reduced(self, modes: tuple[int, ...]) -> jax.Array:
+        return self.layout.reduced(self.ket, self.positions(modes))
+
+    def spectrum_of(self, modes: tuple[int, ...]) -> jax.Array:
+        """Both sides of a pure state have the same spectrum: the smaller one's density matrix."""
+        others = tuple(mode for mode in self.modes if mode not in modes)
+        smaller = min(modes, others, key=lambda side: self.layout.size(self.positions(side)))
+        size = self.layout.size(self.positions(smaller))
+        return self.reduced(smaller).astype(self.dtype).reshape(size, size)
+
+    def gram(self, frame: Callable[[Box, jax.Array], jax.Array]) -> jax.Array:
+        vectors = frame(self.layout, self.ket)
+        labels = ascii_letters[: vectors.ndim - 1]
+        return contract(vectors.conj(), vectors, f"Y{labels},Z{labels}->YZ")
+
+    def positions(self, modes: Sequence[int]) -> tuple[int, ...]:
+        """Where some of its modes stand among them."""
+        return tuple(self.modes.index(mode) for mode in modes)
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class State:
+class State(Readouts):
     """A pure state of several modes in the Fock basis.
 
     Made by `vacuum`, `from_ket` or by calling a `fockjax.Circuit`. A pytree of one sample: under
@@ -95,27 +124,8 @@ class State:
     reflects: bool = field(default=False, metadata={"static": True})
     hbar: float = field(default=2.0, metadata={"static": True})
 
-    @property
-    def modes(self) -> int:
-        """The number of modes."""
-        return sum(len(factor.modes) for factor in self.factors)
-
-    @property
-    def cutoffs(self) -> tuple[int, ...]:
-        """The cutoff of each mode."""
-        of = {m: c for f in self.factors for m, c in zip(f.modes, f.layout.cutoffs, strict=True)}
-        return tuple(of[mode] for mode in sorted(of))
-
-    @property
-    def groups(self) -> tuple[tuple[int, ...], ...]:
-        """The modes of each factor."""
-        return tuple(factor.modes for factor in self.factors)
-
     def __repr__(self) -> str:
-        dtype = self.factors[0].ket.dtype.name
-        return f"State(cutoffs={self.cutoffs}, groups={self.groups}, dtype={dtype})"
-
-    # amplitudes
+        return f"State(cutoffs={self.cutoffs}, groups={self.groups}, dtype={self.dtype.name})"
 
     def ket(self) -> jax.Array:
         """The amplitudes <n1, n2, ..|psi>, shape ``cutoffs``. Memory: the product of all cutoffs.
@@ -130,20 +140,6 @@ class State:
         return joined.ket
 
     @property
-    def norm(self) -> jax.Array:
-        """The 2-norm of the amplitudes, below 1 where the cutoff lost probability."""
-        return safe_sqrt(self._norm_squared())
-
-    @property
-    def leakage(self) -> jax.Array:
-        """The probability lost at the cutoff, ``1 - norm^2``.
-
-        Exact gate elements make it an honest number, after a gate that `reflects` a lower bound;
-        rounding alone may give it the size and sign of the precision.
-        """
-        return 1 - self._norm_squared()
-
-    @property
     def error_bound(self) -> jax.Array:
         """A bound on the 2-norm of the difference between the exact ket and this one.
 
@@ -156,131 +152,76 @@ class State:
             return jnp.full((), jnp.inf, leakage.dtype)
         return safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
 
-    # photon numbers
+    def fidelity(self, other: "jax.Array | State") -> jax.Array:
+        """``|<other|psi>|^2`` with another pure state.
 
-    def probabilities(self, modes: tuple[int, ...] | int | None = None) -> jax.Array:
-        """Joint photon-number probabilities of ``modes`` (default: all), the others summed over.
-
-        Returns:
-            Real array with one axis for each of ``modes``, in that order, as long as its cutoff.
-        """
-        if modes is None:
-            modes = tuple(range(self.modes))
-        modes = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
-        for mode in modes:
-            self._check(mode)
-        if len(set(modes)) != len(modes):
-            raise ValueError(f"Argument `modes` must not repeat a mode, got {modes}.")
-        labels = {mode: ascii_letters[k] for k, mode in enumerate(modes)}
-        joint, so_far = jnp.ones((), jnp.finfo(self.factors[0].ket.dtype).dtype), ""
-        for factor in self.factors:
-            kept = [mode for mode in factor.modes if mode in labels]
-            positions = tuple(factor.modes.index(mode) for mode in kept)
-            part = factor.layout.probabilities(factor.ket, positions)
-            mine = "".join(labels[mode] for mode in kept)
-            joint = contract(joint, part, f"{so_far},{mine}->{so_far}{mine}")
-            so_far += mine
-        return joint.transpose([so_far.index(labels[mode]) for mode in modes])
-
-    def photon_number(self, mode: int) -> Moments:
-        """Mean and variance of the photon number of a mode."""
-        p = self._diagonal(mode)
-        n = np.arange(p.shape[-1], dtype=p.dtype)
-        mean = _weighted(n, p)
-        return Moments(mean, _weighted(n**2, p) - mean**2)
-
-    # quadratures
-
-    def mean_amplitude(self, mode: int) -> jax.Array:
-        """<a> of a mode, complex: ``(<x> + i <p>) / sqrt(2 hbar)``."""
-        coherence = self._coherence(mode, 1)
-        n = np.arange(1, coherence.shape[-1] + 1)
-        return _weighted(np.sqrt(n), coherence)
-
-    def quadrature(
-        self, mode: int, angle: float | jax.Array = 0.0, hbar: float | None = None
-    ) -> Moments:
-        """Mean and variance of ``x cos(angle) + p sin(angle)`` of a mode.
-
-        With ``x = sqrt(hbar/2) (a + a^dagger)``, ``p = -i sqrt(hbar/2) (a - a^dagger)``: angle 0 is
-        x, pi/2 is p. The square is that of the infinite operator between the truncated states, so
-        the edge of the cutoff does not bias it.
+        Neither is renormalised. Of two products of factors only the factors are contracted.
 
         Args:
-            mode: the mode.
-            angle: in radians.
-            hbar: the convention for the size of a quadrature, by default that of the state; the
-                vacuum has variance ``hbar/2``.
-        """
-        hbar = self.hbar if hbar is None else checked_hbar(hbar)
-        p = self._diagonal(mode)
-        n = np.arange(p.shape[-1], dtype=p.dtype)
-        a = self.mean_amplitude(mode)
-        a_squared = _weighted(np.sqrt(n[1:-1] * n[2:]), self._coherence(mode, 2))
-        angle = jnp.asarray(angle, p.dtype)
-        cos, sin = jnp.cos(angle), jnp.sin(angle)
-        cos2, sin2 = jnp.cos(2 * angle), jnp.sin(2 * angle)
-        mean = math.sqrt(2 * hbar) * (cos * a.real + sin * a.imag)
-        square = (
-            hbar
-            / 2
-            * (2 * (cos2 * a_squared.real + sin2 * a_squared.imag) + _weighted(2 * n + 1, p))
-        )
-        return Moments(mean, square - mean**2)
-
-    # one mode, overlaps
-
-    def reduced(self, mode: int) -> jax.Array:
-        """The density matrix of one mode, all others traced out, shape ``(cutoff, cutoff)``."""
-        factor, position = self._locate(mode)
-        density = factor.layout.reduced(factor.ket, position)
-        return contract(density, self._norm_squared(without=factor), "mn,->mn")
-
-    def fidelity(self, ket: jax.Array) -> jax.Array:
-        """``|<ket|psi>|^2`` with a ket of shape ``cutoffs``.
+            other: a `State`, or a ket of shape ``cutoffs``.
 
         Raises:
-            ValueError: if the shape differs.
+            ValueError: if the cutoffs differ.
+
+        Example:
+            >>> import fockjax as fj
+            >>> state = fj.Circuit(1).displace(1.0, mode=0)({}, cutoff=20)
+            >>> print(state.fidelity(fj.vacuum((20,))).round(4))  # e^-1
+            0.3679
         """
-        ket = jnp.asarray(ket).astype(self.factors[0].ket.dtype)
-        if ket.shape != self.cutoffs:
+        if not isinstance(other, State):
+            ket = jnp.asarray(other).astype(self.dtype)
+            other = State((Factor.of_ket(ket, tuple(range(ket.ndim))),))
+        if other.cutoffs != self.cutoffs:
             raise ValueError(
-                f"Argument `ket` must have shape {self.cutoffs}, the cutoffs of the state, got "
-                f"{ket.shape}."
+                f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state, got "
+                f"{other.cutoffs}."
             )
-        rest = ket.conj()
-        labels = ascii_letters[: self.modes]
-        for factor in self.factors:
-            mine = "".join(ascii_letters[mode] for mode in factor.modes)
-            left = "".join(label for label in labels if label not in mine)
-            rest = contract(rest, factor.ket, f"{labels},{mine}->{left}")
-            labels = left
-        return rest.real**2 + rest.imag**2
+        overlap = jnp.ones((), self.dtype)
+        # Each mode stands once on each side: follow the modes from factor to factor.
+        left = [(f.ket.conj().astype(self.dtype), f.modes) for f in other.factors]
+        left += [(f.ket, f.modes) for f in self.factors]
+        while left:
+            ket, modes = left.pop(0)
+            while modes:
+                partner = next(k for k, (_, more) in enumerate(left) if modes[0] in more)
+                next_ket, more = left.pop(partner)
+                mine = "".join(ascii_letters[mode] for mode in modes)
+                others = "".join(ascii_letters[mode] for mode in more)
+                modes = tuple(sorted(set(modes) ^ set(more)))
+                open_ends = "".join(ascii_letters[mode] for mode in modes)
+                ket = contract(ket, next_ket, f"{mine},{others}->{open_ends}")
+            overlap = overlap * ket
+        return overlap.real**2 + overlap.imag**2
 
-    def _norm_squared(self, without: Factor | None = None) -> jax.Array:
-        parts = [f.layout.norm_squared(f.ket) for f in self.factors if f is not without]
-        return reduce(jnp.multiply, parts, jnp.ones((), jnp.finfo(self.factors[0].ket.dtype).dtype))
+    def fidelity_coherent(self, r: Any, phi: Any = 0.0) -> jax.Array:
+        """``|<alpha_1, alpha_2, ..|psi>|^2`` with coherent states of ``alpha = r e^{i phi}``.
 
-    def _diagonal(self, mode: int) -> jax.Array:
-        factor, position = self._locate(mode)
-        p = factor.layout.probabilities(factor.ket, (position,))
-        return p * self._norm_squared(without=factor)
+        What a coherent state has beyond the cutoff counts as missed.
 
-    def _coherence(self, mode: int, order: int) -> jax.Array:
-        factor, position = self._locate(mode)
-        c = factor.layout.coherence(factor.ket, position, order)
-        return contract(c, self._norm_squared(without=factor), "n,->n")
+        Args:
+            r: moduli, one for each mode; one number for all of them.
+            phi: phases in radians, likewise.
 
-    def _locate(self, mode: int) -> tuple[Factor, int]:
-        self._check(mode)
-        factor = next(factor for factor in self.factors if mode in factor.modes)
-        return factor, factor.modes.index(mode)
+        Example:
+            >>> import fockjax as fj
+            >>> print(fj.vacuum((8, 8)).fidelity_coherent([0.6, 0.8], [0.1, 0.2]).round(4))  # e^-1
+            0.3679
+        """
+        r, phi = (self._for_each_mode(name, value) for name, value in (("r", r), ("phi", phi)))
+        alphas = zip(r, phi, self.cutoffs, strict=True)
+        coherent = [kets.coherent(*alpha, cutoff=c, dtype=self.dtype) for *alpha, c in alphas]
+        factors = (Factor.of_ket(ket, (mode,)) for mode, ket in enumerate(coherent))
+        return self.fidelity(State(tuple(factors)))
 
-    def _check(self, mode: int) -> None:
-        if not isinstance(mode, int | np.integer) or not 0 <= mode < self.modes:
+    def _for_each_mode(self, name: str, value: Any) -> jax.Array:
+        value = jnp.asarray(value, self._real)
+        if value.shape not in ((), (self.modes,)):
             raise ValueError(
-                f"Argument `mode` must be an integer from 0 to {self.modes - 1}, got {mode!r}."
+                f"Argument `{name}` must be a number or have shape ({self.modes},), got shape "
+                f"{value.shape}."
             )
+        return jnp.broadcast_to(value, (self.modes,))
 
 
 def vacuum(cutoffs: tuple[int, ...], dtype=None, *, hbar: float = 2.0) -> State:
@@ -313,10 +254,3 @@ def from_ket(ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
     ket = jnp.asarray(checked_ket(ket, "Argument `ket`")).astype(canonical_complex(dtype))
     factor = Factor.of_ket(ket, tuple(range(ket.ndim)))
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))
-
-
-def _weighted(weights: np.ndarray, values: jax.Array) -> jax.Array:
-    """``sum_n weights[n] values[n]``, zero for a cutoff too small to have terms."""
-    if values.shape[-1] == 0:
-        return jnp.zeros((), values.dtype)
-    return contract(weights.astype(jnp.finfo(values.dtype).dtype), values, "n,n->")

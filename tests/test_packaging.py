@@ -22,8 +22,10 @@ PUBLIC = {
     "gates",
     "grouped",
     "kets",
+    "metric_tensor",
     "nn",
     "to_strawberryfields",
+    "quantum_fisher",
     "vacuum",
 }
 

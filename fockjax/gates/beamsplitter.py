@@ -78,7 +78,7 @@ def _eigenvectors(small, large):
     columns = max(_width(r, small, large) for r in range(large))
     vectors = np.zeros((large, small, columns))
     frequencies = np.zeros((large, columns), np.int32)
-    for total, k in enumerate(_quarter_turns(small + large - 1)):
+    for total, k in enumerate(quarter_turns(small + large - 1)):
         block = total % large
         low, high = max(0, total - large + 1), min(total, small - 1) + 1
         fold = k[low:high, (total + 1) // 2 :]  # w = 2 j - N >= 0
@@ -110,7 +110,7 @@ def _width(r, small, large):
     return r // 2 + 1 + ((r + large) // 2 + 1 if both else 0)
 
 
-def _quarter_turns(count):
+def quarter_turns(count):
     """k_N, the real matrix of BS(pi/4, 0) in the sector N, for N = 0..count-1.
 
     k_N is the projection of k_{N-1} (x) k_1, one photon at a time, all four ways averaged (Risbo

@@ -1,0 +1,204 @@
+"""A product of independent factors, and the few things that readouts ask of it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from string import ascii_letters
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fockjax._linear import contract
+from fockjax._numerics import checked_hbar, safe_sqrt
+
+Modes = int | Sequence[int]
+
+
+class Moments(NamedTuple):
+    """Mean and variance of an observable, real scalars."""
+
+    mean: jax.Array
+    variance: jax.Array
+
+
+class Part(Protocol):
+    """What readouts ask of a factor. ``modes`` are always some of its own, in any order."""
+
+    @property
+    def modes(self) -> tuple[int, ...]:
+        """The modes it holds, increasing."""
+        ...
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """The cutoff of each."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The complex dtype."""
+        ...
+
+    def positions(self, modes: Sequence[int]) -> tuple[int, ...]:
+        """Where ``modes`` stand among its own."""
+        ...
+
+    def norm_squared(self) -> jax.Array:
+        """The trace of its density matrix."""
+        ...
+
+    def probability(self, photons: Mapping[int, Any]) -> jax.Array:
+        """Of finding ``photons[mode]`` in each of its modes; 0 beyond the cutoff."""
+        ...
+
+    def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
+        """Joint photon-number probabilities, an axis for each of ``modes``."""
+        ...
+
+    def coherence(self, mode: int, order: int) -> jax.Array:
+        """``<n + order| rho |n>`` of one mode for each ``n``, the others traced out."""
+        ...
+
+    def reduced(self, modes: tuple[int, ...]) -> jax.Array:
+        """The density matrix of ``modes``: their row axes, then their column axes."""
+        ...
+
+    def spectrum_of(self, modes: tuple[int, ...]) -> jax.Array:
+        """A square density matrix with the eigenvalues of that of ``modes``, zeros aside."""
+        ...
+
+    def gram(self, frame: Callable[[Any, jax.Array], jax.Array]) -> jax.Array:
+        """``trace(O_i^dagger O_j rho)``, where ``frame(layout, ket)`` stacks the ``O_j |ket>``."""
+        ...
+
+
+class Factored:
+    """A state that is a product of independent factors."""
+
+    factors: tuple[Any, ...]  # each a Part
+    hbar: float
+
+    @property
+    def modes(self) -> int:
+        """The number of modes."""
+        return sum(len(factor.modes) for factor in self.factors)
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """The cutoff of each mode."""
+        of = {m: c for f in self.factors for m, c in zip(f.modes, f.cutoffs, strict=True)}
+        return tuple(of[mode] for mode in sorted(of))
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The modes of each factor."""
+        return tuple(factor.modes for factor in self.factors)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The complex dtype of its amplitudes."""
+        return self.factors[0].dtype
+
+    @property
+    def norm(self) -> jax.Array:
+        """The 2-norm of the amplitudes, below 1 where the cutoff lost probability."""
+        return safe_sqrt(self._norm_squared())
+
+    @property
+    def leakage(self) -> jax.Array:
+        """The probability lost at the cutoff, ``1 - norm^2``.
+
+        Exact gate elements make it an honest number, after a gate that `reflects` a lower bound;
+        rounding alone may give it the size and sign of the precision.
+        """
+        return 1 - self._norm_squared()
+
+    @property
+    def is_finite(self) -> jax.Array:
+        """Whether all amplitudes are finite numbers, a boolean scalar.
+
+        A parameter that was infinite or not a number, or so large that a gate overflowed, leaves
+        amplitudes that are not. Under `jax.jit` nothing can be raised: check this flag.
+
+        >>> import jax.numpy as jnp, fockjax as fj
+        >>> circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+        >>> print(circuit({}, jnp.array([jnp.nan]), cutoff=4).is_finite)
+        False
+        """
+        return reduce(
+            jnp.logical_and, [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(self.factors)]
+        )
+
+    # for the readouts
+
+    @property
+    def _real(self) -> np.dtype:
+        return jnp.finfo(self.dtype).dtype
+
+    def _norm_squared(self, without: Any = None) -> jax.Array:
+        parts = [f.norm_squared() for f in self.factors if f is not without]
+        return reduce(jnp.multiply, parts, jnp.ones((), self._real))
+
+    def _diagonal(self, values: Mapping[int, Any]) -> jax.Array:
+        """The mean of ``prod values[mode][n_mode]``, a vector of values for each mode given."""
+        total = jnp.ones((), self._real)
+        for factor, own in self._split(tuple(values)):
+            p = factor.probabilities(own)
+            for mode in own:
+                rest = ascii_letters[1 : p.ndim]
+                p = contract(_array(values[mode], self._real), p, f"a,a{rest}->{rest}")
+            total = total * p
+        return total
+
+    def _band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
+        """``sum_n weights[n] <n + order| rho |n>`` of a mode, complex."""
+        factor = self._factor(mode)
+        if not len(weights):  # the cutoff leaves no terms
+            return jnp.zeros((), self.dtype)
+        band = contract(_array(weights, self._real), factor.coherence(mode, order), "n,n->")
+        return contract(self._norm_squared(without=factor), band, ",->")
+
+    def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Any, tuple[int, ...]]]:
+        """Every factor with those of ``modes`` that are in it."""
+        for factor in self.factors:
+            yield factor, tuple(mode for mode in modes if mode in factor.modes)
+
+    def _factor(self, mode: int) -> Any:
+        return next(factor for factor in self.factors if mode in factor.modes)
+
+    def _checked_mode(self, mode: int) -> int:
+        if not isinstance(mode, int | np.integer) or not 0 <= mode < self.modes:
+            raise ValueError(
+                f"Argument `mode` must be an integer from 0 to {self.modes - 1}, got {mode!r}."
+            )
+        return int(mode)
+
+    def _checked_modes(self, modes: Modes | None) -> tuple[int, ...]:
+        """One or several modes as a tuple; None is all of them."""
+        if modes is None:
+            return tuple(range(self.modes))
+        listed = [modes] if isinstance(modes, int | np.integer | str) else list(modes)
+        listed = tuple(self._checked_mode(mode) for mode in listed)
+        if len(set(listed)) != len(listed):
+            raise ValueError(f"Argument `modes` must not repeat a mode, got {modes}.")
+        return listed
+
+    def _checked_hbar(self, hbar: float | None) -> float:
+        return self.hbar if hbar is None else checked_hbar(hbar)
+
+
+def outer(parts: Iterable[tuple[jax.Array, str]], order: str) -> jax.Array:
+    """The product of arrays with an axis for each label, the axes in the order asked for."""
+    (joint, labels), *others = parts
+    for part, more in others:
+        joint = contract(joint, part, f"{labels},{more}->{labels}{more}")
+        labels += more
+    return joint.transpose([labels.index(label) for label in order])
+
+
+def _array(values, dtype) -> jax.Array:
+    """Constants cast last, in NumPy."""
+    return jnp.asarray(
+        np.asarray(values, dtype) if isinstance(values, np.ndarray) else values, dtype
+    )

@@ -1,0 +1,159 @@
+"""Photon numbers: probabilities, and observables that are diagonal in them."""
+
+from collections.abc import Sequence
+from string import ascii_letters
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from fockjax._linear import contract
+from fockjax.readouts.factored import Factored, Modes, Moments, outer
+
+
+class PhotonNumbers(Factored):
+    """Readouts of photon numbers."""
+
+    def probability(self, photons: int | Sequence[int] | jax.Array) -> jax.Array:
+        """The probability of one pattern of photon numbers, one for each mode.
+
+        Args:
+            photons: integers. They may be traced, so that `jax.vmap` runs over many patterns: as
+                nothing can be raised then, a number that is outside the cutoff has probability 0.
+
+        Raises:
+            ValueError: if there is not one for each mode, or one is known to be outside the cutoff.
+
+        Example:
+            >>> import fockjax as fj
+            >>> state = fj.Circuit(2).displace(1.0, mode=1)({}, cutoff=5)
+            >>> print(state.probability((0, 2)).round(4))  # e^-1 / 2
+            0.1839
+        """
+        numbers = jnp.atleast_1d(jnp.asarray(photons))
+        if numbers.shape != (self.modes,) or not jnp.issubdtype(numbers.dtype, jnp.integer):
+            raise ValueError(
+                f"Argument `photons` must be {self.modes} integers, one for each mode, got "
+                f"{photons!r}."
+            )
+        if not isinstance(numbers, Tracer):
+            outside = (np.asarray(numbers) < 0) | (np.asarray(numbers) >= np.array(self.cutoffs))
+            if outside.any():
+                raise ValueError(
+                    f"Argument `photons` must be inside the cutoffs {self.cutoffs}, got "
+                    f"{tuple(map(int, numbers))}."
+                )
+        total = jnp.ones((), self._real)
+        for factor in self.factors:
+            total = total * factor.probability({mode: numbers[mode] for mode in factor.modes})
+        return total
+
+    def probabilities(self, modes: Modes | None = None) -> jax.Array:
+        """Joint photon-number probabilities of ``modes`` (default: all), the others summed over.
+
+        Returns:
+            Real array with one axis for each of ``modes``, in that order, as long as its cutoff.
+
+        Example:
+            >>> import fockjax as fj
+            >>> state = fj.Circuit(2).displace(1.0, mode=1)({}, cutoff=(2, 3))
+            >>> print(state.probabilities(1).round(3))
+            [0.368 0.368 0.184]
+        """
+        modes = self._checked_modes(modes)
+        label = dict(zip(modes, ascii_letters, strict=False))
+        parts = (
+            (factor.probabilities(own), "".join(label[mode] for mode in own))
+            for factor, own in self._split(modes)
+        )
+        return outer(parts, "".join(label[mode] for mode in modes))
+
+    def fidelity_vacuum(self) -> jax.Array:
+        """The probability of no photon in any mode, the fidelity with the vacuum.
+
+        Example:
+            >>> import fockjax as fj
+            >>> state = fj.Circuit(2).displace(1.0, mode=1)({}, cutoff=3)
+            >>> print(state.fidelity_vacuum().round(4))  # e^-1
+            0.3679
+        """
+        return self.probability((0,) * self.modes)
+
+    def photon_number(self, mode: int) -> Moments:
+        """Mean and variance of the photon number ``n = a^dagger a`` of a mode.
+
+        Example:
+            >>> import fockjax as fj
+            >>> state = fj.Circuit(1).displace(0.5, 0.3, mode=0)({}, cutoff=12)
+            >>> print(state.photon_number(0).mean.round(4))
+            0.25
+        """
+        return self.photon_number_product((self._checked_mode(mode),))
+
+    def photon_number_product(self, modes: Modes | None = None) -> Moments:
+        """Mean and variance of the product of the photon numbers of ``modes`` (default: all).
+
+        Example:
+            >>> import fockjax as fj
+            >>> state = fj.from_ket([[0, 0], [0, 1]])  # |1, 1>
+            >>> print(*state.photon_number_product((0, 1)))
+            1.0 0.0
+        """
+        numbers = {mode: np.arange(self.cutoffs[mode]) for mode in self._checked_modes(modes)}
+        mean = self._diagonal(numbers)
+        square = self._diagonal({mode: n**2 for mode, n in numbers.items()})
+        return Moments(mean, square - mean**2)
+
+    def parity(self, modes: Modes | None = None) -> jax.Array:
+        """The mean of ``(-1)^n``, n the photons of ``modes`` (default: all) together.
+
+        Of one mode it is ``pi hbar W(0, 0)``, W the Wigner function.
+
+        Example:
+            >>> import fockjax as fj
+            >>> print(fj.from_ket([[0, 0], [1, 0]]).parity())  # |1, 0>
+            -1.0
+        """
+        modes = self._checked_modes(modes)
+        return self._diagonal({mode: (-1) ** np.arange(self.cutoffs[mode]) for mode in modes})
+
+    def diagonal_expectation(self, values: Any, modes: Modes) -> jax.Array:
+        """The mean of an observable that is diagonal in the photon numbers of ``modes``.
+
+        Args:
+            values: its eigenvalues, real: an array with an axis for each of ``modes``, as long as
+                its cutoff; or, for a product of observables, a tuple of vectors, one for each of
+                ``modes``, which costs no joint array.
+            modes: one or several modes.
+
+        Raises:
+            ValueError: if a shape differs.
+
+        Example:
+            >>> import numpy as np, fockjax as fj
+            >>> state = fj.from_ket([[0, 0.6], [0.8, 0]])
+            >>> print(state.diagonal_expectation(np.array([[0, 1], [2, 3]]), (0, 1)))
+            1.64
+            >>> print(state.diagonal_expectation(([0, 1], [1, 3]), (0, 1)))
+            0.64
+        """
+        modes = self._checked_modes(modes)
+        shape = tuple(self.cutoffs[mode] for mode in modes)
+        if isinstance(values, tuple):
+            vectors = [jnp.asarray(vector) for vector in values]
+            if [vector.shape for vector in vectors] != [(length,) for length in shape]:
+                raise ValueError(
+                    f"Argument `values` must be vectors of the lengths {shape}, the cutoffs of "
+                    f"modes {modes}, got the shapes {[vector.shape for vector in vectors]}."
+                )
+            return self._diagonal(dict(zip(modes, vectors, strict=True)))
+        values = jnp.asarray(values, self._real)
+        if values.shape != shape:
+            raise ValueError(
+                f"Argument `values` must have shape {shape}, the cutoffs of modes {modes}, got "
+                f"{values.shape}."
+            )
+        labels = ascii_letters[: len(modes)]
+        return contract(values, self.probabilities(modes), f"{labels},{labels}->")

@@ -1,0 +1,84 @@
+"""Some of the modes by themselves: their density matrix, how mixed and how entangled it is."""
+
+from string import ascii_letters
+
+import jax
+import jax.numpy as jnp
+
+from fockjax.readouts.factored import Factored, Modes, outer
+from fockjax.readouts.spectral import entropy_of
+
+
+class Subsystems(Factored):
+    """Readouts of a part of the modes, the others traced out."""
+
+    def reduced(self, modes: Modes) -> jax.Array:
+        """The density matrix of ``modes``, all others traced out.
+
+        Returns:
+            Complex array: the row axes (ket) of ``modes`` in the order asked for, then their
+            column axes (bra); ``(cutoff, cutoff)`` for one mode. Strawberry Fields interleaves
+            them: its axes (ket, bra, ket, bra) of two modes are
+            ``reduced((0, 1)).transpose(0, 2, 1, 3)``.
+
+        Example:
+            >>> import numpy as np, fockjax as fj
+            >>> bell = fj.from_ket(np.eye(2) / np.sqrt(2))
+            >>> print(bell.reduced(0).real)
+            [[0.5 0. ]
+             [0.  0.5]]
+            >>> bell.reduced((1, 0)).shape
+            (2, 2, 2, 2)
+        """
+        modes = self._checked_modes(modes)
+        row = dict(zip(modes, ascii_letters, strict=False))
+        column = dict(zip(modes, ascii_letters[len(modes) :], strict=False))
+
+        def labels(modes):
+            return "".join(row[mode] for mode in modes) + "".join(column[mode] for mode in modes)
+
+        parts = ((factor.reduced(own), labels(own)) for factor, own in self._split(modes))
+        return outer(parts, labels(modes)).astype(self.dtype)
+
+    def purity(self, modes: Modes) -> jax.Array:
+        """``trace(rho^2)`` of the density matrix of ``modes``.
+
+        1 where they are in a pure state of their own. Of a state that lost probability, trace and
+        all, it is below 1 (``norm^4`` for all modes of a pure state).
+
+        Example:
+            >>> import numpy as np, fockjax as fj
+            >>> print(fj.from_ket(np.eye(2) / np.sqrt(2)).purity(0))
+            0.5
+        """
+        total = jnp.ones((), self._real)
+        for rho in self._spectra(modes):
+            total = total * jnp.sum(rho.real**2 + rho.imag**2)
+        return total
+
+    def entropy(self, modes: Modes) -> jax.Array:
+        """``-trace(rho ln rho)`` of the density matrix of ``modes``: von Neumann's entropy, in
+        nats.
+
+        Of a pure state it is the entanglement with the other modes; the smaller side is
+        diagonalised. Nothing is renormalised: a state of trace t < 1 has ``-t ln t`` in it. First
+        and second derivatives are finite at eigenvalues that are zero or equal.
+
+        Example:
+            >>> import numpy as np, fockjax as fj
+            >>> print(fj.from_ket(np.eye(2) / np.sqrt(2)).entropy(0).round(4))  # ln 2
+            0.6931
+        """
+        entropy, trace = jnp.zeros((), self._real), jnp.ones((), self._real)
+        for rho in self._spectra(modes):  # of a product: S = S1 t2 + t1 S2
+            mine = jnp.trace(rho).real
+            entropy = entropy * mine + trace * entropy_of(rho)
+            trace = trace * mine
+        return entropy
+
+    def _spectra(self, modes: Modes) -> list[jax.Array]:
+        """Matrices whose product has the eigenvalues of the density matrix of ``modes``, zeros
+        aside.
+        """
+        modes = self._checked_modes(modes)
+        return [factor.spectrum_of(own) for factor, own in self._split(modes)]
