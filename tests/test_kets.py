@@ -13,7 +13,7 @@ import pytest
 from scipy.special import gammaln
 
 import fockjax as fj
-from fockjax.interop import strawberryfields as oracle
+from fockjax.interop import oracle
 from fockjax.kets._recurrence import amplitudes
 
 kets = fj.kets

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fockjax as fj
-from fockjax.interop import strawberryfields as oracle
+from fockjax.interop import oracle
 
 needs_oracle = pytest.mark.skipif(not oracle.is_installed(), reason="needs Strawberry Fields")
 

@@ -11,7 +11,7 @@ from scipy.special import eval_laguerre, factorial, gammaln
 from test_states import CUTOFFS, GROUPS, factored, joined, leaky_factors, marginal
 
 import fockjax as fj
-from fockjax.interop import strawberryfields as oracle
+from fockjax.interop import oracle
 
 
 def close(actual, expected, tolerance=1e-12):

@@ -134,7 +134,7 @@ class Quadratures(Factored):
         """Mean and variance of ``P = r^T A r + d^T r + k`` with ``r = (x of all modes, p of all
         modes)``: Strawberry Fields' ``poly_quad_expectation``.
 
-        Independent factors stay apart. Memory: ``2 n + 2`` kets for a factor of n modes.
+        Independent factors stay apart. Memory: about ``4 n`` kets for a factor of n modes.
 
         Args:
             A: real symmetric array ``(2 modes, 2 modes)``, by default zero. Of one that is traced,
