@@ -122,10 +122,10 @@ def gaussian_state(r, phi, theta, alpha, hbar=2.0) -> dict[str, Any]:
 STRENGTH: Range = (-0.8, 0.8)
 QUADRATURE: Range = (-1.5, 1.5)
 gate, ket = partial(Case, "gate"), partial(Case, "ket")
-two_modes = {"modes": 2, "cutoffs": (5, 10)}
-exact = {"options": {"exact": True}}
-several = {"modes": 2, "cutoffs": (6,), "points": 6}
-three_modes = {"modes": 3, "cutoffs": (4,), "points": 4}
+two_modes: dict[str, Any] = {"modes": 2, "cutoffs": (5, 10)}
+exact: dict[str, Any] = {"options": {"exact": True}}
+several: dict[str, Any] = {"modes": 2, "cutoffs": (6,), "points": 6}
+three_modes: dict[str, Any] = {"modes": 3, "cutoffs": (4,), "points": 4}
 
 
 def mesh(modes: int, layers: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -234,8 +234,8 @@ def names() -> list[tuple[str, str]]:
     return [("gate", name) for name in GATES] + [("ket", name) for name in KETS]
 
 
-LAYOUTS = 5  # random sequences of gates; compiling them is most of the command's time
-CIRCUITS_PER_LAYOUT = 4  # parameters and kets for each
+LAYOUTS = 4  # random sequences of gates; compiling them is most of the command's time
+CIRCUITS_PER_LAYOUT = 5  # parameters and kets for each
 CIRCUIT_CUTOFFS = {3: 6, 2: 8}  # cutoff by number of modes
 MODEL_INPUTS = 4
 READOUT_CUTOFF, READOUT_POINTS = 4, 4
@@ -372,11 +372,11 @@ def template(layout: Layout, modes: int) -> Circuit:
 
 
 def case_rows(case: Case) -> Iterator[Row]:
-    """One row for each cutoff and order of modes: as they are, and backwards."""
-    forwards = tuple(range(case.modes))
-    for cutoff, order in itertools.product(
-        case.cutoffs, [forwards, forwards[::-1]] if case.modes > 1 else [forwards]
-    ):
+    """Rows in which each cutoff occurs, and for several modes their order and the reverse."""
+    modes = tuple(range(case.modes))
+    orders = [modes, modes[::-1]] if case.modes > 1 else [modes]
+    for index in range(max(len(orders), len(case.cutoffs))):
+        cutoff, order = case.cutoffs[index % len(case.cutoffs)], orders[index % len(orders)]
         label = f"{case.label} {order}" if case.modes > 1 else case.label
         label = f"{label} cutoff {cutoff}"
         random = _random(label)

@@ -198,7 +198,7 @@ def observables(state: State) -> jax.Array:
     for mode in range(state.modes):
         values += state.photon_number(mode)
         for angle in QUADRATURE_ANGLES:
-            values += state.quadrature(mode, angle)
+            values += state.quadrature(mode, angle, hbar=2.0)
         reduced = state.reduced(mode)
         values += [state.probabilities(modes=(mode,)), reduced.real, reduced.imag]
     values.append(state.probabilities())
@@ -211,7 +211,7 @@ def _means(state: State) -> jax.Array:
         [
             mean
             for mode in range(state.modes)
-            for mean in (state.photon_number(mode).mean, state.quadrature(mode, 0.7).mean)
+            for mean in (state.photon_number(mode).mean, state.quadrature(mode, 0.7, hbar=2.0).mean)
         ]
     )
 

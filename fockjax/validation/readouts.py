@@ -91,15 +91,20 @@ def covariance(ket, hbar) -> tuple[np.ndarray, np.ndarray]:
     return means, products - np.outer(means, means)
 
 
+def hermite_functions(x: np.ndarray, count: int) -> np.ndarray:
+    """Those of orders below ``count``, shape (count, points)."""
+    rows = [np.zeros_like(x, float), math.pi**-0.25 * np.exp(-(x**2) / 2)]
+    for n in range(count - 1):
+        rows.append((math.sqrt(2) * x * rows[-1] - math.sqrt(n) * rows[-2]) / math.sqrt(n + 1))
+    return np.array(rows[1:])
+
+
 def distribution(ket, mode, x, angle, hbar) -> np.ndarray:
     """The probability density of a quadrature."""
     rho = density(ket, mode)
-    y, waves = x / math.sqrt(hbar), []
-    for n in range(len(rho)):
-        norm = (math.pi * hbar) ** -0.25 / math.sqrt(2.0**n * math.factorial(n))
-        hermite = np.polynomial.hermite.hermval(y, np.eye(n + 1)[n])
-        waves.append(norm * hermite * np.exp(-(y**2) / 2 - 1j * n * angle))
-    return np.einsum("mx,mn,nx->x", np.array(waves), rho, np.conj(waves)).real
+    waves = hermite_functions(x / math.sqrt(hbar), len(rho)) * hbar**-0.25
+    waves = waves * np.exp(-1j * angle * np.arange(len(rho)))[:, None]
+    return np.einsum("mx,mn,nx->x", waves, rho, waves.conj()).real
 
 
 def entropy(ket, *modes) -> float:
