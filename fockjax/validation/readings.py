@@ -92,7 +92,8 @@ def from_kets(
     with jax.enable_x64(True):  # a circuit may evaluate its parameters in JAX
         kets = [run(row.gates(point), ket) for point, ket in pairs]
         slopes = [[gradient(*pair, direction) for direction in row.directions] for pair in pairs]
-        return Readings(np.stack(kets), np.stack([read(ket) for ket in kets]), np.array(slopes))
+        gradients = np.reshape(slopes, (len(pairs), len(row.directions), 2 * row.circuit.modes))
+        return Readings(np.stack(kets), np.stack([read(ket) for ket in kets]), gradients)
 
 
 def _read_by_fockjax(row: ReadoutRow, dtype: np.dtype) -> Readings:
