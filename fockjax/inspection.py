@@ -230,7 +230,7 @@ def inspect(
         if step:
             values = {name: np.asarray(value) for name, value in step.parameters.items()}
             step = replace(step, parameters=values)
-        norm, leakage, top, photons = map(np.asarray, numbers)
+        norm, leakage, top, photons, finite = map(np.asarray, numbers)
         rows.append(
             Row(
                 step=step,
@@ -240,7 +240,7 @@ def inspect(
                 top=top,
                 photons=photons,
                 groups=groups,
-                finite=bool(np.isfinite(leakage)),
+                finite=bool(finite),
             )
         )
     return Inspection(tuple(rows), state)
@@ -258,9 +258,11 @@ def _advance(kind, factors: tuple[Factor, ...], values: dict[str, Any], memory_l
 
 @jax.jit
 def _look(factors: tuple[Factor, ...]) -> tuple[jax.Array, ...]:
-    """Norm, leakage, and for each mode the probability of the top level and the mean photons."""
+    """Norm, leakage, for each mode the probability of the top level and the mean photons, and
+    whether all is finite.
+    """
     state = State(factors)
     modes = range(state.modes)
     top = jnp.stack([state.probabilities(mode)[-1] for mode in modes])
     photons = jnp.stack([state.photon_number(mode).mean for mode in modes])
-    return state.norm, state.leakage, top, photons
+    return state.norm, state.leakage, top, photons, state.is_finite

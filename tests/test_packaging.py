@@ -11,6 +11,7 @@ HEAVY = {"matplotlib", "numba", "sklearn", "strawberryfields", "thewalrus"}
 PUBLIC = {
     "Circuit",
     "Input",
+    "Inspection",
     "Moments",
     "State",
     "Weight",
@@ -18,9 +19,11 @@ PUBLIC = {
     "from_ket",
     "gates",
     "grouped",
+    "inspect",
     "kets",
     "metric_tensor",
     "nn",
+    "plotting",
     "quantum_fisher",
     "vacuum",
 }
