@@ -127,9 +127,9 @@ def sf_kets_fock(sf, values):
 
 def strawberry_fields(weights, x):
     """Label, seconds for a forward pass of the batch, readouts of the samples that were run."""
-    from fockjax.interop import strawberryfields as interop
+    from fockjax.interop import oracle
 
-    sf = interop.load()
+    sf = oracle.load()
     if find_spec("tensorflow"):
         run, label, samples = sf_kets_tf, 'SF "tf", batched', len(x)
     else:

@@ -1,5 +1,7 @@
 """fockjax: Fock-basis simulation of photonic circuits in JAX."""
 
+from fockjax import checks as checks
+from fockjax import decompositions as decompositions
 from fockjax import gates as gates
 from fockjax import kets as kets
 from fockjax import nn as nn
@@ -10,6 +12,8 @@ from fockjax.geometry import quantum_fisher as quantum_fisher
 from fockjax.grouped import grouped as grouped
 from fockjax.inspection import Inspection as Inspection
 from fockjax.inspection import inspect as inspect
+from fockjax.interop.reading import from_strawberryfields as from_strawberryfields
+from fockjax.interop.writing import to_strawberryfields as to_strawberryfields
 from fockjax.parameters import Input as Input
 from fockjax.parameters import Weight as Weight
 from fockjax.parameters import apply as apply
@@ -26,7 +30,10 @@ __all__ = [
     "State",
     "Weight",
     "apply",
+    "checks",
+    "decompositions",
     "from_ket",
+    "from_strawberryfields",
     "gates",
     "grouped",
     "inspect",
@@ -35,5 +42,6 @@ __all__ = [
     "nn",
     "plotting",
     "quantum_fisher",
+    "to_strawberryfields",
     "vacuum",
 ]

@@ -54,7 +54,7 @@ def checked_hbar(hbar) -> float:
     return float(hbar)
 
 
-def phase_factor(phi, n):
+def phase_factor(phi, n, steps: int | jax.Array = 0):
     """e^{i n phi}, n integers known at trace time, as exact as one cosine and one sine.
 
     In floating point n * phi loses log2(n phi) bits before the cosine is taken: at float32 all that
@@ -64,31 +64,33 @@ def phase_factor(phi, n):
         phi: real scalar, any value (exact reduction within [-2 pi, 2 pi]; beyond, as if phi had
             been rounded once more).
         n: numpy integers of any shape, |n| < 2^24.
+        steps: an integer; phi is phi + steps * 2 pi / 256, the steps without rounding.
 
     Returns:
         complex array of n's shape, of phi's precision.
     """
-    return lax.complex(*cos_sin(phi, n))
+    return lax.complex(*cos_sin(phi, n, steps))
 
 
-def cos_sin(phi, n):
-    """(cos(n phi), sin(n phi)) of a real scalar phi and numpy integers n.
+def cos_sin(phi, n, steps: int | jax.Array = 0):
+    """(cos(n phi), sin(n phi)) of a real scalar phi and numpy integers n; steps: `phase_factor`.
 
     phi is split into j turns of 2 pi / 2^16 and a rest below half of one; n j is taken mod 2^16 in
     integers, which is exact, so that only a quarter turn and n * rest meet rounding.  The
     derivative is stated (d cos(n phi) = -n sin(n phi) dphi), as rounding to j has none.
     """
-    return _cos_sin(jnp.asarray(phi), np.asarray(n))
+    return _cos_sin(jnp.asarray(phi), np.asarray(n), jnp.asarray(steps, jnp.int32))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _cos_sin(phi, n):
+def _cos_sin(phi, n, steps):
     dtype = phi.dtype
     j = jnp.round(phi * dtype.type(_TURN / (2 * np.pi)))
     rest = phi
     for piece in _unit(dtype):
         rest = rest - j * piece
     j = (j - _TURN * jnp.floor(j / _TURN)).astype(jnp.uint32)  # in [0, 2^16): fits any j
+    j = j + steps.astype(jnp.uint32) * np.uint32(_TURN // 256)
     turns = (n % _TURN).astype(np.uint32) * j  # mod 2^32, hence right mod 2^16
     turns = turns + np.uint32(_TURN // 8)  # so that the remainder below is centred
     quarter = (turns >> (_TURN_BITS - 2)) & 3
@@ -104,9 +106,60 @@ def _cos_sin(phi, n):
 
 @_cos_sin.defjvp
 def _cos_sin_jvp(n, primals, tangents):
-    (phi,), (dphi,) = primals, tangents
-    c, s = _cos_sin(phi, n)
+    (phi, steps), (dphi, _) = primals, tangents
+    c, s = _cos_sin(phi, n, steps)
     slope = n.astype(c.dtype) * dphi
+    return (c, s), (-s * slope, c * slope)
+
+
+def wave(phi, frequencies):
+    """(cos(f phi), sin(f phi)) of a real scalar phi and real numbers f, known at trace time.
+
+    As `cos_sin`, for f that are no integers: f phi, in turns, is a sum of products of short pieces,
+    each of them exact and freed of whole turns before it is added.
+
+    Args:
+        phi: real scalar; f phi below about 2^22 (float32: beyond, digits get lost).
+        frequencies: numpy float64.
+
+    Returns:
+        two arrays of the shape of the frequencies, of phi's precision.
+    """
+    phi = jnp.asarray(phi)
+    left = np.asarray(frequencies, np.float64) / (2 * np.pi)
+    bits = (np.finfo(phi.dtype).nmant + 1) // 2
+    pieces = []
+    for _ in range(2):
+        mantissa, exponent = np.frexp(left)
+        pieces.append(np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits))
+        left = left - pieces[-1]
+    return _wave(
+        phi, np.asarray(frequencies, phi.dtype), np.stack([*pieces, left]).astype(phi.dtype)
+    )
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _wave(phi, frequencies, pieces):
+    info = np.finfo(phi.dtype)
+    bits = (info.nmant + 1) // 2
+    high = lax.reduce_precision(phi, info.iexp, bits - 1)
+    turns = jnp.zeros(frequencies.shape, phi.dtype)
+    for part in (high, phi - high):
+        for piece in pieces:
+            turns = _fraction(turns + _fraction(part * piece))
+    angle = turns * phi.dtype.type(2 * np.pi)
+    return jnp.cos(angle), jnp.sin(angle)
+
+
+def _fraction(x):
+    return x - jnp.round(x)
+
+
+@_wave.defjvp
+def _wave_jvp(frequencies, pieces, primals, tangents):
+    (phi,), (dphi,) = primals, tangents
+    c, s = _wave(phi, frequencies, pieces)
+    slope = frequencies * dphi
     return (c, s), (-s * slope, c * slope)
 
 

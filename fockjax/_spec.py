@@ -51,3 +51,13 @@ class KetSpec(Spec):
     """
 
     truncates: bool = True
+
+
+def check_shapes(parameters: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ValueError unless the parameters named have the shapes expected."""
+    for name, shape in expected.items():
+        if parameters[name].shape != shape:
+            raise ValueError(
+                f"Parameter `{name}` must have shape {shape} on these modes, got "
+                f"{parameters[name].shape}."
+            )

@@ -5,6 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from fockjax import checks, decompositions
+
 
 class Builder:
     """What `fockjax.Circuit` inherits: gates by name. Each method returns the circuit."""
@@ -27,9 +29,40 @@ class Builder:
         """Rotation ``R(phi) = exp(i phi n)``."""
         return self.add("rotation", phi, modes=mode)
 
+    def fourier(self, *, mode: int) -> Self:
+        """Fourier gate ``F = R(pi/2)``: takes x to -p and p to x."""
+        return self.add("fourier", modes=mode)
+
     def kerr(self, kappa, *, mode: int) -> Self:
         """Kerr gate ``K(kappa) = exp(i kappa n^2)``."""
         return self.add("kerr", kappa, modes=mode)
+
+    def snap(self, phases, *, mode: int) -> Self:
+        """SNAP gate ``sum_n e^{i phases[n]} |n><n|``; photon numbers beyond the phases given are
+        left alone.
+        """
+        return self.add("snap", phases, modes=mode)
+
+    def x_displace(self, x, *, mode: int) -> Self:
+        """Position displacement ``X(x) = exp(-i x p_hat / hbar)``: adds x to the position."""
+        return self.add("x_displacement", x, modes=mode)
+
+    def p_displace(self, p, *, mode: int) -> Self:
+        """Momentum displacement ``Z(p) = exp(i p x_hat / hbar)``: adds p to the momentum."""
+        return self.add("p_displacement", p, modes=mode)
+
+    def quadratic_phase(self, s, *, mode: int) -> Self:
+        """Quadratic phase gate ``P(s) = exp(i s x^2 / (2 hbar))``, up to a global phase: adds s x
+        to the momentum.
+        """
+        return self.add("quadratic_phase", s, modes=mode)
+
+    def cubic_phase(self, gamma, *, padding: int = 0, mode: int) -> Self:
+        """Cubic phase gate ``V(gamma) = exp(i gamma x^3 / (3 hbar))``: adds gamma x^2 to the
+        momentum. ``padding`` more photon numbers bring it closer to that (see
+        `fockjax.gates.cubic_phase`).
+        """
+        return self.add("cubic_phase", gamma, padding=padding, modes=mode)
 
     # two modes
 
@@ -38,3 +71,172 @@ class Builder:
         a2))``.
         """
         return self.add("beamsplitter", theta, phi, modes=modes)
+
+    def mach_zehnder(self, phi_in, phi_ex, *, modes: Sequence[int] = (0, 1)) -> Self:
+        """Mach-Zehnder interferometer ``BS(pi/4, pi/2) R1(phi_in) BS(pi/4, pi/2) R1(phi_ex)``."""
+        return self.add("mach_zehnder", phi_in, phi_ex, modes=modes)
+
+    def symmetric_mach_zehnder(
+        self, phi_in, phi_ex, *, exact: bool = False, modes: Sequence[int] = (0, 1)
+    ) -> Self:
+        """Symmetric Mach-Zehnder interferometer ``BS(pi/4, pi/2) R1(phi_in - pi/2) R2(phi_ex -
+        pi/2) BS(pi/4, pi/2)``; ``exact``: cut once, not beamsplitter by beamsplitter.
+        """
+        return self.add("symmetric_mach_zehnder", phi_in, phi_ex, exact=exact, modes=modes)
+
+    def two_mode_squeeze(self, r, phi=0.0, *, modes: Sequence[int] = (0, 1)) -> Self:
+        """Two-mode squeezing ``S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - e^{-i phi} a1
+        a2))``.
+        """
+        return self.add("two_mode_squeezing", r, phi, modes=modes)
+
+    def cross_kerr(self, kappa, *, modes: Sequence[int] = (0, 1)) -> Self:
+        """Cross-Kerr gate ``CK(kappa) = exp(i kappa n1 n2)``."""
+        return self.add("cross_kerr", kappa, modes=modes)
+
+    def controlled_x(self, s, *, exact: bool = False, modes: Sequence[int] = (0, 1)) -> Self:
+        """Controlled X gate ``CX(s) = exp(-i s x1 p2 / hbar)``: adds s x1 to x2; ``exact``: cut
+        once, not squeezer by beamsplitter.
+        """
+        return self.add("controlled_x", s, exact=exact, modes=modes)
+
+    def controlled_z(self, s, *, exact: bool = False, modes: Sequence[int] = (0, 1)) -> Self:
+        """Controlled Z gate ``CZ(s) = exp(i s x1 x2 / hbar)``: adds s x2 to p1 and s x1 to p2;
+        ``exact``: cut once, not squeezer by beamsplitter.
+        """
+        return self.add("controlled_z", s, exact=exact, modes=modes)
+
+    # any number of modes
+
+    def unitary(self, matrix, *, modes: int | Sequence[int]) -> Self:
+        """A gate given by its matrix, which must be unitary or a unitary cut to fewer photon
+        numbers: a complex array of shape ``(*cutoffs, *cutoffs)`` with output photon numbers
+        first, or ``(size, size)`` with the last mode's photon number running fastest.
+
+        Trainable matrices: ``circuit.add("unitary", real, imag, modes=modes)``.
+        """
+        return self.add("unitary", np.real(matrix), np.imag(matrix), modes=modes)
+
+    def interferometer(
+        self,
+        U,
+        modes: int | Sequence[int],
+        *,
+        mesh: str = "rectangular",
+        exact: bool = False,
+    ) -> Self:
+        """A given interferometer, ``a_k^dagger -> sum_j U_jk a_j^dagger``, as a mesh of
+        beamsplitters.
+
+        Args:
+            U: unitary matrix, a row and a column for each mode.
+            modes: the modes it acts on.
+            mesh: "rectangular" (Clements) or "triangular" (Reck).
+            exact: False: as Strawberry Fields, cut after each beamsplitter; True: the elements of
+                the infinite operator, cut once. See `fockjax.gates.interferometer`.
+
+        Raises:
+            ValueError: if U is not unitary or has another number of modes.
+
+        Example:
+            >>> import numpy as np, fockjax as fj
+            >>> fourier = np.fft.fft(np.eye(3), norm="ortho")
+            >>> circuit = fj.Circuit(3).displace(1.0, mode=0).interferometer(fourier, (0, 1, 2))
+            >>> print(circuit({}, cutoff=6).photon_number(2).mean.round(3))
+            0.333
+        """
+        U = _of_modes(checks.constant_unitary(U), "U", 1, modes)
+        find = {"rectangular": decompositions.rectangular, "triangular": decompositions.triangular}
+        if mesh not in find:
+            raise ValueError(f"Argument `mesh` must be one of {tuple(find)}, got {mesh!r}.")
+        _, theta, phi, rotation = find[mesh](U)
+        return self.mesh(theta, phi, rotation, modes=modes, mesh=mesh, exact=exact)
+
+    def mesh(
+        self,
+        theta,
+        phi,
+        rotation,
+        *,
+        modes: int | Sequence[int],
+        mesh: str = "rectangular",
+        exact: bool = False,
+    ) -> Self:
+        """An interferometer of n modes with angles of its own: ``BS(theta_k, phi_k)`` on the pairs
+        of a mesh, then ``R(rotation_m)`` on each mode. See `fockjax.gates.interferometer`.
+
+        Args:
+            theta: n (n - 1) / 2 angles: an array `fockjax.Weight`, numbers, or a list of
+                parameters.
+            phi: as many phases.
+            rotation: n phases.
+            modes: the modes it acts on.
+            mesh: "rectangular" or "triangular": which pairs, see `decompositions.pairs`.
+            exact: whether to cut once, not after each beamsplitter.
+
+        Example:
+            >>> import fockjax as fj
+            >>> fj.Circuit(3).mesh(fj.Weight("t", 3), fj.Weight("p", 3), [0.0] * 3, modes=(0, 1, 2))
+            Circuit of 3 modes, 0 inputs, 2 weights
+              interferometer(theta=t, phi=p, rotation=array(3)) on modes 0, 1, 2
+        """
+        return self.add("interferometer", theta, phi, rotation, modes=modes, mesh=mesh, exact=exact)
+
+    def passive(self, generator, modes: int | Sequence[int]) -> Self:
+        """The interferometer of the unitary matrix ``exp(iH)``, trainable on all of U(n); cut once.
+
+        Args:
+            generator: real array of shape (n, n) that H is made of, for example an array
+                `fockjax.Weight`: see `fockjax.gates.passive`. `decompositions.generator` gives that
+                of a unitary matrix to start from.
+            modes: the modes it acts on.
+
+        Example:
+            >>> import fockjax as fj
+            >>> fj.Circuit(3).passive(fj.Weight("A", (3, 3)), modes=(0, 1, 2))
+            Circuit of 3 modes, 0 inputs, 1 weight
+              passive(generator=A) on modes 0, 1, 2
+        """
+        return self.add("passive", generator, modes=modes)
+
+    def gaussian_transform(self, S, modes: int | Sequence[int], *, exact: bool = False) -> Self:
+        """A given Gaussian transformation of the quadratures, ``(x, p) -> S (x, p)``.
+
+        By Bloch-Messiah an interferometer, squeezers and an interferometer; only one interferometer
+        where S is passive. The gates, and with them the global phase, are Strawberry Fields' where
+        the squeezings differ; where some are equal the choice among them is free, and the results
+        agree up to truncation.
+
+        Args:
+            S: real symplectic matrix of shape (2n, 2n), in the order (x1, .., xn, p1, .., pn).
+            modes: the n modes it acts on.
+            exact: False: as Strawberry Fields, cut after each of its gates; True: the elements of
+                the infinite operator, cut once. See `fockjax.gates.gaussian_transform`.
+
+        Raises:
+            ValueError: if S is not symplectic or has another number of modes.
+
+        Example:
+            >>> import numpy as np, fockjax as fj
+            >>> circuit = fj.Circuit(1).gaussian_transform(np.diag([0.5, 2.0]), 0)
+            >>> print(circuit({}, cutoff=30).quadrature(0).variance.round(3))
+            0.25
+        """
+        S = _of_modes(checks.constant_symplectic(S), "S", 2, modes)
+        left, r, right = decompositions.bloch_messiah(S)
+        if not r.any():
+            return self.interferometer(left @ right, modes, exact=exact)
+        first, second = decompositions.rectangular(right), decompositions.rectangular(left)
+        angles = (np.stack(both) for both in zip(first[1:], second[1:], strict=True))
+        return self.add("gaussian_transform", *angles, r, modes=modes, exact=exact)
+
+
+def _of_modes(matrix, name: str, rows: int, modes):
+    """The matrix, if it has so many rows for each mode."""
+    count = np.size(modes)
+    if len(matrix) != rows * count:
+        raise ValueError(
+            f"Argument `{name}` must have shape {(rows * count,) * 2} for modes {modes}, got "
+            f"{matrix.shape}."
+        )
+    return matrix

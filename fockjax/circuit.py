@@ -15,6 +15,7 @@ from fockjax._spec import Spec
 from fockjax.builder import Builder
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
+from fockjax.kets.array import checked as checked_ket
 from fockjax.layers import cvqnn_layer
 from fockjax.parameters import (
     Input,
@@ -122,6 +123,7 @@ class Circuit(Builder):
         Args:
             name: the state's name.
             values: its parameters in order; those with defaults may be left out or given by name.
+                A complex array stands for parameters ``real`` and ``imag``.
             modes: the modes it is a state of.
             named: parameters and options by name.
 
@@ -147,6 +149,8 @@ class Circuit(Builder):
     def _step(self, spec: Spec, where: str, values, modes, named):
         """Checked parameters, modes and options of a new operation, its weights registered."""
         modes = self._modes(spec, where, modes)
+        if spec.parameters == ("real", "imag") and len(values) == 1 and np.iscomplexobj(values[0]):
+            values = (np.real(values[0]), np.imag(values[0]))
         if len(values) > len(spec.parameters):
             raise ValueError(
                 f"{where} takes parameters {spec.parameters}, got {len(values)} values."
@@ -295,15 +299,16 @@ class Circuit(Builder):
             x: the input vector, shape ``(num_inputs,)``; left out if the circuit has no inputs.
             cutoff: photon numbers below it are kept; one for all modes or one for each.
             dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
-            initial: a ket of shape ``cutoffs`` to start from instead of the vacuum.
+            initial: a ket of shape ``cutoffs`` to start from instead of the vacuum; a norm below
+                one counts as probability lost before.
             memory_limit: bytes that the state of one sample may take.
 
         Returns:
             The `State` after the last gate.
 
         Raises:
-            ValueError: for missing, unknown or misshapen weights or inputs, a cutoff below 1, or a
-                state over the memory limit.
+            ValueError: for missing, unknown or misshapen weights or inputs, a cutoff below 1, a
+                state over the memory limit, or an ``initial`` that `fockjax.from_ket` refuses.
         """
         arguments = self.checked(weights, x, cutoff, dtype, initial)
         return _run(self.operations, **arguments, hbar=self.hbar, memory_limit=memory_limit)
@@ -372,12 +377,12 @@ class Circuit(Builder):
         weights = self._checked_weights(weights, real_dtype(dtype))
         x = self._checked_input(x, real_dtype(dtype))
         if initial is not None:
-            initial = jnp.asarray(initial)
-            if initial.shape != cutoffs:
+            if np.shape(initial) != cutoffs:
                 raise ValueError(
                     f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
-                    f"{initial.shape}."
+                    f"{np.shape(initial)}."
                 )
+            initial = jnp.asarray(checked_ket(initial, "Argument `initial`"))
         return {"cutoffs": cutoffs, "dtype": dtype, "initial": initial, "weights": weights, "x": x}
 
     def _leaves(self) -> Iterator[Weight | Input]:

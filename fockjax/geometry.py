@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from fockjax._linear import contract
@@ -113,8 +114,8 @@ def quantum_fisher(function: Callable[[Any], Any], parameters: Any) -> Any:
 def _kets(state: Any) -> list[jax.Array]:
     if isinstance(state, State):
         return [factor.ket for factor in state.factors]
-    if isinstance(state, jax.Array):
-        return [state.astype(jnp.result_type(state.dtype, jnp.complex64))]
+    if isinstance(state, jax.Array | np.ndarray):
+        return [jnp.asarray(state)]
     raise TypeError(
         f"Argument `function` must return a State or a ket as an array, got {type(state).__name__}."
     )

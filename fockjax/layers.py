@@ -1,5 +1,6 @@
 """Ready blocks of gates, added to a circuit."""
 
+from fockjax import decompositions
 from fockjax.parameters import Weight, normal
 
 
@@ -16,7 +17,7 @@ def cvqnn_layer(circuit, name: str, active_std: float, passive_std: float) -> No
         """Beamsplitters in a rectangular mesh, then rotations of all modes but the last (all if
         there is one).
         """
-        pairs = mesh(modes)
+        pairs = decompositions.pairs(modes)
         if pairs:
             theta = weight(f"interferometer{number}.theta", len(pairs), passive_std)
             phi = weight(f"interferometer{number}.phi", len(pairs), passive_std)
@@ -39,13 +40,3 @@ def cvqnn_layer(circuit, name: str, active_std: float, passive_std: float) -> No
     kappa = weight("kerr", modes, active_std)
     for mode in range(modes):
         circuit.kerr(kappa[mode], mode=mode)
-
-
-def mesh(modes: int) -> list[tuple[int, int]]:
-    """The neighbouring pairs of a rectangular mesh, ``modes`` columns deep.
-
-    Reference:
-        W. R. Clements et al., Optimal design for universal multiport interferometers, Optica 3,
-        1460 (2016), Fig. 1.
-    """
-    return [(k, k + 1) for column in range(modes) for k in range(column % 2, modes - 1, 2)]

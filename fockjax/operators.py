@@ -1,10 +1,10 @@
 """Linear operators on a few modes, stored by their structure.
 
 Three structures cover the field: `Diagonal` (rotation, Kerr), `Matrix` (displacement, squeezing,
-any unitary) and `Sectors` (two-mode gates that conserve a photon-number sum or difference: about
-D^3 numbers where the dense tensor has D^4). `Product` is several of them applied one after the
-other. Building an operator is the business of `fockjax.gates`; here operators are combined (``@``,
-`Operator.adjoint`) and applied to a ket (`Operator.apply`).
+any unitary) and `Sectors` (gates that conserve a photon-number sum or difference: on two modes
+about D^3 numbers where the dense tensor has D^4). `Product` is several of them applied one after
+the other. Building an operator is the business of `fockjax.gates`; here operators are combined
+(``@``, `Operator.adjoint`) and applied to a ket (`Operator.apply`).
 
 Operators are pytrees of one sample; batch them with `jax.vmap`.
 """
@@ -147,22 +147,23 @@ class Matrix(Operator):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Sectors(Operator):
-    """A two-mode operator that conserves ``n1 + n2`` (``charge=1``) or ``n1 - n2`` (``charge=-1``).
+    """An operator on two or more modes that conserves a sum (``charge=1``) or difference
+    (``charge=-1``) of photon numbers.
 
-    Let ``c`` be the photon number of the mode with the smaller cutoff ``Dc`` (the first mode if
-    they are equal), ``n`` that of the other with cutoff ``Dr``, and ``r = (n + charge * c) mod
-    Dr``. The operator is block diagonal in ``r``; sectors that share an ``r`` share a block and do
-    not mix in it.
+    Let ``n`` be the photon number of the mode with the largest cutoff ``Dr``, the last of them
+    where several have it, and ``c`` those of all others. Conserved is ``N = n + charge * sum(c)``.
+    The operator is block diagonal in ``r = N mod Dr``; sectors that share an ``r`` share a block
+    and do not mix in it.
 
     Attributes:
-        blocks: array of shape ``(Dr, Dc, Dc)``; ``blocks[r, a, c]`` takes ``c`` to ``a`` photons at
-            fixed ``r``.
-        sizes: the two cutoffs.
-        charge: +1 if the sum of the photon numbers is conserved, -1 if the difference is.
+        blocks: array of shape ``(Dr, *Dc, *Dc)``, ``Dc`` the cutoffs of the other modes;
+            ``blocks[r, a, c]`` takes ``c`` to ``a`` photons at fixed ``r``.
+        sizes: the cutoffs.
+        charge: +1 if the total photon number is conserved, -1 if the difference is.
     """
 
     blocks: jax.Array
-    sizes: tuple[int, int] = field(metadata={"static": True})
+    sizes: tuple[int, ...] = field(metadata={"static": True})
     charge: int = field(default=1, metadata={"static": True})
 
     @property
@@ -170,25 +171,41 @@ class Sectors(Operator):
         return self.sizes
 
     @property
-    def column(self) -> int:
-        """The position (0 or 1) of the mode whose photon number indexes the blocks."""
-        return 0 if self.sizes[0] <= self.sizes[1] else 1
+    def row(self) -> int:
+        """The position of the mode that is not counted by the blocks' own axes."""
+        return row_mode(self.sizes)
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-        column, row = axes[self.column], axes[1 - self.column]
+        row = axes[self.row]
+        columns = [axis for axis in axes if axis != row]
         labels = ascii_letters[: ket.ndim]
-        c, r, a = labels[column], labels[row], ascii_letters[ket.ndim]
-        ket = skew(ket, column=column, row=row, sign=self.charge)
-        ket = contract(self.blocks, ket, f"{r}{a}{c},{labels}->{labels.replace(c, a)}")
-        return skew(ket, column=column, row=row, sign=-self.charge)
+        new = ascii_letters[ket.ndim : ket.ndim + len(columns)]
+        old = "".join(labels[axis] for axis in columns)
+        for column in columns:
+            ket = skew(ket, column=column, row=row, sign=self.charge)
+        out = labels.translate(str.maketrans(old, new))
+        ket = contract(self.blocks, ket, f"{labels[row]}{new}{old},{labels}->{out}")
+        for column in columns:
+            ket = skew(ket, column=column, row=row, sign=-self.charge)
+        return ket
 
     def adjoint(self) -> "Sectors":
-        return Sectors(self.blocks.conj().swapaxes(1, 2), self.sizes, self.charge)
+        half = self.blocks.ndim // 2
+        order = [0, *range(half + 1, 2 * half + 1), *range(1, half + 1)]
+        return Sectors(self.blocks.conj().transpose(order), self.sizes, self.charge)
 
     def skewed(self, diagonal: Diagonal) -> jax.Array:
-        """The values of a two-mode diagonal in the order of the blocks, shape ``(Dr, Dc)``."""
-        values = skew(diagonal.values, column=self.column, row=1 - self.column, sign=self.charge)
-        return values.T if self.column == 0 else values
+        """The values of a diagonal in the order of the blocks, shape ``(Dr, *Dc)``."""
+        values = diagonal.values
+        for column in range(len(self.sizes)):
+            if column != self.row:
+                values = skew(values, column=column, row=self.row, sign=self.charge)
+        return jnp.moveaxis(values, self.row, 0)
+
+
+def row_mode(sizes: tuple[int, ...]) -> int:
+    """The position of the largest cutoff, the last of them where several are: see `Sectors`."""
+    return max(range(len(sizes)), key=lambda k: (sizes[k], k))
 
 
 @jax.tree_util.register_dataclass
@@ -310,12 +327,23 @@ def _compose(a: Operator, b: Operator) -> Operator:
             new, mid, old = (ascii_letters[k * modes : (k + 1) * modes] for k in range(3))
             return Matrix(contract(a.elements, b.elements, f"{new}{mid},{mid}{old}->{new}{old}"))
         case Diagonal(), Sectors():
-            blocks = contract(b.skewed(a), b.blocks, "ra,rac->rac")
+            new, _, old = _block_labels(b)
+            blocks = contract(b.skewed(a), b.blocks, f"Z{new},Z{new}{old}->Z{new}{old}")
             return Sectors(blocks, b.sizes, b.charge)
         case Sectors(), Diagonal():
-            blocks = contract(a.blocks, a.skewed(b), "rac,rc->rac")
+            new, _, old = _block_labels(a)
+            blocks = contract(a.blocks, a.skewed(b), f"Z{new}{old},Z{old}->Z{new}{old}")
             return Sectors(blocks, a.sizes, a.charge)
         case Sectors(), Sectors() if a.charge == b.charge:
-            return Sectors(contract(a.blocks, b.blocks, "rab,rbc->rac"), a.sizes, a.charge)
+            new, mid, old = _block_labels(a)
+            blocks = contract(a.blocks, b.blocks, f"Z{new}{mid},Z{mid}{old}->Z{new}{old}")
+            return Sectors(blocks, a.sizes, a.charge)
     everywhere = tuple(range(len(a.cutoffs)))
     return product((b, everywhere), (a, everywhere), cutoffs=a.cutoffs)
+
+
+def _block_labels(sectors: Sectors) -> tuple[str, str, str]:
+    """Labels for three lists of the modes that the blocks count, Z left for their first axis."""
+    count = len(sectors.sizes) - 1
+    new, mid, old = (ascii_letters[k * count : (k + 1) * count] for k in range(3))
+    return new, mid, old

@@ -19,6 +19,19 @@ class Parameter:
 
     __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape, found without computing it."""
+        leaves = list(self.leaves())
+        inputs = 1 + max((leaf.index for leaf in leaves if isinstance(leaf, Input)), default=-1)
+        weights = {
+            leaf.name: jax.ShapeDtypeStruct(leaf.shape, np.float32)
+            for leaf in leaves
+            if isinstance(leaf, Weight)
+        }
+        x = jax.ShapeDtypeStruct((inputs,), np.float32)
+        return jax.eval_shape(self.evaluate, weights, x).shape
+
     def evaluate(self, weights: Mapping[str, jax.Array], x: Any) -> jax.Array:
         raise NotImplementedError
 
@@ -153,7 +166,7 @@ class Element(Parameter):
         return f"{self.weight}[{', '.join(map(str, index))}]"
 
 
-_ARITHMETIC = {
+ARITHMETIC = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -174,7 +187,7 @@ class Expression(Parameter):
         object.__setattr__(self, "operands", checked)
 
     def evaluate(self, weights, x):
-        return _ARITHMETIC[self.symbol](*(evaluate(value, weights, x) for value in self.operands))
+        return ARITHMETIC[self.symbol](*(evaluate(value, weights, x) for value in self.operands))
 
     def leaves(self):
         for value in self.operands:
@@ -255,7 +268,7 @@ def as_array_parameter(value, where: str):
         return value
     if isinstance(value, Sequence) and any(isinstance(entry, Parameter) for entry in value):
         entries = tuple(as_parameter(entry, where) for entry in value)
-        return Function(_stack, entries, "stack")
+        return Function(stack, entries, "stack")
     if isinstance(value, Tracer):
         raise TypeError(_TRACED.format(where))
     array = np.asarray(value)
@@ -269,7 +282,7 @@ def as_array_parameter(value, where: str):
     return array
 
 
-def _stack(*values):
+def stack(*values):
     dtype = jnp.result_type(*values)
     return jnp.stack([jnp.asarray(value, dtype) for value in values])
 

@@ -25,6 +25,7 @@ from fockjax._numerics import safe_sqrt
 from fockjax._spec import GateSpec, KetSpec, Spec
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
+from fockjax.layout import Box
 from fockjax.operators import Diagonal, Matrix, Operator, Sectors, expand, join, steps
 from fockjax.parameters import Input, Parameter, evaluate, shown
 from fockjax.states import Factor, State
@@ -115,7 +116,7 @@ def run(operations, state: State, weights, x, memory_limit: int, built=None) -> 
     there already.
     """
     if built is None:
-        built = build(operations, state, weights, x)
+        built = build(operations, state, weights, x, memory_limit)
     remaining = iter(built)
     register = _Register(state, memory_limit)
     for operation in operations:
@@ -130,7 +131,7 @@ def run(operations, state: State, weights, x, memory_limit: int, built=None) -> 
     return register.state
 
 
-def build(operations, state: State, weights, x) -> list[Any]:
+def build(operations, state: State, weights, x, memory_limit: int) -> list[Any]:
     """The operators of all gates and the kets of all preparations outside repeated layers, each
     kind in one vectorised call."""
     made = [operation for operation in operations if isinstance(operation, Step)]
@@ -138,6 +139,8 @@ def build(operations, state: State, weights, x) -> list[Any]:
     real = jnp.finfo(dtype).dtype
     kinds = defaultdict(list)
     for index, step in enumerate(made):
+        if isinstance(step, Preparation):
+            _check_memory(step, step.modes, cutoffs, dtype, memory_limit)
         # A phase that is literally zero is left out of the gate, so it belongs to the kind.
         zero = tuple(_is_zero(value) for value in step.parameters.values())
         by_input = any(
@@ -189,6 +192,18 @@ def _shapes(step: Step, weights, x) -> tuple[tuple[int, ...], ...]:
     )
 
 
+def _check_memory(step: Step, modes, cutoffs, dtype, limit: int) -> None:
+    """Refuse to hold the modes in one state over the limit, before any of it is made."""
+    sizes = tuple(cutoffs[mode] for mode in modes)
+    size = Box(sizes).bytes(dtype)
+    if size > limit:
+        raise ValueError(
+            f"{step} joins modes {list(modes)} with cutoffs {sizes} into one state of {size:,} "
+            f"bytes a sample ({np.dtype(dtype).name}), over the limit of {limit:,} bytes. Lower "
+            "the cutoffs, keep the groups of modes apart (fj.grouped), or raise `memory_limit`."
+        )
+
+
 def pick(tree, index):
     """``leaf[index]`` for every array of a pytree."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
@@ -223,22 +238,28 @@ class _Register:
     def prepare(self, step: Preparation, ket: jax.Array) -> None:
         """Give modes a new ket in place of the factors they make up."""
         for mode in step.modes:
-            self.pending.pop(mode, None)
+            waiting = self.pending.pop(mode, None)
+            if waiting is not None and waiting.truncations:  # what it loses, it has lost before
+                self._apply(waiting, (mode,))
         gone = [f for f in self.state.factors if set(f.modes) & set(step.modes)]
         shared = sorted({mode for f in gone for mode in f.modes} - set(step.modes))
         if shared:
             raise ValueError(
-                f"{step}: gates have coupled these modes to modes {shared}, so that preparing them "
-                "anew would leave the others in a mixed state, which a ket cannot hold. Prepare "
-                "before the gates that couple, or prepare all of these modes together."
+                f"{step}: these modes are held in one ket with modes {shared}, coupled by gates, a "
+                "preparation or `initial`, so that preparing them anew would leave the others in a "
+                "mixed state, which a ket cannot hold. Prepare before what couples them, or "
+                "prepare all of these modes together."
             )
         # What the old factors had lost stays lost: a trace over them is the square of their norm.
         lost = reduce(jnp.multiply, [f.norm_squared() for f in gone])
         factor = Factor.of_ket(jnp.asarray(ket, gone[0].ket.dtype), step.modes)
         factor = factor.scaled(safe_sqrt(lost))
         self._replace([f for f in self.state.factors if f not in gone], factor)
-        truncations = self.state.truncations + step.spec.truncates
-        self.state = replace(self.state, truncations=truncations)
+        self.state = replace(
+            self.state,
+            truncations=self.state.truncations + step.spec.truncates,
+            reflects=self.state.reflects or step.spec.reflects(step.options),
+        )
 
     def flush(self) -> None:
         """Apply everything that waits; the diagonals of a factor as one."""
@@ -289,26 +310,11 @@ class _Register:
             if len(factor.modes) == 1 and factor.modes[0] in self.pending:
                 self._apply(self.pending.pop(factor.modes[0]), factor.modes)
         together = [f for f in self.state.factors if set(f.modes) & set(gate.modes)]
-        self._check_memory(gate, together)
+        modes = sorted(mode for factor in together for mode in factor.modes)
+        dtype = together[0].ket.dtype
+        _check_memory(gate, modes, self.state.cutoffs, dtype, self.memory_limit)
         others = [f for f in self.state.factors if f not in together]
         self._replace(others, reduce(Factor.join, together))
-
-    def _check_memory(self, gate: Gate, together: list[Factor]) -> None:
-        dtype = together[0].ket.dtype
-        size = reduce(lambda a, b: a * b, (f.layout.bytes(dtype) for f in together)) // np.dtype(
-            dtype
-        ).itemsize ** (len(together) - 1)
-        if size > self.memory_limit:
-            cutoffs = self.state.cutoffs
-            modes = sorted(mode for factor in together for mode in factor.modes)
-            raise ValueError(
-                f"{gate} joins modes {modes} with cutoffs {tuple(cutoffs[m] for m in modes)} "
-                f"into one state of "
-                f"{size:,} bytes a sample ({np.dtype(dtype).name}), over the limit of "
-                f"{self.memory_limit:,} bytes. "
-                "Lower the cutoffs, keep the groups of modes apart (fj.grouped), or raise "
-                "`memory_limit`."
-            )
 
     def _apply(self, operator: Operator, modes: tuple[int, ...]) -> None:
         factor = self._factor(modes[0])
@@ -328,7 +334,8 @@ def _run_layers(repeat: Repeat, state: State, weights, x, memory_limit: int) -> 
     stacked = {name: weights[name] for name in repeat.weights}
     # Built for all layers at once: inside the scan the small kernels would run one after the other.
     built = jax.vmap(
-        lambda layer: build(repeat.operations, state, weights | layer, x), axis_size=repeat.times
+        lambda layer: build(repeat.operations, state, weights | layer, x, memory_limit),
+        axis_size=repeat.times,
     )(stacked)
     layers = (stacked, built)
 

@@ -130,7 +130,8 @@ def _write(ax: "Axes", x: float, y: float, text: str, colour="black", align="cen
     path, width = _letters(text)
     x -= {"left": 0, "center": width / 2, "right": width}[align]
     moved = path.transformed(Affine2D().translate(x, y - 0.73 * _SIZE / 72 / 2))  # capitals' height
-    ax.add_artist(PathPatch(moved, color=colour, linewidth=0, zorder=4))
+    # Snapped to pixels, letters of straight lines alone (F) would lose some.
+    ax.add_artist(PathPatch(moved, color=colour, linewidth=0, zorder=4, snap=False))
 
 
 @lru_cache(maxsize=1024)

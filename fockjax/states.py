@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax import kets
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
-from fockjax.gates import displacement
+from fockjax.kets.array import checked as checked_ket
 from fockjax.layout import Box
 from fockjax.operators import Operator
 from fockjax.readouts import Readouts
@@ -112,8 +113,9 @@ class State(Readouts):
         factors: the independent factors, ordered by their first mode.
         truncations: how many of the operators applied so far could lose probability at the cutoff.
         reflects: whether one of them was cut before it was exponentiated, as Strawberry Fields'
-            cubic phase gate is: what crosses the cutoff then comes back unnoticed, `leakage` is
-            only a lower bound, and `error_bound` infinite.
+            cubic phase gate is, or normalised after the cut, as its GKP state: what crosses the
+            cutoff then comes back unnoticed, `leakage` is only a lower bound, and `error_bound`
+            infinite.
         hbar: the convention its quadratures are read in, unless a readout is given another.
     """
 
@@ -207,12 +209,10 @@ class State(Readouts):
             0.3679
         """
         r, phi = (self._for_each_mode(name, value) for name, value in (("r", r), ("phi", phi)))
-        coherent = vacuum(self.cutoffs, self.dtype)
-        factors = []
-        for mode, factor in enumerate(coherent.factors):
-            gate = displacement(r[mode], phi[mode], cutoff=self.cutoffs[mode], dtype=self.dtype)
-            factors.append(factor.apply(gate, (mode,)))
-        return self.fidelity(replace(coherent, factors=tuple(factors)))
+        alphas = zip(r, phi, self.cutoffs, strict=True)
+        coherent = [kets.coherent(*alpha, cutoff=c, dtype=self.dtype) for *alpha, c in alphas]
+        factors = (Factor.of_ket(ket, (mode,)) for mode, ket in enumerate(coherent))
+        return self.fidelity(State(tuple(factors)))
 
     def _for_each_mode(self, name: str, value: Any) -> jax.Array:
         value = jnp.asarray(value, self._real)
@@ -246,11 +246,11 @@ def from_ket(ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
     """A state from its amplitudes, one axis for each mode.
 
     A norm below one counts as probability lost before, in one truncation.
+
+    Raises:
+        ValueError: if it is a scalar or empty; where the amplitudes are known, not traced, if they
+            are not finite, all zero, or of norm above one (by 1e-6, or 1e-4 in single precision).
     """
-    ket = jnp.asarray(ket).astype(canonical_complex(dtype))
-    if ket.ndim == 0:
-        raise ValueError("Argument `ket` must have one axis for each mode, got a scalar.")
-    if ket.size == 0:
-        raise ValueError(f"Argument `ket` must not be empty, got an array of shape {ket.shape}.")
+    ket = jnp.asarray(checked_ket(ket, "Argument `ket`")).astype(canonical_complex(dtype))
     factor = Factor.of_ket(ket, tuple(range(ket.ndim)))
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))

@@ -3,7 +3,8 @@ random circuits to compare with.
 
 Nothing here shares code with the package: a displacement or squeezing is the exponential of its
 generator on a space so large that its edge is not felt, a beamsplitter the exponential in each
-sector of the total photon number, where the generator is finite.
+sector of the total photon number, where the generator is finite.  A phase of the positions is a
+Gauss-Hermite quadrature over them, on so many nodes that it is exact.
 """
 
 from functools import cache
@@ -12,7 +13,7 @@ import numpy as np
 
 import fockjax as fj
 
-PAD = 80  # photon numbers beyond the cutoff: enough for |alpha| <= 1, r <= 0.6
+PAD = 80  # photon numbers beyond the cutoff: enough for |alpha| <= 1, r <= 0.6, |s| <= 1
 
 PARAMETERS = {
     "displacement": ("r", "phi"),
@@ -21,6 +22,23 @@ PARAMETERS = {
     "kerr": ("kappa",),
     "beamsplitter": ("theta", "phi"),
 }
+"""The gates of `random_gates`, by which circuits are tested."""
+
+MORE_PARAMETERS = {
+    "x_displacement": ("x",),
+    "p_displacement": ("p",),
+    "quadratic_phase": ("s",),
+    "cubic_phase": ("gamma",),
+    "fourier": (),
+    "cross_kerr": ("kappa",),
+    "two_mode_squeezing": ("r", "phi"),
+    "mach_zehnder": ("phi_in", "phi_ex"),
+    "symmetric_mach_zehnder": ("phi_in", "phi_ex"),
+    "controlled_x": ("s",),
+    "controlled_z": ("s",),
+}
+"""The other gates of real numbers that `gate` knows."""
+
 SCALES = {"r": 0.5, "phi": 3.0, "kappa": 1.5, "theta": 2.0}
 
 
@@ -35,16 +53,31 @@ def lowering(size):
 
 
 @cache
-def gate(name, values, cutoffs):
+def gate(name, values, cutoffs, hbar=2.0, exact=False, padding=0):
     """Elements of a gate cut to the cutoffs, output photon numbers first."""
-    if name == "beamsplitter":
-        return _beamsplitter(*values, cutoffs)
+    if len(cutoffs) == 2:
+        return _two_mode_gate(name, values, cutoffs, exact)
     (cutoff,) = cutoffs
     n = np.arange(cutoff)
     if name == "rotation":
         return np.diag(np.exp(1j * values[0] * n))
     if name == "kerr":
         return np.diag(np.exp(1j * values[0] * n**2))
+    if name == "fourier":
+        return np.diag(np.exp(1j * np.pi / 2 * n))
+    if name == "x_displacement":
+        return gate("displacement", (values[0] / np.sqrt(2 * hbar), 0.0), cutoffs)
+    if name == "p_displacement":
+        return gate("displacement", (values[0] / np.sqrt(2 * hbar), np.pi / 2), cutoffs)
+    if name == "quadratic_phase":  # e^{-i theta / 2} exp(i s x^2 / 2 hbar)
+        x, weights = positions(cutoff)
+        phase = np.exp(1j * values[0] * x**2 / 4 - 1j * np.arctan(values[0] / 2) / 2)
+        return np.einsum("k,mnk->mn", phase, weights)
+    if name == "cubic_phase":
+        a = lowering(cutoff + padding)
+        x = np.sqrt(hbar / 2) * (a + a.T)
+        generator = 1j * values[0] / (3 * hbar) * x @ x @ x
+        return exponential(generator)[:cutoff, :cutoff]
     r, phi = values
     a = lowering(cutoff + PAD)
     if name == "displacement":
@@ -52,6 +85,77 @@ def gate(name, values, cutoffs):
     else:
         up = -r * np.exp(1j * phi) * a.T @ a.T / 2
     return exponential(up - up.conj().T)[:cutoff, :cutoff]
+
+
+def positions(cutoff):
+    """Eigenvalues of a + a+ (x at hbar = 2), and <m|x><x|n> of each: an integral over x."""
+    a = lowering(cutoff + PAD)
+    x, vectors = np.linalg.eigh(a + a.T)
+    return x, np.einsum("mk,nk->mnk", vectors[:cutoff], vectors[:cutoff])
+
+
+def _two_mode_gate(name, values, cutoffs, exact):
+    if name == "beamsplitter":
+        return _beamsplitter(*values, cutoffs)
+    if name == "two_mode_squeezing":
+        return _two_mode_squeezing(*values, cutoffs)
+    if name == "cross_kerr":
+        n1, n2 = np.indices(cutoffs).reshape(2, -1)
+        return np.diag(np.exp(1j * values[0] * n1 * n2)).reshape(cutoffs * 2)
+    if exact and name == "controlled_x":  # R2+ CZ R2, since R+ x R = -p
+        turn = 1j ** np.arange(cutoffs[1])
+        elements = gate("controlled_z", values, cutoffs, exact=True)
+        return turn.conj()[:, None, None] * elements * turn
+    if exact and name == "controlled_z":
+        (x, of_x), (y, of_y) = map(positions, cutoffs)
+        phases = np.exp(1j * values[0] * np.outer(x, y) / 2)
+        return np.einsum("mnk,kl,pql->mpnq", of_x, phases, of_y, optimize=True)
+    if exact or name == "mach_zehnder":  # passive: a box in which nothing gets lost on the way
+        room = (sum(cutoffs) - 1,) * 2
+        d1, d2 = cutoffs
+        return _decomposed(name, values, room)[:d1, :d2, :d1, :d2]
+    return _decomposed(name, values, cutoffs)
+
+
+def _decomposed(name, values, cutoffs):
+    """A gate as Strawberry Fields writes it in others, each cut to the cutoffs."""
+    half = np.pi / 2
+    mixer = ("beamsplitter", (half / 2, half), (0, 1))
+    if name == "mach_zehnder":
+        phi_in, phi_ex = values
+        parts = [("rotation", (phi_ex,), (0,)), mixer, ("rotation", (phi_in,), (0,)), mixer]
+    elif name == "symmetric_mach_zehnder":
+        turns = [("rotation", (phi - half,), (k,)) for k, phi in enumerate(values)]
+        parts = [mixer, *turns, mixer]
+    else:
+        r = np.arcsinh(-values[0] / 2)
+        theta = np.arctan2(-1 / np.cosh(r), -np.tanh(r)) / 2
+        parts = [
+            ("beamsplitter", (theta, 0.0), (0, 1)),
+            ("squeezing", (r, 0.0), (0,)),
+            ("squeezing", (-r, 0.0), (1,)),
+            ("beamsplitter", (theta + half, 0.0), (0, 1)),
+        ]
+        if name == "controlled_z":
+            parts = [("rotation", (-half,), (1,)), *parts, ("rotation", (half,), (1,))]
+    size = int(np.prod(cutoffs))
+    columns = [run(parts, column.reshape(cutoffs)).ravel() for column in np.eye(size)]
+    return np.stack(columns, -1).reshape(cutoffs * 2)
+
+
+def _two_mode_squeezing(r, phi, cutoffs):
+    """exp(r (e^{i phi} a1+ a2+ - h.c.)), difference by difference of the photon numbers."""
+    out = np.zeros((*cutoffs, *cutoffs), complex)
+    for difference in range(1 - cutoffs[1], cutoffs[0]):
+        low = np.arange(max(cutoffs) + PAD)  # photons of the mode that has fewer
+        up = r * np.exp(1j * phi) * np.diag(np.sqrt(low[1:] * (low[1:] + abs(difference))), -1)
+        sector = exponential(up - up.conj().T)
+        n1, n2 = low + max(difference, 0), low - min(difference, 0)
+        inside = low[(n1 < cutoffs[0]) & (n2 < cutoffs[1])]
+        for i in inside:
+            for j in inside:
+                out[n1[i], n2[i], n1[j], n2[j]] = sector[i, j]
+    return out
 
 
 def _beamsplitter(theta, phi, cutoffs):
@@ -68,10 +172,11 @@ def _beamsplitter(theta, phi, cutoffs):
     return out
 
 
-def apply(name, values, modes, ket):
+def apply(name, values, modes, ket, **options):
     """One gate on a ket with an axis for each mode."""
     modes = tuple(modes)
-    elements = gate(name, tuple(map(float, values)), tuple(ket.shape[mode] for mode in modes))
+    cutoffs = tuple(ket.shape[mode] for mode in modes)
+    elements = gate(name, tuple(map(float, values)), cutoffs, **options)
     count = len(modes)
     after = np.tensordot(elements, ket, (tuple(range(count, 2 * count)), modes))
     return np.moveaxis(after, tuple(range(count)), modes)

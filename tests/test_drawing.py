@@ -10,6 +10,7 @@ import fockjax as fj
 from fockjax import drawing
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
+from fockjax.planning import Gate, Preparation
 
 
 def drawn(circuit, **options):
@@ -151,23 +152,18 @@ def test_options_stand_by_name_and_constant_arrays_are_left_out(monkeypatch):
 
 @pytest.mark.parametrize("spec", [*GATES.values(), *KETS.values()], ids=lambda spec: spec.name)
 def test_every_registered_operation_is_drawn(spec):
-    modes = tuple(range(spec.modes or 2))
-    circuit = fj.Circuit(2)
-    values = [  # behind a function, so that nobody asks for their shapes
-        fj.apply(jnp.array, fj.Weight(name), name="f") if name in spec.arrays else fj.Weight(name)
-        for name in spec.parameters
-    ]
-    build = circuit.add if spec.name in GATES and spec is GATES[spec.name] else circuit.prepare
-    build(spec.name, *values, modes=modes)
-    (step,) = circuit.operations
-    symbol = drawing.SYMBOLS.get(spec.name, spec.name)
+    kind = Gate if spec is GATES.get(spec.name) else Preparation
+    weights = {name: fj.Weight(name) for name in spec.parameters}
+    step = kind(spec.name, weights, tuple(range(spec.modes or 2)), dict(spec.options))
     label = drawing.label(step)
-    assert label.strip("|⟩").startswith("0" if spec.name == "fock" else symbol)
+    symbol = "0" if spec.name == "fock" else drawing.SYMBOLS.get(spec.name, spec.name)
+    assert label.strip("|").startswith(symbol)
     assert all(name in label for name in spec.parameters)
-    assert label in circuit.draw(width=200)
+    assert label in drawing.text([step], 2, width=200, ascii=False, parameters=True)
 
 
 def test_symbols_are_of_operations_that_exist_and_differ():
+    assert drawing.SYMBOLS.keys() <= GATES.keys() | KETS.keys()
     assert len(set(drawing.SYMBOLS.values())) == len(drawing.SYMBOLS)
 
 

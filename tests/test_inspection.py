@@ -91,9 +91,6 @@ def test_the_first_operation_that_is_not_finite_is_named_with_its_parameters():
     lines = repr(report).split("\n")
     assert len(lines) == 2 + 4 + 1  # the table ends where it went wrong
     assert fj.inspect(circuit, WEIGHTS, X, cutoff=CUTOFFS).first_nonfinite is None
-    initial = np.full((4,), np.nan)
-    report = fj.inspect(fj.Circuit(1).kerr(0.1, mode=0), {}, cutoff=4, initial=initial)
-    assert report.advice == ("The initial state is not finite.",)
 
 
 def test_a_gate_that_reflects_makes_the_leakage_a_lower_bound(monkeypatch):

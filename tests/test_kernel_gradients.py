@@ -15,6 +15,7 @@ from fockjax._numerics import phase_factor
 from fockjax.gates.beamsplitter import real_blocks
 from fockjax.gates.displacement import real_core as displacement_core
 from fockjax.gates.squeezing import real_core as squeezing_core
+from fockjax.gates.two_mode_squeezing import real_blocks as two_mode_blocks
 
 CUTOFF = 5
 n = np.arange(CUTOFF)
@@ -28,13 +29,24 @@ GATES = {
         (CUTOFF, 7),
         -k[None],
     ),
+    "two_mode_squeezing": (
+        lambda r: two_mode_blocks(r, (CUTOFF, 7)),
+        truth.two_mode_squeezing,
+        (CUTOFF, 7),
+        k[None],
+    ),
     "kerr": (lambda x: jnp.ones_like(x), None, None, n**2),  # e^{i kappa n^2}; x has no effect
 }
 # (strength, phase), with both at exactly 0 and each of them
 POINTS = np.float32([[0, 0], [0, 1.3], [-0.7, 0], [0.4, -5.9], [1.9, 3.1]]).astype(np.float64)
 
 
-@pytest.fixture(params=GATES)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name == "two_mode_squeezing" else name
+        for name in GATES  # it is the beamsplitter's kernel, moved: compiling it twice is dear
+    ]
+)
 def reading(request):
     """(f, truth of its values, gradients, Hessians at POINTS); f is real, of (strength, phase)."""
     core, tables, size, numbers = GATES[request.param]

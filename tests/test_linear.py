@@ -27,22 +27,20 @@ def real_normal(seed, shape):
 
 
 def charge_blocks(sizes, charge, values):
-    """Blocks that conserve the charge, and the dense tensor [out1, out2, in1, in2] of the same
-    operator.
+    """Blocks that conserve the charge, and the dense tensor [out1, out2, .., in1, in2, ..] of the
+    same operator.
     """
-    column = 0 if sizes[0] <= sizes[1] else 1
-    rows, columns = sizes[1 - column], sizes[column]
-    blocks = np.zeros((rows, columns, columns), values.dtype)
+    row = max(range(len(sizes)), key=lambda k: (sizes[k], k))
+    rows, others = sizes[row], len(sizes) - 1
+    blocks = np.zeros(values.shape, values.dtype)
     dense = np.zeros((*sizes, *sizes), values.dtype)
-    for r in range(rows):
-        for a in range(columns):
-            for c in range(columns):
-                out, into = (r - charge * a) % rows, (r - charge * c) % rows
-                if out + charge * a != into + charge * c:
-                    continue
-                blocks[r, a, c] = values[r, a, c]
-                after, before = ((a, out), (c, into)) if column == 0 else ((out, a), (into, c))
-                dense[(*after, *before)] = values[r, a, c]
+    for index in np.ndindex(values.shape):
+        r, a, c = index[0], index[1 : 1 + others], index[1 + others :]
+        out, into = (r - charge * sum(a)) % rows, (r - charge * sum(c)) % rows
+        if out + charge * sum(a) != into + charge * sum(c):
+            continue
+        blocks[index] = values[index]
+        dense[(*a[:row], out, *a[row:], *c[:row], into, *c[row:])] = values[index]
     return blocks, dense
 
 
@@ -61,6 +59,8 @@ def cases():
         values = complex_normal(5, (max(sizes), min(sizes), min(sizes)))
         blocks, dense = charge_blocks(sizes, charge, values)
         yield f"sectors {charge:+d} {axes}", Sectors(blocks, sizes, charge), dense, axes
+    blocks, dense = charge_blocks((5, 3, 4), 1, complex_normal(10, (5, 3, 4, 3, 4)))
+    yield "sectors of three modes", Sectors(blocks, (5, 3, 4)), dense, (2, 0, 1)
     blocks, dense = charge_blocks((4, 4), 1, real_normal(6, (4, 4, 4)))
     left, right = complex_normal(7, (4,)), complex_normal(8, (4, 4))
     factors = [(Matrix(right), (0,)), (Sectors(blocks, (4, 4)), (0, 1)), (Diagonal(left), (1,))]
@@ -251,6 +251,19 @@ def test_composition_keeps_the_simplest_structure_and_the_order():
                 assert isinstance(both, Matrix)
             elif first != second and "matrix" in (first, second):
                 assert isinstance(both, Product)
+
+
+def test_composition_of_sectors_on_three_modes():
+    sizes = (3, 4, 2)
+    a, b = (
+        Sectors(jnp.asarray(charge_blocks(sizes, 1, complex_normal(k, (4, 3, 2, 3, 2)))[0]), sizes)
+        for k in range(2)
+    )
+    diagonal = Diagonal(jnp.asarray(complex_normal(2, sizes)))
+    for left, right in [(a, b), (a, diagonal), (diagonal, b)]:
+        both = left @ right
+        assert isinstance(both, Sectors)
+        close(both.to_dense(), jnp.tensordot(left.to_dense(), right.to_dense(), 3))
 
 
 def test_composition_order_of_products():

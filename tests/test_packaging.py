@@ -6,7 +6,7 @@ import sys
 
 import fockjax as fj
 
-HEAVY = {"matplotlib", "numba", "sklearn", "strawberryfields", "thewalrus"}
+HEAVY = {"matplotlib", "numba", "sklearn", "strawberryfields", "sympy", "thewalrus"}
 
 PUBLIC = {
     "Circuit",
@@ -16,7 +16,10 @@ PUBLIC = {
     "State",
     "Weight",
     "apply",
+    "checks",
+    "decompositions",
     "from_ket",
+    "from_strawberryfields",
     "gates",
     "grouped",
     "inspect",
@@ -24,6 +27,7 @@ PUBLIC = {
     "metric_tensor",
     "nn",
     "plotting",
+    "to_strawberryfields",
     "quantum_fisher",
     "vacuum",
 }

@@ -1,5 +1,6 @@
 """What a circuit is compiled to: how much of it, and how large."""
 
+import dense
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,7 +63,7 @@ def sector_gates(phase):
 def test_no_array_of_a_dense_two_mode_gate(cutoff, alike, phase):
     """Sizes grow as D^3, also where ``alike`` equal gates are built in one call."""
     circuit = sector_gates(phase)
-    initial = np.zeros(cutoff, np.complex64)
+    initial = dense.vacuum(cutoff).astype(np.complex64)
     forward = loss(circuit, cutoff, initial=initial)
     bound = 4 * alike * max(cutoff) ** 3
     assert bound < min(cutoff) ** 4
@@ -124,7 +125,7 @@ def test_gates_of_a_kind_are_built_in_one_call():
 
 def applications(circuit, cutoff):
     """How many operators are applied to the joint ket."""
-    initial = np.zeros(cutoff, np.complex64)
+    initial = dense.vacuum(cutoff).astype(np.complex64)
 
     def ket(weights):
         return circuit(weights, cutoff=cutoff, initial=initial).ket()

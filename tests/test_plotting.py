@@ -140,7 +140,7 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="width"):
         plot.circuit(fj.Circuit(1), width=0)
     batch = jax.vmap(lambda r: fj.Circuit(1).displace(fj.Input(0), mode=0)({}, r[None], cutoff=4))
-    nan = fj.from_ket(np.array([np.nan, 0]))
+    nan = fj.Circuit(1).kerr(fj.Weight("k"), mode=0)({"k": jnp.nan}, cutoff=2)
     for draw in (plot.wigner, plot.quadratures, plot.photon_numbers):
         with pytest.raises(TypeError, match="must be a State"):
             draw(np.zeros(3))

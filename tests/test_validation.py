@@ -16,7 +16,7 @@ from rich.console import Console
 import fockjax as fj
 from fockjax import validation
 from fockjax.gates import REGISTRY
-from fockjax.interop import strawberryfields as oracle
+from fockjax.interop import oracle
 from fockjax.validation import cases, golden, make_golden, readings, report
 
 needs_oracle = pytest.mark.skipif(not oracle.is_installed(), reason="needs Strawberry Fields")

@@ -211,6 +211,87 @@ def beamsplitter(theta, cutoffs, bits=SECTOR_BITS):
     return tuple(tables)
 
 
+@cache
+def two_mode_squeezing(r, cutoffs, bits=SECTOR_BITS):
+    """(S, dS/dr, d2S/dr2) of S2(r, 0), packed as `Sectors` packs it.
+
+    S[q, a, c] with a, c photons (out, in) in the mode of the smaller cutoff and (q + a) mod
+    max(cutoffs), (q + c) mod max(cutoffs) in the other, 0 where the differences do not agree.
+    """
+    fixed = _Fixed(bits)
+    small, large = min(cutoffs), max(cutoffs)
+    with mpmath.workprec(bits + 64):
+        x = mpmath.mpf(float(r))
+        t, s = fixed.of(mpmath.tanh(x)), fixed.of(mpmath.sech(x))
+    mul = fixed.mul
+    root = fixed.sqrt(np.arange(large))
+    inverse = [0] + [fixed.rsqrt(k) for k in range(1, large)]
+    st, s2 = mul(s, t), mul(s, s)
+    weights = (t, s2, st)
+    slopes = (s2, -2 * mul(s2, t), mul(s, s2 - mul(t, t)))  # d/dr of tanh, sech^2, sech tanh
+    m = np.arange(small)
+
+    def down(column):
+        out = 0 * column
+        out[1:] = column[:-1]
+        return out
+
+    # values[c, n][a] = <a, n + a - c| S |c, n> by S a1+ = sech a1+ S - tanh S a2, which needs no
+    # photon number over the box either.
+    zero = np.zeros(small, object)
+    values: dict[tuple[int, int], np.ndarray] = {}
+    for n in range(large):
+        for c in range(small):
+            b = n + m - c
+            if c:
+                up = mul(s, mul(root[:small], down(values[c - 1, n])))
+                back = mul(t, mul(root[n], values[c - 1, n - 1])) if n else zero
+                column = mul(up - back, inverse[c])
+            elif n:  # S a2+ = sech a2+ S - tanh S a1
+                column = mul(
+                    mul(s, mul(root[np.clip(b, 0, large - 1)], values[0, n - 1])), inverse[n]
+                )
+            else:
+                column = np.array([s] + [0] * (small - 1), object)
+                for a in range(1, small):
+                    column[a] = mul(column[a - 1], t)
+            column[(b < 0) | (b >= large)] = 0
+            values[c, n] = column
+
+    def pieces(v, c, n):
+        """d/dr in three parts, to be weighted with tanh, sech^2 and sech tanh: what e^{t a1+ a2+}
+        sech^{n1 + n2 + 1} e^{-t a1 a2} gives, so that no photon number over the box is needed.
+        """
+        b = np.clip(n + m - c, 0, large - 1)
+        one = -v[c, n]
+        pair = mul(mul(root[:small], root[b]), down(v[c, n])) - mul(
+            mul(root[c], root[n]), v.get((c - 1, n - 1), zero)
+        )
+        hop = -mul(mul(root[:small], root[c]), down(v.get((c - 1, n), zero))) - mul(
+            mul(root[b], root[n]), v.get((c, n - 1), zero)
+        )
+        inside = (n + m - c >= 0) & (n + m - c < large)
+        return [np.where(inside, piece, 0) for piece in (one, pair, hop)]
+
+    def combine(weights, v):
+        return {
+            key: sum(mul(w, piece) for w, piece in zip(weights, pieces(v, *key), strict=True))
+            for key in v
+        }
+
+    first = combine(weights, values)
+    again, slope = combine(weights, first), combine(slopes, values)
+    tables = [np.zeros((large, small, small)) for _ in range(3)]
+    for (c, n), value in values.items():
+        b = n + m - c
+        rows = m[(b >= 0) & (b < large)]
+        for table, column in zip(
+            tables, (value, first[c, n], again[c, n] + slope[c, n]), strict=True
+        ):
+            table[(n - c) % large, rows, c] = fixed.floats(column[rows])
+    return tuple(tables)
+
+
 def phases_of(phi, numbers):
     """e^{i n phi} for an array of integers n, to float64's last bit."""
     unique, where = np.unique(numbers, return_inverse=True)
@@ -271,3 +352,23 @@ def closed_form_beamsplitter(theta, p, q, m, n):
         )
     norm = mpmath.factorial(p) * mpmath.factorial(q) / (mpmath.factorial(m) * mpmath.factorial(n))
     return total * mpmath.sqrt(norm)
+
+
+def closed_form_two_mode_squeezing(r, p, q, m, n):
+    """<p, q|S2(r, 0)|m, n>, in normal order: e^{t a1+ a2+} sech^{n1 + n2 + 1} e^{-t a1 a2}."""
+    if p - q != m - n:
+        return mpmath.mpf(0)
+    t, s = mpmath.tanh(r), mpmath.sech(r)
+    total = mpmath.mpf(0)
+    for i in range(max(0, m - p), min(m, n) + 1):  # i pairs are destroyed, p - m + i created
+        total += (
+            (-t) ** i
+            * t ** (p - m + i)
+            * s ** (m + n - 2 * i + 1)
+            / mpmath.factorial(i)
+            / mpmath.factorial(p - m + i)
+            / mpmath.factorial(m - i)
+            / mpmath.factorial(n - i)
+        )
+    factorials = [mpmath.factorial(k) for k in (p, q, m, n)]
+    return total * mpmath.sqrt(mpmath.fprod(factorials))

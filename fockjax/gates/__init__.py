@@ -2,19 +2,80 @@
 
 from fockjax._spec import GateSpec as GateSpec
 from fockjax.gates import beamsplitter as _beamsplitter
+from fockjax.gates import controlled as _controlled
 from fockjax.gates import displacement as _displacement
+from fockjax.gates import gaussian_transform as _gaussian_transform
+from fockjax.gates import interferometer as _interferometer
+from fockjax.gates import mach_zehnder as _mach_zehnder
+from fockjax.gates import passive as _passive
 from fockjax.gates import phases as _phases
+from fockjax.gates import position as _position
 from fockjax.gates import squeezing as _squeezing
+from fockjax.gates import two_mode_squeezing as _two_mode_squeezing
+from fockjax.gates import unitary as _unitary
 
 REGISTRY: dict[str, GateSpec] = {
     spec.name: spec
-    for spec in (_displacement.SPEC, _squeezing.SPEC, *_phases.SPECS, _beamsplitter.SPEC)
+    for spec in (
+        *_displacement.SPECS,
+        _squeezing.SPEC,
+        *_phases.SPECS,
+        *_position.SPECS,
+        _beamsplitter.SPEC,
+        *_mach_zehnder.SPECS,
+        _two_mode_squeezing.SPEC,
+        *_controlled.SPECS,
+        _unitary.SPEC,
+        _interferometer.SPEC,
+        _passive.SPEC,
+        _gaussian_transform.SPEC,
+    )
 }
 
 beamsplitter = _beamsplitter.beamsplitter
+controlled_x = _controlled.controlled_x
+controlled_z = _controlled.controlled_z
+cross_kerr = _phases.cross_kerr
+cubic_phase = _position.cubic_phase
 displacement = _displacement.displacement
+fourier = _phases.fourier
+gaussian_transform = _gaussian_transform.gaussian_transform
+interferometer = _interferometer.interferometer
 kerr = _phases.kerr
+mach_zehnder = _mach_zehnder.mach_zehnder
+p_displacement = _displacement.p_displacement
+passive = _passive.passive
+quadratic_phase = _position.quadratic_phase
 rotation = _phases.rotation
+snap = _phases.snap
 squeezing = _squeezing.squeezing
+symmetric_mach_zehnder = _mach_zehnder.symmetric_mach_zehnder
+two_mode_squeezing = _two_mode_squeezing.two_mode_squeezing
+unitary = _unitary.unitary
+x_displacement = _displacement.x_displacement
 
-__all__ = ["REGISTRY", "GateSpec", "beamsplitter", "displacement", "kerr", "rotation", "squeezing"]
+__all__ = [
+    "REGISTRY",
+    "GateSpec",
+    "beamsplitter",
+    "controlled_x",
+    "controlled_z",
+    "cross_kerr",
+    "cubic_phase",
+    "displacement",
+    "fourier",
+    "gaussian_transform",
+    "interferometer",
+    "kerr",
+    "mach_zehnder",
+    "p_displacement",
+    "passive",
+    "quadratic_phase",
+    "rotation",
+    "snap",
+    "squeezing",
+    "symmetric_mach_zehnder",
+    "two_mode_squeezing",
+    "unitary",
+    "x_displacement",
+]

@@ -2,19 +2,20 @@
 
 from functools import lru_cache
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from fockjax._numerics import HIGHEST, cos_sin, real_dtype
 from fockjax._spec import GateSpec
-from fockjax.gates.phases import turned
+from fockjax.gates.phases import pair, turned
 from fockjax.operators import Operator, Sectors
 
 
-def real_blocks(theta, cutoffs):
+def real_blocks(theta, cutoffs, steps: int | jax.Array = 0):
     """The photon-number sectors of BS(theta, 0), packed: real (large, small, small) of theta's
-    dtype.
+    dtype.  With steps, an integer, of BS(theta + steps pi/64, 0), the steps without rounding.
 
     With small and large the two cutoffs in order, c the photon number of the mode with the smaller
     one (mode 1 where they are equal) and r = (n1 + n2) mod large,
@@ -34,14 +35,15 @@ def real_blocks(theta, cutoffs):
     """
     theta = jnp.asarray(theta)
     if cutoffs[0] > cutoffs[1]:  # seen from mode 2 the beamsplitter turns the other way
-        theta = -theta
+        theta, steps = -theta, -steps
     small, large = min(cutoffs), max(cutoffs)
     vectors, frequencies = _eigenvectors(small, large)
     # The barrier keeps XLA from folding products of these constants while it compiles.
     vectors = lax.optimization_barrier(jnp.asarray(vectors.astype(theta.dtype)))
     # At theta = j pi the gate is (-1)^{j N}; taken out, what is left is small near there, and
     # exactly 0 at it.  cos x = 1 - 2 sin^2(x/2) = -1 + 2 cos^2(x/2).
-    c, s = (wave[:, None] for wave in cos_sin(theta / 2, frequencies))
+    c, s = (wave[:, None] for wave in cos_sin(theta / 2, frequencies, steps))
+    theta = theta + jnp.asarray(steps, theta.dtype) * (np.pi / 64)
     half_turns = jnp.round(theta / np.pi)
     flips = half_turns % 2 == 1
     cosine = jnp.where(flips & (frequencies[:, None] % 2 == 1), 2 * c * c, -2 * s * s)
@@ -129,6 +131,12 @@ def quarter_turns(count):
         yield k
 
 
+def core(theta, cutoff, dtype=None, steps=0) -> Sectors:
+    """BS(theta + steps pi/64, 0), real."""
+    sizes = pair(cutoff)
+    return Sectors(real_blocks(jnp.asarray(theta, real_dtype(dtype)), sizes, steps), sizes)
+
+
 def beamsplitter(
     theta=np.pi / 4, phi=0.0, *, cutoff: int | tuple[int, int], dtype=None
 ) -> Operator:
@@ -158,9 +166,7 @@ def beamsplitter(
     Reference:
         Total-photon-number sectors as Wigner's d matrices: T. Risbo, J. Geodesy 70, 383 (1996).
     """
-    sizes = (cutoff, cutoff) if isinstance(cutoff, int) else cutoff
-    core = Sectors(real_blocks(jnp.asarray(theta, real_dtype(dtype)), sizes), sizes)
-    return turned(core, phi, 1, dtype)
+    return turned(core(theta, cutoff, dtype), phi, 1, dtype)
 
 
 SPEC = GateSpec(

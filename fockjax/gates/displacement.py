@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import real_dtype
+from fockjax._numerics import checked_hbar, real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
 from fockjax.gates.phases import turned
@@ -66,4 +66,55 @@ def displacement(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
     return turned(core, phi, 0, dtype)
 
 
-SPEC = GateSpec("displacement", ("r", "phi"), 1, displacement, defaults={"phi": 0.0})
+def x_displacement(x, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator:
+    """Position displacement ``X(x) = exp(-i x p_hat / hbar) = D(x / sqrt(2 hbar))``: adds x to the
+    position.
+
+    Args:
+        x: by how much, in the units of a quadrature; a real scalar.
+        cutoff: photon numbers below it are kept.
+        hbar: the convention for the size of a quadrature.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        An `Operator` on one mode, real.
+
+    Example:
+        >>> import fockjax as fj
+        >>> print(fj.gates.x_displacement(1.0, cutoff=4).to_dense().round(3)[:, 0])
+        [0.882 0.441 0.156 0.045]
+    """
+    return Matrix(real_core(_amplitude(x, hbar, dtype), cutoff))
+
+
+def p_displacement(p, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator:
+    """Momentum displacement ``Z(p) = exp(i p x_hat / hbar) = D(i p / sqrt(2 hbar))``: adds p to the
+    momentum.
+
+    Args:
+        p: by how much, in the units of a quadrature; a real scalar.
+        cutoff: photon numbers below it are kept.
+        hbar: the convention for the size of a quadrature.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        An `Operator` on one mode.
+
+    Example:
+        >>> import fockjax as fj
+        >>> print(fj.gates.p_displacement(1.0, cutoff=4).to_dense().round(3)[:, 0] + 0)
+        [ 0.882+0.j     0.   +0.441j -0.156+0.j     0.   -0.045j]
+    """
+    core = Matrix(real_core(_amplitude(p, hbar, dtype), cutoff))
+    return turned(core, 0.0, 0, dtype, steps=64)  # a quarter turn
+
+
+def _amplitude(quadrature, hbar, dtype):
+    return jnp.asarray(quadrature, real_dtype(dtype)) / (2 * checked_hbar(hbar)) ** 0.5
+
+
+SPECS = (
+    GateSpec("displacement", ("r", "phi"), 1, displacement, defaults={"phi": 0.0}),
+    GateSpec("x_displacement", ("x",), 1, x_displacement, options={"hbar": 2.0}),
+    GateSpec("p_displacement", ("p",), 1, p_displacement, options={"hbar": 2.0}),
+)

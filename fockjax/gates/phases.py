@@ -1,10 +1,11 @@
-"""Gates diagonal in photon number: rotation exp(i phi n) and Kerr exp(i kappa n^2)."""
+"""Gates diagonal in photon number, and the phases of gates that are not."""
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from fockjax._linear import contract
-from fockjax._numerics import phase_factor, real_dtype
+from fockjax._numerics import canonical_complex, phase_factor, real_dtype
 from fockjax._spec import GateSpec
 from fockjax.operators import Diagonal, Matrix, Sectors
 
@@ -51,32 +52,123 @@ def kerr(kappa, *, cutoff: int, dtype=None) -> Diagonal:
     return Diagonal(kerr_diagonal(jnp.asarray(kappa, real_dtype(dtype)), cutoff))
 
 
+def fourier(*, cutoff: int, dtype=None) -> Diagonal:
+    """Fourier gate ``F = R(pi/2) = i^n``: takes x to -p and p to x.
+
+    It is the rotation, as Strawberry Fields has it, without the phase e^{i pi/4} of the symplectic
+    quarter turn.
+
+    Args:
+        cutoff: photon numbers below it are kept.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Example:
+        >>> import fockjax as fj
+        >>> print(fj.gates.fourier(cutoff=4).values)
+        [ 1.+0.j  0.+1.j -1.+0.j  0.-1.j]
+    """
+    return Diagonal(jnp.asarray(powers_of_i(np.arange(cutoff)), canonical_complex(dtype)))
+
+
+def powers_of_i(k: np.ndarray) -> np.ndarray:
+    """i^k for integers k, exactly."""
+    return np.array([1, 1j, -1, -1j])[k % 4]
+
+
+def snap(phases, *, cutoff: int, dtype=None) -> Diagonal:
+    """SNAP gate, a phase of its own for each photon number: ``sum_n e^{i phases[n]} |n><n|``.
+
+    Args:
+        phases: angles in radians, a real array of one axis, at most as long as the cutoff; photon
+            numbers beyond its end are left alone.
+        cutoff: photon numbers below it are kept.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Raises:
+        ValueError: if ``phases`` has not one axis or is longer than the cutoff.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> print(fj.gates.snap(np.array([0, np.pi]), cutoff=3).values.round(3) + 0)
+        [ 1.+0.j -1.+0.j  1.+0.j]
+
+    Reference:
+        R. W. Heeres et al., Phys. Rev. Lett. 115, 137002 (2015).
+    """
+    phases = jnp.asarray(phases, real_dtype(dtype))
+    _check_snap({"phases": phases})
+    if len(phases) > cutoff:
+        raise ValueError(
+            f"Argument `phases` of a SNAP gate has {len(phases)} phases, one for each photon "
+            f"number from 0; a cutoff of {cutoff} keeps {cutoff}. Raise the cutoff or shorten it."
+        )
+    phases = lax.pad(phases, jnp.zeros((), phases.dtype), [(0, cutoff - len(phases), 0)])
+    return Diagonal(lax.complex(jnp.cos(phases), jnp.sin(phases)))
+
+
+def _check_snap(parameters, modes=None, options=None):
+    shape = getattr(parameters["phases"], "shape", None)  # unknown of an expression
+    if shape is not None and len(shape) != 1:
+        raise ValueError(
+            f"`phases` of a SNAP gate must be an array of one axis, a phase for each photon "
+            f"number, got shape {shape}."
+        )
+
+
+def cross_kerr(kappa, *, cutoff: int | tuple[int, int], dtype=None) -> Diagonal:
+    """Cross-Kerr gate ``CK(kappa) = exp(i kappa n1 n2)``.
+
+    Args:
+        kappa: strength in radians, a real scalar.
+        cutoff: photon numbers below it are kept; one for both modes or one for each.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> print(fj.gates.cross_kerr(np.pi, cutoff=3).values.real.round(3))
+        [[ 1.  1.  1.]
+         [ 1. -1.  1.]
+         [ 1.  1.  1.]]
+    """
+    products = np.multiply.outer(*(np.arange(size) for size in pair(cutoff)))
+    return Diagonal(phase_factor(jnp.asarray(kappa, real_dtype(dtype)), products))
+
+
+def pair(cutoff: int | tuple[int, int]) -> tuple[int, int]:
+    """The cutoffs of two modes, given as one for both or one for each."""
+    return (cutoff, cutoff) if isinstance(cutoff, int) else cutoff
+
+
 def is_zero(phi) -> bool:
     """Whether a phase is the number 0 itself, known before tracing: the gate is then real."""
     return isinstance(phi, int | float) and phi == 0
 
 
-def turned(core: Matrix | Sectors, phi, mode: int, dtype=None) -> Matrix | Sectors:
+def turned(core: Matrix | Sectors, phi, mode: int, dtype=None, steps=0) -> Matrix | Sectors:
     """``e^{i phi n} core e^{-i phi n}`` with n the photon number of ``mode``: a gate with a phase.
+    With ``steps`` phi is phi + steps * 2 pi / 256, the steps without rounding.
 
     One factor ``e^{i phi (m - n)}`` for each element, not two: in their product the derivatives in
     phi cancel, which in single precision costs the Hessian four digits at cutoff 200.
     """
-    if is_zero(phi):
+    if is_zero(phi) and steps == 0:
         return core
     phi = jnp.asarray(phi, real_dtype(dtype))
     if isinstance(core, Matrix):
         n = np.arange(core.cutoffs[0])
-        turns = phase_factor(phi, n[:, None] - n)
+        turns = phase_factor(phi, n[:, None] - n, steps)
         return Matrix(contract(turns, core.elements, "mn,mn->mn"))
     # In a block the columns count the photons of one mode; those of the other go the other way.
     c = np.arange(core.blocks.shape[-1])
-    away = 1 if mode == core.column else -core.charge
-    turns = phase_factor(phi, away * (c[:, None] - c))
+    away = -core.charge if mode == core.row else 1
+    turns = phase_factor(phi, away * (c[:, None] - c), steps)
     return Sectors(contract(turns, core.blocks, "ac,rac->rac"), core.sizes, core.charge)
 
 
 SPECS = (
     GateSpec("rotation", ("phi",), 1, rotation),
     GateSpec("kerr", ("kappa",), 1, kerr),
+    GateSpec("fourier", (), 1, fourier),
+    GateSpec("snap", ("phases",), 1, snap, arrays=("phases",), check=_check_snap),
+    GateSpec("cross_kerr", ("kappa",), 2, cross_kerr),
 )

@@ -59,16 +59,17 @@ def checked(amplitudes, name: str):
     Raises:
         ValueError: naming ``name``, if they are empty, not finite, all zero, or of norm above one.
     """
-    if isinstance(amplitudes, Tracer):
-        return amplitudes
     array = amplitudes if isinstance(amplitudes, jax.Array) else np.asarray(amplitudes)
-    if array.ndim == 0 or array.size == 0:
-        raise ValueError(
-            f"{name} must have one axis for each mode and not be empty, got shape {array.shape}."
-        )
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have one axis for each mode, got a scalar.")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got an array of shape {array.shape}.")
     if array.dtype.kind not in "fiuc":
         raise ValueError(f"{name} must be made of numbers, got dtype {array.dtype}.")
-    norm = float(np.linalg.norm(np.asarray(array).ravel()))
+    if isinstance(array, Tracer):
+        return array
+    wide = np.complex128 if array.dtype.kind == "c" else np.float64
+    norm = np.linalg.norm(np.asarray(array).astype(wide).ravel())
     if not np.isfinite(norm):
         raise ValueError(f"{name} must be finite.")
     if norm == 0:
@@ -82,22 +83,23 @@ def checked(amplitudes, name: str):
 
 
 def _build(real, imag, *, cutoff, dtype):
+    _check_shapes(real, imag, len(cutoff))
     return ket(lax.complex(real, jnp.broadcast_to(imag, real.shape)), cutoff=cutoff, dtype=dtype)
+
+
+def _check_shapes(real, imag, modes: int) -> None:
+    if real.ndim != modes or imag.shape not in ((), real.shape):
+        raise ValueError(
+            f"parameters 'real' and 'imag' must agree in shape, with one axis for each of {modes} "
+            f"mode(s); got shapes {real.shape} and {imag.shape}."
+        )
 
 
 def _check(parameters, modes, options):
     real, imag = parameters["real"], parameters["imag"]
     if not (isinstance(real, np.ndarray) and isinstance(imag, np.ndarray)):
         return  # known at the call
-    if imag.ndim and imag.shape != real.shape:
-        raise ValueError(
-            f"the parts 'real' and 'imag' must agree in shape, got {real.shape} and {imag.shape}."
-        )
-    if real.ndim != len(modes):
-        raise ValueError(
-            f"the amplitudes must have one axis for each of {len(modes)} mode(s), got shape "
-            f"{real.shape}."
-        )
+    _check_shapes(real, imag, len(modes))
     checked(real + 1j * imag, "the array of amplitudes")
 
 

@@ -31,8 +31,8 @@ def cat(a, phi=0.0, p=0.0, *, cutoff: int, dtype=None) -> jax.Array:
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Example:
-        >>> import fockjax as fj
-        >>> print(fj.kets.cat(1.0, p=1, cutoff=4).real.round(3))
+        >>> import numpy as np, fockjax as fj
+        >>> print(np.asarray(fj.kets.cat(1.0, p=1, cutoff=4)).real.round(3))
         [0.    0.922 0.    0.377]
 
     Reference:

@@ -23,8 +23,8 @@ def coherent(r, phi=0.0, *, cutoff: int, dtype=None) -> jax.Array:
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Example:
-        >>> import fockjax as fj
-        >>> print(fj.kets.coherent(0.5, cutoff=4).real.round(3))
+        >>> import numpy as np, fockjax as fj
+        >>> print(np.asarray(fj.kets.coherent(0.5, cutoff=4)).real.round(3))
         [0.882 0.441 0.156 0.045]
 
     Reference:

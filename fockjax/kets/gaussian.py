@@ -23,8 +23,10 @@ def gaussian(
     ``alpha = (mean_x + i mean_p) / sqrt(2 hbar)`` and ``g = alpha - B alpha^*`` it is ``c exp(g .
     a^dagger + a^dagger . B . a^dagger / 2) |0>``, ``c = det((V + 1)/2)^{-1/4} exp(-alpha^* . g /
     2)``. What lies over the cutoff is lost. Global phase: that of the displacement ``D(alpha)``
-    acting on a state whose vacuum amplitude is positive, as in The Walrus; the gates into which
-    Strawberry Fields decomposes its `Gaussian` may leave another.
+    acting on a state whose vacuum amplitude is positive, as in The Walrus. Strawberry Fields
+    decomposes its `Gaussian` into gates, which leave another, ``e^{i x p / (2 hbar)}`` for each
+    displaced mode among it; and 0.23 squeezes the wrong quadrature where ``cov`` is diagonal with a
+    squeezed p.
 
     A covariance matrix known before tracing is checked. A traced one is not: `fj.checks` tells how
     far from pure it is. Of a mixed state the vacuum probability stays right and part of the norm is
@@ -44,7 +46,7 @@ def gaussian(
 
     Example:
         >>> import numpy as np, fockjax as fj
-        >>> print(fj.kets.gaussian(np.diag([0.5, 2.0]), cutoff=5).real.round(3))
+        >>> print(np.asarray(fj.kets.gaussian(np.diag([0.5, 2.0]), cutoff=5)).real.round(3))
         [ 0.971  0.    -0.229  0.     0.066]
 
     Reference:

@@ -25,8 +25,8 @@ def squeezed(r, phi=0.0, *, cutoff: int, dtype=None) -> jax.Array:
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Example:
-        >>> import fockjax as fj
-        >>> print(fj.kets.squeezed(0.5, cutoff=5).real.round(3))
+        >>> import numpy as np, fockjax as fj
+        >>> print(np.asarray(fj.kets.squeezed(0.5, cutoff=5)).real.round(3))
         [ 0.942  0.    -0.308  0.     0.123]
 
     Reference:
@@ -55,9 +55,9 @@ def displaced_squeezed(r_d, phi_d=0.0, r_s=0.0, phi_s=0.0, *, cutoff: int, dtype
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Example:
-        >>> import fockjax as fj
-        >>> print(fj.kets.displaced_squeezed(0.5, 0.0, 0.3, 0.0, cutoff=4).real.round(3))
-        [ 0.834  0.538  0.074 -0.105]
+        >>> import numpy as np, fockjax as fj
+        >>> print(np.asarray(fj.kets.displaced_squeezed(0.5, r_s=0.3, cutoff=4)).real.round(3))
+        [ 0.832  0.537  0.074 -0.1  ]
 
     Reference:
         The amplitudes are Hermite polynomials: H. P. Yuen, Phys. Rev. A 13, 2226 (1976);

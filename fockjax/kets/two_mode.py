@@ -25,8 +25,8 @@ def two_mode_squeezing(r, phi=0.0, *, cutoff: tuple[int, int], dtype=None) -> ja
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Example:
-        >>> import fockjax as fj
-        >>> print(fj.kets.two_mode_squeezing(0.5, cutoff=(2, 3)).real.round(3))
+        >>> import numpy as np, fockjax as fj
+        >>> print(np.asarray(fj.kets.two_mode_squeezing(0.5, cutoff=(2, 3))).real.round(3))
         [[0.887 0.    0.   ]
          [0.    0.41  0.   ]]
     """

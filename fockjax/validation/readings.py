@@ -13,7 +13,7 @@ import numpy as np
 from fockjax._numerics import HIGHEST
 from fockjax.circuit import Circuit
 from fockjax.gates import REGISTRY
-from fockjax.interop import strawberryfields as oracle
+from fockjax.interop import oracle
 from fockjax.states import State
 from fockjax.validation.cases import CASES, GateCall, Row
 

@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from fockjax.gates import REGISTRY
-from fockjax.interop import strawberryfields as oracle
+from fockjax.interop import oracle
 from fockjax.validation import golden
 from fockjax.validation.cases import (
     CASES,

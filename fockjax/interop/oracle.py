@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import scipy.integrate
 
 Operation = tuple[str, tuple[float, ...], tuple[int, ...]]
 """An SF operation: class name in ``strawberryfields.ops``, parameters, modes."""
@@ -45,7 +44,7 @@ def load() -> Any:
 @contextmanager
 def _scipy_simps() -> Iterator[None]:
     """Lend SciPy its old name ``simps`` (removed in 1.14) while SF 0.23 imports it."""
-    module: Any = scipy.integrate
+    module: Any = importlib.import_module("scipy.integrate")
     borrowed = not hasattr(module, "simps")
     if borrowed:
         module.simps = module.simpson
@@ -70,9 +69,9 @@ def run(operations: Sequence[Operation], ket: np.ndarray) -> np.ndarray:
 
     Example:
         >>> import numpy as np
-        >>> from fockjax.interop import strawberryfields
+        >>> from fockjax.interop import oracle
         >>> ket = np.zeros((4, 4)); ket[1, 0] = 1.0
-        >>> out = strawberryfields.run([("BSgate", (0.3, 0.5), (0, 1))], ket)
+        >>> out = oracle.run([("BSgate", (0.3, 0.5), (0, 1))], ket)
         >>> print(f"{out[1, 0].real:.6f}")  # cos(0.3)
         0.955336
     """

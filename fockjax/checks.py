@@ -1,0 +1,185 @@
+"""How far a matrix is from what it should be: unitary, symplectic, the covariance of a state.
+
+A defect is 0 where all is well, up to rounding. Of a NumPy array it is computed by NumPy in double
+precision; of a JAX array it is a traced real number, so that a compiled program can return it,
+watch it or penalise it. Constants given to a circuit are refused where a defect exceeds the
+tolerance here.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from fockjax._numerics import HIGHEST, checked_hbar, safe_sqrt
+
+UNITARY_TOLERANCE = 1e-6  # Strawberry Fields' own; single precision passes
+SYMPLECTIC_TOLERANCE = 1e-8  # The Walrus's own
+COVARIANCE_TOLERANCE = 1e-8
+
+
+def unitary_defect(U):
+    """``|U^dagger U - 1|`` in the Frobenius norm.
+
+    Args:
+        U: square matrix, shape (n, n).
+
+    Returns:
+        A real scalar; differentiable, with derivative 0 where it is exactly 0.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> print(fj.checks.unitary_defect(np.diag([1j, 1.1])).round(3))
+        0.21
+    """
+    U = _square(U, "U")
+    return _size(_matmul(U.conj().T, U) - np.eye(len(U), dtype=U.dtype))
+
+
+def symplectic_defect(S):
+    """``|S^T Omega S - Omega|`` in the Frobenius norm, ``Omega = [[0, 1], [-1, 0]]``.
+
+    Args:
+        S: real matrix of shape (2n, 2n), in the order (x1, .., xn, p1, .., pn).
+
+    Returns:
+        A real scalar; differentiable, with derivative 0 where it is exactly 0.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> fj.checks.symplectic_defect(np.diag([2.0, 0.5]))
+        np.float64(0.0)
+    """
+    S = _square(S, "S", even=True)
+    omega = _omega(S)
+    return _size(_matmul(S.T, _matmul(omega, S)) - omega)
+
+
+def physical_defect(cov, hbar: float = 2.0):
+    """How far a covariance matrix is from a quantum state's, in units of ``hbar / 2``.
+
+    The size of its antisymmetric part, plus what its smallest uncertainty lacks: the most negative
+    eigenvalue of ``2 V / hbar + i Omega``, which the uncertainty relation wants to be >= 0.
+
+    Args:
+        cov: real matrix V of shape (2n, 2n), in the order (x1, .., xn, p1, .., pn).
+        hbar: the convention V is in.
+
+    Returns:
+        A real scalar >= 0; differentiable once (eigenvalues of a pure state are degenerate).
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> print(fj.checks.physical_defect(0.9 * np.eye(2)).round(3))
+        0.1
+    """
+    V = _square(cov, "cov", even=True) * (2 / checked_hbar(hbar))
+    xp = _namespace(V)
+    commutator = 1j * _omega(V)
+    lowest = xp.linalg.eigvalsh(((V + V.T) / 2).astype(commutator.dtype) + commutator)[0]
+    return _size((V - V.T) / 2) + xp.maximum(-lowest, 0)
+
+
+def purity_defect(cov, hbar: float = 2.0):
+    """How far a Gaussian state of this covariance matrix V is from pure: it is pure where
+    ``2 V / hbar`` is symplectic, and this is the `symplectic_defect` of that.
+
+    Of one mode with purity mu it is ``sqrt(2) (1 / mu^2 - 1)``.
+
+    Args:
+        cov: real matrix V of shape (2n, 2n), in the order (x1, .., xn, p1, .., pn).
+        hbar: the convention V is in.
+
+    Returns:
+        A real scalar; differentiable, with derivative 0 where it is exactly 0.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> fj.checks.purity_defect(np.diag([2.0, 0.5]))
+        np.float64(0.0)
+    """
+    return symplectic_defect(_square(cov, "cov", even=True) * (2 / checked_hbar(hbar)))
+
+
+def constant(matrix, name: str) -> np.ndarray:
+    """A square matrix known before tracing, finite, float64 or complex128.
+
+    Raises:
+        TypeError, ValueError: naming the argument.
+    """
+    if isinstance(matrix, Tracer):
+        raise TypeError(
+            f"Argument `{name}` is traced by JAX, but must be known before tracing: for a "
+            "trainable interferometer use `circuit.mesh` or `circuit.passive`."
+        )
+    matrix = np.asarray(matrix)
+    if matrix.dtype.kind not in "fiuc":
+        raise TypeError(f"Argument `{name}` must be made of numbers, got dtype {matrix.dtype}.")
+    matrix = _square(matrix.astype(complex if matrix.dtype.kind == "c" else float), name)
+    if not np.all(np.isfinite(matrix)):
+        raise ValueError(f"Argument `{name}` must be finite.")
+    return matrix
+
+
+def constant_unitary(U, name: str = "U") -> np.ndarray:
+    """A unitary matrix known before tracing, complex128.
+
+    Raises:
+        TypeError, ValueError: if it is not, with its defect.
+    """
+    U = constant(U, name).astype(complex)
+    defect = unitary_defect(U)
+    if defect > UNITARY_TOLERANCE:
+        raise ValueError(
+            f"Argument `{name}` must be unitary, but |{name}^dagger {name} - 1| = {defect:.1e} is "
+            f"over the tolerance {UNITARY_TOLERANCE:.0e}."
+        )
+    return U
+
+
+def constant_symplectic(S, name: str = "S") -> np.ndarray:
+    """A symplectic matrix known before tracing, float64.
+
+    Raises:
+        TypeError, ValueError: if it is not, with its defect.
+    """
+    S = _square(constant(S, name), name, even=True)
+    if np.iscomplexobj(S):
+        raise TypeError(f"Argument `{name}` must be real, got dtype {S.dtype}.")
+    defect = symplectic_defect(S)
+    if defect > SYMPLECTIC_TOLERANCE:
+        raise ValueError(
+            f"Argument `{name}` must be symplectic, but |{name}^T Omega {name} - Omega| = "
+            f"{defect:.1e} is over the tolerance {SYMPLECTIC_TOLERANCE:.0e}; it takes double "
+            "precision and the order (x1, .., xn, p1, .., pn)."
+        )
+    return S
+
+
+def _namespace(x):
+    return jnp if isinstance(x, jax.Array) else np
+
+
+def _square(x, name: str, even: bool = False):
+    x = x if isinstance(x, jax.Array) else np.asarray(x)
+    if x.ndim != 2 or x.shape[0] != x.shape[1] or not x.shape[0] or (even and x.shape[0] % 2):
+        wanted = "(2n, 2n)" if even else "(n, n)"
+        raise ValueError(f"Argument `{name}` must have shape {wanted}, got {x.shape}.")
+    return x
+
+
+def _omega(like):
+    n = len(like) // 2
+    return np.kron(np.array([[0, 1], [-1, 0]]), np.eye(n)).astype(like.dtype)
+
+
+def _matmul(a, b):
+    if isinstance(a, jax.Array) or isinstance(b, jax.Array):
+        return jnp.matmul(a, b, precision=HIGHEST)
+    return a @ b
+
+
+def _size(x):
+    if isinstance(x, jax.Array):
+        return safe_sqrt(jnp.sum(jnp.real(x * x.conj())))
+    return np.linalg.norm(x)

@@ -1,0 +1,132 @@
+"""Passive transformations W(U) = exp(i sum_jk H_jk a_j+ a_k), U = exp(i H), of any number of modes.
+
+W(U) turns a_k+ into sum_j U_jk a_j+.  Its elements between states of N photons are permanents of U.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from fockjax._numerics import HIGHEST, real_dtype
+from fockjax._spec import GateSpec, check_shapes
+from fockjax.gates.phases import rotation
+from fockjax.operators import Operator, Sectors, row_mode
+
+
+def sectors(U, cutoffs) -> Sectors:
+    """W(U) on two or more modes: the elements of the infinite operator, cut.
+
+    From N = sum_k a_k+ a_k follows for the sectors W_N of N photons
+
+        W_N = 1/N sum_jk U_jk a_j+ W_{N-1} a_k,
+
+    the projection of W_{N-1} (x) U on the symmetric states, all ways averaged: stable at any N, as
+    for two modes (Risbo, J. Geodesy 70, 383 (1996)).  Lower photon numbers suffice, so the cut
+    costs nothing.  It is a polynomial in U, so it differentiates at every U and to every order.
+    """
+    row = row_mode(cutoffs)
+    columns = [mode for mode in range(len(cutoffs)) if mode != row]
+    large, small = cutoffs[row], tuple(cutoffs[mode] for mode in columns)
+    axes, most = len(small), sum(cutoffs) - len(cutoffs)
+    order = np.array([*columns, row])
+    U = U[order][:, order]
+
+    # sqrt of the photon number of the row mode for each total N and the photons c of the others, 0
+    # where its state or the one with a photon less is not there.
+    total = np.arange(1, most + 1).reshape(-1, *(1,) * axes)
+    left = total - np.indices(small).sum(0)
+    rest = np.sqrt(np.where((left >= 1) & (left < large), left, 0)).astype(U.dtype)
+    scale = (1 / np.arange(1, most + 1)).astype(U.dtype)
+
+    def raised(x, axis):
+        """sqrt(c) x[c - 1] along an axis: a_j+ on the outputs, or a_k on the inputs."""
+        x = lax.slice_in_dim(x, 0, x.shape[axis] - 1, axis=axis)
+        pads = [(int(k == axis), 0, 0) for k in range(x.ndim)]
+        root = np.sqrt(np.arange(x.shape[axis] + 1)).astype(U.dtype)
+        x = lax.pad(x, jnp.zeros((), x.dtype), pads)
+        return x * root.reshape([-1 if k == axis else 1 for k in range(x.ndim)])
+
+    def next_sector(W, given):
+        """W_N[a, c] from W_{N-1}[a, c]: the columns' photons out, then in."""
+        rest, scale = given
+        inputs = rest.reshape((1,) * axes + small)
+        outputs = rest.reshape(small + (1,) * axes)
+        lowered = [raised(W, axes + k) for k in range(axes)] + [W * inputs]
+        mixed = jnp.einsum("jk,k...->j...", U * scale, jnp.stack(lowered), precision=HIGHEST)
+        W = sum((raised(mixed[j], j) for j in range(axes)), mixed[axes] * outputs)
+        return W, W
+
+    none = jnp.zeros(small * 2, U.dtype).at[(0,) * (2 * axes)].set(1)
+    # The sectors are kept anyway; what is made between them is made again for the gradient.
+    step = jax.checkpoint(next_sector, prevent_cse=False)
+    _, more = lax.scan(step, none, (jnp.asarray(rest), jnp.asarray(scale)))
+    every = jnp.concatenate([none[None], more])
+    turns = -(-(most + 1) // large)
+    every = lax.pad(
+        every,
+        jnp.zeros((), U.dtype),
+        [(0, turns * large - most - 1, 0), *[(0, 0, 0)] * (2 * axes)],
+    )
+    # Sectors with the same N mod large share a block and do not overlap in it.
+    blocks = every.reshape(turns, large, *small, *small).sum(0)
+    return Sectors(blocks, tuple(cutoffs))
+
+
+def unitary(generator) -> jax.Array:
+    """``U = exp(i H)`` of the Hermitian matrix H that a real (n, n) array A stands for.
+
+    ``H_jj = A_jj``; for j < k ``H_jk = A_jk + i A_kj``: real parts above the diagonal, imaginary
+    parts below it.  Complex of A's precision.
+    """
+    upper, lower = jnp.triu(generator, 1), jnp.tril(generator, -1)
+    diagonal = generator - upper - lower
+    # i H, H = diagonal + upper + upper^T + i (lower^T - lower)
+    iH = lax.complex(lower - lower.T, diagonal + upper + upper.T)
+    return jax.scipy.linalg.expm(iH)
+
+
+def passive(generator, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator:
+    """The interferometer ``exp(i sum_jk H_jk a_j^dagger a_k)`` of any unitary matrix ``U =
+    exp(iH)``.
+
+    It turns ``a_k^dagger`` into ``sum_j U_jk a_j^dagger``; its elements, permanents of U, are those
+    of the infinite operator. Every unitary matrix has such a generator (`decompositions.generator`)
+    and the gate is smooth in it everywhere, where the angles of a mesh are singular at the
+    identity and at permutations.
+
+    Args:
+        generator: real array A of shape (n, n) for n modes: ``H_jj = A_jj``, and for j < k
+            ``H_jk = A_jk + i A_kj`` (real parts above the diagonal, imaginary parts below).
+        cutoff: photon numbers below it are kept; one for all modes or one for each.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        An `Operator` on n modes. Memory for D^(2n - 1) numbers at equal cutoffs D.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> A = fj.decompositions.generator(np.array([[1, 1], [-1, 1]]) / np.sqrt(2))
+        >>> hong_ou_mandel = fj.gates.passive(A, cutoff=3).to_dense()[..., 1, 1]
+        >>> print(abs(hong_ou_mandel).round(3) + 0)
+        [[0.    0.    0.707]
+         [0.    0.    0.   ]
+         [0.707 0.    0.   ]]
+
+    Reference:
+        S. Scheel, Permanents in linear optical networks, arXiv:quant-ph/0406127 (2004), eq. (15).
+    """
+    generator = jnp.asarray(generator, real_dtype(dtype))
+    modes = len(generator)
+    cutoffs = (cutoff,) * modes if isinstance(cutoff, int) else tuple(cutoff)
+    check_shapes({"generator": generator}, {"generator": (len(cutoffs),) * 2})
+    if modes == 1:
+        return rotation(generator[0, 0], cutoff=cutoffs[0], dtype=dtype)
+    return sectors(unitary(generator), cutoffs)
+
+
+def _check(parameters, modes, options):
+    check_shapes(parameters, {"generator": (len(modes), len(modes))})
+
+
+SPEC = GateSpec("passive", ("generator",), None, passive, arrays=("generator",), check=_check)

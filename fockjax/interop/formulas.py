@@ -1,0 +1,124 @@
+"""Parameters that are SymPy expressions, as Strawberry Fields has them, and parameters as such.
+
+SymPy is imported inside functions only.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fockjax.parameters import ARITHMETIC, Expression, Function, Parameter, evaluate, stack
+
+# Functions of `jax.numpy` and their names in SymPy.
+FUNCTIONS = {
+    "abs": "Abs",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arctanh": "atanh",
+    "cos": "cos",
+    "cosh": "cosh",
+    "exp": "exp",
+    "log": "log",
+    "sign": "sign",
+    "sin": "sin",
+    "sinh": "sinh",
+    "sqrt": "sqrt",
+    "tan": "tan",
+    "tanh": "tanh",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Formula(Parameter):
+    """A SymPy expression of weights and inputs.
+
+    Attributes:
+        expression: the expression.
+        symbols: the symbols in it.
+        operands: what each of them stands for.
+    """
+
+    expression: Any
+    symbols: tuple[Any, ...]
+    operands: tuple[Parameter, ...]
+
+    def evaluate(self, weights, x):
+        function = _compiled(self.expression, self.symbols)
+        return function(*(evaluate(operand, weights, x) for operand in self.operands))
+
+    def leaves(self):
+        for operand in self.operands:
+            yield from operand.leaves()
+
+    def __str__(self):
+        import sympy
+
+        names = [sympy.Symbol(str(operand)) for operand in self.operands]
+        return str(self.expression.xreplace(dict(zip(self.symbols, names, strict=True))))
+
+
+@cache
+def _compiled(expression, symbols):
+    """Kept apart from the formula, which is thus free of what does not pickle."""
+    import sympy
+
+    return sympy.lambdify(symbols, expression, "jax")
+
+
+def as_sympy(value: Any, weights, x) -> Any:
+    """A parameter as a number or SymPy expression, or an array of these.
+
+    Args:
+        value: a parameter of a step.
+        weights: arrays of numbers or symbols by the names of the weights.
+        x: an array of numbers or symbols.
+
+    Raises:
+        ValueError: for a function of symbols that SymPy has not.
+    """
+
+    def operands():
+        return [as_sympy(operand, weights, x) for operand in value.operands]
+
+    if isinstance(value, Expression):
+        value = ARITHMETIC[value.symbol](*operands())
+    elif isinstance(value, Formula):
+        value = value.expression.subs(dict(zip(value.symbols, operands(), strict=True)))
+    elif isinstance(value, Function):
+        value = _applied(value, operands())
+    else:
+        value = evaluate(value, weights, x)
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Python's own float for what is one number, whoever's it was."""
+    if isinstance(value, np.ndarray | jax.Array):
+        value = np.asarray(value)
+        return value if value.ndim else _plain(value.item())
+    return value if getattr(value, "free_symbols", None) else float(value)
+
+
+def _applied(function: Function, operands: list[Any]) -> Any:
+    """A function of numbers and SymPy expressions."""
+    import sympy
+
+    if function.function is stack:
+        return np.array(operands)
+    if all(np.asarray(operand).dtype != object for operand in operands):
+        return function.function(*operands)
+    known = {getattr(jnp, ours): getattr(sympy, theirs) for ours, theirs in FUNCTIONS.items()}
+    try:
+        return known.get(function.function, function.function)(*operands)
+    except Exception as error:  # whatever a function of the user's does with symbols
+        raise ValueError(
+            f"SymPy has no expression for {function}; give `weights` and `x` to write its value."
+        ) from error

@@ -1,0 +1,34 @@
+"""What Strawberry Fields calls the operations that are the same here."""
+
+# Classes of `strawberryfields.ops` with an equal here that takes the same parameters in order.
+GATES = {
+    "BSgate": "beamsplitter",
+    "CKgate": "cross_kerr",
+    "CXgate": "controlled_x",
+    "CZgate": "controlled_z",
+    "Dgate": "displacement",
+    "Kgate": "kerr",
+    "MZgate": "mach_zehnder",
+    "Pgate": "quadratic_phase",
+    "Rgate": "rotation",
+    "S2gate": "two_mode_squeezing",
+    "Sgate": "squeezing",
+    "Vgate": "cubic_phase",
+    "Xgate": "x_displacement",
+    "Zgate": "p_displacement",
+    "sMZgate": "symmetric_mach_zehnder",
+}
+KETS = {
+    "Catstate": "cat",
+    "Coherent": "coherent",
+    "DisplacedSqueezed": "displaced_squeezed",
+    "Squeezed": "squeezed",
+    "Vacuum": "vacuum",
+}
+# SF's meshes that are the same beamsplitters as ours, cut alike; SF's rotations between them are
+# ours at the end.
+MESHES = {
+    "rectangular": "rectangular",
+    "rectangular_phase_end": "rectangular",
+    "triangular": "triangular",
+}

@@ -1,0 +1,189 @@
+"""Circuits as Strawberry Fields programs.
+
+Strawberry Fields (SF) is imported inside functions only.
+"""
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from fockjax.circuit import Circuit
+from fockjax.decompositions import pairs
+from fockjax.interop.formulas import as_sympy
+from fockjax.interop.names import GATES, KETS
+from fockjax.interop.oracle import load
+from fockjax.planning import Gate, Repeat, Step
+
+_GATES = {ours: theirs for theirs, ours in GATES.items()}
+_KETS = {ours: theirs for theirs, ours in KETS.items()}
+
+
+def to_strawberryfields(
+    circuit: Circuit, weights: Mapping[str, Any] | None = None, x: Any = None
+) -> Any:
+    """The Strawberry Fields program of a circuit.
+
+    Weights become free parameters of the same names, an array weight one for each of its numbers:
+    ``w`` of shape (2, 3) becomes ``w_0_0`` to ``w_1_2``. Components of the input become ``x_0``,
+    ``x_1`` and so on. Characters that Blackbird would not read in a name become underscores.
+    Arithmetic becomes SymPy expressions, repeated layers are written out. Given ``weights`` or
+    ``x``, their values are written in place of parameters.
+
+    SF's own truncation applies to what its engine decomposes (a Gaussian state). Of two-mode gates
+    that its engine misplaces a warning tells; see docs/from_strawberryfields.md.
+
+    Args:
+        circuit: the circuit.
+        weights: values of the weights, as the circuit is called with.
+        x: the input vector.
+
+    Returns:
+        A ``strawberryfields.Program`` on as many modes.
+
+    Raises:
+        ValueError: naming the operation, for what SF has no operation for (SNAP, a unitary given by
+            its elements, ``exact=True``, padding); for a parameter that SymPy cannot express; where
+            ``strawberryfields.hbar`` is not the circuit's; for missing or unknown weights, or an
+            ``x`` of another length.
+        ImportError: if SF is not installed.
+
+    Example:
+        >>> import fockjax as fj
+        >>> circuit = fj.Circuit(2).squeeze(fj.Weight("r"), mode=0).displace(fj.Input(0), mode=1)
+        >>> _ = circuit.rotate(2 * fj.Weight("angles", 3)[1], mode=1)
+        >>> fj.to_strawberryfields(circuit).print()
+        Sgate({r}, 0) | (q[0])
+        Dgate({x_0}, 0) | (q[1])
+        Rgate(2.0*{angles_1}) | (q[1])
+        >>> fj.to_strawberryfields(circuit, {"r": 0.1, "angles": [0.2, 0.3, 0.4]}, [0.5]).print()
+        Sgate(0.1, 0) | (q[0])
+        Dgate(0.5, 0) | (q[1])
+        Rgate(0.6) | (q[1])
+    """
+    sf = load()
+    if circuit.hbar != sf.hbar:
+        raise ValueError(
+            f"The circuit has hbar {circuit.hbar:g}, strawberryfields.hbar is {sf.hbar:g}; set "
+            "that to the circuit's before the call and leave it there."
+        )
+    program = sf.Program(circuit.modes)
+    shapes = jax.eval_shape(circuit.init, jax.random.key(0))
+    if weights is None:
+        weights = {name: _symbols(program, name, s.shape) for name, s in shapes.items()}
+    elif weights.keys() != shapes.keys():
+        raise ValueError(
+            f"Argument `weights` must have the names {sorted(shapes)}, got {sorted(weights)}."
+        )
+    else:
+        weights = {name: np.asarray(value, float) for name, value in weights.items()}
+    if x is None:
+        x = _symbols(program, "x", (circuit.num_inputs,))
+    elif np.shape(x) != (circuit.num_inputs,):
+        raise ValueError(
+            f"Argument `x` must have shape {(circuit.num_inputs,)}, got {np.shape(x)}."
+        )
+    misplaced = {}
+    with program.context as q:
+        for position, step in enumerate(_written_out(circuit.operations, weights, np.asarray(x))):
+            try:
+                for operation, modes in _operations(step):
+                    _ = operation | [q[mode] for mode in modes]
+                    if len(modes) == 2 and modes[1] == 0:
+                        misplaced[f"{type(operation).__name__} on modes {modes[0]}, 0"] = True
+            except ValueError as error:
+                raise ValueError(f"Operation {position}, {step.name}: {error}") from None
+    if misplaced:
+        warnings.warn(
+            "The Fock engine of Strawberry Fields 0.23 misplaces two-mode gates whose second mode "
+            f"is 0: {'; '.join(misplaced)}. Number the modes otherwise to run the program in it.",
+            stacklevel=2,
+        )
+    return program
+
+
+def _symbols(program: Any, name: str, shape: tuple[int, ...]) -> Any:
+    """Free parameters of a program for the numbers of an array, in an array of its shape."""
+    symbols = np.empty(shape, object)
+    for index in np.ndindex(shape):
+        written = re.sub(r"\W", "_", "_".join([name, *map(str, index)]))
+        if written in program.free_params:
+            raise ValueError(f"Two numbers of the circuit would be the free parameter {written!r}.")
+        symbols[index] = program.params(written)
+    return symbols
+
+
+def _written_out(operations, weights, x) -> Iterator[Step]:
+    """All steps in order, layers written out, with numbers and SymPy expressions as parameters."""
+    for operation in operations:
+        if isinstance(operation, Repeat):
+            for k in range(operation.times):
+                layer = {name: weights[name][k] for name in operation.weights}
+                yield from _written_out(operation.operations, weights | layer, x)
+        else:
+            values = {
+                name: as_sympy(value, weights, x) for name, value in operation.parameters.items()
+            }
+            yield replace(operation, parameters=values)
+
+
+def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
+    """SF's operations for a step, each with its modes."""
+    ops, values, modes = load().ops, list(step.parameters.values()), step.modes
+    for name in ("exact", "padding"):
+        if step.options.get(name):
+            raise ValueError(
+                f"Strawberry Fields has no operation for it with {name}={step.options[name]!r}."
+            )
+    table = _GATES if isinstance(step, Gate) else _KETS
+    if step.name in table:
+        if step.name == "mach_zehnder" and values[0] == 0:
+            values[0] = 2 * np.pi  # SF skips a gate whose first parameter is the number 0
+        yield getattr(ops, table[step.name])(*values), modes
+    elif step.name == "fourier":
+        yield ops.Fouriergate(), modes
+    elif step.name == "interferometer":
+        yield from _mesh(values, modes, step.options["mesh"])
+    elif step.name == "gaussian_transform":
+        *meshes, r = values
+        first, second = zip(*meshes, strict=True)
+        yield from _mesh(first, modes, "rectangular")
+        for mode, strength in zip(modes, r, strict=True):
+            yield ops.Sgate(strength), (mode,)
+        yield from _mesh(second, modes, "rectangular")
+    elif step.name == "fock":
+        yield ops.Fock(step.options["n"]), modes
+    elif step.name == "gkp":
+        theta, phi, epsilon = values
+        yield ops.GKP([theta, phi], epsilon, step.options["ampl_cutoff"]), modes
+    elif step.name == "two_mode_squeezing":
+        for mode in modes:
+            yield ops.Vacuum(), (mode,)
+        yield ops.S2gate(*values), modes
+    elif step.name == "ket":
+        yield ops.Ket(_known(values[0]) + 1j * _known(values[1])), modes
+    elif step.name == "gaussian":
+        cov, mean = map(_known, values)
+        yield ops.Gaussian(cov, mean + np.zeros(len(cov))), modes
+    else:
+        raise ValueError("Strawberry Fields has no operation for it.")
+
+
+def _mesh(angles, modes, mesh) -> Iterator[tuple[Any, tuple[int, ...]]]:
+    """The beamsplitters and rotations of an interferometer."""
+    ops, (theta, phi, rotation) = load().ops, angles
+    for k, (first, second) in enumerate(pairs(len(modes), mesh)):
+        yield ops.BSgate(theta[k], phi[k]), (modes[first], modes[second])
+    for mode, angle in zip(modes, rotation, strict=True):
+        yield ops.Rgate(angle), (mode,)
+
+
+def _known(value: Any) -> Any:
+    """An array of numbers, not of symbols."""
+    if np.asarray(value).dtype == object:
+        raise ValueError("Strawberry Fields has no free amplitudes; give `weights` and `x`.")
+    return value
