@@ -79,8 +79,8 @@ def cos_sin(phi, n, steps: int | jax.Array = 0):
     integers, which is exact, so that only a quarter turn and n * rest meet rounding.  The
     derivative is stated (d cos(n phi) = -n sin(n phi) dphi), as rounding to j has none.
     """
-    # Adding 0 makes a NumPy array under vmap under jit a traced one, which JAX 0.10 and 0.12 fail
-    # to do at a custom_jvp.
+    # Adding 0 makes a NumPy array under vmap under jit a traced one, which a custom_jvp of JAX 0.10
+    # does not.
     return _cos_sin(jnp.asarray(phi) + 0, np.asarray(n), jnp.asarray(steps, jnp.int32))
 
 
