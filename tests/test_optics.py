@@ -10,7 +10,7 @@ from scipy.linalg import expm
 
 import fockjax as fj
 from fockjax.gates.interferometer import unitary
-from fockjax.interop import strawberryfields as oracle
+from fockjax.interop import oracle
 
 MESHES = {"rectangular": fj.decompositions.rectangular, "triangular": fj.decompositions.triangular}
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, safe_sqrt
@@ -76,7 +77,7 @@ class Part(Protocol):
 class Factored:
     """A state that is a product of independent factors."""
 
-    factors: tuple[Any, ...]  # each a Part
+    factors: tuple[Part, ...]
     hbar: float
 
     @property
@@ -136,7 +137,7 @@ class Factored:
     def _real(self) -> np.dtype:
         return jnp.finfo(self.dtype).dtype
 
-    def _norm_squared(self, without: Any = None) -> jax.Array:
+    def _norm_squared(self, without: Part | None = None) -> jax.Array:
         parts = [f.norm_squared() for f in self.factors if f is not without]
         return reduce(jnp.multiply, parts, jnp.ones((), self._real))
 
@@ -147,7 +148,7 @@ class Factored:
             p = factor.probabilities(own)
             for mode in own:
                 rest = ascii_letters[1 : p.ndim]
-                p = contract(_array(values[mode], self._real), p, f"a,a{rest}->{rest}")
+                p = contract(jnp.asarray(values[mode], self._real), p, f"a,a{rest}->{rest}")
             total = total * p
         return total
 
@@ -156,15 +157,15 @@ class Factored:
         factor = self._factor(mode)
         if not len(weights):  # the cutoff leaves no terms
             return jnp.zeros((), self.dtype)
-        band = contract(_array(weights, self._real), factor.coherence(mode, order), "n,n->")
+        band = contract(jnp.asarray(weights, self._real), factor.coherence(mode, order), "n,n->")
         return contract(self._norm_squared(without=factor), band, ",->")
 
-    def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Any, tuple[int, ...]]]:
+    def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Part, tuple[int, ...]]]:
         """Every factor with those of ``modes`` that are in it."""
         for factor in self.factors:
             yield factor, tuple(mode for mode in modes if mode in factor.modes)
 
-    def _factor(self, mode: int) -> Any:
+    def _factor(self, mode: int) -> Part:
         return next(factor for factor in self.factors if mode in factor.modes)
 
     def _checked_mode(self, mode: int) -> int:
@@ -188,6 +189,11 @@ class Factored:
         return self.hbar if hbar is None else checked_hbar(hbar)
 
 
+def is_known(values: Any) -> bool:
+    """Whether no part of them is traced: what is wrong with them can be said."""
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+
+
 def outer(parts: Iterable[tuple[jax.Array, str]], order: str) -> jax.Array:
     """The product of arrays with an axis for each label, the axes in the order asked for."""
     (joint, labels), *others = parts
@@ -195,10 +201,3 @@ def outer(parts: Iterable[tuple[jax.Array, str]], order: str) -> jax.Array:
         joint = contract(joint, part, f"{labels},{more}->{labels}{more}")
         labels += more
     return joint.transpose([labels.index(label) for label in order])
-
-
-def _array(values, dtype) -> jax.Array:
-    """Constants cast last, in NumPy."""
-    return jnp.asarray(
-        np.asarray(values, dtype) if isinstance(values, np.ndarray) else values, dtype
-    )

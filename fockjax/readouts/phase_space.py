@@ -80,7 +80,8 @@ class PhaseSpace(Subsystems):
             ``rho`` for its amplitudes. ``u = (q1 + q2) / sqrt 2`` and ``v = (q2 - q1) / sqrt 2``
             are reached by a balanced beamsplitter; the integral is a Fourier transform in v, of
             which Hermite functions are eigenfunctions. So W is two matrix products with Hermite
-            functions of x and of p, and no step can lose digits.
+            functions of x and of p, and no step can lose digits. The beamsplitter is a constant of
+            4 cutoff^3 numbers, computed once.
         """
         mode, hbar = self._checked_mode(mode), self._checked_hbar(hbar)
         x, p = _points("x", x, self._real), _points("p", p, self._real)

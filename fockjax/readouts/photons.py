@@ -7,10 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from fockjax._linear import contract
-from fockjax.readouts.factored import Factored, Modes, Moments, outer
+from fockjax.readouts.factored import Factored, Modes, Moments, is_known, outer
 
 
 class PhotonNumbers(Factored):
@@ -32,15 +31,15 @@ class PhotonNumbers(Factored):
             >>> print(state.probability((0, 2)).round(4))  # e^-1 / 2
             0.1839
         """
-        numbers = jnp.atleast_1d(jnp.asarray(photons))
+        numbers = np.asarray(photons) if is_known(photons) else jnp.asarray(photons)
+        numbers = numbers.reshape(numbers.shape or (1,))
         if numbers.shape != (self.modes,) or not jnp.issubdtype(numbers.dtype, jnp.integer):
             raise ValueError(
                 f"Argument `photons` must be {self.modes} integers, one for each mode, got "
                 f"{photons!r}."
             )
-        if not isinstance(numbers, Tracer):
-            outside = (np.asarray(numbers) < 0) | (np.asarray(numbers) >= np.array(self.cutoffs))
-            if outside.any():
+        if isinstance(numbers, np.ndarray):
+            if np.any((numbers < 0) | (numbers >= np.array(self.cutoffs))):
                 raise ValueError(
                     f"Argument `photons` must be inside the cutoffs {self.cutoffs}, got "
                     f"{tuple(map(int, numbers))}."

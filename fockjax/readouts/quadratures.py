@@ -8,11 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from fockjax._linear import contract
 from fockjax._numerics import cos_sin
-from fockjax.readouts.factored import Factored, Modes, Moments
+from fockjax.readouts.factored import Factored, Modes, Moments, is_known
 
 
 class Quadratures(Factored):
@@ -135,7 +134,7 @@ class Quadratures(Factored):
         """Mean and variance of ``P = r^T A r + d^T r + k`` with ``r = (x of all modes, p of all
         modes)``: Strawberry Fields' ``poly_quad_expectation``.
 
-        Independent factors stay apart. Memory: ``2 n + 2`` kets for a factor of n modes.
+        Independent factors stay apart. Memory: about ``4 n`` kets for a factor of n modes.
 
         Args:
             A: real symmetric array ``(2 modes, 2 modes)``, by default zero. Of one that is traced,
@@ -163,9 +162,9 @@ class Quadratures(Factored):
             1.64 0.2304
         """
         hbar, n, real = self._checked_hbar(hbar), self.modes, self._real
-        A = _coefficients("A", A, (2 * n, 2 * n), real)
+        given, A = A, _coefficients("A", A, (2 * n, 2 * n), real)
         d = _coefficients("d", d, (2 * n,), real)
-        if not isinstance(A, Tracer) and not np.allclose(A, A.T):
+        if given is not None and is_known(given) and not np.allclose(given, np.transpose(given)):
             raise ValueError("Argument `A` must be symmetric, A[i, j] == A[j, i].")
         if isinstance(padding, bool) or not isinstance(padding, int) or padding < 1:
             raise ValueError(f"Argument `padding` must be an integer >= 1, got {padding!r}.")
@@ -179,10 +178,10 @@ class Quadratures(Factored):
 
         grams = []
         for factor in self.factors:
-            own = np.array(factor.modes)
-            local = _between(A, own, own), d[own].reshape(-1)
+            own = factor.modes
+            local = _between(A, own, own), d[np.array(own)].reshape(-1)
             frame = partial(_frame, factor.positions(own), polynomial=local, padding=padding)
-            grams.append((factor.modes, factor.gram(frame)))
+            grams.append((own, factor.gram(frame)))
         _, gram = reduce(partial(_join, A=A), grams)
         norm, mean, square = gram[0, 0].real, gram[0, -1].real, gram[-1, -1].real
         k = jnp.asarray(k, real)
