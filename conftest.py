@@ -1,7 +1,11 @@
 """Every Python block of README.md and docs/ runs as a test; pytest itself runs the docstrings'."""
 
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+from functools import cache
 
+import jax
+import pytest
+from jax._src import compiler
 from sybil import Sybil
 from sybil.evaluators.doctest import NUMBER
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
@@ -13,3 +17,34 @@ pytest_collect_file = Sybil(
     ],
     patterns=["README.md", "docs/*.md"],
 ).pytest()
+
+
+# Most time goes into compiling programs that run once, so they are compiled less thoroughly, but
+# not here: rounding is what these prove, or they compare with what another process computed.
+AS_USERS_COMPILE = {"test_kernels", "test_training_run"}
+# XLA's newer code generator takes most of what is left. JAX has no global switch for it, so its
+# compile options are wrapped; where XLA no longer knows this one, all runs as before, slower.
+FASTER = {"xla_cpu_use_fusion_emitters": False}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    know_faster()
+    jax.config.update("jax_disable_most_optimizations", item.path.stem not in AS_USERS_COMPILE)
+
+
+@cache
+def know_faster():
+    try:
+        jax.jit(lambda: 0).lower().compile(compiler_options=FASTER)
+    except jax.errors.JaxRuntimeError:
+        return
+    usual = compiler.get_compile_options
+
+    def options(*args, **kwargs):
+        made = usual(*args, **kwargs)
+        if jax.config.read("jax_disable_most_optimizations"):
+            made.env_option_overrides = [*FASTER.items(), *made.env_option_overrides]
+        return made
+
+    compiler.get_compile_options = options

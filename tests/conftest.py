@@ -15,20 +15,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("fockjax")
 
 
-# Rounding is what these prove, or they compare with what another process computed.
-AS_USERS_COMPILE = {"test_kernels", "test_kernel_gradients", "test_training_run"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cheap_compilation(request):
-    """Most time here goes into compiling programs that run once: compile them less thoroughly."""
-    usual = jax.config.read("jax_disable_most_optimizations")
-    cheap = getattr(request.module, "__name__", "") not in AS_USERS_COMPILE
-    jax.config.update("jax_disable_most_optimizations", cheap)
-    yield
-    jax.config.update("jax_disable_most_optimizations", usual)
-
-
 @pytest.fixture(autouse=True)
 def strict_promotion(request):
     """Our code promotes neither dtypes nor ranks by accident, whatever the user's setting.

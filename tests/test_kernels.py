@@ -97,12 +97,12 @@ def check_squeezing(pairs, cutoff, dtype):
     check_one_mode(fj.gates.squeezing, truth.squeezing, k, pairs, cutoff, dtype)
 
 
-@pytest.mark.parametrize("cutoff", [1, 6, 50])
+@pytest.mark.parametrize("cutoff", [1, 50])
 def test_displacement(cutoff, dtype):
     check_displacement(pairs((0, 0.3, -1.1, 3, 10), (1.3, -6.2, 0, 2.9, 0.7)), cutoff, dtype)
 
 
-@pytest.mark.parametrize("cutoff", [1, 2, 7, 50])
+@pytest.mark.parametrize("cutoff", [1, 2, 51])
 def test_squeezing(cutoff, dtype):
     check_squeezing(pairs((0, 0.2, -1, 1.7, 3), (1.3, -6.2, 0, 2.9, 0.7)), cutoff, dtype)
 
@@ -125,25 +125,27 @@ def check_diagonal(gate, parameters, numbers, dtype):
     cutoff = len(numbers)
     i = np.arange(cutoff)
 
+    def dense(p):
+        return gate(p, cutoff=cutoff, dtype=dtype).to_dense()
+
     def elements(p):
-        return gate(p, cutoff=cutoff, dtype=dtype).to_dense()[i, i]
+        return dense(p)[i, i]
 
     def right(p):
         value, k = truth.phases_of(p, numbers), 1j * numbers
         return value, k * value, k * k * value
 
     check(elements, dtype, [(p, right(p)) for p in parameters])
-    dense = gate(parameters[-1], cutoff=cutoff, dtype=dtype).to_dense()
-    assert np.count_nonzero(dense) == cutoff
+    assert np.count_nonzero(jax.jit(dense)(parameters[-1])) == cutoff
 
 
-@pytest.mark.parametrize("cutoff", [1, 20, 200])
+@pytest.mark.parametrize("cutoff", [1, 200])
 def test_rotation(cutoff, dtype):
     phases = f32(0, 1e-7, 0.3, -1.9, np.pi / 2, 4.4, *random_phases(20))
     check_diagonal(fj.gates.rotation, phases, np.arange(cutoff), dtype)
 
 
-@pytest.mark.parametrize("cutoff", [1, 6, 20, 50, 200])
+@pytest.mark.parametrize("cutoff", [1, 20, 200])
 def test_kerr(cutoff, dtype):
     strengths = f32(0, 1e-7, 0.3, -1.9, np.pi / 2, *np.divide(random_phases(20), 2))
     check_diagonal(fj.gates.kerr, strengths, np.arange(cutoff) ** 2, dtype)
@@ -183,7 +185,8 @@ def test_beamsplitter_sweep(cutoffs, dtype):
 def test_beamsplitter_is_packed_as_described(cutoffs, x64):
     """The public gate, element by element: the packing, the phase and which mode is which."""
     theta, phi = 0.6875, -2.1875
-    dense = np.asarray(fj.gates.beamsplitter(theta, phi, cutoff=cutoffs).to_dense())
+    gate = jax.jit(lambda theta, phi: fj.gates.beamsplitter(theta, phi, cutoff=cutoffs).to_dense())
+    dense = np.asarray(gate(theta, phi))
     with mpmath.workdps(30):
         for p, q, m, n in np.ndindex(dense.shape):
             right = truth.closed_form_beamsplitter(mpmath.mpf(theta), p, q, m, n)

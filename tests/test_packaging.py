@@ -27,8 +27,8 @@ PUBLIC = {
     "metric_tensor",
     "nn",
     "plotting",
-    "to_strawberryfields",
     "quantum_fisher",
+    "to_strawberryfields",
     "vacuum",
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-Operation = tuple[str, tuple[float, ...], tuple[int, ...]]
+Operation = tuple[str, Sequence[Any], tuple[int, ...]]
 """An SF operation: class name in ``strawberryfields.ops``, parameters, modes."""
 
 
@@ -83,23 +83,21 @@ def run(operations: Sequence[Operation], ket: np.ndarray) -> np.ndarray:
         )
     # SF 0.23 applies a two-mode gate to the wrong modes when its second mode is mode 0
     # (`Circuit.apply_twomode_gate` swaps axes (0, t1) and then (1, t2), which undoes or misplaces
-    # the first swap). Such gates run on the register numbered backwards, where the second is last.
-    for backwards, group in itertools.groupby(operations, key=_second_mode_is_first):
-        if backwards:
-            ket = _run([_renumber(operation, ket.ndim) for operation in group], ket.T).T
-        else:
+    # the first swap). So an operation whose modes do not increase runs on a register in which they
+    # come first, in order.
+    for increasing, group in itertools.groupby(operations, key=_modes_increase):
+        if increasing:
             ket = _run(list(group), ket)
+        else:
+            for name, parameters, modes in group:
+                order = (*modes, *(mode for mode in range(ket.ndim) if mode not in modes))
+                front = _run([(name, parameters, tuple(range(len(modes))))], ket.transpose(order))
+                ket = front.transpose(np.argsort(order))
     return ket
 
 
-def _second_mode_is_first(operation: Operation) -> bool:
-    _, _, modes = operation
-    return len(modes) == 2 and modes[1] == 0
-
-
-def _renumber(operation: Operation, num_modes: int) -> Operation:
-    name, parameters, modes = operation
-    return name, parameters, tuple(num_modes - 1 - mode for mode in modes)
+def _modes_increase(operation: Operation) -> bool:
+    return list(operation[2]) == sorted(operation[2])
 
 
 def _run(operations: Sequence[Operation], ket: np.ndarray) -> np.ndarray:
@@ -109,10 +107,20 @@ def _run(operations: Sequence[Operation], ket: np.ndarray) -> np.ndarray:
         # One joint Ket: preparing modes one by one would turn SF's register into a mixed state.
         _ = sf.ops.Ket(ket) | q
         for name, parameters, modes in operations:
-            gate = getattr(sf.ops, name)(*map(float, parameters))
-            _ = gate | [q[mode] for mode in modes]
+            _ = getattr(sf.ops, name)(*parameters) | [q[mode] for mode in modes]
     engine = sf.Engine("fock", backend_options={"cutoff_dim": ket.shape[0]})
     return engine.run(program).state.ket()
+
+
+@contextmanager
+def convention(hbar: float) -> Iterator[None]:
+    """Set ``strawberryfields.hbar`` for a while."""
+    sf = load()
+    before, sf.hbar = sf.hbar, hbar
+    try:
+        yield
+    finally:
+        sf.hbar = before
 
 
 def state(ket: np.ndarray):

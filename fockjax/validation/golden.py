@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fockjax.validation.cases import Row
+from fockjax.validation.cases import ReadoutRow, Row
 from fockjax.validation.readings import Readings
 
 PATH = Path(__file__).with_name("golden.npz")
@@ -36,7 +36,7 @@ def _fingerprint(values: np.ndarray) -> np.ndarray:
     return phases @ np.ravel(values).astype(np.complex128)
 
 
-def lookup(row: Row) -> Readings:
+def lookup(row: Row | ReadoutRow) -> Readings:
     """The stored fingerprints of a row.
 
     Raises:

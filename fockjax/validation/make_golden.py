@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from fockjax.validation import golden
-from fockjax.validation.cases import CASES, circuit_rows, gate_rows
+from fockjax.validation.cases import CASES, case_rows, circuit_rows, readout_row
 from fockjax.validation.readings import Readings, from_strawberryfields
+from fockjax.validation.readouts import READOUTS
 
 
 def generate() -> dict[str, Readings]:
-    """The fingerprints of every gate and circuit row, from Strawberry Fields."""
-    rows = [row for name in CASES for row in gate_rows(name)] + list(circuit_rows())
+    """The fingerprints of every row, from Strawberry Fields."""
+    rows = [row for case in CASES for row in case_rows(case)]
+    rows += [*map(readout_row, READOUTS), *circuit_rows()]
     return {row.label: golden.fingerprints(from_strawberryfields(row)) for row in rows}
 
 

@@ -14,14 +14,17 @@ from fockjax._numerics import HIGHEST
 from fockjax.circuit import Circuit
 from fockjax.gates import REGISTRY
 from fockjax.interop import oracle
-from fockjax.states import State
-from fockjax.validation.cases import CASES, GateCall, Row
+from fockjax.states import State, from_ket
+from fockjax.validation import references
+from fockjax.validation.cases import GateCall, ReadoutRow, Row
+from fockjax.validation.readouts import TRUNCATIONS
 
 QUADRATURE_ANGLES = (0.0, 0.7, math.pi / 2)
 # Most of the time goes into compiling programs that run once; the costly optimisations of the
 # compiler are left out, which changes no more than rounding.
 FAST_COMPILATION = {
     "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
     "xla_llvm_disable_expensive_passes": True,
 }
 STEP = 3e-4  # of the five-point central difference: truncation and rounding both below 1e-9
@@ -42,8 +45,10 @@ class Readings(NamedTuple):
     gradients: np.ndarray
 
 
-def from_fockjax(row: Row, dtype: np.dtype) -> Readings:
+def from_fockjax(row: Row | ReadoutRow, dtype: np.dtype) -> Readings:
     """Run a row through fockjax, all its points under one jitted vmap, in one precision."""
+    if isinstance(row, ReadoutRow):
+        return _read_by_fockjax(row, dtype)
 
     def at_point(point, ket):
         def run(point):
@@ -81,10 +86,7 @@ def from_kets(
     """Run a row gate by gate through ``run``, its gradients by central differences."""
 
     def gradient(point, ket, direction):
-        def at(steps):
-            return means(run(row.gates(point + steps * STEP * direction), ket))
-
-        return (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * STEP)
+        return _difference(lambda step: means(run(row.gates(point + step * direction), ket)))
 
     pairs = list(zip(row.points, row.starts(), strict=True))
     with jax.enable_x64(True):  # a circuit may evaluate its parameters in JAX
@@ -93,11 +95,60 @@ def from_kets(
         return Readings(np.stack(kets), np.stack([read(ket) for ket in kets]), np.array(slopes))
 
 
-def from_strawberryfields(row: Row) -> Readings:
-    """Run a row through Strawberry Fields' NumPy Fock engine, one point at a time, complex128."""
-    return from_kets(
-        row, _run_strawberryfields, _observables_strawberryfields, _means_strawberryfields
-    )
+def _read_by_fockjax(row: ReadoutRow, dtype: np.dtype) -> Readings:
+    """A readout of each ket, and how it changes along the row's direction."""
+
+    def read(step, ket):
+        ket = ket + step * jnp.asarray(row.direction, dtype)
+        given = {
+            name: jnp.asarray(value, real) + step * jnp.asarray(row.slopes[name], real)
+            for name, value in row.readout.arguments.items()
+        }
+        state = replace(from_ket(ket, dtype), truncations=TRUNCATIONS)
+        leaves = jax.tree.leaves(row.readout.ours(state, **given))
+        parts = [part for leaf in leaves for part in (jnp.real(leaf), jnp.imag(leaf))]
+        return jnp.concatenate([jnp.ravel(part).astype(real) for part in parts])
+
+    def at_ket(ket):
+        return jax.jvp(partial(read, ket=ket), (jnp.zeros((), real),), (jnp.ones((), real),))
+
+    with jax.enable_x64(dtype == np.complex128):
+        real = jnp.finfo(dtype).dtype
+        run = jax.jit(jax.vmap(at_ket), compiler_options=FAST_COMPILATION)
+        values, slopes = run(jnp.asarray(row.kets, dtype))
+        return Readings(np.zeros(0), np.asarray(values), np.asarray(slopes))
+
+
+def _read_by_reference(row: ReadoutRow) -> Readings:
+    """The same, by central differences."""
+
+    def read(step, ket):
+        given = {
+            name: np.asarray(value) + step * row.slopes[name]
+            for name, value in row.readout.arguments.items()
+        }
+        leaves = jax.tree.leaves(row.readout.theirs(ket + step * row.direction, **given))
+        parts = [part for leaf in leaves for part in (np.real(leaf), np.imag(leaf))]
+        return np.concatenate([np.ravel(part).astype(float) for part in parts])
+
+    values = [read(0.0, ket) for ket in row.kets]
+    slopes = [_difference(partial(read, ket=ket)) for ket in row.kets]
+    return Readings(np.zeros(0), np.stack(values), np.stack(slopes))
+
+
+def _difference(read: Callable[[float], np.ndarray]) -> np.ndarray:
+    """The derivative at 0 by five points."""
+    far, near = read(2 * STEP) - read(-2 * STEP), read(STEP) - read(-STEP)
+    return (8 * near - far) / (12 * STEP)
+
+
+def from_strawberryfields(row: Row | ReadoutRow) -> Readings:
+    """Run a row through Strawberry Fields' NumPy Fock engine, one point at a time, complex128;
+    through NumPy where Strawberry Fields does not have it.
+    """
+    if isinstance(row, ReadoutRow):
+        return _read_by_reference(row)
+    return from_kets(row, references.run, _observables_strawberryfields, _means_strawberryfields)
 
 
 def from_dense_gates(row: Row) -> Readings:
@@ -116,19 +167,23 @@ def from_dense_gates(row: Row) -> Readings:
 
 
 def _run_dense_gates(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
-    for name, parameters, modes in gates:
+    for name, given, modes in gates:
+        spec = REGISTRY[name]
+        values = tuple(given[parameter] for parameter in spec.parameters)
+        options = tuple((option, given[option]) for option in spec.options)
         cutoffs = tuple(ket.shape[mode] for mode in modes)
-        operator = np.asarray(_dense_gate(parameters, name, cutoffs))
+        operator = np.asarray(_dense_gate(values, name, options, cutoffs))
         inputs = range(len(modes), 2 * len(modes))
         ket = np.tensordot(operator, ket, axes=(list(inputs), modes))
         ket = np.moveaxis(ket, range(len(modes)), modes)
     return ket
 
 
-@partial(jax.jit, static_argnames=("name", "cutoffs"))
-def _dense_gate(parameters: dict, name: str, cutoffs: tuple[int, ...]) -> jax.Array:
-    size = cutoffs[0] if len(cutoffs) == 1 else cutoffs
-    return REGISTRY[name].build(**parameters, cutoff=size, dtype=np.complex128).to_dense()
+@partial(jax.jit, static_argnames=("name", "options", "cutoffs"))
+def _dense_gate(values, name: str, options: tuple, cutoffs: tuple[int, ...]) -> jax.Array:
+    size = cutoffs[0] if REGISTRY[name].modes == 1 else cutoffs
+    gate = REGISTRY[name].build(*values, cutoff=size, dtype=np.complex128, **dict(options))
+    return gate.to_dense()
 
 
 def observables(state: State) -> jax.Array:
@@ -143,7 +198,7 @@ def observables(state: State) -> jax.Array:
     for mode in range(state.modes):
         values += state.photon_number(mode)
         for angle in QUADRATURE_ANGLES:
-            values += state.quadrature(mode, angle)
+            values += state.quadrature(mode, angle, hbar=2.0)
         reduced = state.reduced(mode)
         values += [state.probabilities(modes=(mode,)), reduced.real, reduced.imag]
     values.append(state.probabilities())
@@ -156,18 +211,8 @@ def _means(state: State) -> jax.Array:
         [
             mean
             for mode in range(state.modes)
-            for mean in (state.photon_number(mode).mean, state.quadrature(mode, 0.7).mean)
+            for mean in (state.photon_number(mode).mean, state.quadrature(mode, 0.7, hbar=2.0).mean)
         ]
-    )
-
-
-def _run_strawberryfields(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
-    return oracle.run(
-        [
-            (CASES[name].operation, tuple(parameters[p] for p in CASES[name].ranges), modes)
-            for name, parameters, modes in gates
-        ],
-        ket,
     )
 
 

@@ -6,23 +6,25 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from fockjax.gates import REGISTRY
 from fockjax.interop import oracle
-from fockjax.validation import golden
+from fockjax.validation import golden, references
 from fockjax.validation.cases import (
-    CASES,
     CIRCUIT_CUTOFFS,
+    ReadoutRow,
     Row,
+    case_rows,
+    cases,
     circuit_rows,
-    gate_rows,
     model_row,
+    names,
+    readout_row,
 )
 from fockjax.validation.readings import (
     Readings,
@@ -30,6 +32,7 @@ from fockjax.validation.readings import (
     from_fockjax,
     from_strawberryfields,
 )
+from fockjax.validation.readouts import READOUTS, public_readouts
 
 Source = Literal["auto", "sf", "golden"]
 DTYPES = np.dtype(np.complex128), np.dtype(np.complex64)
@@ -52,7 +55,7 @@ class Reference:
     """What fockjax is compared with: ``view(fockjax's readings)`` must equal ``values(row)``."""
 
     name: str
-    values: Callable[[Row], Readings]
+    values: Callable[[Any], Readings]
     view: Callable[[Readings], Readings] = lambda readings: readings
 
 
@@ -61,7 +64,7 @@ class Check:
     """A line of the table to be: rows and what they are compared with, or why it cannot be made."""
 
     label: str
-    rows: Sequence[Row] = ()
+    rows: Sequence[Row | ReadoutRow] = ()
     reference: Reference | None = None
     problem: str | None = None
 
@@ -86,7 +89,7 @@ def run(
     model: Path | None = None,
     *,
     source: Source = "auto",
-    gates: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
     console: Console | None = None,
 ) -> int:
     """Compare fockjax with Strawberry Fields and print a table of the largest deviations.
@@ -95,7 +98,8 @@ def run(
         model: folder of a trained model; its circuit is compared too.
         source: "sf" runs Strawberry Fields, "golden" reads its stored answers, "auto" takes the
             first where Strawberry Fields can be imported and else the second.
-        gates: only these gates, and no random circuits; default every gate, and the circuits.
+        only: names of gates, preparations and readouts: only these; by default all, and random
+            circuits.
         console: where to print.
 
     Returns:
@@ -107,13 +111,13 @@ def run(
 
     Example:
         >>> from fockjax import validation
-        >>> validation.run(gates=["rotation"])  # doctest: +SKIP
+        >>> validation.run(only=["rotation"])  # doctest: +SKIP
         0
     """
     console = console or Console()
     reference = choose_reference(source)
     trained = None if model is None else _trained_row(model, console)
-    checks = list(plan(reference, gates, trained))
+    checks = list(plan(reference, only, trained))
     # SF's programs share a global, so the reference runs here while other threads compile.
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     try:
@@ -158,17 +162,33 @@ def model_reference(reference: Reference) -> Reference:
     return reference
 
 
-def plan(reference: Reference, gates: Sequence[str] | None, trained: Row | None) -> Iterator[Check]:
-    """What is to be checked: each gate of the registry, random circuits, the trained model."""
-    for name in REGISTRY if gates is None else gates:
-        if name not in REGISTRY:
-            yield Check(name, problem=f"no such gate; there are {', '.join(REGISTRY)}")
-        elif name not in CASES:
-            yield Check(name, problem="no validation case; add one in fockjax/validation/cases.py")
-        else:
-            for row in gate_rows(name):
-                yield Check(row.label, [row], reference)
-    if gates is None:
+def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) -> Iterator[Check]:
+    """What is to be checked: each gate, preparation and readout, random circuits, the trained
+    model.
+    """
+    operations, readouts = names(), sorted(public_readouts())
+    known = {readout.name: readout for readout in READOUTS}
+    for wanted in only or ():
+        if wanted not in {name for _, name in operations} | {*readouts}:
+            yield Check(wanted, problem=f"no such operation or readout; {_listed(operations)}")
+    for kind, name in operations:
+        if only is None or name in only:
+            found = cases(kind, name)
+            if not found:
+                where = "CASES in fockjax/validation/cases.py"
+                yield Check(name, problem=f"no validation case; add one to {where}")
+            for case in found:
+                label = f"{case.label}{_apart(references.source(name))}"
+                yield Check(label, list(case_rows(case)), reference)
+    for name in readouts:
+        if only is None or name in only:
+            if name in known:
+                label = f"readout {name}{_apart(known[name].source)}"
+                yield Check(label, [readout_row(known[name])], reference)
+            else:
+                where = "READOUTS in fockjax/validation/readouts.py"
+                yield Check(f"readout {name}", problem=f"no validation case; add one to {where}")
+    if only is None:
         for modes, cutoff in CIRCUIT_CUTOFFS.items():
             rows = [row for row in circuit_rows() if row.circuit.modes == modes]
             number = sum(len(row.points) for row in rows)
@@ -180,7 +200,16 @@ def plan(reference: Reference, gates: Sequence[str] | None, trained: Row | None)
         yield Check(f"{label}, against {reference.name}", [trained], reference)
 
 
-def deviations(row: Row, reference: Reference, ours: Sequence[Readings]) -> Deviations:
+def _apart(source: str) -> str:
+    """What a line says of a reference that is not that of the table."""
+    return "" if source == "Strawberry Fields" else f", against {source}"
+
+
+def _listed(operations: Sequence[tuple[str, str]]) -> str:
+    return f"there are {', '.join(name for _, name in operations)} and the methods of fockjax.State"
+
+
+def deviations(row: Row | ReadoutRow, reference: Reference, ours: Sequence[Readings]) -> Deviations:
     """Largest deviations of a row.
 
     Args:
@@ -194,13 +223,17 @@ def deviations(row: Row, reference: Reference, ours: Sequence[Readings]) -> Devi
 
     def largest(readings: Readings) -> list[float]:
         pairs = zip(reference.view(readings), expected, strict=True)
-        return [float(np.abs(values - correct).max()) for values, correct in pairs]
+        return [_largest(values - correct) for values, correct in pairs]
 
-    scales = [max(1.0, float(np.abs(array).max())) for array in single]
+    scales = [max(1.0, _largest(array)) for array in single]
     return Deviations(*largest(double), single=float(np.max(np.divide(largest(single), scales))))
 
 
-def _submit(pool: ThreadPoolExecutor, row: Row) -> list[Future[Readings]]:
+def _largest(array: np.ndarray) -> float:
+    return float(np.abs(array).max(initial=0.0))
+
+
+def _submit(pool: ThreadPoolExecutor, row: Row | ReadoutRow) -> list[Future[Readings]]:
     return [pool.submit(from_fockjax, row, dtype) for dtype in DTYPES]
 
 
