@@ -79,7 +79,9 @@ def cos_sin(phi, n, steps: int | jax.Array = 0):
     integers, which is exact, so that only a quarter turn and n * rest meet rounding.  The
     derivative is stated (d cos(n phi) = -n sin(n phi) dphi), as rounding to j has none.
     """
-    return _cos_sin(jnp.asarray(phi), np.asarray(n), jnp.asarray(steps, jnp.int32))
+    # Adding 0 makes a NumPy array under vmap under jit a traced one, which a custom_jvp of JAX 0.10
+    # does not.
+    return _cos_sin(jnp.asarray(phi) + 0, np.asarray(n), jnp.asarray(steps, jnp.int32))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))

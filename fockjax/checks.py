@@ -15,7 +15,7 @@ from fockjax._numerics import HIGHEST, checked_hbar, safe_sqrt
 
 UNITARY_TOLERANCE = 1e-6  # Strawberry Fields' own; single precision passes
 SYMPLECTIC_TOLERANCE = 1e-8  # The Walrus's own
-COVARIANCE_TOLERANCE = 1e-8
+COVARIANCE_TOLERANCE = 1e-6  # in units of the matrix's size; single precision passes
 
 
 def unitary_defect(U):
@@ -154,6 +154,38 @@ def constant_symplectic(S, name: str = "S") -> np.ndarray:
             "precision and the order (x1, .., xn, p1, .., pn)."
         )
     return S
+
+
+def constant_pure_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.ndarray:
+    """The covariance matrix of a pure state, known before tracing, float64.
+
+    Raises:
+        TypeError, ValueError: if it is not: what is wrong, and by how much.
+    """
+    cov = _square(constant(cov, name), name, even=True)
+    if np.iscomplexobj(cov):
+        raise TypeError(f"Argument `{name}` must be real, got dtype {cov.dtype}.")
+    V = cov * (2 / checked_hbar(hbar))
+    size = max(1.0, np.linalg.norm(V))
+    skew = abs(cov - cov.T).max()
+    if skew > COVARIANCE_TOLERANCE * size:
+        raise ValueError(
+            f"Argument `{name}` must be symmetric, but an element differs from its mirror image by "
+            f"{skew:.2g}."
+        )
+    lack = physical_defect(cov, hbar)
+    if lack > COVARIANCE_TOLERANCE * size:
+        raise ValueError(
+            f"Argument `{name}` breaks the uncertainty relation: with hbar = {hbar:g}, {name} + i "
+            f"(hbar/2) Omega has the eigenvalue {-lack * hbar / 2:.2g}, and must have none below "
+            "0. The vacuum is (hbar/2) times the identity; the order is (x1, .., xn, p1, .., pn)."
+        )
+    if purity_defect(cov, hbar) > COVARIANCE_TOLERANCE * size**2:
+        raise ValueError(
+            f"Argument `{name}` is that of a mixed state, of purity "
+            f"{1 / np.sqrt(np.linalg.det(V)):.6g}, which no ket describes."
+        )
+    return cov
 
 
 def _namespace(x):

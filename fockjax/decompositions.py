@@ -400,8 +400,8 @@ def _unitary(O) -> np.ndarray:  # noqa: E741
 
 def _check_symmetric(A, name: str) -> None:
     defect = np.linalg.norm(A - A.T)
-    if defect > checks.COVARIANCE_TOLERANCE:
+    if defect > checks.SYMPLECTIC_TOLERANCE:
         raise ValueError(
             f"Argument `{name}` must be symmetric, but |{name} - {name}^T| = {defect:.1e} is over "
-            f"the tolerance {checks.COVARIANCE_TOLERANCE:.0e}."
+            f"the tolerance {checks.SYMPLECTIC_TOLERANCE:.0e}."
         )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fockjax.parameters import Parameter
+from fockjax.parameters import Expression, Parameter
 from fockjax.planning import Preparation, Repeat, Step
 
 # Strawberry Fields' letters; what is not here is written with its name.
@@ -182,9 +182,7 @@ def _same(value, default) -> bool:
 def _short(value) -> str:
     """A parameter in few characters: of a dotted name the last parts, of what is long the ends."""
     if isinstance(value, bool | str | tuple | Parameter) or value is None:
-        text = str(value)
-        if isinstance(value, Parameter) and text[0] == "(":
-            text = text[1:-1]
+        text = str(value)[1:-1] if isinstance(value, Expression) else str(value)
     else:
         text = f"{float(value):.3g}"
     while len(text) > _LONGEST and re.search(_PREFIX, text):
@@ -290,12 +288,14 @@ def _draw_boxes(
 
 
 def _draw_bracket(cells: list[list[str]], mark: Mark, written: str, pen: _Pen) -> None:
-    ends = pen.opening if mark.kind == "open" else pen.closing
+    opens = mark.kind == "open"
+    ends, at = (pen.opening, -1) if opens else (pen.closing, 1)  # next to what it embraces
     top, bottom = 3 * mark.first, 3 * mark.last + 2
     for row in range(top, bottom + 1):
-        cells[row][1] = ends[2] if row % 3 == 1 else ends[1]
-    cells[top][1], cells[bottom][1] = ends[0], ends[3]
-    cells[top][2 : 2 + len(written)] = written
+        cells[row][at] = ends[2] if row % 3 == 1 else ends[1]
+    cells[top][at], cells[bottom][at] = ends[0], ends[3]
+    if not opens:
+        cells[top][2 : 2 + len(written)] = written
 
 
 def _fitted(label: str, room: int, pen: _Pen) -> str:

@@ -73,7 +73,7 @@ class Inspection:
 
     @property
     def first_nonfinite(self) -> Row | None:
-        """The first operation after which an amplitude is not finite, or the start."""
+        """The first operation after which an amplitude is not finite."""
         return next((row for row in self.rows if not row.finite), None)
 
     @property
@@ -87,7 +87,7 @@ class Inspection:
     def advice(self) -> tuple[str, ...]:
         """What is wrong and what to do about it, in sentences; nothing where all is well."""
         if bad := self.first_nonfinite:
-            return (self._about_nonfinite(bad),)
+            return (f"Not finite from step {self._at(bad)} on: {_why(bad)}.",)
         told = []
         worst, last = self.lossiest, self.rows[-1]
         if worst and last.leakage > NOTICEABLE and worst.lost > 0:
@@ -112,19 +112,6 @@ class Inspection:
     def _at(self, row: Row) -> str:
         number = self.rows.index(row)
         return f"{number}, {row.step}" if row.step else f"{number}, the start"
-
-    def _about_nonfinite(self, row: Row) -> str:
-        if row.step is None:
-            return "The initial state is not finite."
-        wrong = [
-            name for name, value in row.step.parameters.items() if not np.all(np.isfinite(value))
-        ]
-        why = (
-            f"its {' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not finite"
-            if wrong
-            else "its parameters are finite, but too large for this precision"
-        )
-        return f"Not finite from step {self._at(row)} on: {why}."
 
     def __repr__(self) -> str:
         last, bad = self.rows[-1], self.first_nonfinite
@@ -162,6 +149,15 @@ class Inspection:
     def _loss(self, probability: float) -> str:
         """A lost probability; 0 where it is rounding."""
         return "0" if abs(probability) < self.rounding else f"{probability:.1e}"
+
+
+def _why(row: Row) -> str:
+    """Why the state after a step may not be finite."""
+    values = row.step.parameters.items() if row.step else ()
+    wrong = [name for name, value in values if not np.all(np.isfinite(value))]
+    if not wrong:
+        return "its parameters are finite, but too large for this precision"
+    return f"its {' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not finite"
 
 
 def _fullest(row: Row) -> int:
@@ -230,7 +226,7 @@ def inspect(
         if step:
             values = {name: np.asarray(value) for name, value in step.parameters.items()}
             step = replace(step, parameters=values)
-        norm, leakage, top, photons = map(np.asarray, numbers)
+        norm, leakage, top, photons, finite = map(np.asarray, numbers)
         rows.append(
             Row(
                 step=step,
@@ -240,7 +236,7 @@ def inspect(
                 top=top,
                 photons=photons,
                 groups=groups,
-                finite=bool(np.isfinite(leakage)),
+                finite=bool(finite),
             )
         )
     return Inspection(tuple(rows), state)
@@ -258,9 +254,11 @@ def _advance(kind, factors: tuple[Factor, ...], values: dict[str, Any], memory_l
 
 @jax.jit
 def _look(factors: tuple[Factor, ...]) -> tuple[jax.Array, ...]:
-    """Norm, leakage, and for each mode the probability of the top level and the mean photons."""
+    """Norm, leakage, for each mode the probability of the top level and the mean photons, and
+    whether all is finite.
+    """
     state = State(factors)
     modes = range(state.modes)
     top = jnp.stack([state.probabilities(mode)[-1] for mode in modes])
     photons = jnp.stack([state.photon_number(mode).mean for mode in modes])
-    return state.norm, state.leakage, top, photons
+    return state.norm, state.leakage, top, photons, state.is_finite

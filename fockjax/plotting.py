@@ -4,8 +4,10 @@ Each function draws on the Matplotlib axes it is given, or on those of a new fig
 them. Nothing is shown and no setting changed: that is the caller's.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import jax.numpy as jnp
 import numpy as np
 
 from fockjax import drawing
@@ -49,8 +51,8 @@ def circuit(
         raise TypeError(f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}.")
     if not 1 <= width < np.inf:
         raise ValueError(f"Argument `width` must be at least 1 inch, got {width!r}.")
-    columns = drawing.layout(circuit.operations, circuit.modes, parameters)
-    widths = [max(map(_width, marks)) + _GAP for marks in columns] or [1.0]
+    columns = drawing.layout(circuit.operations, circuit.modes, parameters) or [[]]
+    widths = [max(map(_width, marks), default=_BOX) + _GAP for marks in columns]
     lines = drawing.wrap(widths, width - 2 * _MARGIN)
     line_height = (circuit.modes - 1) * _WIRE + _BOX + _LINE_GAP
     extent = (
@@ -78,17 +80,18 @@ def circuit(
                 half = _width(mark) / 2
                 upper, lower = height(mark.first) + _BOX / 2, height(mark.last) - _BOX / 2
                 if not mark.boxed:
-                    inwards = 0.07 if mark.kind == "open" else -0.07
-                    at = middle - half
+                    opens = mark.kind == "open"  # next to what it embraces
+                    at, inwards = (x + column_width, 0.07) if opens else (x + _GAP, -0.07)
                     stroke([at + inwards, at, at, at + inwards], [upper, upper, lower, lower])
-                    _write(ax, at + 0.07, upper, mark.boxes[0].label, "black", align="left")
+                    if not opens:
+                        _write(ax, at + 0.07, upper, mark.boxes[0].label, align="left")
                     continue
                 if len(mark.boxes) > 1:
                     stroke([middle] * 2, [height(mark.first), height(mark.last)], BLUE)
                 for box in mark.boxes:
                     bottom = height(box.last) - _BOX / 2
                     prepared = mark.kind == "preparation"
-                    ax.add_patch(
+                    ax.add_artist(
                         FancyBboxPatch(
                             (middle - half, bottom),
                             2 * half,
@@ -116,34 +119,34 @@ def circuit(
 
 
 def _width(mark: drawing.Mark) -> float:
-    written = max(_glyphs(box.label).get_extents().width if box.label else 0 for box in mark.boxes)
-    if not mark.boxed:
-        return 0.1 + written
-    return max(_BOX, written + 0.18)
-
-
-def _glyphs(text: str):
-    """Letters as outlines, in inches: unlike text they are scaled with what is around them."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-    from matplotlib.transforms import Affine2D
-
-    font = FontProperties(family="DejaVu Sans")
-    path = TextPath((0, 0), text.replace("$", r"\$"), size=_SIZE, prop=font)
-    return path.transformed(Affine2D().scale(1 / 72))
+    written = max(_letters(box.label)[1] if box.label else 0 for box in mark.boxes)
+    return max(_BOX, written + 0.18) if mark.boxed else written + 0.1
 
 
 def _write(ax: "Axes", x: float, y: float, text: str, colour="black", align="center") -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.transforms import Affine2D
 
-    if not text:
-        return
-    path = _glyphs(text)
-    box, line = path.get_extents(), _glyphs("x0")  # all words stand on the same line
-    x -= {"left": box.x0, "center": (box.x0 + box.x1) / 2, "right": box.x1}[align]
-    moved = path.transformed(Affine2D().translate(x, y - line.get_extents().height / 2))
-    ax.add_patch(PathPatch(moved, color=colour, linewidth=0, zorder=4))
+    path, width = _letters(text)
+    x -= {"left": 0, "center": width / 2, "right": width}[align]
+    moved = path.transformed(Affine2D().translate(x, y - 0.73 * _SIZE / 72 / 2))  # capitals' height
+    # Snapped to pixels, letters of straight lines alone (F) would lose some.
+    ax.add_artist(PathPatch(moved, color=colour, linewidth=0, zorder=4, snap=False))
+
+
+@lru_cache(maxsize=1024)
+def _letters(text: str):
+    """Letters as outlines, in inches, and their width: unlike text, they are scaled with what is
+    around them.
+    """
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    font = FontProperties(family="DejaVu Sans")
+    path = TextPath((0, 0), text.replace("$", r"\$"), size=_SIZE, prop=font)
+    path = path.transformed(Affine2D().scale(1 / 72))
+    return path, float(np.max(path.vertices, axis=0)[0])
 
 
 def wigner(
@@ -164,13 +167,13 @@ def wigner(
             default a square that holds what the two distributions hold over a thousandth of their
             peaks.
     """
-    _check(state)
+    _check(state, mode)
     if x is None or p is None:
         spans = [_span(state, mode, angle) for angle in (0.0, np.pi / 2)]
         half = max(high - low for low, high in spans) / 2
         default = [np.linspace((a + b) / 2 - half, (a + b) / 2 + half, 151) for a, b in spans]
         x, p = default[0] if x is None else x, default[1] if p is None else p
-    values = np.asarray(state.wigner(mode, x, p))
+    values = np.asarray(state.wigner(mode, jnp.asarray(x), jnp.asarray(p)))
     ax = _new_axes((4.8, 4.0)) if ax is None else ax
     peak = np.abs(values).max()
     image = ax.pcolormesh(
@@ -190,14 +193,14 @@ def quadratures(state: State, mode: int = 0, ax: "Axes | None" = None) -> "Axes"
         mode: which mode.
         ax: where; by default a new figure.
     """
-    _check(state)
+    _check(state, mode)
     angles = {"x": 0.0, "p": np.pi / 2}
     spans = [_span(state, mode, angle) for angle in angles.values()]
     grid = np.linspace(min(low for low, _ in spans), max(high for _, high in spans), 401)
     ax = _new_axes((4.8, 3.2)) if ax is None else ax
     styles = ((BLUE, "-"), (ORANGE, "--"))
     for (name, angle), (colour, dashes) in zip(angles.items(), styles, strict=True):
-        density = np.asarray(state.quadrature_distribution(mode, grid, angle))
+        density = np.asarray(state.quadrature_distribution(mode, jnp.asarray(grid), angle))
         ax.plot(grid, density, dashes, color=colour, linewidth=1.6, label=name)
         ax.fill_between(grid, density, color=colour, alpha=0.15, linewidth=0)
     decorate(ax, _unit("x, p", state), "probability density")
@@ -239,7 +242,7 @@ def photon_numbers(
         ax.bar(at, column, width, color=COLOURS[k % len(COLOURS)], label=f"mode {mode}")
     decorate(ax, "photons", "probability")
     ax.grid(False, axis="x")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    _whole_numbers(ax.xaxis)
     ax.legend(frameon=False, ncols=1 + (len(modes) - 1) // 6)
     return ax
 
@@ -253,8 +256,8 @@ def _joint_photon_numbers(state: State, modes: tuple[int, ...], ax: "Axes | None
     image = ax.imshow(joint.T, origin="lower", cmap="Blues", vmin=0)
     _colour_bar(ax, image, "probability")
     ax.set(xlabel=f"photons in mode {modes[0]}", ylabel=f"photons in mode {modes[1]}")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+    _whole_numbers(ax.xaxis)
+    _whole_numbers(ax.yaxis)
     return ax
 
 
@@ -294,8 +297,8 @@ def inspection(
         axis.set_ylim(report.rounding, max(2 * highest, 100 * report.rounding))
         axis.set_yscale("log")
     photons.set_ylim(bottom=0)
-    losses.legend(frameon=False, fontsize=8)
-    photons.legend(frameon=False, fontsize=8, ncols=1 + (report.state.modes - 1) // 4)
+    for axis in (losses, photons):
+        axis.legend(frameon=False, fontsize=8, ncols=8, loc="lower left", bbox_to_anchor=(0, 1))
     if few:
         photons.set_xticks(steps, [row.name for row in rows], rotation=90, fontsize=8)
     return figure
@@ -310,7 +313,7 @@ def _span(state: State, mode: int, angle: float) -> tuple[float, float]:
     vacuum = np.sqrt(state.hbar / 2)
     reach = vacuum * (np.sqrt(4 * state.cutoffs[mode] - 2) + 4)
     grid = np.linspace(-reach, reach, 801)
-    density = np.asarray(state.quadrature_distribution(mode, grid, angle))
+    density = np.asarray(state.quadrature_distribution(mode, jnp.asarray(grid), angle))
     inside = grid[density > 1e-3 * density.max()]
     return inside[0], inside[-1]
 
@@ -318,6 +321,12 @@ def _span(state: State, mode: int, angle: float) -> tuple[float, float]:
 def _levels(probabilities: list[np.ndarray]) -> int:
     """How many photon numbers to show: up to the last that exceeds a thousandth of the peak."""
     return max(int(np.flatnonzero(p > 1e-3 * p.max()).max(initial=0)) for p in probabilities) + 1
+
+
+def _whole_numbers(axis) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _colour_bar(ax: "Axes", image, label: str) -> None:
@@ -328,16 +337,17 @@ def _unit(name: str, state: State) -> str:
     return f"{name}   (ħ = {state.hbar:g})"
 
 
-def _check(state: State) -> None:
+def _check(state: State, mode: int = 0) -> None:
     if not isinstance(state, State):
         raise TypeError(f"Argument `state` must be a State, got {type(state).__name__}.")
-    if np.ndim(state.leakage):
+    if any(factor.ket.ndim != len(factor.modes) for factor in state.factors):
         raise ValueError(
             "Argument `state` is a batch; draw one sample of it, as in "
             "jax.tree.map(lambda leaf: leaf[0], state)."
         )
-    if not np.isfinite(state.leakage):
+    if not state.is_finite:
         raise ValueError("Argument `state` is not finite; fj.inspect tells where that began.")
+    state._checked_mode(mode)
 
 
 def _new_figure(size: tuple[float, float]) -> "Figure":

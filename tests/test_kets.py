@@ -69,7 +69,7 @@ def test_squeezed_vacuum(dtype):
 
 def test_two_mode_squeezed_vacuum(dtype):
     for cutoff in ((7, 4), (1, 5)):
-        (ket,), ((r, phi),) = batched(kets.two_mode_squeezing, [(-0.8, 2.2)], cutoff, dtype)
+        (ket,), ((r, phi),) = batched(kets.two_mode_squeezed, [(-0.8, 2.2)], cutoff, dtype)
         n = np.arange(min(cutoff))
         expected = np.zeros(cutoff, complex)
         expected[n, n] = (np.exp(1j * phi) * np.tanh(r)) ** n / np.cosh(r)
@@ -376,7 +376,7 @@ def test_derivatives(x64):
         for name, values in ONE_MODE.items():
             parts.append(getattr(kets, name)(*x[start : start + len(values)], cutoff=5))
             start += len(values)
-        parts.append(kets.two_mode_squeezing(x[start], x[start + 1], cutoff=(3, 2)).ravel())
+        parts.append(kets.two_mode_squeezed(x[start], x[start + 1], cutoff=(3, 2)).ravel())
         ket = jnp.concatenate(parts)
         return jnp.concatenate([ket.real, ket.imag])
 
@@ -520,8 +520,8 @@ def test_what_else_is_refused():
         circuit.prepare("fock", n=-1, modes=0)
     with pytest.raises(ValueError, match="cutoff of at least 4, got 3"):
         kets.fock(3, cutoff=3)
-    with pytest.raises(ValueError, match=r"two_mode_squeezing.* acts on 2 mode"):
-        circuit.prepare("two_mode_squeezing", 0.1, modes=0)
+    with pytest.raises(ValueError, match=r"two_mode_squeezed.* acts on 2 mode"):
+        circuit.prepare("two_mode_squeezed", 0.1, modes=0)
     for real, imag in (([1.0, 0.0], [0.0]), ([[1.0]], [[0.0]])):
         with pytest.raises(ValueError, match="one axis for each of 1 mode"):
             circuit.prepare("ket", real, imag, modes=0)

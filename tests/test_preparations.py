@@ -96,15 +96,15 @@ def test_all_modes_of_a_factor_may_be_prepared_anew(x64):
     )
     close(state.ket(), lost * placed([(pair, (2, 0)), ([1, 0], (1,))], (3, 2, 2)))
     # a preparation of several modes also takes the place of factors that were apart
-    joined = fj.Circuit(2).prepare("two_mode_squeezing", 0.3, 0.2, modes=(1, 0))
+    joined = fj.Circuit(2).prepare("two_mode_squeezed", 0.3, 0.2, modes=(1, 0))
     state = jax.jit(lambda: joined({}, cutoff=(3, 4)))()
     assert state.groups == ((0, 1),)
-    close(state.ket(), fj.kets.two_mode_squeezing(0.3, 0.2, cutoff=(3, 4)))
+    close(state.ket(), fj.kets.two_mode_squeezed(0.3, 0.2, cutoff=(3, 4)))
 
 
 ENTANGLED = {
     "gate": (lambda c: c.beamsplitter(modes=(0, 2)), {}),
-    "preparation": (lambda c: c.prepare("two_mode_squeezing", 0.1, modes=(0, 2)), {}),
+    "preparation": (lambda c: c.prepare("two_mode_squeezed", 0.1, modes=(0, 2)), {}),
     "initial": (lambda c: c, {"initial": dense.vacuum((2, 2, 2))}),
     "layers": (lambda c: c.repeat(fj.Circuit(3).beamsplitter(modes=(2, 0)), 3), {}),
 }
@@ -134,7 +134,7 @@ def joint_layer(r, a):
 
 def parted_layer(r, a):
     """Two modes that stay in a factor of their own, and one beside them."""
-    block = fj.Circuit(3).displace(r, a, mode=1).prepare("two_mode_squeezing", r, a, modes=(2, 0))
+    block = fj.Circuit(3).displace(r, a, mode=1).prepare("two_mode_squeezed", r, a, modes=(2, 0))
     block.rotate(0.3, mode=1).prepare("coherent", r, 0.2, modes=1)
     return block.beamsplitter(0.4, a, modes=(2, 0)).squeeze(0.3, 0.1, mode=0)
 

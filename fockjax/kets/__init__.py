@@ -39,7 +39,7 @@ gaussian = _gaussian.gaussian
 gkp = _gkp.gkp
 ket = _array.ket
 squeezed = _squeezed.squeezed
-two_mode_squeezing = _two_mode.two_mode_squeezing
+two_mode_squeezed = _two_mode.two_mode_squeezed
 vacuum = _number.vacuum
 
 __all__ = [
@@ -52,6 +52,6 @@ __all__ = [
     "gkp",
     "ket",
     "squeezed",
-    "two_mode_squeezing",
+    "two_mode_squeezed",
     "vacuum",
 ]

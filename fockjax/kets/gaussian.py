@@ -6,12 +6,11 @@ import numpy as np
 from jax import lax
 from jax.core import Tracer
 
+from fockjax import checks
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, real_dtype
 from fockjax._spec import KetSpec
 from fockjax.kets._recurrence import amplitudes
-
-TOLERANCE = 1e-6  # of a covariance matrix, in units of its largest element
 
 
 def gaussian(
@@ -56,7 +55,7 @@ def gaussian(
     cutoffs = (cutoff,) if isinstance(cutoff, int | np.integer) else tuple(cutoff)
     n, hbar = len(cutoffs), checked_hbar(hbar)
     if not isinstance(cov, Tracer):
-        _check_covariance(np.asarray(cov), hbar)
+        checks.constant_pure_covariance(cov, hbar)
     real = real_dtype(dtype)
     cov, mean = jnp.asarray(cov).astype(real), jnp.asarray(mean).astype(real)
     _check_shapes(cov, mean, n)
@@ -86,41 +85,10 @@ def _check_shapes(cov, mean, n: int) -> None:
         )
 
 
-def _check_covariance(cov: np.ndarray, hbar: float) -> None:
-    """Raise ValueError unless it is the covariance matrix of a pure state."""
-    if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or cov.shape[0] % 2 or not cov.size:
-        raise ValueError(f"parameter 'cov' must have shape (2n, 2n), got {cov.shape}.")
-    if not np.all(np.isfinite(cov)):
-        raise ValueError("parameter 'cov' must be finite.")
-    V = 2 * cov.astype(float) / hbar
-    n = len(V) // 2
-    omega = np.kron([[0, 1], [-1, 0]], np.eye(n))
-    size = max(1.0, abs(V).max())
-    if abs(V - V.T).max() > TOLERANCE * size:
-        raise ValueError(
-            "parameter 'cov' must be symmetric, but an element differs from its mirror image by "
-            f"{abs(cov - cov.T).max():.2g}."
-        )
-    lack = np.linalg.eigvalsh(V + 1j * omega)[0]
-    if lack < -TOLERANCE * size:
-        raise ValueError(
-            "parameter 'cov' breaks the uncertainty relation: with hbar = "
-            f"{hbar:g}, cov + i (hbar/2) Omega has the eigenvalue {lack * hbar / 2:.2g}, and must "
-            "have none below 0. The vacuum is (hbar/2) times the identity; the order is "
-            "(x1, .., xn, p1, .., pn)."
-        )
-    defect = abs(V @ omega @ V - omega).max()
-    if defect > TOLERANCE * size**2:
-        raise ValueError(
-            "parameter 'cov' is that of a mixed state, of purity "
-            f"{1 / np.sqrt(np.linalg.det(V)):.6g}, which no ket describes."
-        )
-
-
 def _check(parameters, modes, options):
     cov, mean = parameters["cov"], parameters["mean"]
     if isinstance(cov, np.ndarray):
-        _check_covariance(cov, options["hbar"])
+        checks.constant_pure_covariance(cov, options["hbar"])
         _check_shapes(cov, mean if isinstance(mean, np.ndarray) else np.zeros(()), len(modes))
 
 

@@ -11,7 +11,7 @@ from fockjax.gates.squeezing import sech
 from fockjax.kets.phases import turned
 
 
-def two_mode_squeezing(r, phi=0.0, *, cutoff: tuple[int, int], dtype=None) -> jax.Array:
+def two_mode_squeezed(r, phi=0.0, *, cutoff: tuple[int, int], dtype=None) -> jax.Array:
     """Two-mode squeezed vacuum ``S2(r, phi)|0, 0>``, shape ``cutoff``.
 
     ``S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - h.c.))``, so that the amplitudes are
@@ -26,7 +26,7 @@ def two_mode_squeezing(r, phi=0.0, *, cutoff: tuple[int, int], dtype=None) -> ja
 
     Example:
         >>> import numpy as np, fockjax as fj
-        >>> print(np.asarray(fj.kets.two_mode_squeezing(0.5, cutoff=(2, 3))).real.round(3))
+        >>> print(np.asarray(fj.kets.two_mode_squeezed(0.5, cutoff=(2, 3))).real.round(3))
         [[0.887 0.    0.   ]
          [0.    0.41  0.   ]]
     """
@@ -37,4 +37,4 @@ def two_mode_squeezing(r, phi=0.0, *, cutoff: tuple[int, int], dtype=None) -> ja
     return contract(contract(one, twins, "kn,k->kn"), two, "kn,km->nm")
 
 
-SPEC = KetSpec("two_mode_squeezing", ("r", "phi"), 2, two_mode_squeezing, defaults={"phi": 0.0})
+SPEC = KetSpec("two_mode_squeezed", ("r", "phi"), 2, two_mode_squeezed, defaults={"phi": 0.0})

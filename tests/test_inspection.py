@@ -1,0 +1,141 @@
+"""What fj.inspect tells about a circuit, step by step."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fockjax as fj
+from fockjax import inspection
+from fockjax.gates import REGISTRY as GATES
+
+CUTOFFS = (5, 9, 7)
+
+
+def circuit_with_all():
+    """Preparations, inputs, weights, a repeated block, linked modes; complex phases."""
+    block = fj.Circuit(2).beamsplitter(fj.Weight("t"), 0.4).kerr(fj.Weight("k"), mode=1)
+    circuit = fj.Circuit(3).prepare("fock", n=2, modes=1)
+    circuit.displace(fj.Input(0), 0.3, mode=0).squeeze(0.4, fj.Weight("phi"), mode=2)
+    return circuit.repeat(block, 3).beamsplitter(0.7, 1.1, modes=(2, 0))
+
+
+WEIGHTS = {"t": jnp.array([0.3, 0.9, -0.4]), "k": jnp.array([0.1, 0.2, 0.3]), "phi": jnp.array(0.8)}
+X = jnp.array([0.8])
+
+
+def test_rows_are_what_the_circuit_does_up_to_there():
+    circuit = circuit_with_all()
+    report = fj.inspect(circuit, WEIGHTS, X, cutoff=CUTOFFS)
+    steps = circuit.gates(WEIGHTS, X)
+    assert len(report.rows) == 1 + len(steps) == 11
+    prefix = fj.Circuit(3)
+    for number, row in enumerate(report.rows):
+        if number:
+            name, values, modes = steps[number - 1]
+            assert (row.step.name, row.step.modes) == (name, modes)
+            given = {k: np.asarray(v) if np.ndim(v) else v for k, v in values.items()}
+            given = {k: v if isinstance(v, int) else float(v) for k, v in given.items()}
+            (prefix.prepare if name == "fock" else prefix.add)(name, modes=modes, **given)
+        if number not in (0, 6):
+            continue
+        state = prefix({}, cutoff=CUTOFFS)
+        assert row.groups == state.groups
+        close = {"rtol": 0, "atol": 1e-6}
+        np.testing.assert_allclose(row.norm, state.norm, **close)
+        np.testing.assert_allclose(row.leakage, state.leakage, **close)
+        for mode in range(3):
+            np.testing.assert_allclose(row.top[mode], state.probabilities(mode)[-1], **close)
+            np.testing.assert_allclose(row.photons[mode], state.photon_number(mode).mean, **close)
+    lost = [row.lost for row in report.rows]
+    np.testing.assert_allclose(np.cumsum(lost), [row.leakage for row in report.rows], atol=1e-6)
+    state = circuit(WEIGHTS, X, cutoff=CUTOFFS)
+    np.testing.assert_allclose(report.state.ket(), state.ket(), atol=1e-6)
+    assert report.state.truncations == state.truncations
+    assert report.state.reflects == state.reflects
+
+
+def test_an_initial_ket_is_where_it_starts():
+    ket = np.zeros((4, 3), complex)
+    ket[1, 2], ket[0, 1] = 0.6j, 0.6
+    report = fj.inspect(fj.Circuit(2, hbar=1.0).beamsplitter(), {}, cutoff=(4, 3), initial=ket)
+    start = report.rows[0]
+    assert start.step is None and start.name == "start" and start.groups == ((0, 1),)
+    assert np.isclose(start.leakage, 0.28) and np.isclose(start.lost, 0.28)
+    np.testing.assert_allclose(start.top, [0, 0.36], atol=1e-6)
+    np.testing.assert_allclose(start.photons, [0.36, 1.08], atol=1e-6)
+    assert report.state.hbar == 1
+
+
+def test_the_step_that_lost_most_is_named_with_the_mode_to_raise():
+    circuit = fj.Circuit(2).displace(0.4, mode=0).displace(1.5, mode=1).beamsplitter(0.2)
+    report = fj.inspect(circuit, {}, cutoff=(8, 6))
+    assert report.lossiest is report.rows[2]
+    (advice,) = report.advice
+    assert "step 2, displacement(r=1.5, phi=0) on mode 1: raise the cutoff of mode 1" in advice
+    assert repr(report).endswith(advice)
+    assert fj.inspect(circuit, {}, cutoff=20).advice == ()
+
+
+def test_the_first_operation_that_is_not_finite_is_named_with_its_parameters():
+    circuit = circuit_with_all()
+    report = fj.inspect(circuit, WEIGHTS | {"phi": jnp.nan}, X, cutoff=CUTOFFS)
+    assert report.first_nonfinite is report.rows[3] and report.lossiest is None
+    assert np.isnan(report.rows[3].norm)
+    (advice,) = report.advice
+    assert advice == (
+        "Not finite from step 3, squeezing(r=0.4, phi=nan) on mode 2 on: its phi is not finite."
+    )
+    lines = repr(report).split("\n")
+    assert len(lines) == 2 + 4 + 1  # the table ends where it went wrong
+    assert fj.inspect(circuit, WEIGHTS, X, cutoff=CUTOFFS).first_nonfinite is None
+
+
+def test_a_gate_that_reflects_makes_the_leakage_a_lower_bound(monkeypatch):
+    spec = replace(GATES["squeezing"], name="mirror", reflects=lambda options: True)
+    monkeypatch.setitem(GATES, "mirror", spec)
+    circuit = fj.Circuit(2).add("mirror", 0.1, modes=0).displace(1.0, mode=1)
+    report = fj.inspect(circuit, {}, cutoff=(7, 5))
+    assert "leakage at least" in repr(report)
+    assert any("lower bound" in advice for advice in report.advice)
+    assert "mode 1 holds 1.5e-02 in its top level" in report.advice[-1]
+
+
+def test_a_deeper_circuit_compiles_nothing_new():
+    block = fj.Circuit(2).beamsplitter(fj.Weight("t"), 0.4).kerr(fj.Weight("k"), mode=1)
+
+    def inspected(layers):
+        circuit = fj.Circuit(2).displace(0.3, mode=0).repeat(block, layers)
+        return fj.inspect(circuit, circuit.init(jax.random.key(0)), cutoff=3)
+
+    inspected(2)
+    compiled = inspection._advance._cache_size(), inspection._look._cache_size()
+    assert len(inspected(40).rows) == 1 + 1 + 40 * 2
+    assert (inspection._advance._cache_size(), inspection._look._cache_size()) == compiled
+
+
+def test_the_table():
+    circuit = fj.Circuit(2).displace(0.5, mode=0).beamsplitter(0.3, modes=(1, 0))
+    head, titles, *rows = repr(fj.inspect(circuit, {}, cutoff=(10, 12))).split("\n")
+    assert head == "2 steps at cutoffs (10, 12): norm 1.000000, leakage 0"
+    assert titles.split() == "step operation leakage lost top level photons groups".split()
+    assert rows[0].split() == "0 start 0 0 0 0.00 0.00 0 | 1".split()
+    assert rows[2].startswith("   2  BS(0.3) on 1, 0")
+
+
+def test_bad_arguments():
+    circuit = fj.Circuit(1).squeeze(fj.Weight("r"), mode=0)
+    with pytest.raises(TypeError, match="must be a Circuit"):
+        fj.inspect([], {}, cutoff=3)
+    with pytest.raises(TypeError, match="outside jax.jit"):
+        jax.jit(lambda r: fj.inspect(circuit, {"r": r}, cutoff=3).rows[0].norm)(0.1)
+    with pytest.raises(ValueError, match="missing"):
+        fj.inspect(circuit, {}, cutoff=3)
+    with pytest.raises(ValueError, match="cutoff"):
+        fj.inspect(circuit, {"r": 0.1}, cutoff=0)
+    with pytest.raises(ValueError, match="initial"):
+        fj.inspect(circuit, {"r": 0.1}, cutoff=3, initial=np.ones(4))
+    with pytest.raises(ValueError, match="memory_limit"):
+        fj.inspect(fj.Circuit(2).beamsplitter(), {}, cutoff=8, memory_limit=64)
