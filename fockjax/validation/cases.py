@@ -203,7 +203,7 @@ CASES: tuple[Case, ...] = (
         "displaced_squeezed",
         {"r_d": (-1.2, 1.2), "phi_d": ANGLE, "r_s": STRENGTH, "phi_s": ANGLE},
     ),
-    ket("two_mode_squeezing", {"r": STRENGTH, "phi": ANGLE}, **two_modes),
+    ket("two_mode_squeezed", {"r": STRENGTH, "phi": ANGLE}, **two_modes),
     ket("cat", {"a": (-1.5, 1.5), "phi": ANGLE, "p": (-1, 1)}),
     ket("gkp", {"theta": ANGLE, "phi": ANGLE, "epsilon": (0.15, 0.5)}),
     ket("gkp", {"theta": ANGLE, "phi": ANGLE, "epsilon": (0.15, 0.5)}, **exact),

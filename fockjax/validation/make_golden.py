@@ -1,29 +1,43 @@
 """Write the golden file from Strawberry Fields: ``python -m fockjax.validation.make_golden``."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from fockjax.validation import golden
-from fockjax.validation.cases import CASES, case_rows, circuit_rows, readout_row
+from fockjax.validation.cases import (
+    CASES,
+    ReadoutRow,
+    Row,
+    case_rows,
+    circuit_rows,
+    readout_row,
+)
 from fockjax.validation.readings import Readings, from_strawberryfields
 from fockjax.validation.readouts import READOUTS
 
 
+def rows() -> Iterator[Row | ReadoutRow]:
+    """Every row there is, a trained model's apart."""
+    for case in CASES:
+        yield from case_rows(case)
+    yield from map(readout_row, READOUTS)
+    yield from circuit_rows()
+
+
 def generate() -> dict[str, Readings]:
     """The fingerprints of every row, from Strawberry Fields."""
-    rows = [row for case in CASES for row in case_rows(case)]
-    rows += [*map(readout_row, READOUTS), *circuit_rows()]
-    return {row.label: golden.fingerprints(from_strawberryfields(row)) for row in rows}
+    return {row.label: golden.fingerprints(from_strawberryfields(row)) for row in rows()}
 
 
 def write(path: Path = golden.PATH) -> None:
     """Generate the golden file."""
-    rows = generate()
+    made = generate()
     np.savez_compressed(
         path,
-        labels=np.array(list(rows)),
-        fingerprints=np.array([np.stack(readings) for readings in rows.values()]),
+        labels=np.array(list(made)),
+        fingerprints=np.array([np.stack(readings) for readings in made.values()]),
     )
 
 

@@ -32,6 +32,7 @@ CLASSES = {
     "squeezed": "Squeezed",
     "squeezing": "Sgate",
     "symmetric_mach_zehnder": "sMZgate",
+    "two_mode_squeezed": "S2gate",
     "two_mode_squeezing": "S2gate",
     "vacuum": "Vacuum",
     "x_displacement": "Xgate",
