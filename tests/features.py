@@ -1,0 +1,257 @@
+"""Writes docs/features.md from the registries, the tests and what is known of the peers.
+
+    python tests/features.py
+
+A gate, preparation or readout that is registered but has no line here or no test in
+`test_features.py` makes it fail, and with it the test that compares the page.
+"""
+
+import re
+from pathlib import Path
+
+from fockjax.gates import REGISTRY as GATES
+from fockjax.kets import REGISTRY as KETS
+from fockjax.validation.cases import cases
+from fockjax.validation.readouts import READOUTS, public_readouts
+from fockjax.validation.references import source
+
+PAGE = Path(__file__).parent.parent / "docs" / "features.md"
+TESTS = Path(__file__).parent
+PEERS = ("Strawberry Fields", "Piquasso", "MrMustard", "DeepQuantum", "dynamiqs")
+PROPERTIES = ("value", "batch", "jit", "grad", "jvp")
+
+# By peer, in order. N: of its own; D: composed of others; e: exponential of a cut generator, so
+# not the exact elements; s: one sample at a time; n: only in NumPy, without gradients; -: absent;
+# ?: not looked into.
+GATE = {
+    "displacement": "N N N N e",
+    "x_displacement": "D N D N -",
+    "p_displacement": "D N D N -",
+    "squeezing": "N N N N e",
+    "rotation": "N N N N -",
+    "fourier": "D N D N -",
+    "kerr": "N N - N -",
+    "snap": "- N - - -",
+    "quadratic_phase": "D D N N -",
+    "cubic_phase": "N N - N -",
+    "beamsplitter": "N N N N -",
+    "mach_zehnder": "N N N N -",
+    "symmetric_mach_zehnder": "D - - - -",
+    "two_mode_squeezing": "N D N N -",
+    "cross_kerr": "N N - N -",
+    "controlled_x": "D - N D -",
+    "controlled_z": "D - N D -",
+    "interferometer": "D N N N -",
+    "passive": "- ? N N -",
+    "gaussian_transform": "D D N - -",
+    "unitary": "- ? ? ? ?",
+}
+KET = {
+    "vacuum": "N N N N N",
+    "fock": "N N N N N",
+    "coherent": "N D N D N",
+    "squeezed": "N D N D -",
+    "displaced_squeezed": "N D N D -",
+    "two_mode_squeezed": "D D N D -",
+    "cat": "N - - - -",
+    "gkp": "n - - - -",
+    "ket": "N N N N N",
+    "gaussian": "D - N - -",
+}
+READOUT = {
+    "ket": "N N N N N",
+    "norm": "N N N - N",
+    "leakage": "D D D - D",
+    "error_bound": "- - - - -",
+    "is_finite": "- - - - -",
+    "probability": "N N N N -",
+    "probabilities": "N N N N -",
+    "photon_number": "N N N N N",
+    "photon_number_product": "n - N - N",
+    "parity": "n - N - N",
+    "diagonal_expectation": "n - N - N",
+    "mean_amplitude": "D D D D N",
+    "quadrature": "N N N N N",
+    "quadrature_moment": "- - - - N",
+    "quadrature_means": "D N N N N",
+    "covariance": "- - N - N",
+    "quadrature_polynomial": "s - - - N",
+    "quadrature_distribution": "n - N - -",
+    "wigner": "s N N - N",
+    "reduced": "N N N - N",
+    "purity": "- N N - N",
+    "entropy": "- - - - N",
+    "fidelity": "N N N - N",
+    "fidelity_coherent": "N - - - D",
+    "fidelity_vacuum": "N - - - D",
+    "metric_tensor": "- - - - ?",
+    "quantum_fisher": "- - - - ?",
+}
+# What, by peer, and the test that shows it here.
+MACHINERY = {
+    "batches without a Python loop": (
+        "- N - N N",
+        "test_circuit::test_batched_equals_looped",
+    ),
+    "compiled, forwards and backwards": (
+        "- N - N N",
+        "test_circuit::test_derivatives_match_finite_differences",
+    ),
+    "second derivatives, right at zero parameters": (
+        "- ? - ? ?",
+        "test_circuit::test_derivatives_are_finite_and_right_where_all_is_zero",
+    ),
+    "a cutoff for each mode": (
+        "- - N N N",
+        "test_circuit::test_a_random_circuit_is_the_product_of_its_gates",
+    ),
+    "independent modes stay apart": (
+        "- - ? ? ?",
+        "test_circuit::test_factors_stay_apart_until_a_gate_couples_them",
+    ),
+    "compile time independent of depth": (
+        "- - - ? ?",
+        "test_planning::test_compiled_size_does_not_grow_with_depth",
+    ),
+    "accurate beyond cutoff 50": (
+        "- ? N - ?",
+        "test_kernels::test_beamsplitter_sweep",
+    ),
+    "preparations inside a circuit": (
+        "N ? ? ? -",
+        "test_preparations::test_preparations_in_repeated_layers",
+    ),
+    "parameters as formulas of weights and inputs": (
+        "N N ? ? N",
+        "test_parameters::test_arithmetic",
+    ),
+    "decompositions (Clements, Reck, Bloch-Messiah, Takagi, Williamson)": (
+        "N N - N -",
+        "test_optics::test_meshes_truncate_as_strawberry_fields_does",
+    ),
+    "Strawberry Fields programs, in and out": (
+        "N - - - -",
+        "test_interop::test_gates_and_their_inverses",
+    ),
+    "Blackbird scripts": ("N N - - -", "test_interop::test_blackbird_scripts_files_and_templates"),
+    "circuits drawn": ("N - N N -", "test_drawing::test_every_registered_operation_is_drawn"),
+    "gate-by-gate inspection": (
+        "- ? ? ? -",
+        "test_inspection::test_rows_are_what_the_circuit_does_up_to_there",
+    ),
+}
+
+HEAD = """# What there is, beside the peers
+
+Written by `python tests/features.py` from the registries, the tests and the tables of what is
+known of the peers; a test fails if it is out of date, or if something lacks a line or a test.
+
+The peers' columns were read from their public code in November 2026: Strawberry Fields 0.24-dev
+(its TensorFlow and NumPy Fock backends), Piquasso 8.0.1 (`PureFockSimulator`), MrMustard 0.7.3
+and 1.0.0a2-dev (the better of the two), DeepQuantum 4.5.0 (Fock backend), dynamiqs 0.3.5 (an
+operator library, not one of circuits). **N** of its own, **D** composed of others, **e**
+exponential of a cut generator, so not the exact elements, **s** one sample at a time, **n** in
+NumPy only, without gradients, **-** absent, **?** not looked into. Strawberry Fields' gates run
+eagerly only, and build the gates of a batch in a Python loop.
+
+Each **x** is a test of `tests/test_features.py`, run for each choice of options:
+
+- *value*: against Strawberry Fields' `sf.Engine("fock")` at complex128 (**S**), to 1e-10, or
+  against NumPy where it has nothing to compare with (**P**); random complex kets, the modes in
+  reverse order;
+- *batch*: `jax.vmap` gives what a loop gives; *jit*: compiled as eagerly; unequal cutoffs;
+- *grad*, *jvp*: reverse and forward mode against finite differences, also where all parameters
+  are zero.
+
+`pytest tests/test_features.py -k wigner` runs one line. `fockjax validate` compares the same
+lines at more points.
+"""
+
+
+def labels(kind: str, name: str) -> list[str]:
+    """The rows of `test_features` that belong to a line."""
+    if kind == "readout":
+        return [f"readout {name}"]
+    prefix = "gate " if kind == "gate" else ""
+    return [prefix + case.label for case in cases(kind, name)]
+
+
+def tested(property_: str) -> set[str]:
+    """The rows that a test is parametrised by."""
+    import test_features
+
+    marks = getattr(test_features, f"test_{property_}").pytestmark
+    return set(next(mark.args[1] for mark in marks if mark.name == "parametrize"))
+
+
+def line(kind: str, name: str, peers: str, against: str) -> str:
+    import test_features
+
+    rows = labels(kind, name)
+    if not rows:
+        raise LookupError(f"{kind} {name} has no case in fockjax.validation.")
+    cells = []
+    for property_ in PROPERTIES:
+        constant = property_ in ("grad", "jvp") and set(rows) <= test_features.CONSTANT
+        missing = set() if constant else set(rows) - tested(property_)
+        if missing:
+            raise LookupError(f"No test of {property_} for {sorted(missing)}.")
+        cells.append("" if constant else "x")
+    cells[0] = "S" if against == "Strawberry Fields" else "P"
+    return row(f"`{name}`", peers, cells)
+
+
+def row(title: str, peers: str, cells) -> str:
+    marks = peers.split()
+    assert len(marks) == len(PEERS), title
+    return "| " + " | ".join([title, *marks, *cells]) + " |"
+
+
+def table(title: str, lines: list[str], last=PROPERTIES) -> str:
+    head = "| " + " | ".join(["", *PEERS, *last]) + " |"
+    rule = "|-" * (1 + len(PEERS) + len(last)) + "|"
+    return "\n".join([f"\n## {title}\n", head, rule, *lines]) + "\n"
+
+
+def same(what: str, registered, listed) -> None:
+    if set(registered) != set(listed):
+        raise LookupError(
+            f"{what}: without a line {sorted(set(registered) - set(listed))}, "
+            f"lines of nothing {sorted(set(listed) - set(registered))}."
+        )
+
+
+def machinery(title: str, peers: str, test: str) -> str:
+    file, function = test.split("::")
+    if not re.search(rf"^def {function}\(", (TESTS / f"{file}.py").read_text(), re.MULTILINE):
+        raise LookupError(f"{title}: there is no test {test}.")
+    return row(title, peers, [f"`{test}`"])
+
+
+def page() -> str:
+    """The whole page.
+
+    Raises:
+        LookupError: if something registered has no line, or a line no test.
+    """
+    readouts = {readout.name: readout for readout in READOUTS}
+    same("gates", GATES, GATE)
+    same("preparations", KETS, KET)
+    same("readouts", public_readouts(), READOUT)
+    same("readouts with a case", readouts, READOUT)
+    return HEAD + "".join(
+        [
+            table("Gates", [line("gate", k, v, source(k)) for k, v in GATE.items()]),
+            table("Pure states", [line("ket", k, v, source(k)) for k, v in KET.items()]),
+            table(
+                "Readouts",
+                [line("readout", k, v, readouts[k].source) for k, v in READOUT.items()],
+            ),
+            table("Machinery", [machinery(k, *v) for k, v in MACHINERY.items()], ["shown by"]),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(f"wrote {PAGE}")
