@@ -446,7 +446,7 @@ def test_preparations_go_out(x64):
         [("coherent", 0.4, 0.7), ("squeezed", 0.3, 0.6)],
         [("displaced_squeezed", 0.3, 0.9, 0.2, 0.5), ("cat", 0.6, 0.4, 0.5)],
         [("ket", ket.real, ket.imag), ("gkp", 0.7, 0.4, 0.3)],
-        [("two_mode_squeezing", 0.2, 0.7)],
+        [("two_mode_squeezed", 0.2, 0.7)],
     ]:
         circuit = fj.Circuit(2)
         circuit.prepare(*first, modes=0 if second else (0, 1))
