@@ -7,14 +7,19 @@ import doctest
 import os
 from pathlib import Path
 
-from PIL import Image
 
-page = Path(__file__).parents[1] / "looking.md"
-os.chdir(Path(__file__).parent)
-names: dict = {}
-for example in doctest.DocTestParser().get_examples(page.read_text().replace("```", "")):
-    exec(compile(example.source, page.name, "single"), names)
+def main() -> None:
+    from PIL import Image
 
-for picture in Path().glob("*.png"):  # 256 colours, a third of the size
-    image = Image.open(picture).convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE)
-    image.save(picture, optimize=True)
+    page = Path(__file__).parents[1] / "looking.md"
+    os.chdir(Path(__file__).parent)
+    names: dict = {}
+    for example in doctest.DocTestParser().get_examples(page.read_text().replace("```", "")):
+        exec(compile(example.source, page.name, "single"), names)
+    for picture in Path().glob("*.png"):  # 256 colours, a third of the size
+        image = Image.open(picture).convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE)
+        image.save(picture, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
