@@ -1,5 +1,6 @@
 """Every Python block of README.md and docs/ runs as a test; pytest itself runs the docstrings'."""
 
+import os
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from functools import cache
 
@@ -9,6 +10,10 @@ from jax._src import compiler
 from sybil import Sybil
 from sybil.evaluators.doctest import NUMBER
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+# Strawberry Fields and The Walrus compile their kernels with Numba, for 20 s a process; at the
+# small cutoffs here Python runs them in a fraction of that.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 pytest_collect_file = Sybil(
     parsers=[

@@ -9,7 +9,6 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run the page in the folder of its pictures, then make these small."""
     from PIL import Image
 
     page = Path(__file__).parents[1] / "looking.md"
@@ -17,11 +16,10 @@ def main() -> None:
     names: dict = {}
     for example in doctest.DocTestParser().get_examples(page.read_text().replace("```", "")):
         exec(compile(example.source, page.name, "single"), names)
-
     for picture in Path().glob("*.png"):  # 256 colours, a third of the size
         image = Image.open(picture).convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE)
         image.save(picture, optimize=True)
 
 
-if __name__ == "__main__":  # pytest imports it in search of doctests
+if __name__ == "__main__":
     main()

@@ -160,7 +160,7 @@ def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
     elif step.name == "gkp":
         theta, phi, epsilon = values
         yield ops.GKP([theta, phi], epsilon, step.options["ampl_cutoff"]), modes
-    elif step.name == "two_mode_squeezing":
+    elif step.name == "two_mode_squeezed":
         for mode in modes:
             yield ops.Vacuum(), (mode,)
         yield ops.S2gate(*values), modes
