@@ -146,7 +146,7 @@ def _letters(text: str):
     font = FontProperties(family="DejaVu Sans")
     path = TextPath((0, 0), text.replace("$", r"\$"), size=_SIZE, prop=font)
     path = path.transformed(Affine2D().scale(1 / 72))
-    return path, float(np.max(path.vertices, axis=0)[0])
+    return path, float(np.asarray(path.vertices)[:, 0].max())
 
 
 def wigner(

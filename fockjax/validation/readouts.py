@@ -111,7 +111,7 @@ def entropy(ket, *modes) -> float:
     """Von Neumann's entropy."""
     values = np.linalg.eigvalsh(density(ket, *modes))
     values = values[values > 1e-14]
-    return -np.sum(values * np.log(values))
+    return -float(np.sum(values * np.log(values)))
 
 
 def coherent(alpha: complex, cutoff: int) -> np.ndarray:
