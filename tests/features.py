@@ -181,7 +181,8 @@ def tested(property_: str) -> set[str]:
     import test_features
 
     marks = getattr(test_features, f"test_{property_}").pytestmark
-    return set(next(mark.args[1] for mark in marks if mark.name == "parametrize"))
+    rows = next(mark.args[1] for mark in marks if mark.name == "parametrize")
+    return {row if isinstance(row, str) else row.id for row in rows}
 
 
 def line(kind: str, name: str, peers: str, against: str) -> str:

@@ -138,8 +138,23 @@ ROWS = {label(case): partial(operation_row, case) for case in CASES}
 ROWS |= {f"readout {readout.name}": partial(readout_row, readout) for readout in READOUTS}
 CONSTANT = {"gate fourier", "prepare vacuum", "prepare fock (n=3)", "readout is_finite"}
 SMOOTH = [name for name in ROWS if name not in CONSTANT]
-every = pytest.mark.parametrize("name", ROWS)
-smooth = pytest.mark.parametrize("name", SMOOTH)
+# Of each operation the first choice of options is quick, the others are slow.
+FIRST = {label(case) for case in {(c.kind, c.name): c for c in reversed(CASES)}.values()}
+FIRST |= {name for name in ROWS if name.startswith("readout")}
+
+
+def quick_first(names):
+    return pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(name, marks=[] if name in FIRST else pytest.mark.slow, id=name)
+            for name in names
+        ],
+    )
+
+
+every = quick_first(ROWS)
+smooth = quick_first(SMOOTH)
 
 
 @cache
@@ -184,7 +199,7 @@ def results(name) -> Results:
 
 
 @pytest.mark.skipif(not oracle.is_installed(), reason="needs Strawberry Fields")
-@every
+@pytest.mark.parametrize("name", ROWS)
 def test_value(name, x64):
     """Strawberry Fields', or NumPy's where it has none; eagerly."""
     ours, theirs = row(name).expected()

@@ -24,7 +24,6 @@ QUADRATURE_ANGLES = (0.0, 0.7, math.pi / 2)
 # compiler are left out, which changes no more than rounding.
 FAST_COMPILATION = {
     "xla_backend_optimization_level": 0,
-    "xla_cpu_use_fusion_emitters": False,
     "xla_llvm_disable_expensive_passes": True,
 }
 STEP = 3e-4  # of the five-point central difference: truncation and rounding both below 1e-9
