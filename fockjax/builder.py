@@ -115,7 +115,7 @@ class Builder:
 
         Trainable matrices: ``circuit.add("unitary", real, imag, modes=modes)``.
         """
-        return self.add("unitary", np.real(matrix), np.imag(matrix), modes=modes)
+        return self.add("unitary", np.asarray(matrix, complex), modes=modes)
 
     def interferometer(
         self,

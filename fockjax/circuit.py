@@ -97,7 +97,8 @@ class Circuit(Builder):
 
         Args:
             name: the gate's name.
-            values: its parameters in order; those with defaults may be left out or given by name.
+            values: its parameters, then its options, in order; those with defaults may be left
+                out or given by name.
             modes: the modes it acts on.
             named: parameters and options by name.
 
@@ -122,8 +123,8 @@ class Circuit(Builder):
 
         Args:
             name: the state's name.
-            values: its parameters in order; those with defaults may be left out or given by name.
-                A complex array stands for parameters ``real`` and ``imag``.
+            values: its parameters, then its options, in order; those with defaults may be left
+                out or given by name. A complex array stands for parameters ``real`` and ``imag``.
             modes: the modes it is a state of.
             named: parameters and options by name.
 
@@ -133,7 +134,7 @@ class Circuit(Builder):
 
         Example:
             >>> import fockjax as fj
-            >>> circuit = fj.Circuit(2).prepare("fock", n=1, modes=0).prepare("fock", n=1, modes=1)
+            >>> circuit = fj.Circuit(2).prepare("fock", 1, modes=0).prepare("fock", 1, modes=1)
             >>> circuit.beamsplitter()({}, cutoff=3).probabilities().round(3)
             Array([[0. , 0. , 0.5],
                    [0. , 0. , 0. ],
@@ -149,14 +150,13 @@ class Circuit(Builder):
     def _step(self, spec: Spec, where: str, values, modes, named):
         """Checked parameters, modes and options of a new operation, its weights registered."""
         modes = self._modes(spec, where, modes)
+        known = (*spec.parameters, *(option for option in spec.options if option != "hbar"))
+        # Parameters are real; a complex array stands for its two parts.
         if spec.parameters == ("real", "imag") and len(values) == 1 and np.iscomplexobj(values[0]):
             values = (np.real(values[0]), np.imag(values[0]))
-        if len(values) > len(spec.parameters):
-            raise ValueError(
-                f"{where} takes parameters {spec.parameters}, got {len(values)} values."
-            )
-        given = dict(zip(spec.parameters, values, strict=False))
-        known = (*spec.parameters, *(option for option in spec.options if option != "hbar"))
+        if len(values) > len(known):
+            raise ValueError(f"{where} takes parameters {known}, got {len(values)} values.")
+        given = dict(zip(known, values, strict=False))
         for name in named:
             if name not in known or name in given:
                 raise ValueError(

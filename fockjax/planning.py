@@ -11,6 +11,7 @@ Planning happens when a call is traced and never changes a result beyond roundin
   layers run unrolled until it stops changing.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from fockjax._spec import GateSpec, KetSpec, Spec
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.layout import Box
-from fockjax.operators import Diagonal, Matrix, Operator, Sectors, expand, join, steps
+from fockjax.operators import Diagonal, Matrix, Operator, Padded, Sectors, expand, join, steps
 from fockjax.parameters import Input, Parameter, evaluate, shown
 from fockjax.states import Factor, State
 
@@ -97,13 +98,13 @@ class Repeat:
     times: int
 
 
-def written_out(operations, weights, x) -> Iterator[Step]:
+def written_out(operations, weights, x, evaluate=evaluate) -> Iterator[Step]:
     """All steps in order, layers written out, with the values of their parameters."""
     for operation in operations:
         if isinstance(operation, Repeat):
             for k in range(operation.times):
                 layer = {name: weights[name][k] for name in operation.weights}
-                yield from written_out(operation.operations, weights | layer, x)
+                yield from written_out(operation.operations, weights | layer, x, evaluate)
         else:
             values = {
                 name: evaluate(value, weights, x) for name, value in operation.parameters.items()
@@ -174,6 +175,15 @@ def build(operations, state: State, weights, x, memory_limit: int) -> list[Any]:
             cutoff = sizes[0] if spec.modes == 1 else sizes
             return spec.build(*parameters, cutoff=cutoff, dtype=dtype, **dict(options))
 
+        if spec.modes is None:  # elements may outgrow the state they act on
+            shapes = jax.tree.leaves(jax.eval_shape(one, *pick(columns, 0)))
+            size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in shapes)
+            if size > memory_limit:
+                raise ValueError(
+                    f"{made[members[0]]} at cutoffs {sizes} has elements of {size:,} bytes, over "
+                    f"the limit of {memory_limit:,} bytes. Lower the cutoffs, take a mesh that is "
+                    "not exact for an interferometer, or raise `memory_limit`."
+                )
         if len(members) == 1 or not columns:
             built = [jax.lax.optimization_barrier(one(*pick(columns, 0)))] * len(members)
         else:
@@ -192,15 +202,16 @@ def _shapes(step: Step, weights, x) -> tuple[tuple[int, ...], ...]:
     )
 
 
-def _check_memory(step: Step, modes, cutoffs, dtype, limit: int) -> None:
+def _check_memory(step: Step, modes, cutoffs, dtype, limit: int, when: str = "") -> None:
     """Refuse to hold the modes in one state over the limit, before any of it is made."""
     sizes = tuple(cutoffs[mode] for mode in modes)
     size = Box(sizes).bytes(dtype)
     if size > limit:
         raise ValueError(
-            f"{step} joins modes {list(modes)} with cutoffs {sizes} into one state of {size:,} "
-            f"bytes a sample ({np.dtype(dtype).name}), over the limit of {limit:,} bytes. Lower "
-            "the cutoffs, keep the groups of modes apart (fj.grouped), or raise `memory_limit`."
+            f"{step} joins modes {list(modes)} with cutoffs {sizes} {when and f'{when} '}into one "
+            f"state of {size:,} bytes a sample ({np.dtype(dtype).name}), over the limit of "
+            f"{limit:,} bytes. Lower the cutoffs, keep the groups of modes apart (fj.grouped), or "
+            "raise `memory_limit`."
         )
 
 
@@ -225,6 +236,13 @@ class _Register:
         if len(gate.modes) > 1:
             self._join(gate)
         for step, modes in steps(operator, gate.modes):
+            if isinstance(step, Padded):
+                modes_of = self._factor(modes[0]).modes
+                large = dict(enumerate(self.state.cutoffs))
+                large |= dict(zip(modes, step.inner.cutoffs, strict=True))
+                _check_memory(
+                    gate, modes_of, large, self.state.dtype, self.memory_limit, "in between"
+                )
             if len(modes) == 1:
                 self._one_mode(step, modes[0])
             else:

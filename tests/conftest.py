@@ -2,6 +2,7 @@
 
 import hypothesis
 import jax
+import numpy as np
 import pytest
 
 # No deadline, since timings are never tested; derandomised, so that a failure comes back. Our
@@ -33,3 +34,11 @@ def x64():
     """Turns 64-bit types on for one test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(params=["complex64", "complex128"])
+def dtype(request):
+    """Runs a test in both precisions."""
+    if request.param == "complex128":
+        request.getfixturevalue("x64")
+    return np.dtype(request.param)

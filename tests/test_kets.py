@@ -21,13 +21,6 @@ needs_oracle = pytest.mark.skipif(not oracle.is_installed(), reason="needs Straw
 BARS = {"complex64": 3e-7, "complex128": 3e-15}
 
 
-@pytest.fixture(params=BARS)
-def dtype(request):
-    if request.param == "complex128":
-        request.getfixturevalue("x64")
-    return np.dtype(request.param)
-
-
 def close(actual, expected, tolerance):
     np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
 

@@ -449,6 +449,27 @@ def test_bad_matrices_are_refused(write, message):
     assert not circuit.operations
 
 
+@pytest.mark.parametrize(
+    "write, cutoff, message",
+    [
+        (
+            lambda c: c.passive(np.zeros((5, 5)), range(5)),
+            20,
+            r"passive.* elements of [\d,]{15,} b",
+        ),
+        (
+            lambda c: c.gaussian_transform(random_symplectic(5, [0.3] * 5), range(5), exact=True),
+            4,
+            r"gaussian_transform.*\(16, 16, 16, 16, 16\) in between into one state of 16,777,216 b",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_it_is_made(write, cutoff, message):
+    circuit = write(fj.Circuit(5))
+    with pytest.raises(ValueError, match=message + ".*the limit of 2,000,000"):
+        circuit({}, cutoff=cutoff, memory_limit=2_000_000)
+
+
 def test_traced_matrices_are_refused_where_constants_are_wanted():
     with pytest.raises(TypeError, match=r"circuit.passive"):
         jax.jit(lambda U: fj.Circuit(2).interferometer(U, (0, 1)))(jnp.eye(2))

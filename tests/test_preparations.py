@@ -221,6 +221,15 @@ def test_kets_of_weights_and_inputs(x64):
     close(run(x[1]), dense.run([("beamsplitter", (0.3, 0.4), (0, 1))], first))
 
 
+def test_options_may_be_given_in_order_after_the_parameters():
+    circuit = fj.Circuit(1).prepare("fock", 2, modes=0).add("cubic_phase", 0.1, 5, modes=0)
+    assert [step.options for step in circuit.operations] == [{"n": 2}, {"padding": 5, "hbar": 2.0}]
+    with pytest.raises(ValueError, match=r"takes parameters \('n',\), got 2 values"):
+        circuit.prepare("fock", 1, 2, modes=0)
+    with pytest.raises(ValueError, match="'n' is unknown or given twice"):
+        circuit.prepare("fock", 1, n=2, modes=0)
+
+
 def test_a_complex_array_is_two_parameters():
     ket = np.array([0.6, 0.8j])
     circuit = fj.Circuit(1).prepare("ket", ket, modes=0)

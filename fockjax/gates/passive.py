@@ -32,12 +32,10 @@ def sectors(U, cutoffs) -> Sectors:
     order = np.array([*columns, row])
     U = U[order][:, order]
 
-    # sqrt of the photon number of the row mode for each total N and the photons c of the others, 0
-    # where its state or the one with a photon less is not there.
-    total = np.arange(1, most + 1).reshape(-1, *(1,) * axes)
-    left = total - np.indices(small).sum(0)
-    rest = np.sqrt(np.where((left >= 1) & (left < large), left, 0)).astype(U.dtype)
-    scale = (1 / np.arange(1, most + 1)).astype(U.dtype)
+    real = jnp.finfo(U.dtype).dtype
+    others = np.indices(small, np.int32).sum(
+        0, dtype=np.int32
+    )  # photons of all modes but the row's
 
     def raised(x, axis):
         """sqrt(c) x[c - 1] along an axis: a_j+ on the outputs, or a_k on the inputs."""
@@ -47,9 +45,12 @@ def sectors(U, cutoffs) -> Sectors:
         x = lax.pad(x, jnp.zeros((), x.dtype), pads)
         return x * root.reshape([-1 if k == axis else 1 for k in range(x.ndim)])
 
-    def next_sector(W, given):
+    def next_sector(W, total):
         """W_N[a, c] from W_{N-1}[a, c]: the columns' photons out, then in."""
-        rest, scale = given
+        # sqrt of the row mode's photons, 0 where its state or the one with one less is not there
+        left = total - others
+        rest = jnp.sqrt(jnp.where((left >= 1) & (left < large), left, 0).astype(real))
+        rest, scale = rest.astype(U.dtype), (1 / total.astype(real)).astype(U.dtype)
         inputs = rest.reshape((1,) * axes + small)
         outputs = rest.reshape(small + (1,) * axes)
         lowered = [raised(W, axes + k) for k in range(axes)] + [W * inputs]
@@ -60,7 +61,7 @@ def sectors(U, cutoffs) -> Sectors:
     none = jnp.zeros(small * 2, U.dtype).at[(0,) * (2 * axes)].set(1)
     # The sectors are kept anyway; what is made between them is made again for the gradient.
     step = jax.checkpoint(next_sector, prevent_cse=False)
-    _, more = lax.scan(step, none, (jnp.asarray(rest), jnp.asarray(scale)))
+    _, more = lax.scan(step, none, jnp.arange(1, most + 1, dtype=jnp.int32))
     every = jnp.concatenate([none[None], more])
     turns = -(-(most + 1) // large)
     every = lax.pad(

@@ -41,10 +41,11 @@ def unitary(real, imag, *, cutoff: int | tuple[int, ...], dtype=None) -> Operato
     cutoffs = (cutoff,) if isinstance(cutoff, int) else tuple(cutoff)
     size = int(np.prod(cutoffs))
     elements = lax.complex(*(jnp.asarray(part, real_dtype(dtype)) for part in (real, imag)))
-    if elements.shape not in {(*cutoffs, *cutoffs), (size, size)}:
+    shapes = sorted({(*cutoffs, *cutoffs), (size, size)}, reverse=True)  # one, for one mode
+    if elements.shape not in shapes:
         raise ValueError(
             f"A matrix of shape {elements.shape} does not act on modes with cutoffs {cutoffs}: "
-            f"its shape must be {(*cutoffs, *cutoffs)} or {(size, size)}."
+            f"its shape must be {' or '.join(map(str, shapes))}."
         )
     return Matrix(elements.reshape(cutoffs * 2))
 

@@ -6,7 +6,6 @@ Strawberry Fields (SF) is imported inside functions only.
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -17,7 +16,7 @@ from fockjax.decompositions import pairs
 from fockjax.interop.formulas import as_sympy
 from fockjax.interop.names import GATES, KETS
 from fockjax.interop.oracle import load
-from fockjax.planning import Gate, Repeat, Step
+from fockjax.planning import Gate, Step, written_out
 
 _GATES = {ours: theirs for theirs, ours in GATES.items()}
 _KETS = {ours: theirs for theirs, ours in KETS.items()}
@@ -89,7 +88,8 @@ def to_strawberryfields(
         )
     misplaced = {}
     with program.context as q:
-        for position, step in enumerate(_written_out(circuit.operations, weights, np.asarray(x))):
+        steps = written_out(circuit.operations, weights, np.asarray(x), as_sympy)
+        for position, step in enumerate(steps):
             try:
                 for operation, modes in _operations(step):
                     _ = operation | [q[mode] for mode in modes]
@@ -115,20 +115,6 @@ def _symbols(program: Any, name: str, shape: tuple[int, ...]) -> Any:
             raise ValueError(f"Two numbers of the circuit would be the free parameter {written!r}.")
         symbols[index] = program.params(written)
     return symbols
-
-
-def _written_out(operations, weights, x) -> Iterator[Step]:
-    """All steps in order, layers written out, with numbers and SymPy expressions as parameters."""
-    for operation in operations:
-        if isinstance(operation, Repeat):
-            for k in range(operation.times):
-                layer = {name: weights[name][k] for name in operation.weights}
-                yield from _written_out(operation.operations, weights | layer, x)
-        else:
-            values = {
-                name: as_sympy(value, weights, x) for name, value in operation.parameters.items()
-            }
-            yield replace(operation, parameters=values)
 
 
 def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:

@@ -143,14 +143,20 @@ class Factored:
 
     def _diagonal(self, values: Mapping[int, Any]) -> jax.Array:
         """The mean of ``prod values[mode][n_mode]``, a vector of values for each mode given."""
-        total = jnp.ones((), self._real)
-        for factor, own in self._split(tuple(values)):
-            p = factor.probabilities(own)
-            for mode in own:
-                rest = ascii_letters[1 : p.ndim]
-                p = contract(jnp.asarray(values[mode], self._real), p, f"a,a{rest}->{rest}")
-            total = total * p
-        return total
+        return self._diagonals(values)[0]
+
+    def _diagonals(self, *observables: Mapping[int, Any]) -> list[jax.Array]:
+        """`_diagonal` of several observables of the same modes, the probabilities taken once."""
+        totals = [jnp.ones((), self._real)] * len(observables)
+        for factor, own in self._split(tuple(observables[0])):
+            joint = factor.probabilities(own)
+            for k, values in enumerate(observables):
+                p = joint
+                for mode in own:
+                    rest = ascii_letters[1 : p.ndim]
+                    p = contract(jnp.asarray(values[mode], self._real), p, f"a,a{rest}->{rest}")
+                totals[k] = totals[k] * p
+        return totals
 
     def _band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
         """``sum_n weights[n] <n + order| rho |n>`` of a mode, complex."""

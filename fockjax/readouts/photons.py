@@ -101,8 +101,7 @@ class PhotonNumbers(Factored):
             1.0 0.0
         """
         numbers = {mode: np.arange(self.cutoffs[mode]) for mode in self._checked_modes(modes)}
-        mean = self._diagonal(numbers)
-        square = self._diagonal({mode: n**2 for mode, n in numbers.items()})
+        mean, square = self._diagonals(numbers, {mode: n**2 for mode, n in numbers.items()})
         return Moments(mean, square - mean**2)
 
     def parity(self, modes: Modes | None = None) -> jax.Array:

@@ -39,7 +39,9 @@ DTYPES = np.dtype(np.complex128), np.dtype(np.complex64)
 
 
 class Deviations(NamedTuple):
-    """Largest deviation of each kind at complex128, and of any kind at complex64 (``single``)."""
+    """Largest deviation of each kind at complex128, and of any kind at complex64 (``single``);
+    minus infinity where there is nothing of a kind (a readout has no ket).
+    """
 
     state: float
     observables: float
@@ -222,8 +224,11 @@ def deviations(row: Row | ReadoutRow, reference: Reference, ours: Sequence[Readi
     expected = reference.values(row)
 
     def largest(readings: Readings) -> list[float]:
-        pairs = zip(reference.view(readings), expected, strict=True)
-        return [_largest(values - correct) for values, correct in pairs]
+        views = zip(readings, reference.view(readings), expected, strict=True)
+        return [
+            _largest(values - correct) if array.size else -np.inf
+            for array, values, correct in views
+        ]
 
     scales = [max(1.0, _largest(array)) for array in single]
     return Deviations(*largest(double), single=float(np.max(np.divide(largest(single), scales))))
@@ -273,8 +278,14 @@ def _table(lines: Sequence[Line], reference: Reference) -> Table:
         cells = ["-"] * len(TOLERANCES)
         if line.deviations is not None:
             cells = [
-                f"{value:.1e}" if value <= limit else f"[bold red]{value:.1e}[/]"
+                _cell(value, limit)
                 for value, limit in zip(line.deviations, TOLERANCES, strict=True)
             ]
         table.add_row(line.label, *cells, "[green]ok[/]" if line.passed else "[bold red]FAILED[/]")
     return table
+
+
+def _cell(value: float, limit: float) -> str:
+    if value == -np.inf:
+        return "-"
+    return f"{value:.1e}" if value <= limit else f"[bold red]{value:.1e}[/]"
