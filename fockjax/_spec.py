@@ -43,14 +43,42 @@ class GateSpec(Spec):
 
 
 @dataclass(frozen=True, eq=False)
-class KetSpec(Spec):
-    """A preparation: ``build`` makes the ket of its modes.
+class ChannelSpec(Spec):
+    """A channel: ``build`` makes a `Channel`."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparationSpec(Spec):
+    """A preparation.
 
     Attributes:
-        truncates: whether part of the ket may lie over the cutoff.
+        truncates: whether part of the state may lie over the cutoff.
     """
 
     truncates: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class KetSpec(PreparationSpec):
+    """A preparation of a pure state: ``build`` makes the ket of its modes."""
+
+
+@dataclass(frozen=True, eq=False)
+class MixedSpec(PreparationSpec):
+    """A preparation of a mixed state: ``build`` makes the density matrix of its modes, their row
+    axes, then their column axes.
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorSpec(Spec):
+    """A measurement of one mode: ``build`` makes a `Detector`.
+
+    Attributes:
+        outcome: what an outcome is, "integer", "real" or "complex".
+    """
+
+    outcome: str = "real"
 
 
 def check_shapes(parameters: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) -> None:
