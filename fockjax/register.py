@@ -68,7 +68,7 @@ class Register:
         factor = self._factor(step.modes[0])
         if self.unravel:
             ket, weight = channel.unravel(key, factor.array, factor.positions(step.modes))
-            after = replace(factor, ket=ket)
+            after = replace(factor, array=ket)
             self._weigh(weight)
         else:
             self._check_memory(step, factor.modes, factor.cutoffs, is_pure=False)
