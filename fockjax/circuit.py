@@ -688,7 +688,10 @@ def _found(operation: Step | Repeat) -> Iterator[tuple[str, _Found]]:
         for inner in operation.operations:
             for label, found in _found(inner):
                 if found.layers is not None:
-                    raise ValueError("A measurement can be repeated in one block, not in nested ones.")
+                    raise ValueError(
+                        f"Outcome {label!r} is measured in a block within a block; a measurement "
+                        "can be repeated in one block only."
+                    )
                 yield label, _Found(found.kind, operation.times)
 
 

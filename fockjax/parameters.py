@@ -228,7 +228,9 @@ class Outcome(Parameter):
 
     def __getitem__(self, layer: int) -> "Outcome":
         if not isinstance(layer, int | np.integer):
-            raise ValueError(f"The layer of outcome {self.name!r} must be an integer, got {layer!r}.")
+            raise ValueError(
+                f"The layer of outcome {self.name!r} must be an integer, got {layer!r}."
+            )
         return replace(self, layer=int(layer))
 
     @property
@@ -397,7 +399,9 @@ def as_parameter(value, where: str):
                 )
         return value
     if isinstance(value, bool | str) or value is None:
-        raise TypeError(f"{where} must be a real number, fj.Weight, fj.Input or fj.Outcome, got {value!r}.")
+        raise TypeError(
+            f"{where} must be a real number, fj.Weight, fj.Input or fj.Outcome, got {value!r}."
+        )
     if isinstance(value, Tracer):
         raise TypeError(_TRACED.format(where))
     array = np.asarray(value)

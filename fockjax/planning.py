@@ -12,6 +12,7 @@ Planning happens when a call is traced and never changes a result beyond roundin
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -59,7 +60,7 @@ def run(
     register = Register(state, memory_limit, unravel)
     outcomes: Outcomes = {}
     for position, operation in enumerate(operations):
-        own = None if key is None else jax.random.fold_in(key, position)
+        own = _key_at(key, position)
         if isinstance(operation, Repeat):
             after = _run_layers(operation, register.flush(), values, memory_limit, own, unravel)
             register.state, found = after, after.outcomes
@@ -69,8 +70,41 @@ def run(
                 made = _build_one(operation, state, values, memory_limit)
             found = _step(register, operation, made, values, own)
         outcomes |= found
-        values = values.update(outcomes=_real(found, state))
+        values = values.update(outcomes=as_parameters(found, state.dtype))
     return replace(register.flush(), outcomes=outcomes)
+
+
+def run_step(
+    step: Step,
+    state: State,
+    values: Values,
+    memory_limit: int,
+    key: jax.Array | None,
+    unravel: bool,
+) -> State:
+    """One step by itself; ``key`` is its own, as `keys` gives it."""
+    register = Register(state, memory_limit, unravel)
+    outcomes = _step(register, step, _build_one(step, state, values, memory_limit), values, key)
+    return replace(register.flush(), outcomes=outcomes)
+
+
+def keys(operations: Operations, key: jax.Array | None) -> Iterator[jax.Array | None]:
+    """The keys that `run` gives the steps, layers written out."""
+    for position, operation in enumerate(operations):
+        own = _key_at(key, position)
+        if isinstance(operation, Repeat):
+            for layer in _layer_keys(own, operation):
+                yield from keys(operation.operations, layer)
+        else:
+            yield own
+
+
+def _key_at(key: jax.Array | None, position: int) -> jax.Array | None:
+    return None if key is None else jax.random.fold_in(key, position)
+
+
+def _layer_keys(key: jax.Array | None, repeat: Repeat) -> Any:
+    return [None] * repeat.times if key is None else jax.random.split(key, repeat.times)
 
 
 def _step(register: Register, step: Step, made: Any, values: Values, key) -> Outcomes:
@@ -95,9 +129,9 @@ def _outcome_dtype(step: Measurement, dtype):
     return kinds[step.spec.outcome]
 
 
-def _real(outcomes: Outcomes, state: State) -> Outcomes:
+def as_parameters(outcomes: Outcomes, dtype) -> Outcomes:
     """Counts as the real numbers that parameters are."""
-    real = jnp.finfo(state.dtype).dtype
+    real = jnp.finfo(dtype).dtype
     return {
         name: found.astype(real) if jnp.issubdtype(found.dtype, jnp.integer) else found
         for name, found in outcomes.items()
@@ -128,17 +162,16 @@ def build(operations: Operations, state: State, values: Values, memory_limit: in
         if isinstance(step, Preparation):
             own = tuple(cutoffs[mode] for mode in step.modes)
             check_memory(step, step.modes, own, dtype, memory_limit, not step.is_mixed)
-        # A phase that is literally zero is left out of the gate, so it belongs to the kind.
-        zero = tuple(_is_zero(step.parameters[name]) for name in step.spec.parameters)
+        fixed = _fixed(step)
         by_input = any(isinstance(leaf, Input) for leaf in leaves(step.parameters.values()))
         sizes = tuple(cutoffs[mode] for mode in step.modes)
         options = tuple(step.options.items())
-        kinds[step.spec, sizes, zero, by_input, _shapes(step, values), options].append(index)
+        kinds[step.spec, sizes, fixed, by_input, _shapes(step, values), options].append(index)
 
     results: dict[int, Any] = {}
-    for (_, sizes, zero, *_), members in kinds.items():
+    for (_, sizes, fixed, *_), members in kinds.items():
         steps = [made[index] for index in members]
-        built = _build_kind(steps, sizes, zero, dtype, values, memory_limit)
+        built = _build_kind(steps, sizes, fixed, dtype, values, memory_limit)
         results |= dict(zip(members, built, strict=True))
     return [results.get(index) for index in range(len(made))]
 
@@ -146,11 +179,10 @@ def build(operations: Operations, state: State, values: Values, memory_limit: in
 def _build_one(step: Step, state: State, values: Values, memory_limit: int) -> Any:
     """A step that waited for an outcome."""
     sizes = tuple(state.cutoffs[mode] for mode in step.modes)
-    zero = tuple(_is_zero(step.parameters[name]) for name in step.spec.parameters)
-    return _build_kind([step], sizes, zero, state.dtype, values, memory_limit)[0]
+    return _build_kind([step], sizes, _fixed(step), state.dtype, values, memory_limit)[0]
 
 
-def _build_kind(steps, sizes, zero, dtype, values: Values, memory_limit: int) -> list[Any]:
+def _build_kind(steps, sizes, fixed, dtype, values: Values, memory_limit: int) -> list[Any]:
     """Steps that differ in the values of their parameters only."""
     spec, options = steps[0].spec, steps[0].options
     real = jnp.finfo(dtype).dtype
@@ -158,13 +190,13 @@ def _build_kind(steps, sizes, zero, dtype, values: Values, memory_limit: int) ->
         jnp.stack(
             [jnp.asarray(evaluate(step.parameters[name], values)).astype(real) for step in steps]
         )
-        for name, left_out in zip(spec.parameters, zero, strict=True)
-        if not left_out
+        for name, constant in zip(spec.parameters, fixed, strict=True)
+        if constant is None
     ]
 
     def one(*given):
         given = iter(given)
-        parameters = [0.0 if left_out else next(given) for left_out in zero]
+        parameters = [next(given) if constant is None else constant for constant in fixed]
         cutoff = sizes[0] if spec.modes == 1 else sizes
         return spec.build(*parameters, cutoff=cutoff, dtype=dtype, **options)
 
@@ -194,8 +226,13 @@ def pick(tree, index):
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
-def _is_zero(value) -> bool:
-    return isinstance(value, float) and value == 0.0
+def _fixed(step: Step) -> tuple[float | None, ...]:
+    """The parameters that are constants with a meaning of their own: a phase that is literally zero
+    is left out of a gate, and a detector without faults is another one.
+    """
+    values = [step.parameters[name] for name in step.spec.parameters]
+    every = isinstance(step, Measurement)
+    return tuple(v if isinstance(v, float) and (every or v == 0) else None for v in values)
 
 
 # Layers
@@ -211,8 +248,7 @@ def _run_layers(
         lambda layer: build(repeat.operations, state, values.update(weights=layer), memory_limit),
         axis_size=repeat.times,
     )(stacked)
-    keys = None if key is None else jax.random.split(key, repeat.times)
-    layers = (stacked, built, keys)
+    layers = (stacked, built, None if key is None else _layer_keys(key, repeat))
 
     def run_layer(state: State, layer) -> State:
         weights, made, own = layer

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,7 @@ class Register:
                 self._several_modes(part, modes)
         self._count(operator.truncations, step.spec.reflects(step.options))
 
-    def channel(self, step: Noise, channel: Channel, key: jax.Array | None) -> None:
+    def channel(self, step: Noise, channel: Channel, key: Any) -> None:
         for mode in step.modes:
             self._apply_waiting(mode)
         if len(step.modes) > 1:
@@ -76,8 +77,8 @@ class Register:
         self._exchange([factor], [after])
         self._count(channel.truncations, step.spec.reflects(step.options))
 
-    def prepare(self, step: Preparation, array: jax.Array, key: jax.Array | None) -> None:
-        """Give modes a new state. What they were coupled to stays as the trace over them leaves it."""
+    def prepare(self, step: Preparation, array: jax.Array, key: Any) -> None:
+        """Give modes a new state. What they were coupled to stays as their trace leaves it."""
         for mode in step.modes:
             waiting = self.pending.get(mode)
             if waiting is not None and not waiting.truncations:  # unitary: the trace drops it
@@ -124,7 +125,9 @@ class Register:
         probability = detector.probability(outcome, rho)
         weights, bras = detector.effect(outcome)
         if len(weights) > 1 and self.unravel:
-            overlaps = contract(contract(bras, rho, "jm,mn->jn"), bras.conj(), "jn,jn->j", real=True)
+            overlaps = contract(
+                contract(bras, rho, "jm,mn->jn"), bras.conj(), "jn,jn->j", real=True
+            )
             j = self._draw(contract(weights, overlaps, "j,j->j"), branch)
             weights, bras = jnp.ones_like(weights[:1]), bras[j][None]
         self._project(mode, weights, bras)
@@ -208,16 +211,14 @@ class Register:
         factor = self._factor(mode)
         before = factor.norm_squared()
         rest = factor.project(mode, weights, bras)
-        vacuum = Pure.of_ket(
-            Box((self.state.cutoffs[mode],)).vacuum(self.state.dtype), (mode,)
-        )
+        vacuum = Pure.of_ket(Box((self.state.cutoffs[mode],)).vacuum(self.state.dtype), (mode,))
         if isinstance(rest, jax.Array):
             left = [vacuum.weighted(jnp.where(rest > 0, before, 0))]
         else:
             left = [rest.weighted(_ratio(before, rest.norm_squared())), vacuum]
         self._exchange([factor], left)
 
-    def _forget(self, mode: int, key: jax.Array) -> None:
+    def _forget(self, mode: int, key: Any) -> None:
         """Trace out a mode by counting its photons and not telling."""
         n = self._draw(self._factor(mode).probabilities((mode,)), key)
         bra = jax.nn.one_hot(n, self.state.cutoffs[mode], dtype=self.state.dtype)
@@ -236,7 +237,7 @@ class Register:
 
     # what is kept of the past
 
-    def _draw(self, chances: jax.Array, key: jax.Array) -> jax.Array:
+    def _draw(self, chances: jax.Array, key: Any) -> jax.Array:
         """An index, drawn as often as ``chances`` say."""
         j = jax.random.categorical(key, jnp.log(lax.stop_gradient(chances)))
         self._weigh(_unit(_ratio(chances[j], jnp.sum(chances))))

@@ -34,6 +34,10 @@ class State(Readouts):
 
     Attributes:
         factors: the independent factors, ordered by their first mode.
+        outcomes: what the circuit has measured or selected, by the names of the measurements:
+            photon numbers and clicks are integers, homodyne outcomes real (in the units of `hbar`),
+            heterodyne outcomes complex; of a measurement in a repeated block one for each layer.
+        selected, score: see `selection_probability` and `weight`.
         truncations: how many of the operators applied so far could lose probability at the cutoff.
         reflects: whether one of them was cut before it was exponentiated, as Strawberry Fields'
             cubic phase gate is, or normalised after the cut, as its GKP state: what crosses the
@@ -43,6 +47,9 @@ class State(Readouts):
     """
 
     factors: tuple[Factor, ...]
+    outcomes: dict[str, jax.Array] = field(default_factory=dict)
+    selected: jax.Array | None = None
+    score: jax.Array | None = None
     truncations: int = field(default=0, metadata={"static": True})
     reflects: bool = field(default=False, metadata={"static": True})
     hbar: float = field(default=2.0, metadata={"static": True})
@@ -62,6 +69,26 @@ class State(Readouts):
         """
         self.require_pure("A ket")
         return reduce(Factor.join, self.factors).array
+
+    @property
+    def selection_probability(self) -> jax.Array:
+        """The probability of the outcomes post-selected, of continuous ones the density; 1 if there
+        are none.
+
+        It is the product over the selections, each given what came before and that nothing was
+        lost. Where it is zero, and where it is not more than rounding, the state means nothing.
+        """
+        return jnp.ones((), self._real) if self.selected is None else self.selected
+
+    @property
+    def weight(self) -> jax.Array:
+        """1, with the derivative of the logarithm of the probability of what was drawn at random.
+
+        The mean over keys of ``state.weight * f(state)`` has the derivative of the mean of f, which
+        the mean of ``f(state)`` has not: it lacks that other outcomes become likelier (the score
+        function estimator; J. Foerster et al., DiCE, ICML 2018). `fockjax.monte_carlo` does so.
+        """
+        return jnp.ones((), self._real) if self.score is None else self.score
 
     @property
     def is_pure(self) -> bool:
