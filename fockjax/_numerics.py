@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
 HIGHEST = lax.Precision.HIGHEST  # an accelerator may otherwise contract float32 with 10 bits
 
@@ -52,6 +53,28 @@ def checked_hbar(hbar) -> float:
     if not 0 < hbar < math.inf:
         raise ValueError(f"Argument `hbar` must be positive and finite, got {hbar!r}.")
     return float(hbar)
+
+
+def check_range(name: str, value, low: float, high: float) -> None:
+    """Raise ValueError unless a number known before tracing lies in [low, high], the infinities
+    left out.
+    """
+    if not (low <= value <= high and abs(value) < math.inf):
+        wanted = f"lie in [{low:g}, {high:g}]" if high < math.inf else f"be finite and >= {low:g}"
+        raise ValueError(f"Parameter `{name}` must {wanted}, got {value}.")
+
+
+def in_range(value, name: str, low: float, high: float, dtype) -> jax.Array:
+    """A real scalar that belongs in [low, high], infinities left out: a traced one outside becomes
+    NaN.
+
+    Raises:
+        ValueError: if it is outside and known.
+    """
+    if not isinstance(value, Tracer):
+        check_range(name, value, low, high)
+    value = jnp.asarray(value, dtype)
+    return jnp.where((value >= low) & (value <= high) & jnp.isfinite(value), value, jnp.nan)
 
 
 def phase_factor(phi, n, steps: int | jax.Array = 0):
@@ -190,3 +213,20 @@ def safe_sqrt(x):
     """
     zero = x <= 0
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
+
+
+def powers(x, rest, k):
+    """x^k for x = 1 - rest in [0, 1], both given, each as exact as it can be; NaN stays NaN, at k =
+    0 too.
+
+    Near 1 the rounding of x itself would show k times.  At 0 all derivatives are right.
+
+    Args:
+        x: real scalar.
+        rest: real scalar.
+        k: numpy integers >= 0 of any shape.
+    """
+    k = np.asarray(k, x.dtype)
+    near = ~(rest >= 0.5)
+    by_logarithm = jnp.exp(k * jnp.log1p(-jnp.where(near, rest, 0)))
+    return jnp.where(near, by_logarithm, jnp.where(near, 1, x) ** k)
