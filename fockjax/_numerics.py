@@ -219,14 +219,19 @@ def powers(x, rest, k):
     """x^k for x = 1 - rest in [0, 1], both given, each as exact as it can be; NaN stays NaN, at k =
     0 too.
 
-    Near 1 the rounding of x itself would show k times.  At 0 all derivatives are right.
+    Near 1 the rounding of x itself would show k times.  Elsewhere by repeated squaring, which has
+    all derivatives at 0.
 
     Args:
         x: real scalar.
         rest: real scalar.
         k: numpy integers >= 0 of any shape.
     """
-    k = np.asarray(k, x.dtype)
+    k = np.asarray(k)
     near = ~(rest >= 0.5)
-    by_logarithm = jnp.exp(k * jnp.log1p(-jnp.where(near, rest, 0)))
-    return jnp.where(near, by_logarithm, jnp.where(near, 1, x) ** k)
+    by_logarithm = jnp.exp(k.astype(x.dtype) * jnp.log1p(-jnp.where(near, rest, 0)))
+    squared, by_squares = jnp.where(near, 0, x), jnp.ones(k.shape, x.dtype)
+    for bit in range(int(k.max()).bit_length()):
+        by_squares = jnp.where(k >> bit & 1, squared * by_squares, by_squares)
+        squared = squared * squared
+    return jnp.where(near, by_logarithm, by_squares)

@@ -48,12 +48,12 @@ def kraus(
         _checked(np.asarray(real), np.asarray(imag), len(cutoffs), truncated)
     real, imag = (jnp.asarray(part, real_dtype(dtype)) for part in (real, imag))
     elements = lax.complex(real, imag)
-    shapes = sorted({(*cutoffs, *cutoffs), (size, size)}, reverse=True)  # one, for one mode
-    if not elements.shape or elements.shape[1:] not in shapes:
+    shapes = {(*cutoffs, *cutoffs): None, (size, size): None}  # one, for one mode
+    if elements.shape[1:] not in shapes:
+        wanted = " or ".join(f"(J, {', '.join(map(str, shape))})" for shape in shapes)
         raise ValueError(
             f"Kraus operators of shape {elements.shape} do not act on modes with cutoffs "
-            f"{cutoffs}: their shape must be "
-            f"{' or '.join(str(('J', *shape)).replace(repr('J'), 'J') for shape in shapes)}."
+            f"{cutoffs}: their shape must be {wanted}."
         )
     return Kraus(elements.reshape(-1, *cutoffs, *cutoffs))
 

@@ -109,8 +109,9 @@ def thermal_loss(T, nbar, *, cutoff: int, dtype=None) -> Channel:
 
     Example:
         >>> import fockjax as fj
+        >>> channel, vacuum = fj.channels.thermal_loss(0.0, 1.0, cutoff=3)
         >>> vacuum = fj.mixed.thermal(0.0, cutoff=3)
-        >>> fj.channels.thermal_loss(0.0, 1.0, cutoff=3).apply(vacuum, (0,), (1,)).diagonal().real.round(4)
+        >>> channel.apply(vacuum, (0,), (1,)).diagonal().real.round(4)
         Array([0.5  , 0.25 , 0.125], dtype=float32)
     """
     real = real_dtype(dtype)
@@ -139,8 +140,9 @@ def additive_noise(variance, *, cutoff: int, hbar: float = 2.0, dtype=None) -> C
 
     Example:
         >>> import fockjax as fj
+        >>> channel, vacuum = fj.channels.additive_noise(2.0, cutoff=3)
         >>> vacuum = fj.mixed.thermal(0.0, cutoff=3)
-        >>> fj.channels.additive_noise(2.0, cutoff=3).apply(vacuum, (0,), (1,)).diagonal().real.round(4)
+        >>> channel.apply(vacuum, (0,), (1,)).diagonal().real.round(4)
         Array([0.5  , 0.25 , 0.125], dtype=float32)
     """
     added = in_range(variance, "variance", 0, np.inf, real_dtype(dtype)) / checked_hbar(hbar)
