@@ -1,9 +1,11 @@
 """fockjax: Fock-basis simulation of photonic circuits in JAX."""
 
+from fockjax import channels as channels
 from fockjax import checks as checks
 from fockjax import decompositions as decompositions
 from fockjax import gates as gates
 from fockjax import kets as kets
+from fockjax import mixed as mixed
 from fockjax import nn as nn
 from fockjax import plotting as plotting
 from fockjax.circuit import Circuit as Circuit
@@ -30,6 +32,7 @@ __all__ = [
     "State",
     "Weight",
     "apply",
+    "channels",
     "checks",
     "decompositions",
     "from_ket",
@@ -39,6 +42,7 @@ __all__ = [
     "inspect",
     "kets",
     "metric_tensor",
+    "mixed",
     "nn",
     "plotting",
     "quantum_fisher",

@@ -101,6 +101,53 @@ def purity_defect(cov, hbar: float = 2.0):
     return symplectic_defect(_square(cov, "cov", even=True) * (2 / checked_hbar(hbar)))
 
 
+def kraus_defect(kraus):
+    """``|sum_j K_j^dagger K_j - 1|`` in the Frobenius norm, 0 for Kraus operators that keep the
+    trace.
+
+    Args:
+        kraus: array of shape (J, n, n).
+
+    Returns:
+        A real scalar; differentiable, with derivative 0 where it is exactly 0.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> print(fj.checks.kraus_defect(np.diag([1.0, 1.1])[None]).round(3))
+        0.21
+    """
+    K = kraus if isinstance(kraus, jax.Array) else np.asarray(kraus)
+    if K.ndim != 3 or K.shape[1] != K.shape[2]:
+        raise ValueError(f"Argument `kraus` must have shape (J, n, n), got {K.shape}.")
+    flat = K.reshape(-1, K.shape[2])
+    return _size(_matmul(flat.conj().T, flat) - np.eye(K.shape[2], dtype=K.dtype))
+
+
+def density_defect(rho):
+    """How far a matrix is from a density matrix that may have lost trace.
+
+    The size of its antihermitian part, plus its most negative eigenvalue, plus what its trace
+    exceeds 1 by.
+
+    Args:
+        rho: matrix of shape (n, n).
+
+    Returns:
+        A real scalar >= 0; differentiable once.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> print(fj.checks.density_defect(np.diag([0.9, -0.1])).round(3))
+        0.1
+    """
+    rho = _square(rho, "rho")
+    xp = _namespace(rho)
+    adjoint = rho.conj().T
+    lowest = xp.linalg.eigvalsh((rho + adjoint) / 2)[0]
+    excess = xp.trace(rho).real - 1
+    return _size((rho - adjoint) / 2) + xp.maximum(-lowest, 0) + xp.maximum(excess, 0)
+
+
 def constant(matrix, name: str) -> np.ndarray:
     """A square matrix known before tracing, finite, float64 or complex128.
 
@@ -156,8 +203,8 @@ def constant_symplectic(S, name: str = "S") -> np.ndarray:
     return S
 
 
-def constant_pure_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.ndarray:
-    """The covariance matrix of a pure state, known before tracing, float64.
+def constant_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.ndarray:
+    """The covariance matrix of a state, pure or mixed, known before tracing, float64.
 
     Raises:
         TypeError, ValueError: if it is not: what is wrong, and by how much.
@@ -180,6 +227,18 @@ def constant_pure_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.nd
             f"(hbar/2) Omega has the eigenvalue {-lack * hbar / 2:.2g}, and must have none below "
             "0. The vacuum is (hbar/2) times the identity; the order is (x1, .., xn, p1, .., pn)."
         )
+    return cov
+
+
+def constant_pure_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.ndarray:
+    """The covariance matrix of a pure state, known before tracing, float64.
+
+    Raises:
+        TypeError, ValueError: if it is not: what is wrong, and by how much.
+    """
+    cov = constant_covariance(cov, hbar, name)
+    V = cov * (2 / checked_hbar(hbar))
+    size = max(1.0, np.linalg.norm(V))
     if purity_defect(cov, hbar) > COVARIANCE_TOLERANCE * size**2:
         raise ValueError(
             f"Argument `{name}` is that of a mixed state, of purity "
