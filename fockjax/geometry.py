@@ -40,6 +40,7 @@ def metric_tensor(function: Callable[[Any], Any], parameters: Any) -> Any:
 
     Raises:
         TypeError: if a parameter is not real, or what the function returns is neither.
+        ValueError: if it returns a mixed state, whose metric kets do not give.
 
     Example:
         A step of the natural gradient, down the mean photon number:
@@ -113,7 +114,8 @@ def quantum_fisher(function: Callable[[Any], Any], parameters: Any) -> Any:
 
 def _kets(state: Any) -> list[jax.Array]:
     if isinstance(state, State):
-        return [factor.ket for factor in state.factors]
+        state.require_pure("The metric tensor")
+        return [factor.array for factor in state.factors]
     if isinstance(state, jax.Array | np.ndarray):
         return [jnp.asarray(state)]
     raise TypeError(

@@ -13,9 +13,10 @@ from jax.core import Tracer
 from fockjax import planning
 from fockjax.circuit import Circuit, Weights, start
 from fockjax.drawing import label
+from fockjax.factors import Factor
 from fockjax.parameters import Weight
 from fockjax.planning import MEMORY_LIMIT, Step
-from fockjax.states import Factor, State
+from fockjax.states import State
 
 NOTICEABLE = 1e-3  # the lost probability, or that of a top level, from which there is advice
 
@@ -69,7 +70,7 @@ class Inspection:
     @property
     def rounding(self) -> float:
         """The probability below which a loss is not told from rounding."""
-        return float(10 * np.finfo(self.state.factors[0].ket.dtype).eps)
+        return float(10 * np.finfo(self.state.dtype).eps)
 
     @property
     def first_nonfinite(self) -> Row | None:

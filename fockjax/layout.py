@@ -1,12 +1,14 @@
-"""How the amplitudes of one entangled group of modes are stored, known here and nowhere else.
+"""How the state of one entangled group of modes is stored, known here and nowhere else.
 
-A `Box` keeps the photon numbers below a cutoff for each mode: an array with one axis for each mode.
-Operators see amplitudes only through `Box.apply`, as an array some of whose axes are the modes they
-act on.
+A `Box` keeps the photon numbers below a cutoff for each mode: a ket is an array with one axis for
+each mode. A `Square` keeps density matrices on a box: a row axis for each mode, then a column axis
+for each. Both do the same things to what they store, so that factors and readouts need not know
+which it is. Operators see a state only through `apply`, as an array some of whose axes are the
+modes they act on.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from string import ascii_letters
 
@@ -16,6 +18,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract
+from fockjax._numerics import safe_sqrt
 from fockjax.operators import Operator
 
 
@@ -38,6 +41,10 @@ class Box:
 
     def apply(self, operator: Operator, ket: jax.Array, positions: tuple[int, ...]) -> jax.Array:
         return operator.apply(ket, positions)
+
+    def weighted(self, ket: jax.Array, weight: jax.Array) -> jax.Array:
+        """Its density matrix times ``weight``, a real scalar >= 0."""
+        return _times(safe_sqrt(weight), ket)
 
     def join(
         self, ket: jax.Array, other: "Box", other_ket: jax.Array, order: list[int]
@@ -90,6 +97,30 @@ class Box:
         bra = labels.translate(str.maketrans(rows, columns))
         return contract(ket, ket.conj(), f"{labels},{bra}->{rows}{columns}")
 
+    def spectrum(self, ket: jax.Array, positions: tuple[int, ...]) -> jax.Array:
+        """A square density matrix with the eigenvalues of that of some modes, zeros aside. Both
+        sides of a pure state have the same: it is that of the smaller one.
+        """
+        others = tuple(k for k in range(len(self.cutoffs)) if k not in positions)
+        smaller = min(positions, others, key=self.size)
+        return self.reduced(ket, smaller).reshape(self.size(smaller), self.size(smaller))
+
+    def gram(self, ket: jax.Array, frame: "Frame") -> jax.Array:
+        """``trace(O_i^dagger O_j |ket><ket|)``, where ``frame(layout, ket)`` stacks the ``O_j
+        |ket>``.
+        """
+        vectors = frame(self, ket)
+        labels = ascii_letters[: ket.ndim]
+        return contract(vectors.conj(), vectors, f"Y{labels},Z{labels}->YZ")
+
+    def project(self, ket: jax.Array, position: int, bras: jax.Array) -> jax.Array:
+        """``<bra_j|ket>`` for each ``j``, where ``<bra_j| = sum_n bras[j, n] <n|`` is of one mode:
+        kets of the other modes along the first axis.
+        """
+        labels = ascii_letters[: ket.ndim]
+        rest = labels[:position] + labels[position + 1 :]
+        return contract(bras, ket, f"Z{labels[position]},{labels}->Z{rest}")
+
     def padded(self, ket: jax.Array, by: int) -> tuple["Box", jax.Array]:
         """The same amplitudes with cutoffs that reach ``by`` further."""
         ket = lax.pad(ket, jnp.zeros((), ket.dtype), [(0, by, 0)] * ket.ndim)
@@ -111,3 +142,133 @@ class Box:
 
         up, down = step(1), step(-1)
         return up + down, (up - down) * np.array(1j, ket.dtype)
+
+
+Frame = Callable[[Box, jax.Array], jax.Array]
+"""Takes the layout of a ket and the ket, stacks what some operators make of it along a new first
+axis; linear in the ket."""
+
+
+@dataclass(frozen=True)
+class Square:
+    """Density matrices of modes with a cutoff each: shape ``(*cutoffs, *cutoffs)``, rows first."""
+
+    cutoffs: tuple[int, ...]
+
+    @property
+    def _box(self) -> Box:
+        """That of an array with as many axes: a density matrix is a ket of twice the modes."""
+        return Box(self.cutoffs * 2)
+
+    def axes(self, positions: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The row axes and the column axes of some modes."""
+        return positions, tuple(len(self.cutoffs) + k for k in positions)
+
+    def size(self, positions: tuple[int, ...]) -> int:
+        """How many combinations of photon numbers some modes have."""
+        return math.prod(self.cutoffs[k] for k in positions)
+
+    def bytes(self, dtype) -> int:
+        """The memory that the density matrix of one sample takes."""
+        return self._box.bytes(dtype)
+
+    def apply(self, operator: Operator, rho: jax.Array, positions: tuple[int, ...]) -> jax.Array:
+        rows, columns = self.axes(positions)
+        conjugate = jax.tree.map(jnp.conj, operator)
+        return conjugate.apply(operator.apply(rho, rows), columns)
+
+    def weighted(self, rho: jax.Array, weight: jax.Array) -> jax.Array:
+        """The density matrix times ``weight``, a real scalar >= 0."""
+        return _times(weight, rho)
+
+    def join(
+        self, rho: jax.Array, other: "Square", other_rho: jax.Array, order: list[int]
+    ) -> tuple["Square", jax.Array]:
+        """The product with an independent group: modes of both, ``order[k]`` standing at position
+        ``k``.
+        """
+        n, more = len(self.cutoffs), len(other.cutoffs)
+        rows = [k if k < n else n + k for k in order]
+        columns = [k + n if k < n else n + more + k for k in order]
+        box, joined = self._box.join(rho, other._box, other_rho, rows + columns)
+        return Square(box.cutoffs[: n + more]), joined
+
+    def norm_squared(self, rho: jax.Array) -> jax.Array:
+        """The trace."""
+        return self.probabilities(rho, ())
+
+    def probabilities(self, rho: jax.Array, positions: tuple[int, ...]) -> jax.Array:
+        """Joint photon-number probabilities of some modes, the others summed over."""
+        everywhere = tuple(range(len(self.cutoffs)))
+        diagonal = _diagonal(rho.reshape(-1), self.size(everywhere)).real.reshape(self.cutoffs)
+        summed = diagonal.sum(tuple(k for k in everywhere if k not in positions))
+        return summed.transpose(tuple(np.argsort(np.argsort(positions))))
+
+    def probability(self, rho: jax.Array, photons: Sequence[jax.Array]) -> jax.Array:
+        """Of one pattern of photon numbers, integers that may be traced; 0 beyond the cutoffs."""
+        within = [jnp.clip(n, 0, c - 1) for n, c in zip(photons, self.cutoffs, strict=True)]
+        found = rho[tuple(within * 2)].real
+        inside = jnp.stack(within) == jnp.stack(photons)
+        return jnp.where(inside.all(), found, 0)
+
+    def coherence(self, rho: jax.Array, position: int, order: int) -> jax.Array:
+        """``<n + order| rho |n>`` of one mode for each ``n``, the others traced out."""
+        if order >= self.cutoffs[position]:
+            return jnp.zeros((0,), rho.dtype)
+        return jnp.diagonal(self.reduced(rho, (position,)), -order)
+
+    def reduced(self, rho: jax.Array, positions: tuple[int, ...]) -> jax.Array:
+        """The density matrix of some modes, the others traced out: their row axes in the order
+        asked for, then their column axes.
+        """
+        others = tuple(k for k in range(len(self.cutoffs)) if k not in positions)
+        (rows, columns), (more, more_columns) = self.axes(positions), self.axes(others)
+        kept = tuple(self.cutoffs[k] for k in positions) * 2
+        traced = self.size(others)
+        rho = rho.transpose(rows + columns + more + more_columns).reshape(*kept, traced**2)
+        return _diagonal(rho, traced).sum(-1)
+
+    def spectrum(self, rho: jax.Array, positions: tuple[int, ...]) -> jax.Array:
+        """The density matrix of some modes as a square matrix."""
+        size = self.size(positions)
+        return self.reduced(rho, positions).reshape(size, size)
+
+    def gram(self, rho: jax.Array, frame: Frame) -> jax.Array:
+        """``trace(O_i^dagger O_j rho)``, where ``frame(layout, ket)`` stacks the ``O_j |ket>``.
+
+        Memory: that of the frame for each column of rho and for each of the identity.
+        """
+        box, size = Box(self.cutoffs), math.prod(self.cutoffs)
+        identity = jnp.eye(size, dtype=rho.dtype).reshape(*self.cutoffs, size)
+        columns = jax.vmap(lambda ket: frame(box, ket), in_axes=-1, out_axes=-1)
+        turned, unturned = columns(rho.reshape(*self.cutoffs, size)), columns(identity)
+        labels = ascii_letters[: turned.ndim - 1]
+        return contract(unturned.conj(), turned, f"Y{labels},Z{labels}->YZ")
+
+    def project(
+        self, rho: jax.Array, position: int, weights: jax.Array, bras: jax.Array
+    ) -> jax.Array:
+        """``sum_j weights[j] <bra_j| rho |bra_j>``, the bras of one mode: see `Box.project`."""
+        effect = contract(_times(weights, bras), bras.conj(), "Za,Zb->ab")
+        labels = ascii_letters[: rho.ndim]
+        (row,), (column,) = self.axes((position,))
+        rest = "".join(label for k, label in enumerate(labels) if k not in (row, column))
+        return contract(effect, rho, f"{labels[row]}{labels[column]},{labels}->{rest}")
+
+    @staticmethod
+    def mixture(weights: jax.Array, kets: jax.Array) -> jax.Array:
+        """``sum_j weights[j] |ket_j><ket_j|`` of kets that stand along the first axis."""
+        rows = ascii_letters[: kets.ndim - 1]
+        columns = ascii_letters[kets.ndim - 1 : 2 * (kets.ndim - 1)]
+        return contract(_times(weights, kets), kets.conj(), f"Z{rows},Z{columns}->{rows}{columns}")
+
+
+def _times(weights: jax.Array, array: jax.Array) -> jax.Array:
+    """Weights along the first axes of an array."""
+    labels = ascii_letters[: array.ndim]
+    return contract(weights, array, f"{labels[: weights.ndim]},{labels}->{labels}")
+
+
+def _diagonal(matrix: jax.Array, size: int) -> jax.Array:
+    """The diagonal of a matrix of ``size`` rows that is flattened into the last axis."""
+    return lax.slice_in_dim(matrix, 0, None, size + 1, axis=-1)

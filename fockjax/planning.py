@@ -22,14 +22,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import safe_sqrt
 from fockjax._spec import GateSpec, KetSpec, Spec
+from fockjax.factors import Factor, Pure
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.layout import Box
 from fockjax.operators import Diagonal, Matrix, Operator, Padded, Sectors, expand, join, steps
 from fockjax.parameters import Input, Parameter, evaluate, shown
-from fockjax.states import Factor, State
+from fockjax.states import State
 
 MEMORY_LIMIT = 8 * 2**30
 
@@ -136,7 +136,7 @@ def build(operations, state: State, weights, x, memory_limit: int) -> list[Any]:
     """The operators of all gates and the kets of all preparations outside repeated layers, each
     kind in one vectorised call."""
     made = [operation for operation in operations if isinstance(operation, Step)]
-    cutoffs, dtype = state.cutoffs, state.factors[0].ket.dtype
+    cutoffs, dtype = state.cutoffs, state.factors[0].dtype
     real = jnp.finfo(dtype).dtype
     kinds = defaultdict(list)
     for index, step in enumerate(made):
@@ -270,8 +270,7 @@ class _Register:
             )
         # What the old factors had lost stays lost: a trace over them is the square of their norm.
         lost = reduce(jnp.multiply, [f.norm_squared() for f in gone])
-        factor = Factor.of_ket(jnp.asarray(ket, gone[0].ket.dtype), step.modes)
-        factor = factor.scaled(safe_sqrt(lost))
+        factor = Pure.of_ket(jnp.asarray(ket, gone[0].dtype), step.modes).weighted(lost)
         self._replace([f for f in self.state.factors if f not in gone], factor)
         self.state = replace(
             self.state,
@@ -329,7 +328,7 @@ class _Register:
                 self._apply(self.pending.pop(factor.modes[0]), factor.modes)
         together = [f for f in self.state.factors if set(f.modes) & set(gate.modes)]
         modes = sorted(mode for factor in together for mode in factor.modes)
-        dtype = together[0].ket.dtype
+        dtype = together[0].dtype
         _check_memory(gate, modes, self.state.cutoffs, dtype, self.memory_limit)
         others = [f for f in self.state.factors if f not in together]
         self._replace(others, reduce(Factor.join, together))

@@ -5,8 +5,9 @@ entangled. Which modes share a factor is static: under `jax.jit` the bookkeeping
 can be read from a state stands in `fockjax.readouts`; here is what needs its ket.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 from string import ascii_letters
 from typing import Any
 
@@ -17,88 +18,10 @@ import numpy as np
 from fockjax import kets
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
+from fockjax.factors import Factor, Pure
 from fockjax.kets.array import checked as checked_ket
 from fockjax.layout import Box
-from fockjax.operators import Operator
 from fockjax.readouts import Readouts
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
-class Factor:
-    """The joint state of some modes, independent of all others.
-
-    Attributes:
-        ket: amplitudes, stored as `layout` says.
-        modes: the modes, increasing.
-        layout: how the amplitudes are stored.
-    """
-
-    ket: jax.Array
-    modes: tuple[int, ...] = field(metadata={"static": True})
-    layout: Box = field(metadata={"static": True})
-
-    @staticmethod
-    def of_ket(ket: jax.Array, modes: tuple[int, ...]) -> "Factor":
-        """A factor from amplitudes whose axes stand in the order of ``modes``."""
-        order = sorted(range(len(modes)), key=modes.__getitem__)
-        ket = ket.transpose(order)
-        return Factor(ket, tuple(sorted(modes)), Box(ket.shape))
-
-    def scaled(self, number: jax.Array) -> "Factor":
-        labels = ascii_letters[: self.ket.ndim]
-        return replace(self, ket=contract(self.ket, number, f"{labels},->{labels}"))
-
-    def apply(self, operator: Operator, modes: tuple[int, ...]) -> "Factor":
-        ket = self.layout.apply(operator, self.ket, self.positions(modes))
-        return Factor(ket, self.modes, self.layout)
-
-    def join(self, other: "Factor") -> "Factor":
-        modes = self.modes + other.modes
-        order = sorted(range(len(modes)), key=modes.__getitem__)
-        layout, ket = self.layout.join(self.ket, other.layout, other.ket, order)
-        return Factor(ket, tuple(sorted(modes)), layout)
-
-    # what readouts ask of it: see `fockjax.readouts.Part`
-
-    @property
-    def cutoffs(self) -> tuple[int, ...]:
-        return self.layout.cutoffs
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.ket.dtype
-
-    def norm_squared(self) -> jax.Array:
-        return self.layout.norm_squared(self.ket)
-
-    def probability(self, photons: Mapping[int, Any]) -> jax.Array:
-        return self.layout.probability(self.ket, [photons[mode] for mode in self.modes])
-
-    def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
-        return self.layout.probabilities(self.ket, self.positions(modes))
-
-    def coherence(self, mode: int, order: int) -> jax.Array:
-        return self.layout.coherence(self.ket, self.modes.index(mode), order)
-
-    def reduced(self, modes: tuple[int, ...]) -> jax.Array:
-        return self.layout.reduced(self.ket, self.positions(modes))
-
-    def spectrum_of(self, modes: tuple[int, ...]) -> jax.Array:
-        """Both sides of a pure state have the same spectrum: the smaller one's density matrix."""
-        others = tuple(mode for mode in self.modes if mode not in modes)
-        smaller = min(modes, others, key=lambda side: self.layout.size(self.positions(side)))
-        size = self.layout.size(self.positions(smaller))
-        return self.reduced(smaller).astype(self.dtype).reshape(size, size)
-
-    def gram(self, frame: Callable[[Box, jax.Array], jax.Array]) -> jax.Array:
-        vectors = frame(self.layout, self.ket)
-        labels = ascii_letters[: vectors.ndim - 1]
-        return contract(vectors.conj(), vectors, f"Y{labels},Z{labels}->YZ")
-
-    def positions(self, modes: Sequence[int]) -> tuple[int, ...]:
-        """Where some of its modes stand among them."""
-        return tuple(self.modes.index(mode) for mode in modes)
 
 
 @jax.tree_util.register_dataclass
@@ -133,11 +56,26 @@ class State(Readouts):
         >>> import fockjax as fj
         >>> fj.vacuum(cutoffs=(2, 3)).ket().shape
         (2, 3)
+
+        Raises:
+            ValueError: if the state is mixed.
         """
-        joined, *others = self.factors
-        for factor in others:
-            joined = joined.join(factor)
-        return joined.ket
+        self.require_pure("A ket")
+        return reduce(Factor.join, self.factors).array
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether all factors are kets. Static: a mixed factor may hold a pure state."""
+        return all(factor.is_pure for factor in self.factors)
+
+    def require_pure(self, what: str) -> None:
+        """Raise ValueError for ``what`` only a pure state has."""
+        mixed = [factor.modes for factor in self.factors if not factor.is_pure]
+        if mixed:
+            raise ValueError(
+                f"{what} belongs to a pure state, but modes {mixed} are in a mixed one: take "
+                "`density_matrix` or `reduced`."
+            )
 
     @property
     def error_bound(self) -> jax.Array:
@@ -171,7 +109,7 @@ class State(Readouts):
         """
         if not isinstance(other, State):
             ket = jnp.asarray(other).astype(self.dtype)
-            other = State((Factor.of_ket(ket, tuple(range(ket.ndim))),))
+            other = State((Pure.of_ket(ket, tuple(range(ket.ndim))),))
         if other.cutoffs != self.cutoffs:
             raise ValueError(
                 f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state, got "
@@ -179,8 +117,8 @@ class State(Readouts):
             )
         overlap = jnp.ones((), self.dtype)
         # Each mode stands once on each side: follow the modes from factor to factor.
-        left = [(f.ket.conj().astype(self.dtype), f.modes) for f in other.factors]
-        left += [(f.ket, f.modes) for f in self.factors]
+        left = [(f.array.conj().astype(self.dtype), f.modes) for f in other.factors]
+        left += [(f.array, f.modes) for f in self.factors]
         while left:
             ket, modes = left.pop(0)
             while modes:
@@ -211,7 +149,7 @@ class State(Readouts):
         r, phi = (self._for_each_mode(name, value) for name, value in (("r", r), ("phi", phi)))
         alphas = zip(r, phi, self.cutoffs, strict=True)
         coherent = [kets.coherent(*alpha, cutoff=c, dtype=self.dtype) for *alpha, c in alphas]
-        factors = (Factor.of_ket(ket, (mode,)) for mode, ket in enumerate(coherent))
+        factors = (Pure.of_ket(ket, (mode,)) for mode, ket in enumerate(coherent))
         return self.fidelity(State(tuple(factors)))
 
     def _for_each_mode(self, name: str, value: Any) -> jax.Array:
@@ -238,7 +176,7 @@ def vacuum(cutoffs: tuple[int, ...], dtype=None, *, hbar: float = 2.0) -> State:
             f"Argument `cutoffs` must be an integer >= 1 for each mode, got {cutoffs!r}."
         )
     boxes = [Box((int(cutoff),)) for cutoff in listed]
-    factors = tuple(Factor(box.vacuum(dtype), (mode,), box) for mode, box in enumerate(boxes))
+    factors = tuple(Pure(box.vacuum(dtype), (mode,), box) for mode, box in enumerate(boxes))
     return State(factors, hbar=checked_hbar(hbar))
 
 
@@ -252,5 +190,5 @@ def from_ket(ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
             are not finite, all zero, or of norm above one (by 1e-6, or 1e-4 in single precision).
     """
     ket = jnp.asarray(checked_ket(ket, "Argument `ket`")).astype(canonical_complex(dtype))
-    factor = Factor.of_ket(ket, tuple(range(ket.ndim)))
+    factor = Pure.of_ket(ket, tuple(range(ket.ndim)))
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))

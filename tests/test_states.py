@@ -11,8 +11,8 @@ import pytest
 from scipy.special import factorial, gammainc
 
 import fockjax as fj
-from fockjax.layout import Box
-from fockjax.states import Factor, State
+from fockjax.factors import Pure
+from fockjax.states import State
 
 
 def close(actual, expected, tolerance=1e-12):
@@ -266,8 +266,7 @@ def test_the_cutoff_does_not_bias_the_variance_of_the_highest_fock_state(top, x6
 
 def factored(kets, groups, truncations=0):
     factors = [
-        Factor(jnp.asarray(ket), group, Box(ket.shape))
-        for ket, group in zip(kets, groups, strict=True)
+        Pure.of_ket(jnp.asarray(ket), group) for ket, group in zip(kets, groups, strict=True)
     ]
     return State(tuple(factors), truncations)
 

@@ -1,0 +1,128 @@
+"""Factors, pure and mixed, against NumPy on dense random kets and density matrices."""
+
+import dense
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fockjax as fj
+from fockjax.factors import Mixed, Pure
+
+MODES, CUTOFFS = (1, 2, 5), (3, 2, 4)
+
+
+def close(actual, expected, tolerance=1e-13):
+    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=tolerance)
+
+
+def random_matrix(rng, cutoffs, rank=3):
+    """A density matrix of trace 0.9, with complex coherences."""
+    kets = [dense.random_ket(rng, cutoffs) for _ in range(rank)]
+    return sum(
+        p * np.multiply.outer(ket, ket.conj())
+        for p, ket in zip(0.9 * rng.dirichlet(np.ones(rank)), kets, strict=True)
+    )
+
+
+def both(rng):
+    """The same pure state as either kind, and a mixed one, with their density matrices."""
+    ket = 0.8 * dense.random_ket(rng, CUTOFFS)
+    pure, rho = np.multiply.outer(ket, ket.conj()), random_matrix(rng, CUTOFFS)
+    return [
+        (Pure.of_ket(jnp.asarray(ket), MODES), pure),
+        (Mixed.of_matrix(jnp.asarray(pure), MODES), pure),
+        (Mixed.of_matrix(jnp.asarray(rho), MODES), rho),
+    ]
+
+
+def test_constructors_take_modes_in_any_order(x64):
+    rng = np.random.default_rng(0)
+    ket = dense.random_ket(rng, CUTOFFS)
+    pure = Pure.of_ket(jnp.asarray(ket), (5, 1, 2))
+    assert pure.modes == MODES and pure.cutoffs == (2, 4, 3) and pure.is_pure
+    close(pure.ket, ket.transpose(1, 2, 0))
+    mixed = Mixed.of_matrix(jnp.asarray(np.multiply.outer(ket, ket.conj())), (5, 1, 2))
+    assert mixed.modes == MODES and mixed.cutoffs == (2, 4, 3) and not mixed.is_pure
+    close(mixed.rho, pure.mixed().rho)
+    close(pure.mixed().rho, np.multiply.outer(pure.ket, pure.ket.conj()))
+    assert mixed.mixed() is mixed
+
+
+def test_operators_act_on_both_sides(x64):
+    rng = np.random.default_rng(1)
+    gate = fj.gates.beamsplitter(0.7, 0.4, cutoff=(4, 3))  # modes 5 and 1: another order
+    turn = fj.gates.squeezing(0.4, 0.9, cutoff=2) @ fj.gates.kerr(0.3, cutoff=2)
+    U = np.einsum("caCA,bB->abcABC", gate.to_dense(), turn.to_dense())
+    for factor, rho in both(rng):
+        after = jax.jit(lambda f: f.apply(gate, (5, 1)).apply(turn, (2,)).mixed())(factor)
+        close(after.rho, np.einsum("abcABC,ABCxyz,defxyz->abcdef", U, rho, U.conj()))
+
+
+def test_joining_is_mixed_where_one_is(x64):
+    rng = np.random.default_rng(2)
+    ket = dense.random_ket(rng, (2, 3))
+    other = Pure.of_ket(jnp.asarray(ket), (0, 3))
+    for factor, rho in both(rng):
+        joint = factor.join(other)
+        assert joint.is_pure == factor.is_pure and joint.modes == (0, 1, 2, 3, 5)
+        expected = np.einsum("abcABC,zd,ZD->zabdcZABDC", rho, ket, ket.conj())
+        close(joint.mixed().rho, expected)
+        close(other.join(factor).mixed().rho, expected)
+
+
+def test_weights_scale_the_density_matrix(x64):
+    for factor, rho in both(np.random.default_rng(3)):
+        after = factor.weighted(jnp.asarray(0.3))
+        assert after.is_pure == factor.is_pure
+        close(after.mixed().rho, 0.3 * rho)
+
+
+def test_tracing_out(x64):
+    for factor, rho in both(np.random.default_rng(4)):
+        left = factor.trace_out((2, 1))
+        assert left.modes == (5,) and not left.is_pure
+        close(left.rho, np.einsum("abcabC->cC", rho))
+        close(factor.trace_out((1,)).rho, np.einsum("abcaBC->bcBC", rho))
+        trace = factor.trace_out(MODES)
+        assert trace.dtype == np.float64
+        close(trace, np.einsum("abcabc->", rho).real)
+
+
+@pytest.mark.parametrize("terms", [1, 3])
+def test_projecting_modes_one_by_one(terms, x64):
+    rng = np.random.default_rng(5)
+    weights = rng.uniform(size=terms)
+    bras = [rng.normal(size=(terms, c, 2)) @ [1, 1j] for c in CUTOFFS]
+    first, second, third = (np.einsum("j,jx,jX->xX", weights, b, b.conj()) for b in bras)
+    for factor, rho in both(rng):
+        left = factor.project(2, jnp.asarray(weights), jnp.asarray(bras[1]))
+        assert left.modes == (1, 5) and left.is_pure == (factor.is_pure and terms == 1)
+        expected = np.einsum("abcABC,bB->acAC", rho, second)
+        close(left.mixed().rho, expected)
+        left = left.project(5, jnp.asarray(weights), jnp.asarray(bras[2]))
+        probability = left.project(1, jnp.asarray(weights), jnp.asarray(bras[0]))
+        assert probability.dtype == np.float64
+        close(probability, np.einsum("acAC,cC,aA->", expected, third, first).real)
+
+
+class Flip:
+    """A channel that swaps the rows and the columns of two axes apart: it sees which are which."""
+
+    def apply(self, rho, rows, columns):
+        return (
+            rho.at[(slice(None),) * rows[0] + (0,)]
+            .multiply(2)
+            .at[(slice(None),) * columns[1] + (0,)]
+            .multiply(3)
+        )
+
+
+def test_channels_are_given_row_and_column_axes(x64):
+    for factor, rho in both(np.random.default_rng(6)):
+        after = factor.channel(Flip(), (5, 1))
+        assert not after.is_pure
+        expected = np.array(rho)
+        expected[:, :, 0] *= 2
+        expected[:, :, :, 0] *= 3
+        close(after.rho, expected)
