@@ -2,6 +2,7 @@
 
 from fockjax import checks as checks
 from fockjax import decompositions as decompositions
+from fockjax import detectors as detectors
 from fockjax import gates as gates
 from fockjax import kets as kets
 from fockjax import nn as nn
@@ -32,6 +33,7 @@ __all__ = [
     "apply",
     "checks",
     "decompositions",
+    "detectors",
     "from_ket",
     "from_strawberryfields",
     "gates",
