@@ -3,6 +3,7 @@
 from fockjax import channels as channels
 from fockjax import checks as checks
 from fockjax import decompositions as decompositions
+from fockjax import detectors as detectors
 from fockjax import gates as gates
 from fockjax import kets as kets
 from fockjax import mixed as mixed
@@ -16,7 +17,10 @@ from fockjax.inspection import Inspection as Inspection
 from fockjax.inspection import inspect as inspect
 from fockjax.interop.reading import from_strawberryfields as from_strawberryfields
 from fockjax.interop.writing import to_strawberryfields as to_strawberryfields
+from fockjax.monte_carlo import Estimate as Estimate
+from fockjax.monte_carlo import monte_carlo as monte_carlo
 from fockjax.parameters import Input as Input
+from fockjax.parameters import Outcome as Outcome
 from fockjax.parameters import Weight as Weight
 from fockjax.parameters import apply as apply
 from fockjax.readouts import Moments as Moments
@@ -26,15 +30,18 @@ from fockjax.states import vacuum as vacuum
 
 __all__ = [
     "Circuit",
+    "Estimate",
     "Input",
     "Inspection",
     "Moments",
+    "Outcome",
     "State",
     "Weight",
     "apply",
     "channels",
     "checks",
     "decompositions",
+    "detectors",
     "from_ket",
     "from_strawberryfields",
     "gates",
@@ -43,6 +50,7 @@ __all__ = [
     "kets",
     "metric_tensor",
     "mixed",
+    "monte_carlo",
     "nn",
     "plotting",
     "quantum_fisher",

@@ -1,8 +1,8 @@
 """The same block on independent groups of modes."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -131,8 +131,8 @@ def side_by_side(states: Sequence[State]) -> State:
             for k, state in enumerate(states)
             for name, outcome in state.outcomes.items()
         },
-        selected=math.prod(state.selection_probability for state in states),
-        score=math.prod(state.weight for state in states),
+        selected=reduce(jnp.multiply, [state.selection_probability for state in states]),
+        score=reduce(jnp.multiply, [state.weight for state in states]),
         truncations=sum(state.truncations for state in states),
         reflects=any(state.reflects for state in states),
         hbar=states[0].hbar,

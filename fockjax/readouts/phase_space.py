@@ -11,7 +11,7 @@ from jax import lax
 from fockjax._linear import contract, skew
 from fockjax._numerics import phase_factor
 from fockjax.gates.beamsplitter import quarter_turns
-from fockjax.readouts.hermite import hermite_functions
+from fockjax.hermite import hermite_functions
 from fockjax.readouts.subsystems import Subsystems
 
 

@@ -1,0 +1,52 @@
+"""What a measurement of one mode is."""
+
+import abc
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fockjax._linear import contract
+
+
+class Detector(abc.ABC):
+    """A measurement of one mode: draws an outcome and says what it leaves.
+
+    A pytree of one sample; batch it with `jax.vmap`.
+    """
+
+    cutoff: int
+
+    @abc.abstractmethod
+    def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
+        """An outcome drawn from the distribution of ``rho / trace(rho)``.
+
+        Nothing differentiates through it. Where ``rho`` is not finite or is zero the outcome is NaN,
+        or -1 where outcomes are integers.
+
+        Args:
+            key: a JAX random key.
+            rho: density matrix of the mode, shape (cutoff, cutoff), of any trace.
+        """
+
+    @abc.abstractmethod
+    def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
+        """What an outcome leaves: ``sum_j weights[j] <bra_j| rho |bra_j>``, the mode gone.
+
+        Args:
+            outcome: a scalar, which may be traced.
+
+        Returns:
+            The weights, real, shape (J,), and the bras, shape (J, cutoff):
+            ``<bra_j| = sum_n bras[j, n] <n|``. J is known before tracing; where it is 1 a pure state
+            of the other modes stays pure.
+        """
+
+    def probability(self, outcome: Any, rho: jax.Array) -> jax.Array:
+        """How probable an outcome is in ``rho / trace(rho)``, or its density where outcomes are
+        continuous.
+        """
+        weights, bras = self.effect(outcome)
+        left = contract(bras, rho, "jm,mn->jn")
+        each = contract(left, bras.conj(), "jn,jn->j", real=True)
+        return contract(weights, each, "j,j->") / jnp.trace(rho).real

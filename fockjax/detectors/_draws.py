@@ -1,0 +1,32 @@
+"""Random numbers that resolve what is rare."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def uniform(key: jax.Array, dtype) -> jax.Array:
+    """A number strictly between 0 and 1 with all its digits random also near 0, down to 2^-65.
+
+    `jax.random.uniform` has steps of 2^-23 in single precision, so that nothing rarer is ever drawn.
+    """
+    high, low = jax.random.bits(key, (2,), "uint32").astype(dtype)
+    one_less = 1 - np.finfo(dtype).epsneg
+    return jnp.minimum((high + (low + 0.5) * 2.0**-32) * 2.0**-32, one_less)
+
+
+def tails(probabilities: jax.Array) -> jax.Array:
+    """``sum_{m >= n} probabilities[.., m]``, for `photon_number`.
+
+    Summed from the end: high photon numbers, the rare ones as a rule, keep their relative accuracy.
+    """
+    return jnp.cumsum(jnp.maximum(probabilities, 0)[..., ::-1], -1)[..., ::-1]
+
+
+def photon_number(key: jax.Array, tails: jax.Array) -> jax.Array:
+    """A number n drawn with the probabilities whose `tails` these are, shape (cutoff,).
+
+    They may have any sum; -1 where it is not a positive number.
+    """
+    drawn = jnp.sum(uniform(key, tails.dtype) * tails[0] < tails[1:], dtype=jnp.int32)
+    return jnp.where(tails[0] > 0, drawn, -1)

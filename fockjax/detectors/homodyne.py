@@ -1,0 +1,116 @@
+"""Homodyne detection: one quadrature."""
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from fockjax._linear import contract
+from fockjax._numerics import checked_hbar, phase_factor, real_dtype
+from fockjax._spec import DetectorSpec
+from fockjax.detectors._detector import Detector
+from fockjax.detectors._inversion import Cells
+from fockjax.hermite import hermite_functions, hermite_table
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Homodyne(Detector):
+    """See `homodyne`.
+
+    Attributes:
+        angle: of the quadrature, in radians, real.
+        cutoff: of the mode.
+        hbar: the convention for the size of a quadrature.
+    """
+
+    angle: jax.Array
+    cutoff: int = field(metadata={"static": True})
+    hbar: float = field(default=2.0, metadata={"static": True})
+
+    def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
+        dtype = self.angle.dtype
+        q = jnp.asarray(outcome, dtype) / math.sqrt(self.hbar)
+        waves = hermite_functions(q[None], self.cutoff) * self.hbar**-0.25
+        turns = phase_factor(self.angle, -np.arange(self.cutoff))
+        return jnp.ones(1, dtype), contract(turns, waves, "n,nx->xn")
+
+    def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
+        density = self._density(lax.stop_gradient(rho))
+        return math.sqrt(self.hbar) * _cells(self.cutoff).draw(key, density)
+
+    def cdf(self, x: jax.Array, rho: jax.Array) -> jax.Array:
+        """The probability of an outcome of at most ``x``, a real scalar.
+
+        Right to 1e-6 in single precision, but for what rounding ``x`` itself does.
+        """
+        cells = _cells(self.cutoff)
+        q = jnp.asarray(x, self.angle.dtype) / math.sqrt(self.hbar)
+        return cells.at(cells.cumulative(self._density(rho)), q)
+
+    def _density(self, rho: jax.Array) -> jax.Array:
+        """Of ``x / sqrt(hbar)``, at the nodes of the cells."""
+        waves = jnp.asarray(_waves(self.cutoff), self.angle.dtype)
+        n = np.arange(self.cutoff)
+        turns = phase_factor(lax.stop_gradient(self.angle), n - n[:, None])
+        turned = contract(turns, rho, "mn,mn->mn", real=True)
+        return contract(contract(turned, waves, "mn,nx->mx"), waves, "mx,mx->x")
+
+
+def _cells(cutoff: int) -> Cells:
+    """Cells for a product of two Hermite functions.
+
+    They turn with at most sqrt(2 n + 1) radians a unit, up to the turning point there; 7 beyond it
+    less than 1e-20 is left. A width of few digits puts the centres of all cells on numbers that
+    single precision has.
+    """
+    fastest = math.sqrt(2 * cutoff + 1)
+    exponent = math.floor(math.log2(1.2 / fastest)) - 4
+    width = math.ldexp(math.floor(math.ldexp(1.2 / fastest, -exponent)), exponent)
+    return Cells(math.ceil((fastest + 7) / width), width)
+
+
+@lru_cache(maxsize=32)
+def _waves(cutoff: int) -> np.ndarray:
+    return hermite_table(_cells(cutoff).nodes(), cutoff)
+
+
+def homodyne(angle=0.0, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Homodyne:
+    """A homodyne detector: the outcome is the quadrature ``x cos(angle) + p sin(angle)``, a real
+    number in the units of hbar.
+
+    `Detector.probability` is its density. Outcomes are drawn by inverting the cumulative
+    distribution, in which a piecewise polynomial of the density errs by at most 1e-6 in single
+    precision and 1e-11 in double precision, tails included.
+
+    Args:
+        angle: in radians.
+        cutoff: of the mode.
+        hbar: the convention for the size of a quadrature.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> vacuum = np.diag([1 + 0j, 0])
+        >>> print(fj.detectors.homodyne(cutoff=2).probability(0.0, vacuum).round(4))
+        0.3989
+        >>> print(fj.detectors.homodyne(cutoff=2).cdf(1.0, vacuum).round(4))
+        0.8413
+    """
+    return Homodyne(jnp.asarray(angle, real_dtype(dtype)), cutoff, checked_hbar(hbar))
+
+
+SPEC = DetectorSpec(
+    "homodyne",
+    ("angle",),
+    1,
+    homodyne,
+    defaults={"angle": 0.0},
+    options={"hbar": 2.0},
+    outcome="real",
+)

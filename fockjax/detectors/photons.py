@@ -1,0 +1,99 @@
+"""Photon-number-resolving detection."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fockjax._numerics import real_dtype
+from fockjax._spec import DetectorSpec
+from fockjax.detectors._counter import Counter, check, poisson
+from fockjax.detectors._detector import Detector
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Photons(Counter):
+    """See `photons`.
+
+    Attributes:
+        ideal: whether the efficiency is 1 and there are no dark counts, known before tracing.
+    """
+
+    ideal: bool = field(default=False, metadata={"static": True})
+
+    def weights(self, outcome: jax.Array) -> jax.Array:
+        """By adding photons one by one, each of which is counted or not."""
+
+        def add(counted, _):
+            one_more = jnp.concatenate([counted[1:], jnp.zeros_like(counted[:1])])
+            after = counted + self.efficiency * (one_more - counted)
+            return after, counted[0]
+
+        # What k - j counts have for probability without a photon; the end of the list is never
+        # reached from its start.
+        start = poisson(outcome - jnp.arange(self.cutoff), self.dark_counts)
+        return lax.scan(add, start, length=self.cutoff)[1]
+
+    def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
+        if not self.ideal:
+            return super().effect(outcome)
+        dtype = self.efficiency.dtype
+        is_n = jnp.asarray(outcome) == jnp.arange(self.cutoff)
+        return jnp.ones(1, dtype), is_n.astype(dtype)[None]
+
+    def _respond(self, key: jax.Array, n: jax.Array) -> jax.Array:
+        if self.ideal:
+            return n
+        seeing, dark = jax.random.split(key)
+        seen = jax.random.bernoulli(seeing, self.efficiency, (self.cutoff - 1,))
+        seen = jnp.sum(seen & (jnp.arange(self.cutoff - 1) < n), dtype=jnp.int32)
+        return seen + jax.random.poisson(dark, self.dark_counts, dtype=jnp.int32)
+
+
+def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Detector:
+    """A detector that counts photons: the outcome is an integer >= 0.
+
+    Each photon is seen with probability ``efficiency``, and a number of dark counts with a Poisson
+    distribution is added. So an outcome may be at the cutoff or above. With both at their defaults,
+    as numbers that are not traced, the other modes of a pure state stay pure.
+
+    Args:
+        efficiency: from 0 to 1.
+        dark_counts: mean number of dark counts, >= 0.
+        cutoff: of the mode.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Raises:
+        ValueError: if a parameter is known to be out of its range. A traced one gives effects of NaN
+            and outcomes of -1.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> detector = fj.detectors.photons(0.5, cutoff=3)
+        >>> print(detector.probability(1, np.diag([0, 0, 1 + 0j])))  # one of two photons is seen
+        0.5
+
+    Reference:
+        P. L. Kelley and W. H. Kleiner, Phys. Rev. 136, A316 (1964).
+    """
+    real = real_dtype(dtype)
+    check({"efficiency": efficiency, "dark_counts": dark_counts})
+    ideal = all(
+        isinstance(value, int | float) and value == perfect
+        for value, perfect in ((efficiency, 1), (dark_counts, 0))
+    )
+    return Photons(jnp.asarray(efficiency, real), jnp.asarray(dark_counts, real), cutoff, ideal)
+
+
+SPEC = DetectorSpec(
+    "photons",
+    ("efficiency", "dark_counts"),
+    1,
+    photons,
+    defaults={"efficiency": 1.0, "dark_counts": 0.0},
+    check=check,
+    outcome="integer",
+)

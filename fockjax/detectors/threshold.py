@@ -1,0 +1,73 @@
+"""Detection of whether there are photons."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from fockjax._numerics import real_dtype
+from fockjax._spec import DetectorSpec
+from fockjax.detectors._counter import Counter, check
+from fockjax.detectors._detector import Detector
+from fockjax.detectors._draws import uniform
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Threshold(Counter):
+    """See `threshold`."""
+
+    def weights(self, outcome: jax.Array) -> jax.Array:
+        silent, click = self._both()
+        return jnp.where(outcome == 0, silent, jnp.where(outcome == 1, click, 0))
+
+    def _both(self) -> tuple[jax.Array, jax.Array]:
+        """The probabilities of no click and of a click for each n.
+
+        A click is summed over the photon, or dark count, that is the first to be seen: its rare
+        cases would cancel in 1 minus the other.
+        """
+        unseen = jnp.broadcast_to(1 - self.efficiency, self.cutoff - 1)
+        silent = jnp.cumprod(jnp.concatenate([jnp.exp(-self.dark_counts)[None], unseen]))
+        dark = -jnp.expm1(-self.dark_counts)
+        first = jnp.concatenate([dark[None], self.efficiency * silent[:-1]])
+        return silent, jnp.cumsum(first)
+
+    def _respond(self, key: jax.Array, n: jax.Array) -> jax.Array:
+        _, click = self._both()
+        return uniform(key, click.dtype) < click[n]
+
+
+def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Detector:
+    """A detector that tells no photon from some: the outcome is 0, or 1 for a click.
+
+    Args:
+        efficiency: the probability that a photon makes it click, from 0 to 1.
+        dark_counts: mean number of dark counts, >= 0.
+        cutoff: of the mode.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Raises:
+        ValueError: if a parameter is known to be out of its range. A traced one gives effects of NaN
+            and outcomes of -1.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> detector = fj.detectors.threshold(0.5, cutoff=3)
+        >>> print(detector.probability(1, np.diag([0, 0, 1 + 0j])))  # two photons
+        0.75
+    """
+    real = real_dtype(dtype)
+    check({"efficiency": efficiency, "dark_counts": dark_counts})
+    return Threshold(jnp.asarray(efficiency, real), jnp.asarray(dark_counts, real), cutoff)
+
+
+SPEC = DetectorSpec(
+    "threshold",
+    ("efficiency", "dark_counts"),
+    1,
+    threshold,
+    defaults={"efficiency": 1.0, "dark_counts": 0.0},
+    check=check,
+    outcome="integer",
+)
