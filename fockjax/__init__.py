@@ -25,6 +25,7 @@ from fockjax.parameters import Weight as Weight
 from fockjax.parameters import apply as apply
 from fockjax.readouts import Moments as Moments
 from fockjax.states import State as State
+from fockjax.states import from_density_matrix as from_density_matrix
 from fockjax.states import from_ket as from_ket
 from fockjax.states import vacuum as vacuum
 
@@ -42,6 +43,7 @@ __all__ = [
     "checks",
     "decompositions",
     "detectors",
+    "from_density_matrix",
     "from_ket",
     "from_strawberryfields",
     "gates",

@@ -6,6 +6,8 @@ watch it or penalise it. Constants given to a circuit are refused where a defect
 tolerance here.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -245,6 +247,63 @@ def constant_pure_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.nd
             f"{1 / np.sqrt(np.linalg.det(V)):.6g}, which no ket describes."
         )
     return cov
+
+
+def density_matrix(rho, name: str = "Argument `rho`"):
+    """A density matrix as an array ``(*cutoffs, *cutoffs)``; where its values are known, that of a
+    state.
+
+    Each condition may be missed by 1e-6, or 1e-4 in single precision, which a long simulation in
+    that precision reaches.
+
+    Raises:
+        ValueError: naming ``name``, if its shape is not that; where the values are known, if they
+            are not finite, not Hermitian, have an eigenvalue below 0, or a trace of 0 or above 1.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> fj.checks.density_matrix(np.diag([1.2, -0.2]))
+        Traceback (most recent call last):
+        ...
+        ValueError: Argument `rho` has the eigenvalue -0.2: that is no state.
+    """
+    array = rho if isinstance(rho, jax.Array) else np.asarray(rho)
+    half = array.ndim // 2
+    if not array.ndim or array.ndim % 2 or array.shape[:half] != array.shape[half:]:
+        raise ValueError(
+            f"{name} must have a row axis for each mode, then a column axis for each, of the same "
+            f"lengths; got shape {array.shape}."
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got an array of shape {array.shape}.")
+    if array.dtype.kind not in "fiuc":
+        raise ValueError(f"{name} must be made of numbers, got dtype {array.dtype}.")
+    if isinstance(array, Tracer):
+        return array
+    size = math.prod(array.shape[:half])
+    wide = np.complex128 if array.dtype.kind == "c" else np.float64
+    matrix = np.asarray(array).astype(wide).reshape(size, size)
+    tolerance = 1e-4 if array.dtype in (np.float32, np.complex64) else 1e-6
+    if not np.all(np.isfinite(matrix)):
+        raise ValueError(f"{name} must be finite.")
+    skew = abs(matrix - matrix.conj().T).max()
+    if skew > tolerance:
+        raise ValueError(
+            f"{name} must be Hermitian, but an element differs from the conjugate of its mirror "
+            f"image by {skew:.2g}. The row axes of all modes come first, then the column axes; "
+            "Strawberry Fields alternates them."
+        )
+    lowest = np.linalg.eigvalsh(matrix)[0]
+    if lowest < -tolerance:
+        raise ValueError(f"{name} has the eigenvalue {lowest:.4g}: that is no state.")
+    trace = np.trace(matrix).real
+    if trace <= 0:
+        raise ValueError(f"{name} is zero: that is no state.")
+    if trace > 1 + tolerance:
+        raise ValueError(
+            f"{name} has trace {trace:.7g}, above 1: that is no state. Divide it by its trace."
+        )
+    return array
 
 
 def _namespace(x):
