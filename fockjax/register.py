@@ -46,8 +46,7 @@ class Register:
     # operations
 
     def gate(self, step: Gate, operator: Operator) -> None:
-        if len(step.modes) > 1:
-            self._join(step)
+        self._join(step)
         for part, modes in steps(operator, step.modes):
             if isinstance(part, Padded):
                 factor = self._factor(modes[0])
@@ -64,9 +63,8 @@ class Register:
     def channel(self, step: Noise, channel: Channel, key: Any) -> None:
         for mode in step.modes:
             self._apply_waiting(mode)
-        if len(step.modes) > 1:
-            self._join(step)
-        factor = self._factor(step.modes[0])
+        self._join(step)
+        (factor,) = self._factors(step.modes)
         if self.unravel:
             ket, weight = channel.unravel(key, factor.array, factor.positions(step.modes))
             after = replace(factor, array=ket)
@@ -100,12 +98,14 @@ class Register:
                 for mode in covered:
                     key, found = jax.random.split(key)
                     self._forget(mode, found)
-            elif rest:
-                sizes = tuple(self.state.cutoffs[mode] for mode in rest)
-                self._check_memory(step, rest, sizes, is_pure=False)
-                self._exchange([factor], [factor.trace_out(covered)])
+                continue
+            sizes = tuple(self.state.cutoffs[mode] for mode in rest)
+            self._check_memory(step, rest, sizes, is_pure=False)
+            left = factor.trace_out(covered)
+            if isinstance(left, Factor):
+                self._exchange([factor], [left])
             else:  # what it had lost stays lost
-                new = new.weighted(factor.norm_squared())
+                new = new.weighted(left)
                 self._exchange([factor], [])
         for factor in self._factors(step.modes):  # the vacuum that a forgotten mode is left in
             self._exchange([factor], [])
@@ -120,7 +120,8 @@ class Register:
         self._apply_waiting(mode)
         factor = self._factor(mode)
         rho = factor.reduced((mode,)).astype(self.state.dtype)
-        draw, branch = (None, None) if key is None else jax.random.split(key)
+        keys: Any = (None, None) if key is None else jax.random.split(key)
+        draw, branch = keys
         outcome = detector.sample(draw, rho) if selected is None else selected
         probability = detector.probability(outcome, rho)
         weights, bras = detector.effect(outcome)

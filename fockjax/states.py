@@ -62,6 +62,38 @@ class State(Readouts):
             f"State(cutoffs={self.cutoffs}, groups={self.groups}{mixed}, dtype={self.dtype.name})"
         )
 
+    @property
+    def is_pure(self) -> bool:
+        """Whether all its factors are kets, known before tracing. One that is held as a density
+        matrix counts as mixed, whatever its purity.
+        """
+        return not self._mixed_groups
+
+    @property
+    def _mixed_groups(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(factor.modes for factor in self.factors if not factor.is_pure)
+
+    def require_pure(self, what: str) -> None:
+        """Raise ValueError, saying that ``what`` needs a pure state, if it is mixed."""
+        if not self.is_pure:
+            raise ValueError(
+                f"{what} needs a pure state, but the modes {self._mixed_groups} of {self} are held "
+                "in density matrices: see `density_matrix` and `reduced`."
+            )
+
+    def ket(self) -> jax.Array:
+        """The amplitudes <n1, n2, ..|psi>, shape ``cutoffs``. Memory: the product of all cutoffs.
+
+        Raises:
+            ValueError: if the state is mixed.
+
+        >>> import fockjax as fj
+        >>> fj.vacuum(cutoffs=(2, 3)).ket().shape
+        (2, 3)
+        """
+        self.require_pure("`ket`")
+        return reduce(Factor.join, self.factors).array
+
     def density_matrix(self) -> jax.Array:
         """The matrix elements <m1, m2, ..| rho |n1, n2, ..> of all modes, rows first: shape
         ``(*cutoffs, *cutoffs)``. Memory: the square of the product of all cutoffs.
@@ -71,6 +103,26 @@ class State(Readouts):
         (2, 3, 2, 3)
         """
         return self.reduced(range(self.modes))
+
+    @property
+    def selection_probability(self) -> jax.Array:
+        """The probability of the outcomes post-selected, of continuous ones the density; 1 if there
+        are none.
+
+        It is the product over the selections, each given what came before and that nothing was
+        lost. Where it is zero, and where it is not more than rounding, the state means nothing.
+        """
+        return jnp.ones((), self._real) if self.selected is None else self.selected
+
+    @property
+    def weight(self) -> jax.Array:
+        """1, with the derivative of the logarithm of the probability of what was drawn at random.
+
+        The mean over keys of ``state.weight * f(state)`` has the derivative of the mean of f, which
+        the mean of ``f(state)`` has not: it lacks that other outcomes become likelier (the score
+        function estimator; J. Foerster et al., DiCE, ICML 2018). `fockjax.monte_carlo` does so.
+        """
+        return jnp.ones((), self._real) if self.score is None else self.score
 
     @property
     def error_bound(self) -> jax.Array:
