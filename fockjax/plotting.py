@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 # Lengths in a drawing of a circuit, in inches where it is not scaled.
 _WIRE, _BOX, _GAP, _MARGIN, _LINE_GAP = 0.5, 0.34, 0.2, 0.3, 0.3
+_DOUBLE = 0.016  # half the distance of the two lines of an outcome
 _SIZE = 10  # of letters, in points
+_SHADES = {  # inside and edge of boxes
+    "gate": ("#e8f0fa", BLUE),
+    "channel": ("#fbeee3", ORANGE),
+    "preparation": ("#f1f2f4", GREY),
+    "measurement": ("#e9f4eb", COLOURS[2]),
+}
 
 
 def circuit(
@@ -30,8 +37,9 @@ def circuit(
 ) -> "Axes":
     """A circuit as a diagram, a wire for each mode, time running to the right.
 
-    The figure to `fockjax.Circuit.draw`, with the same symbols and the same order. Scaled as a
-    whole to the axes it is given, letters too.
+    The figure to `fockjax.Circuit.draw`, with the same symbols and the same order: gates blue,
+    channels orange, detectors green with a round end. Scaled as a whole to the axes it is given,
+    letters too.
 
     Args:
         circuit: what to draw.
@@ -44,9 +52,6 @@ def circuit(
         >>> ax = fj.plotting.circuit(fj.Circuit(2).squeeze(0.3, mode=0).beamsplitter())
         >>> ax.figure.savefig("circuit.png")  # doctest: +SKIP
     """
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import FancyBboxPatch
-
     if not isinstance(circuit, Circuit):
         raise TypeError(f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}.")
     if not 1 <= width < np.inf:
@@ -54,64 +59,40 @@ def circuit(
     columns = drawing.layout(circuit.operations, circuit.modes, parameters) or [[]]
     widths = [max(map(_width, marks), default=_BOX) + _GAP for marks in columns]
     lines = drawing.wrap(widths, width - 2 * _MARGIN)
+    along = drawing.wires(columns, circuit.modes)
     line_height = (circuit.modes - 1) * _WIRE + _BOX + _LINE_GAP
     extent = (
         2 * _MARGIN + _GAP + max(sum(widths[line]) for line in lines),
         len(lines) * line_height - _LINE_GAP + 0.3,
     )
     ax = _new_axes(extent) if ax is None else ax
-
-    def stroke(x, y, colour="black", lw=1.0, zorder=1):
-        ax.add_line(Line2D(x, y, color=colour, linewidth=lw, zorder=zorder))
-
     for number, line in enumerate(lines):
         top = -number * line_height
-
-        def height(mode, top=top):
-            return top - mode * _WIRE
-
+        heights = [top - mode * _WIRE for mode in range(circuit.modes)]
         x = _MARGIN
+        for mode, height in enumerate(heights):
+            _write(ax, x - 0.08, height, str(mode), GREY, align="right")
         starts = [x] * circuit.modes  # where the wire to be drawn next begins
-        for mode in range(circuit.modes):
-            _write(ax, x - 0.08, height(mode), str(mode), GREY, align="right")
-        for marks, column_width in zip(columns[line], widths[line], strict=True):
+        for marks, column_width, before in zip(
+            columns[line], widths[line], along[line], strict=False
+        ):
             middle = x + (column_width + _GAP) / 2
             for mark in marks:
-                half = _width(mark) / 2
-                upper, lower = height(mark.first) + _BOX / 2, height(mark.last) - _BOX / 2
                 if not mark.boxed:
-                    opens = mark.kind == "open"  # next to what it embraces
-                    at, inwards = (x + column_width, 0.07) if opens else (x + _GAP, -0.07)
-                    stroke([at + inwards, at, at, at + inwards], [upper, upper, lower, lower])
-                    if not opens:
-                        _write(ax, at + 0.07, upper, mark.boxes[0].label, align="left")
+                    _draw_bracket(ax, mark, heights, x + _GAP, x + column_width)
                     continue
-                if len(mark.boxes) > 1:
-                    stroke([middle] * 2, [height(mark.first), height(mark.last)], BLUE)
-                for box in mark.boxes:
-                    bottom = height(box.last) - _BOX / 2
-                    prepared = mark.kind == "preparation"
-                    ax.add_artist(
-                        FancyBboxPatch(
-                            (middle - half, bottom),
-                            2 * half,
-                            height(box.first) + _BOX / 2 - bottom,
-                            boxstyle="round,pad=0,rounding_size=0.04",
-                            facecolor="#f1f2f4" if prepared else "#e8f0fa",
-                            edgecolor=GREY if prepared else BLUE,
-                            linewidth=1.0,
-                            zorder=3,
-                        )
+                _draw_boxes(ax, mark, heights, middle)
+                for mode in mark.modes | set(mark.fed_by):  # what wires are may change here
+                    # What the wire of a preparation held ends before it.
+                    prepared = mark.kind == "preparation" and mode in mark.modes
+                    _draw_wire(
+                        ax, starts[mode], x if prepared else middle, heights[mode], before[mode]
                     )
-                    _write(ax, middle, (height(box.first) + height(box.last)) / 2, box.label)
-                    if prepared:  # what the wire held ends before it
-                        for mode in range(box.first, box.last + 1):
-                            if x > starts[mode]:
-                                stroke([starts[mode], x], [height(mode)] * 2)
-                            starts[mode] = middle
+                    starts[mode] = middle
             x += column_width
-        for mode, start in enumerate(starts):
-            stroke([start, x + _GAP], [height(mode)] * 2)
+        ends = along[min(line.stop, len(along) - 1)]
+        for start, height, kind in zip(starts, heights, ends, strict=True):
+            _draw_wire(ax, start, x + _GAP, height, kind)
     ax.set(xlim=(0, extent[0]), ylim=(_BOX / 2 + 0.15 - extent[1], _BOX / 2 + 0.15))
     ax.set_aspect("equal")
     ax.axis("off")
@@ -120,7 +101,77 @@ def circuit(
 
 def _width(mark: drawing.Mark) -> float:
     written = max(_letters(box.label)[1] if box.label else 0 for box in mark.boxes)
-    return max(_BOX, written + 0.18) if mark.boxed else written + 0.1
+    round_end = _BOX / 4 if mark.kind == "measurement" else 0
+    return max(_BOX, written + 0.18) + round_end if mark.boxed else written + 0.1
+
+
+def _draw_boxes(ax: "Axes", mark: drawing.Mark, heights: list[float], middle: float) -> None:
+    from matplotlib.patches import Circle, FancyBboxPatch
+
+    face, edge = _SHADES[mark.kind]
+    measures = mark.kind == "measurement"
+    if len(mark.boxes) > 1:
+        _stroke(ax, [middle] * 2, [heights[mark.first], heights[mark.last]], edge)
+    for wire in set(mark.fed_by) - mark.modes:  # to the first box, or the one above
+        box = max((box.last for box in mark.boxes if box.last < wire), default=mark.first)
+        for offset in (-_DOUBLE, _DOUBLE):
+            _stroke(ax, [middle + offset] * 2, [heights[wire], heights[box]])
+        ax.add_artist(Circle((middle, heights[wire]), 2 * _DOUBLE, color="black", linewidth=0))
+    for box in mark.boxes:
+        half, bottom = _width(mark) / 2, heights[box.last] - _BOX / 2
+        ax.add_artist(
+            FancyBboxPatch(
+                (middle - half, bottom),
+                2 * half,
+                heights[box.first] + _BOX / 2 - bottom,
+                boxstyle=_half_round if measures else "round,pad=0,rounding_size=0.04",
+                facecolor=face,
+                edgecolor=edge,
+                linewidth=1.0,
+                zorder=3,
+            )
+        )
+        centre = middle - (_BOX / 8 if measures else 0)
+        _write(ax, centre, (heights[box.first] + heights[box.last]) / 2, box.label)
+
+
+def _half_round(x, y, width, height, mutation_size):
+    """The outline of a detector: round at its right end."""
+    from matplotlib.path import Path
+
+    right, top, bulge = x + width - height / 2, y + height, height * 2 / 3
+    corners = [(x, y), (right, y), (right + bulge, y), (right + bulge, top), (right, top)]
+    codes = [Path.MOVETO, Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO, Path.CLOSEPOLY]
+    return Path([*corners, (x, top), (x, y)], codes)
+
+
+def _draw_bracket(
+    ax: "Axes", mark: drawing.Mark, heights: list[float], left: float, right: float
+) -> None:
+    opens = mark.kind == "open"  # next to what it embraces
+    at, inwards = (right, 0.07) if opens else (left, -0.07)
+    upper, lower = heights[mark.first] + _BOX / 2, heights[mark.last] - _BOX / 2
+    _stroke(ax, [at + inwards, at, at, at + inwards], [upper, upper, lower, lower])
+    if not opens:
+        _write(ax, at + 0.07, upper, mark.boxes[0].label, align="left")
+
+
+def _draw_wire(ax: "Axes", start: float, end: float, height: float, kind: drawing.Wire) -> None:
+    if end <= start:
+        return
+    if kind == "outcome":
+        for offset in (-_DOUBLE, _DOUBLE):
+            _stroke(ax, [start, end], [height + offset] * 2)
+    elif kind == "vacuum":
+        _stroke(ax, [start, end], [height] * 2, GREY, linestyle=":")
+    else:
+        _stroke(ax, [start, end], [height] * 2)
+
+
+def _stroke(ax: "Axes", x, y, colour="black", linestyle="-") -> None:
+    from matplotlib.lines import Line2D
+
+    ax.add_line(Line2D(x, y, color=colour, linewidth=1.0, linestyle=linestyle, zorder=1))
 
 
 def _write(ax: "Axes", x: float, y: float, text: str, colour="black", align="center") -> None:
