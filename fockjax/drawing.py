@@ -429,29 +429,26 @@ def _draw_boxes(cells: _Cells, mark: Mark, labels: list[str], left: int, right: 
 def _draw_feeds(cells: _Cells, mark: Mark, middle: int) -> None:
     """Outcomes from their wires to the box they feed."""
     pen, rows = cells.pen, cells.rows
-    wires = [wire for wire in mark.fed_by if wire not in mark.modes]
-    from_above = [wire for wire in wires if wire < mark.first]
-    for wire in wires:
-        cells.draw_wire(wire, middle)
-    for wire in wires:
-        down = wire in from_above
-        if down:
-            end = 3 * mark.first
-            between = range(3 * wire + 2, end)
-        else:  # the nearest box above
-            end = 3 * max(box.last for box in mark.boxes if box.last < wire) + 2
-            between = range(end + 1, 3 * wire + 1)
-        for row in between:
-            crossed = row // 3
+    ends: dict[int, int] = {}  # the row where each outcome enters a box
+    for wire in mark.fed_by:
+        if wire not in mark.modes:
+            above = [box.last for box in mark.boxes if box.last < wire]
+            ends[wire] = 3 * max(above) + 2 if above else 3 * mark.first
+            cells.draw_wire(wire, middle)
+    for wire, end in ends.items():
+        at = 3 * wire + 1
+        down = at < end
+        for row in range(at + 1, end) if down else range(end + 1, at):
             if row % 3 != 1:
                 rows[row][middle] = pen.feed
-            elif crossed not in wires:
-                rows[row][middle] = pen.crossings[cells.before[crossed]]
+            elif row // 3 not in ends:
+                rows[row][middle] = pen.crossings[cells.before[row // 3]]
         rows[end][middle] = pen.feeds[down]
-        passed = any(w < wire for w in from_above) if down else any(w > wire for w in wires)
+        passed = any(
+            other != wire and ends[other] == end and (other < wire) == down for other in ends
+        )
         turn = 2 if passed else int(down)
-        goes_on = cells.after[wire] == "outcome"
-        rows[3 * wire + 1][middle] = pen.turns[turn + 3 * goes_on]
+        rows[at][middle] = pen.turns[turn + 3 * (cells.after[wire] == "outcome")]
 
 
 def _draw_bracket(cells: _Cells, mark: Mark, written: str) -> None:

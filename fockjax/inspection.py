@@ -41,7 +41,7 @@ class Row:
         finite: whether all amplitudes are finite.
         outcome: what a measurement found, or what was selected; None of other operations.
         probability: of that outcome, given those before, and that nothing was lost; its density if
-            it is real or complex.
+            it is real or complex; 1 of other operations.
     """
 
     step: Step | None
@@ -54,7 +54,7 @@ class Row:
     purities: tuple[float | None, ...]
     finite: bool
     outcome: Any = None
-    probability: float | None = None
+    probability: float = 1.0
 
     @property
     def selects(self) -> bool:
@@ -131,7 +131,7 @@ class Inspection:
                 f"top level: raise its cutoff."
             )
         for row in selections:
-            rare = row.step.spec.outcome == "integer" and row.probability < 0.1
+            rare = isinstance(row.outcome, np.integer) and row.probability < 0.1
             if rare and row.leakage > max(NOTICEABLE * row.probability, self.rounding):
                 told.append(
                     f"Step {self._at(row)} has the probability {row.probability:.1e}, and "
@@ -201,7 +201,7 @@ def _found(row: Row) -> str:
     if row.outcome is None:
         return ""
     assert isinstance(row.step, Measurement)
-    kind = "p" if row.step.spec.outcome == "integer" else "density"
+    kind = "p" if isinstance(row.outcome, np.integer) else "density"
     return f"{row.step.label} = {row.outcome:.3g}, {kind} = {row.probability:.3g}"
 
 
@@ -306,7 +306,7 @@ def inspect(
                 purities=tuple(None if purity is None else float(purity) for purity in purities),
                 finite=bool(finite),
                 outcome=None if outcome is None else np.asarray(outcome)[()],
-                probability=None if probability is None else float(probability),
+                probability=1.0 if probability is None else float(probability),
             )
         )
     return Inspection(tuple(rows), state)
