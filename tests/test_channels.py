@@ -250,12 +250,9 @@ def test_a_thermal_state_stays_in_its_bath(x64):
 @pytest.mark.parametrize("cutoff", [100, pytest.param(200, marks=pytest.mark.slow)])
 def test_single_precision_at_large_cutoffs(cutoff):
     """The part of |c><c + r| that moves to |a><a + r|, against logarithms in float64."""
+    n, k = np.indices((cutoff, cutoff))
     factorials = gammaln(np.arange(cutoff) + 1)
-    logs = (
-        factorials[:, None]
-        - factorials
-        - factorials[abs(np.subtract.outer(*2 * [np.arange(cutoff)]))]
-    )
+    logs = factorials[n] - factorials[k] - factorials[abs(n - k)]
     r, a, c = np.ogrid[:cutoff, :cutoff, :cutoff]
 
     def expected(low, high, inside, log_kept, log_lost):
@@ -268,10 +265,10 @@ def test_single_precision_at_large_cutoffs(cutoff):
         exact = expected(a, c, c >= a, math.log(T), math.log1p(-T))
         got = fj.channels.loss(T, cutoff=cutoff).superoperator.blocks
         close(np.where(r + c < cutoff, got, 0), exact, 5e-7)
-    for gain in np.array([1.6], np.float32).astype(float):
-        exact = expected(c, a, a >= c, -math.log(gain), math.log1p(-1 / gain)) / gain
-        got = fj.channels.amplifier(gain, cutoff=cutoff).superoperator.blocks
-        close(np.where((r + c < cutoff) & (r + a < cutoff), got, 0), exact, 5e-7)
+    gain = 1.625
+    exact = expected(c, a, a >= c, -math.log(gain), math.log1p(-1 / gain)) / gain
+    got = fj.channels.amplifier(gain, cutoff=cutoff).superoperator.blocks
+    close(np.where((r + c < cutoff) & (r + a < cutoff), got, 0), exact, 5e-7)
 
 
 # Unravelling -------------------------------------------------------------------------------------
@@ -396,12 +393,33 @@ def test_kraus_operators_on_several_modes(x64, by_branch):
     )
 
 
-def test_a_state_that_has_been_lost_stays_lost(x64):
-    ket = jnp.zeros((D, 2), complex)
-    key = jax.random.key(0)
-    flip = random_kraus(1, 2, D)
-    for name, values in (("loss", (0.7,)), ("kraus", (flip.real, flip.imag))):
-        channel = REGISTRY[name].build(*values, cutoff=D)
+def arguments(name):
+    """Parameters at which to build a channel on one mode."""
+    given = random_kraus(2, 3, D)
+    return (given.real, given.imag) if name == "kraus" else POINT[name]
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_precision_and_shape(x64, name):
+    """Nothing turns double that was asked for in single precision."""
+    for dtype, real in (("complex64", "float32"), ("complex128", "float64")):
+
+        def run(ket, rho, dtype=dtype):
+            channel = REGISTRY[name].build(*arguments(name), cutoff=D, dtype=dtype)
+            after = channel.unravel(jax.random.key(0), ket, (1,))
+            return jax.tree.leaves(channel), after, channel.apply(rho, (3,), (1,))
+
+        states = [jax.ShapeDtypeStruct(shape, dtype) for shape in ((2, D), (2, D, 1, D))]
+        leaves, (ket, weight), rho = jax.eval_shape(run, *states)
+        assert {leaf.dtype.name for leaf in leaves} <= {dtype, real}
+        assert (ket.shape, ket.dtype, weight.shape, weight.dtype) == ((2, D), dtype, (), real)
+        assert (rho.shape, rho.dtype) == ((2, D, 1, D), dtype)
+
+
+def test_a_state_that_has_been_lost_stays_lost():
+    ket, key = jnp.zeros((D, 2), jnp.complex64), jax.random.key(0)
+    for name in ("loss", "kraus"):
+        channel = REGISTRY[name].build(*arguments(name), cutoff=D)
         after, weight = jax.jit(lambda channel: channel.unravel(key, ket, (0,)))(channel)
         np.testing.assert_array_equal(after, 0)
         assert weight == 1
@@ -414,9 +432,7 @@ def test_trajectories_are_unbiased(x64, name):
     """
     ket = random(8, D, 2)
     ket /= np.linalg.norm(ket)
-    given = random_kraus(2, 3, D)
-    values = (given.real, given.imag) if name == "kraus" else POINT[name]
-    channel = REGISTRY[name].build(*values, cutoff=D)
+    channel = REGISTRY[name].build(*arguments(name), cutoff=D)
     run = jax.jit(lambda key: channel.unravel(key, jnp.asarray(ket), (0,))[0])
     keys = jax.random.split(jax.random.key(11), 20_000)
     kets = np.asarray(jax.vmap(run)(keys))

@@ -188,7 +188,7 @@ def _elements(kept, lost, cutoff, rows) -> jax.Array:
         for k, j in ((low, jumps // 2), (high, (jumps + 1) // 2))
     )
     odd = jnp.where(half_powers % 2 == 1, safe_sqrt(kept), 1)[:, :, None]
-    roots = roots.astype(kept.dtype)
+    roots = jnp.asarray(roots.astype(kept.dtype))
     return (roots * some) * (roots * more) * odd
 
 
