@@ -13,8 +13,7 @@ from fockjax.detectors import threshold as _threshold
 from fockjax.detectors._detector import Detector as Detector
 
 REGISTRY: dict[str, DetectorSpec] = {
-    spec.name: spec
-    for spec in (_photons.SPEC, _threshold.SPEC, _homodyne.SPEC, _heterodyne.SPEC)
+    spec.name: spec for spec in (_photons.SPEC, _threshold.SPEC, _homodyne.SPEC, _heterodyne.SPEC)
 }
 
 heterodyne = _heterodyne.heterodyne
