@@ -90,6 +90,8 @@ def _tables(cutoff: int) -> tuple[np.ndarray, np.ndarray]:
     products = np.empty((orders, cutoff, cutoff))
     for m in range(cutoff):
         products[:, m] = (math.sqrt(2) * step * waves[m] * doubled) @ waves.T
+    k, m, n = np.ogrid[:orders, :cutoff, :cutoff]
+    products[(k > m + n) | ((k + m + n) % 2 == 1)] = 0  # as they are, but for rounding
     return products, hermite_table(math.sqrt(2) * _cells(cutoff).nodes(), orders)
 
 

@@ -129,7 +129,7 @@ class Sampling(Factored):
             0.37
         """
         listed, hbar = self._checked_modes(modes), self._checked_hbar(hbar)
-        angles = jnp.asarray(angle, self._real)
+        angles = lax.stop_gradient(jnp.asarray(angle, self._real))
         if angles.shape not in ((), (len(listed),)):
             raise ValueError(
                 f"Argument `angle` must be a number or one for each of {len(listed)} modes, got "
