@@ -392,7 +392,7 @@ def test_kraus_operators_on_several_modes(x64, by_branch):
     close(rho, np.einsum("ja,jb->ab", kets.reshape(4, -1), kets.reshape(4, -1).conj()))
     # a loss as a channel on one mode, given in full
     loss = loss_operators(0.3)
-    given = fj.channels.kraus(loss, 0 * loss, cutoff=D)
+    given = fj.channels.kraus(loss, cutoff=D)
     density = random(9, D, 2, D)
     close(
         given.apply(jnp.asarray(density), (2,), (0,)),
@@ -519,7 +519,7 @@ def test_bad_kraus_operators():
     check, whole = REGISTRY["kraus"].check, {"truncated": False}
     check({"real": flat.real, "imag": flat.imag}, (0, 1), whole)
     with pytest.raises(ValueError, match="sum to the identity"):
-        check({"real": flat.real, "imag": 0 * flat.imag}, (0, 1), whole)
+        check({"real": flat.real, "imag": np.zeros(())}, (0, 1), whole)
     reflects = REGISTRY["kraus"].reflects
     assert reflects(whole) and not reflects({"truncated": True})
 
