@@ -5,12 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from fockjax._numerics import real_dtype
 from fockjax._spec import DetectorSpec
 from fockjax.detectors._counter import Counter, check, poisson
-from fockjax.detectors._detector import Detector
 
 
 @jax.tree_util.register_dataclass
@@ -34,14 +34,14 @@ class Photons(Counter):
 
         # What k - j counts have for probability without a photon; the end of the list is never
         # reached from its start.
-        start = poisson(outcome - jnp.arange(self.cutoff), self.dark_counts)
+        start = poisson(outcome - np.arange(self.cutoff, dtype=np.int32), self.dark_counts)
         return lax.scan(add, start, length=self.cutoff)[1]
 
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
         if not self.ideal:
             return super().effect(outcome)
         dtype = self.efficiency.dtype
-        is_n = jnp.asarray(outcome) == jnp.arange(self.cutoff)
+        is_n = jnp.asarray(outcome, jnp.int32) == np.arange(self.cutoff, dtype=np.int32)
         return jnp.ones(1, dtype), is_n.astype(dtype)[None]
 
     def _respond(self, key: jax.Array, n: jax.Array) -> jax.Array:
@@ -53,7 +53,7 @@ class Photons(Counter):
         return seen + jax.random.poisson(dark, self.dark_counts, dtype=jnp.int32)
 
 
-def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Detector:
+def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Photons:
     """A detector that counts photons: the outcome is an integer >= 0.
 
     Each photon is seen with probability ``efficiency``, and a number of dark counts with a Poisson
@@ -67,8 +67,8 @@ def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Dete
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Raises:
-        ValueError: if a parameter is known to be out of its range. A traced one gives effects of NaN
-            and outcomes of -1.
+        ValueError: if a parameter is known to be out of its range. A traced one gives effects of
+            NaN and outcomes of -1.
 
     Example:
         >>> import numpy as np, fockjax as fj
