@@ -1,5 +1,6 @@
 """Looking into a circuit: what each of its operations does to the state."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ from fockjax import planning
 from fockjax.circuit import Circuit, Weights, start
 from fockjax.drawing import label
 from fockjax.factors import Factor
-from fockjax.operations import Measurement, Step, written_out
+from fockjax.operations import Measurement, Repeat, Step, written_out
 from fockjax.parameters import Values, Weight
 from fockjax.planning import MEMORY_LIMIT
 from fockjax.states import State
@@ -269,25 +270,37 @@ def inspect(
     given = circuit.checked(weights, x, cutoff, dtype, initial, key, unravel)
     state = start(given["cutoffs"], given["dtype"], circuit.hbar, given["initial"])
     seen: list[tuple] = [(None, state.groups, _look(state.factors), None, None)]
-    found: dict[str, jax.Array] = {}
+    outcomes: dict[str, jax.Array] = {}
+    found: dict[str, jax.Array] = {}  # the same, as parameters
     values = Values(given["weights"], given["x"], found)
-    steps = written_out(circuit.operations, values)
-    for step, own in zip(steps, planning.keys(circuit.operations, key), strict=True):
-        before = replace(
-            state, outcomes={}, selected=None, score=None, truncations=0, reflects=False
-        )
-        after, probability = _advance(*_taken_apart(step), before, own, memory_limit, unravel)
-        found |= planning.as_parameters(after.outcomes, after.dtype)
-        state = replace(
-            after,
-            outcomes={**state.outcomes, **after.outcomes},
-            selected=_product(state.selected, after.selected),
-            score=_product(state.score, after.score),
-            truncations=state.truncations + after.truncations,
-            reflects=state.reflects or after.reflects,
-        )
-        outcome = next(iter(after.outcomes.values()), None)
-        seen.append((step, state.groups, _look(state.factors), outcome, probability))
+    keys = planning.keys(circuit.operations, key)
+    for operation in circuit.operations:
+        layers: dict[str, list[jax.Array]] = defaultdict(list)
+        for step in written_out((operation,), values):
+            before = replace(
+                state, outcomes={}, selected=None, score=None, truncations=0, reflects=False
+            )
+            kind, parameters = _taken_apart(step)
+            after, probability = _advance(
+                kind, parameters, before, next(keys), memory_limit, unravel
+            )
+            state = replace(
+                after,
+                selected=_product(state.selected, after.selected),
+                score=_product(state.score, after.score),
+                truncations=state.truncations + after.truncations,
+                reflects=state.reflects or after.reflects,
+            )
+            for name, outcome in after.outcomes.items():
+                layers[name].append(outcome)
+            found |= planning.as_parameters(after.outcomes, after.dtype)
+            outcome = next(iter(after.outcomes.values()), None)
+            seen.append((step, state.groups, _look(state.factors), outcome, probability))
+        repeats = isinstance(operation, Repeat)
+        own = {name: jnp.stack(each) if repeats else each[0] for name, each in layers.items()}
+        outcomes |= own
+        found |= planning.as_parameters(own, state.dtype)
+    state = replace(state, outcomes=outcomes)
     rows = []
     for step, groups, numbers, outcome, probability in seen:
         if step:
