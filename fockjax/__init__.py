@@ -1,10 +1,12 @@
 """fockjax: Fock-basis simulation of photonic circuits in JAX."""
 
+from fockjax import channels as channels
 from fockjax import checks as checks
 from fockjax import decompositions as decompositions
 from fockjax import detectors as detectors
 from fockjax import gates as gates
 from fockjax import kets as kets
+from fockjax import mixed as mixed
 from fockjax import nn as nn
 from fockjax import plotting as plotting
 from fockjax.circuit import Circuit as Circuit
@@ -15,25 +17,33 @@ from fockjax.inspection import Inspection as Inspection
 from fockjax.inspection import inspect as inspect
 from fockjax.interop.reading import from_strawberryfields as from_strawberryfields
 from fockjax.interop.writing import to_strawberryfields as to_strawberryfields
+from fockjax.monte_carlo import Estimate as Estimate
+from fockjax.monte_carlo import monte_carlo as monte_carlo
 from fockjax.parameters import Input as Input
+from fockjax.parameters import Outcome as Outcome
 from fockjax.parameters import Weight as Weight
 from fockjax.parameters import apply as apply
 from fockjax.readouts import Moments as Moments
 from fockjax.states import State as State
+from fockjax.states import from_density_matrix as from_density_matrix
 from fockjax.states import from_ket as from_ket
 from fockjax.states import vacuum as vacuum
 
 __all__ = [
     "Circuit",
+    "Estimate",
     "Input",
     "Inspection",
     "Moments",
+    "Outcome",
     "State",
     "Weight",
     "apply",
+    "channels",
     "checks",
     "decompositions",
     "detectors",
+    "from_density_matrix",
     "from_ket",
     "from_strawberryfields",
     "gates",
@@ -41,6 +51,8 @@ __all__ = [
     "inspect",
     "kets",
     "metric_tensor",
+    "mixed",
+    "monte_carlo",
     "nn",
     "plotting",
     "quantum_fisher",

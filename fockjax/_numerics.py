@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
 HIGHEST = lax.Precision.HIGHEST  # an accelerator may otherwise contract float32 with 10 bits
 
@@ -52,6 +53,28 @@ def checked_hbar(hbar) -> float:
     if not 0 < hbar < math.inf:
         raise ValueError(f"Argument `hbar` must be positive and finite, got {hbar!r}.")
     return float(hbar)
+
+
+def check_range(name: str, value, low: float, high: float) -> None:
+    """Raise ValueError unless a number known before tracing lies in [low, high], the infinities
+    left out.
+    """
+    if not (low <= value <= high and abs(value) < math.inf):
+        wanted = f"lie in [{low:g}, {high:g}]" if high < math.inf else f"be finite and >= {low:g}"
+        raise ValueError(f"Parameter `{name}` must {wanted}, got {value}.")
+
+
+def in_range(value, name: str, low: float, high: float, dtype) -> jax.Array:
+    """A real scalar that belongs in [low, high], infinities left out: a traced one outside becomes
+    NaN.
+
+    Raises:
+        ValueError: if it is outside and known.
+    """
+    if not isinstance(value, Tracer):
+        check_range(name, value, low, high)
+    value = jnp.asarray(value, dtype)
+    return jnp.where((value >= low) & (value <= high) & jnp.isfinite(value), value, jnp.nan)
 
 
 def phase_factor(phi, n, steps: int | jax.Array = 0):
@@ -190,3 +213,25 @@ def safe_sqrt(x):
     """
     zero = x <= 0
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
+
+
+def powers(x, rest, k):
+    """x^k for x = 1 - rest in [0, 1], both given, each as exact as it can be; NaN stays NaN, at k =
+    0 too.
+
+    Near 1 the rounding of x itself would show k times.  Elsewhere by repeated squaring, which has
+    all derivatives at 0.
+
+    Args:
+        x: real scalar.
+        rest: real scalar.
+        k: numpy integers >= 0 of any shape.
+    """
+    k = np.asarray(k)
+    near = ~(rest >= 0.5)
+    by_logarithm = jnp.exp(k.astype(x.dtype) * jnp.log1p(-jnp.where(near, rest, 0)))
+    squared, by_squares = jnp.where(near, 0, x), jnp.ones(k.shape, x.dtype)
+    for bit in range(int(k.max()).bit_length()):
+        by_squares = jnp.where(k >> bit & 1, squared * by_squares, by_squares)
+        squared = squared * squared
+    return jnp.where(near, by_logarithm, by_squares)

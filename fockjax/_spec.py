@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
+
+from fockjax._numerics import check_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,3 +92,14 @@ def check_shapes(parameters: Mapping[str, Any], expected: Mapping[str, tuple[int
                 f"Parameter `{name}` must have shape {shape} on these modes, got "
                 f"{parameters[name].shape}."
             )
+
+
+def check_ranges(**ranges: tuple[float, float]) -> Callable[..., None]:
+    """A `Spec.check`: the parameters named, where they are constants, lie in their ranges."""
+
+    def check(parameters, modes, options):
+        for name, (low, high) in ranges.items():
+            if isinstance(parameters[name], Real):
+                check_range(name, parameters[name], low, high)
+
+    return check

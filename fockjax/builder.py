@@ -1,4 +1,6 @@
-"""The methods by which a circuit is written: one for each gate, all of them calling `add`."""
+"""The methods by which a circuit is written: one for each gate, channel and measurement, all of
+them calling `add` or `measure`.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -9,10 +11,14 @@ from fockjax import checks, decompositions
 
 
 class Builder:
-    """What `fockjax.Circuit` inherits: gates by name. Each method returns the circuit."""
+    """What `fockjax.Circuit` inherits: operations by name. Each method returns the circuit."""
 
     def add(self, name: str, *values: Any, modes: int | Sequence[int], **named: Any) -> Self:
-        """Add a gate by its name in the registry."""
+        """Add a gate or channel by its name in the registry."""
+        raise NotImplementedError
+
+    def measure(self, kind: str, *values: Any, modes: int | Sequence[int], **named: Any) -> Self:
+        """Measure modes by the kind's name in the registry."""
         raise NotImplementedError
 
     # one mode
@@ -229,6 +235,70 @@ class Builder:
         first, second = decompositions.rectangular(right), decompositions.rectangular(left)
         angles = (np.stack(both) for both in zip(first[1:], second[1:], strict=True))
         return self.add("gaussian_transform", *angles, r, modes=modes, exact=exact)
+
+    # channels
+
+    def loss(self, T, *, mode: int) -> Self:
+        """Loss: a beamsplitter of energy transmissivity T, in [0, 1], with the vacuum."""
+        return self.add("loss", T, modes=mode)
+
+    def thermal_loss(self, T, nbar, *, mode: int) -> Self:
+        """Thermal loss: a beamsplitter of energy transmissivity T, in [0, 1], with a thermal state
+        of ``nbar >= 0`` photons.
+        """
+        return self.add("thermal_loss", T, nbar, modes=mode)
+
+    def amplifier(self, gain, nbar=0.0, *, mode: int) -> Self:
+        """Phase-insensitive amplifier: ``a -> sqrt(gain) a + sqrt(gain - 1) b^dagger``, gain >= 1,
+        with ``nbar >= 0`` photons in the idler b.
+        """
+        return self.add("amplifier", gain, nbar, modes=mode)
+
+    def dephasing(self, sigma, *, mode: int) -> Self:
+        """Dephasing: a rotation by a normally distributed angle of standard deviation sigma."""
+        return self.add("dephasing", sigma, modes=mode)
+
+    def additive_noise(self, variance, *, mode: int) -> Self:
+        """Additive Gaussian noise: adds ``variance >= 0`` to the variances of x and of p."""
+        return self.add("additive_noise", variance, modes=mode)
+
+    def kraus(self, operators, *, modes: int | Sequence[int], truncated: bool = False) -> Self:
+        """A channel given by its Kraus operators: a complex array of shape ``(J, *cutoffs,
+        *cutoffs)`` with output photon numbers first, or ``(J, size, size)``. ``truncated``: they
+        may sum to less than the identity, what is missing being lost.
+        """
+        operators = np.asarray(operators, complex)
+        return self.add("kraus", operators, modes=modes, truncated=truncated)
+
+    # measurements, see `measure`
+
+    def measure_photons(
+        self, modes: int | Sequence[int], efficiency=1.0, dark_counts=0.0, *, select=None, name=None
+    ) -> Self:
+        """Count photons, each seen with a probability of ``efficiency``, with ``dark_counts`` more
+        on average.
+        """
+        return self.measure(
+            "photons", efficiency, dark_counts, modes=modes, select=select, name=name
+        )
+
+    def measure_threshold(
+        self, modes: int | Sequence[int], efficiency=1.0, dark_counts=0.0, *, select=None, name=None
+    ) -> Self:
+        """Detect whether there are photons: 1, a click, or 0."""
+        return self.measure(
+            "threshold", efficiency, dark_counts, modes=modes, select=select, name=name
+        )
+
+    def measure_homodyne(self, angle=0.0, *, mode: int, select=None, name=None) -> Self:
+        """Measure the quadrature ``x cos(angle) + p sin(angle)``."""
+        return self.measure("homodyne", angle, modes=mode, select=select, name=name)
+
+    def measure_heterodyne(self, *, mode: int, select=None, name=None) -> Self:
+        """Measure x and p together: the outcome is a complex amplitude alpha, its density
+        ``<alpha| rho |alpha> / pi``.
+        """
+        return self.measure("heterodyne", modes=mode, select=select, name=name)
 
 
 def _of_modes(matrix, name: str, rows: int, modes):

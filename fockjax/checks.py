@@ -6,6 +6,8 @@ watch it or penalise it. Constants given to a circuit are refused where a defect
 tolerance here.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,6 +103,53 @@ def purity_defect(cov, hbar: float = 2.0):
     return symplectic_defect(_square(cov, "cov", even=True) * (2 / checked_hbar(hbar)))
 
 
+def kraus_defect(kraus):
+    """``|sum_j K_j^dagger K_j - 1|`` in the Frobenius norm, 0 for Kraus operators that keep the
+    trace.
+
+    Args:
+        kraus: array of shape (J, n, n).
+
+    Returns:
+        A real scalar; differentiable, with derivative 0 where it is exactly 0.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> print(fj.checks.kraus_defect(np.diag([1.0, 1.1])[None]).round(3))
+        0.21
+    """
+    K = kraus if isinstance(kraus, jax.Array) else np.asarray(kraus)
+    if K.ndim != 3 or K.shape[1] != K.shape[2]:
+        raise ValueError(f"Argument `kraus` must have shape (J, n, n), got {K.shape}.")
+    flat = K.reshape(-1, K.shape[2])
+    return _size(_matmul(flat.conj().T, flat) - np.eye(K.shape[2], dtype=K.dtype))
+
+
+def density_defect(rho):
+    """How far a matrix is from a density matrix that may have lost trace.
+
+    The size of its antihermitian part, plus its most negative eigenvalue, plus what its trace
+    exceeds 1 by.
+
+    Args:
+        rho: matrix of shape (n, n).
+
+    Returns:
+        A real scalar >= 0; differentiable once.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> print(fj.checks.density_defect(np.diag([0.9, -0.1])).round(3))
+        0.1
+    """
+    rho = _square(rho, "rho")
+    xp = _namespace(rho)
+    adjoint = rho.conj().T
+    lowest = xp.linalg.eigvalsh((rho + adjoint) / 2)[0]
+    excess = xp.trace(rho).real - 1
+    return _size((rho - adjoint) / 2) + xp.maximum(-lowest, 0) + xp.maximum(excess, 0)
+
+
 def constant(matrix, name: str) -> np.ndarray:
     """A square matrix known before tracing, finite, float64 or complex128.
 
@@ -156,8 +205,8 @@ def constant_symplectic(S, name: str = "S") -> np.ndarray:
     return S
 
 
-def constant_pure_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.ndarray:
-    """The covariance matrix of a pure state, known before tracing, float64.
+def constant_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.ndarray:
+    """The covariance matrix of a state, pure or mixed, known before tracing, float64.
 
     Raises:
         TypeError, ValueError: if it is not: what is wrong, and by how much.
@@ -180,12 +229,81 @@ def constant_pure_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.nd
             f"(hbar/2) Omega has the eigenvalue {-lack * hbar / 2:.2g}, and must have none below "
             "0. The vacuum is (hbar/2) times the identity; the order is (x1, .., xn, p1, .., pn)."
         )
+    return cov
+
+
+def constant_pure_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.ndarray:
+    """The covariance matrix of a pure state, known before tracing, float64.
+
+    Raises:
+        TypeError, ValueError: if it is not: what is wrong, and by how much.
+    """
+    cov = constant_covariance(cov, hbar, name)
+    V = cov * (2 / checked_hbar(hbar))
+    size = max(1.0, np.linalg.norm(V))
     if purity_defect(cov, hbar) > COVARIANCE_TOLERANCE * size**2:
         raise ValueError(
             f"Argument `{name}` is that of a mixed state, of purity "
             f"{1 / np.sqrt(np.linalg.det(V)):.6g}, which no ket describes."
         )
     return cov
+
+
+def density_matrix(rho, name: str = "Argument `rho`"):
+    """A density matrix as an array ``(*cutoffs, *cutoffs)``; where its values are known, that of a
+    state.
+
+    Each condition may be missed by 1e-6, or 1e-4 in single precision, which a long simulation in
+    that precision reaches.
+
+    Raises:
+        ValueError: naming ``name``, if its shape is not that; where the values are known, if they
+            are not finite, not Hermitian, have an eigenvalue below 0, or a trace of 0 or above 1.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> fj.checks.density_matrix(np.diag([1.2, -0.2]))
+        Traceback (most recent call last):
+        ...
+        ValueError: Argument `rho` has the eigenvalue -0.2: that is no state.
+    """
+    array = rho if isinstance(rho, jax.Array) else np.asarray(rho)
+    half = array.ndim // 2
+    if not array.ndim or array.ndim % 2 or array.shape[:half] != array.shape[half:]:
+        raise ValueError(
+            f"{name} must have a row axis for each mode, then a column axis for each, of the same "
+            f"lengths; got shape {array.shape}."
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got an array of shape {array.shape}.")
+    if array.dtype.kind not in "fiuc":
+        raise ValueError(f"{name} must be made of numbers, got dtype {array.dtype}.")
+    if isinstance(array, Tracer):
+        return array
+    size = math.prod(array.shape[:half])
+    wide = np.complex128 if array.dtype.kind == "c" else np.float64
+    matrix = np.asarray(array).astype(wide).reshape(size, size)
+    tolerance = 1e-4 if array.dtype in (np.float32, np.complex64) else 1e-6
+    if not np.all(np.isfinite(matrix)):
+        raise ValueError(f"{name} must be finite.")
+    skew = abs(matrix - matrix.conj().T).max()
+    if skew > tolerance:
+        raise ValueError(
+            f"{name} must be Hermitian, but an element differs from the conjugate of its mirror "
+            f"image by {skew:.2g}. The row axes of all modes come first, then the column axes; "
+            "Strawberry Fields alternates them."
+        )
+    lowest = np.linalg.eigvalsh(matrix)[0]
+    if lowest < -tolerance:
+        raise ValueError(f"{name} has the eigenvalue {lowest:.4g}: that is no state.")
+    trace = np.trace(matrix).real
+    if trace <= 0:
+        raise ValueError(f"{name} is zero: that is no state.")
+    if trace > 1 + tolerance:
+        raise ValueError(
+            f"{name} has trace {trace:.7g}, above 1: that is no state. Divide it by its trace."
+        )
+    return array
 
 
 def _namespace(x):

@@ -1,44 +1,69 @@
-"""Circuits as data: ordered gates with named parameters, and the call that runs them."""
+"""Circuits as data: ordered operations with named parameters, and the call that runs them."""
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from fockjax import drawing, planning
 from fockjax._numerics import canonical_complex, checked_hbar, real_dtype
 from fockjax._spec import Spec
 from fockjax.builder import Builder
+from fockjax.channels import REGISTRY as CHANNELS
+from fockjax.detectors import REGISTRY as DETECTORS
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.kets.array import checked as checked_ket
 from fockjax.layers import cvqnn_layer
+from fockjax.mixed import REGISTRY as MIXED
+from fockjax.operations import (
+    Gate,
+    Measurement,
+    Noise,
+    Operations,
+    Preparation,
+    Repeat,
+    Step,
+    flat,
+    written_out,
+)
 from fockjax.parameters import (
     Input,
-    Parameter,
+    Outcome,
+    Values,
     Weight,
     as_array_parameter,
     as_parameter,
+    leaves,
 )
-from fockjax.planning import MEMORY_LIMIT, Gate, Preparation, Repeat, Step
+from fockjax.planning import MEMORY_LIMIT
 from fockjax.states import State, from_ket, vacuum
 
 Weights = dict[str, jax.Array]
 
 
-@partial(jax.jit, static_argnames=("operations", "cutoffs", "dtype", "hbar", "memory_limit"))
-def _run(operations, cutoffs, dtype, hbar, initial, weights, x, memory_limit: int) -> State:
+@partial(
+    jax.jit, static_argnames=("operations", "cutoffs", "dtype", "hbar", "memory_limit", "unravel")
+)
+def _run(
+    operations, cutoffs, dtype, hbar, initial, weights, x, key, memory_limit: int, unravel: bool
+) -> State:
     """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
     of small programs."""
-    return planning.run(operations, start(cutoffs, dtype, hbar, initial), weights, x, memory_limit)
+    state, values = start(cutoffs, dtype, hbar, initial), Values(weights, x)
+    return planning.run(operations, state, values, memory_limit, key=key, unravel=unravel)
 
 
 def start(cutoffs, dtype, hbar, initial) -> State:
-    """The state a call begins with: the vacuum, unless an initial ket is given."""
+    """The state a call begins with: the vacuum, unless an initial one is given."""
+    if isinstance(initial, State):
+        return initial
     if initial is None:
         return vacuum(cutoffs, dtype, hbar=hbar)
     return from_ket(initial, dtype, hbar=hbar)
@@ -77,9 +102,11 @@ class Circuit(Builder):
         self.hbar = checked_hbar(hbar)
         self._operations: list[Step | Repeat] = []
         self._weights: dict[str, Weight] = {}
+        self._outcomes: dict[str, _Found] = {}
+        self._measured: frozenset[int] = frozenset()
 
     @property
-    def operations(self) -> tuple[Step | Repeat, ...]:
+    def operations(self) -> Operations:
         """What the circuit does, in order."""
         return tuple(self._operations)
 
@@ -93,33 +120,32 @@ class Circuit(Builder):
     # building
 
     def add(self, name: str, *values: Any, modes: int | Sequence[int], **named: Any) -> "Circuit":
-        """Add a gate by its name in `fockjax.gates.REGISTRY`.
+        """Add a gate or a channel by its name in `fockjax.gates.REGISTRY` or
+        `fockjax.channels.REGISTRY`.
 
         Args:
-            name: the gate's name.
+            name: its name.
             values: its parameters, then its options, in order; those with defaults may be left
-                out or given by name.
+                out or given by name. A complex array stands for parameters ``real`` and ``imag``.
             modes: the modes it acts on.
             named: parameters and options by name.
 
         Raises:
-            ValueError, TypeError: for an unknown gate, wrong or repeated modes, missing, extra or
+            ValueError, TypeError: for an unknown name, wrong or repeated modes, missing, extra or
             unusable parameters.
         """
-        if name not in GATES:
-            raise ValueError(f"Unknown gate {name!r}; there are {', '.join(sorted(GATES))}.")
-        where = f"Gate {len(self._operations)} ({name})"
-        spec = GATES[name]
-        self._operations.append(Gate(name, *self._step(spec, where, values, modes, named)))
-        return self
+        kind = Noise if name in CHANNELS else Gate
+        spec = _known(name, {**GATES, **CHANNELS}, "gate or channel")
+        where = f"{'Channel' if kind is Noise else 'Gate'} {len(self._operations)} ({name})"
+        return self._append([kind(name, *self._step(spec, where, values, modes, named))], where)
 
     def prepare(
         self, name: str, *values: Any, modes: int | Sequence[int], **named: Any
     ) -> "Circuit":
-        """Prepare modes in a state by its name in `fockjax.kets.REGISTRY`, whatever they held.
+        """Prepare modes in a state by its name in `fockjax.kets.REGISTRY` or
+        `fockjax.mixed.REGISTRY`, whatever they held.
 
-        The modes must not be coupled to others by then: the others would be left in a mixed state.
-        That is checked at the call.
+        Modes that were coupled to others are traced out, which leaves the others in a mixed state.
 
         Args:
             name: the state's name.
@@ -140,15 +166,110 @@ class Circuit(Builder):
                    [0. , 0. , 0. ],
                    [0.5, 0. , 0. ]], dtype=float32)
         """
-        if name not in KETS:
-            raise ValueError(f"Unknown state {name!r}; there are {', '.join(sorted(KETS))}.")
+        spec = _known(name, {**KETS, **MIXED}, "state")
         where = f"Operation {len(self._operations)} (prepare {name})"
-        spec = KETS[name]
-        self._operations.append(Preparation(name, *self._step(spec, where, values, modes, named)))
+        step = Preparation(name, *self._step(spec, where, values, modes, named))
+        return self._append([step], where)
+
+    def measure(
+        self,
+        kind: str,
+        *values: Any,
+        modes: int | Sequence[int],
+        select: Any = None,
+        name: str | Sequence[str] | None = None,
+        **named: Any,
+    ) -> "Circuit":
+        """Measure modes one after the other, each by the kind's name in
+        `fockjax.detectors.REGISTRY`.
+
+        The outcome is drawn at the call, from its ``key``, and is found in `State.outcomes`; later
+        parameters may depend on it (`fockjax.Outcome`). The mode leaves its factor and is in the
+        vacuum from then on; the others are left in the state that the outcome leaves them in, of
+        the norm they had before: what was lost stays lost, nothing else is.
+
+        With ``select`` the outcome is not drawn but given: post-selection. Its probability (or the
+        density, of a continuous outcome) is found in `State.selection_probability`.
+
+        Args:
+            kind: the kind of measurement: "photons", "threshold", "homodyne", "heterodyne".
+            values: its parameters in order; those with defaults may be left out or given by name.
+            modes: the modes measured.
+            select: the outcome to select, one for each of several modes: a photon number, 0 or 1,
+                a real number or parameter, a complex number.
+            name: what the outcome is called, one for each of several modes; by default "m" and the
+                mode, as "m0".
+            named: parameters by name.
+
+        Raises:
+            ValueError, TypeError: for an unknown kind, wrong modes or parameters, an outcome that
+            cannot be, a name taken already, and a mode that was measured and not touched since.
+
+        Example:
+            A photon subtracted from a squeezed state, and the probability that it works:
+
+            >>> import fockjax as fj
+            >>> circuit = fj.Circuit(2).squeeze(1.0, mode=0).beamsplitter(0.3)
+            >>> state = circuit.measure("photons", modes=1, select=1)({}, cutoff=20)
+            >>> print(state.selection_probability.round(3), state.parity(0).round(3))
+            0.104 -1.0
+        """
+        spec = _known(kind, DETECTORS, "measurement")
+        listed = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
+        several = not isinstance(modes, int | np.integer)
+        if name is None:
+            names = [f"m{mode}" for mode in listed]
+        else:
+            names = list(name) if several and not isinstance(name, str) else [name]
+        selected = list(select) if several and select is not None else [select] * len(listed)
+        for argument, given in (("name", names), ("select", selected)):
+            if len(given) != len(listed):
+                raise ValueError(
+                    f"Argument `{argument}` must have one entry for each of modes {listed}, got "
+                    f"{given}."
+                )
+        steps, where = [], f"Operation {len(self._operations)} (measure {kind})"
+        for mode, label, outcome in zip(listed, names, selected, strict=True):
+            if not isinstance(label, str) or not label:
+                raise ValueError(f"{where}: `name` must be a non-empty string, got {label!r}.")
+            chosen = {} if outcome is None else {"select": _selected(spec.outcome, outcome, where)}
+            parts = self._step(spec, where, values, mode, named, chosen)
+            steps.append(Measurement(kind, *parts, label=label))
+        return self._append(steps, where)
+
+    def _append(self, operations: Sequence[Step | Repeat], where: str) -> "Circuit":
+        """Add operations whose parameters are right by themselves: all of them, or none."""
+        found, measured = dict(self._outcomes), self._measured
+        for operation in operations:
+            times = operation.times if isinstance(operation, Repeat) else 1
+            inside = flat((operation,))
+            for step in [*inside] * min(times, 2):  # a layer follows on another one
+                again = measured.intersection(step.modes) if isinstance(step, Measurement) else ()
+                if again:
+                    raise ValueError(
+                        f"{where}: mode {min(again)} has been measured and is in the vacuum since. "
+                        "Prepare it anew, or leave one of the measurements out."
+                    )
+                measured = measured.difference(step.modes)
+                if isinstance(step, Measurement):
+                    measured = measured.union(step.modes)
+            for label, outcome in _found(operation):
+                if label in found:
+                    raise ValueError(
+                        f"{where}: an outcome is called {label!r} already; give this one another "
+                        "`name`."
+                    )
+                found[label] = outcome
+        steps = [operation for operation in operations if isinstance(operation, Step)]
+        self._register([leaf for step in steps for leaf in leaves(step.parameters.values())], where)
+        self._outcomes, self._measured = found, measured
+        self._operations += operations
         return self
 
-    def _step(self, spec: Spec, where: str, values, modes, named):
-        """Checked parameters, modes and options of a new operation, its weights registered."""
+    def _step(self, spec: Spec, where: str, values, modes, named, more: Mapping[str, Any] = {}):
+        """Checked parameters, ``more`` of them that are checked already among them, modes and
+        options of a new operation.
+        """
         modes = self._modes(spec, where, modes)
         known = (*spec.parameters, *(option for option in spec.options if option != "hbar"))
         # Parameters are real; a complex array stands for its two parts.
@@ -170,6 +291,7 @@ class Circuit(Builder):
         for name in spec.parameters:
             checked = as_array_parameter if name in spec.arrays else as_parameter
             parameters[name] = checked(given[name], f"{where}: parameter {name!r}")
+        parameters |= more
         options = {name: given.get(name, default) for name, default in spec.options.items()}
         if "hbar" in options:
             options["hbar"] = self.hbar
@@ -178,15 +300,6 @@ class Circuit(Builder):
                 spec.check(parameters, modes, options)
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from None
-        self._register(
-            [
-                leaf
-                for value in parameters.values()
-                if isinstance(value, Parameter)
-                for leaf in value.leaves()
-            ],
-            where,
-        )
         return parameters, modes, options
 
     def _modes(self, spec: Spec, where: str, modes) -> tuple[int, ...]:
@@ -213,8 +326,8 @@ class Circuit(Builder):
         `jax.lax.scan`, so compile time does not grow with their number.
 
         Raises:
-            ValueError: for a block of more modes, ``times`` < 1, or a weight name the circuit has
-                already.
+            ValueError: for a block of more modes, ``times`` < 1, or a weight or an outcome whose
+                name the circuit has already.
         """
         where = f"Operation {len(self._operations)} (repeat)"
         if not isinstance(block, Circuit) or block.modes > self.modes:
@@ -232,10 +345,10 @@ class Circuit(Builder):
             raise ValueError(
                 f"{where}: the circuit already has a weight {min(shared)!r}; rename the block's."
             )
+        self._append([Repeat(block.operations, tuple(block._weights), int(times))], where)
         for name, weight in block._weights.items():
             shape, init = (int(times), *weight.shape), partial(_init_layers, weight)
             self._weights[name] = Weight(name, shape, init)
-        self._operations.append(Repeat(block.operations, tuple(block._weights), int(times)))
         return self
 
     def cvqnn_layers(
@@ -289,41 +402,70 @@ class Circuit(Builder):
         *,
         cutoff: int | Sequence[int],
         dtype=None,
-        initial: jax.Array | None = None,
+        initial: jax.Array | State | None = None,
+        key: jax.Array | None = None,
+        unravel: bool = False,
         memory_limit: int = MEMORY_LIMIT,
     ) -> State:
         """Run the circuit on one sample.
+
+        Its state is pure until a channel, a mixed preparation, or a preparation of modes that are
+        coupled to others makes a factor of it a density matrix, which takes the square of the
+        memory. With ``unravel`` one pure branch is drawn instead wherever that would happen, so
+        that the average over many keys is the density matrix: see `fockjax.monte_carlo`.
 
         Args:
             weights: a real array for each weight, as `init` returns them.
             x: the input vector, shape ``(num_inputs,)``; left out if the circuit has no inputs.
             cutoff: photon numbers below it are kept; one for all modes or one for each.
             dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
-            initial: a ket of shape ``cutoffs`` to start from instead of the vacuum; a norm below
-                one counts as probability lost before.
-            memory_limit: bytes that the state of one sample may take.
+            initial: a ket of shape ``cutoffs`` to start from instead of the vacuum, a norm below
+                one counting as probability lost before; or a `State`.
+            key: a JAX random key, for a circuit that measures, or with ``unravel``. One key is one
+                run: of many, `jax.vmap` over ``jax.random.split(key, shots)``.
+            unravel: whether to draw pure branches instead of making density matrices.
+            memory_limit: bytes that a factor of one sample's state may take.
 
         Returns:
             The `State` after the last gate.
 
         Raises:
             ValueError: for missing, unknown or misshapen weights or inputs, a cutoff below 1, a
-                state over the memory limit, or an ``initial`` that `fockjax.from_ket` refuses.
+                state over the memory limit, an ``initial`` that `fockjax.from_ket` refuses, a
+                missing key; where values are known, not traced, for a post-selection that is
+                impossible. Of a traced one the `State.selection_probability` is 0, or rounding.
         """
-        arguments = self.checked(weights, x, cutoff, dtype, initial)
-        return _run(self.operations, **arguments, hbar=self.hbar, memory_limit=memory_limit)
+        arguments = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
+        state = _run(self.operations, **arguments, hbar=self.hbar, memory_limit=memory_limit)
+        self._refuse_impossible(state)
+        return state
+
+    def _refuse_impossible(self, state: State) -> None:
+        selections = [
+            step for step in flat(self.operations) if isinstance(step, Measurement) and step.selects
+        ]
+        probability = state.selection_probability
+        if not selections or isinstance(probability, Tracer) or np.ndim(probability):
+            return
+        rounding = (10 * np.finfo(state.dtype).eps) ** 2
+        if not probability > rounding:
+            raise ValueError(
+                f"The outcomes selected are impossible: {'; '.join(map(str, selections))} have the "
+                f"probability {float(probability):.1e} in all, not more than rounding. Select "
+                "others, or use complex128 if they are rare but real."
+            )
 
     def gates(
         self, weights: Weights, x: jax.Array | None = None
     ) -> list[tuple[str, dict, tuple[int, ...]]]:
-        """All gates and preparations with their parameters evaluated, layers written out: (name,
-        parameters and options, modes) in order.
+        """All operations with their parameters evaluated, layers written out: (name, parameters
+        and options, modes) in order. What depends on an outcome stays a `Parameter`.
         """
         real = real_dtype()
-        weights, x = self._checked_weights(weights, real), self._checked_input(x, real)
+        values = Values(self._checked_weights(weights, real), self._checked_input(x, real))
         return [
             (step.name, {**step.parameters, **step.options}, step.modes)
-            for step in planning.written_out(self.operations, weights, x)
+            for step in written_out(self.operations, values)
         ]
 
     def draw(self, *, width: int = 80, ascii: bool = False, parameters: bool = True) -> str:
@@ -370,27 +512,52 @@ class Circuit(Builder):
 
     # checks
 
-    def checked(self, weights, x, cutoff, dtype, initial) -> dict[str, Any]:
+    def checked(
+        self, weights, x, cutoff, dtype, initial, key=None, unravel: bool = False
+    ) -> dict[str, Any]:
         """The arguments of a call, checked, in the types it computes with."""
         cutoffs = self._cutoffs(cutoff)
         dtype = canonical_complex(dtype)
+        if key is None and planning.is_random(self.operations, unravel):
+            raise ValueError(
+                "Argument `key` is missing: the circuit draws at random. Give a JAX random key, as "
+                "jax.random.key(0), another one for each run."
+            )
         weights = self._checked_weights(weights, real_dtype(dtype))
         x = self._checked_input(x, real_dtype(dtype))
-        if initial is not None:
+        if isinstance(initial, State):
+            given = initial.cutoffs, initial.dtype, initial.hbar
+            if given != (cutoffs, dtype, self.hbar):
+                raise ValueError(
+                    f"Argument `initial` has cutoffs, dtype and hbar {given}, the call "
+                    f"{(cutoffs, dtype, self.hbar)}; they must agree."
+                )
+        elif initial is not None:
             if np.shape(initial) != cutoffs:
                 raise ValueError(
                     f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
                     f"{np.shape(initial)}."
                 )
             initial = jnp.asarray(checked_ket(initial, "Argument `initial`"))
-        return {"cutoffs": cutoffs, "dtype": dtype, "initial": initial, "weights": weights, "x": x}
+        return {
+            "cutoffs": cutoffs,
+            "dtype": dtype,
+            "initial": initial,
+            "weights": weights,
+            "x": x,
+            "key": key,
+            "unravel": bool(unravel),
+        }
 
-    def _leaves(self) -> Iterator[Weight | Input]:
-        yield from _leaves(self._operations)
+    def _leaves(self) -> Iterator[Weight | Input | Outcome]:
+        for step in flat(self.operations):
+            yield from leaves(step.parameters.values())
 
-    def _register(self, leaves, where: str) -> None:
+    def _register(self, leaves: Sequence[Weight | Input | Outcome], where: str) -> None:
         new: dict[str, Weight] = {}  # all or none, so that a refused gate leaves no trace
         for leaf in leaves:
+            if isinstance(leaf, Outcome):
+                self._check_outcome(leaf, where)
             if isinstance(leaf, Weight):
                 known = new.get(leaf.name) or self._weights.get(leaf.name, leaf)
                 new[leaf.name] = known
@@ -400,6 +567,30 @@ class Circuit(Builder):
                         f"{known.shape} before."
                     )
         self._weights |= new
+
+    def _check_outcome(self, outcome: Outcome, where: str) -> None:
+        """Refuse what has not been measured by then, and what is no real number."""
+        found = self._outcomes.get(outcome.name)
+        if found is None:
+            known = ", ".join(self._outcomes) or "nothing"
+            raise ValueError(
+                f"{where}: no outcome is called {outcome.name!r} before it; measured are: {known}."
+            )
+        if (found.kind == "complex") != bool(outcome.part):
+            advice = "take its .real or .imag" if found.kind == "complex" else "leave the part out"
+            raise ValueError(f"{where}: outcome {outcome.name!r} is {found.kind}; {advice}.")
+        layers = found.layers
+        if (layers is None) != (outcome.layer is None):
+            advice = (
+                "leave the index out"
+                if layers is None
+                else f"it was measured in each of {layers} layers; take one, as [-1]"
+            )
+            raise ValueError(f"{where}: outcome {outcome.name!r}: {advice}.")
+        if layers is not None and not -layers <= (outcome.layer or 0) < layers:
+            raise ValueError(
+                f"{where}: outcome {outcome.name!r} has {layers} layers, got [{outcome.layer}]."
+            )
 
     def _cutoffs(self, cutoff) -> tuple[int, ...]:
         try:
@@ -481,14 +672,47 @@ def _weight_dtype(dtype) -> np.dtype:
     return dtype
 
 
-def _leaves(operations) -> Iterator[Weight | Input]:
-    for operation in operations:
-        if isinstance(operation, Repeat):
-            yield from _leaves(operation.operations)
-        else:
-            for value in operation.parameters.values():
-                if isinstance(value, Parameter):
-                    yield from value.leaves()
+@dataclass(frozen=True)
+class _Found:
+    """What a circuit knows of an outcome: its kind, and in how many layers it is measured."""
+
+    kind: str
+    layers: int | None
+
+
+def _found(operation: Step | Repeat) -> Iterator[tuple[str, _Found]]:
+    """The names of the outcomes of an operation."""
+    if isinstance(operation, Measurement):
+        yield operation.label, _Found(operation.spec.outcome, None)
+    elif isinstance(operation, Repeat):
+        for inner in operation.operations:
+            for label, found in _found(inner):
+                if found.layers is not None:
+                    raise ValueError(
+                        f"Outcome {label!r} is measured in a block within a block; a measurement "
+                        "can be repeated in one block only."
+                    )
+                yield label, _Found(found.kind, operation.times)
+
+
+def _known(name: str, registry: Mapping[str, Any], what: str) -> Any:
+    if name not in registry:
+        raise ValueError(f"Unknown {what} {name!r}; there are {', '.join(sorted(registry))}.")
+    return registry[name]
+
+
+def _selected(kind: str, outcome: Any, where: str) -> Any:
+    """An outcome to select, checked."""
+    where = f"{where}: `select`"
+    if kind == "integer":
+        if isinstance(outcome, bool) or not isinstance(outcome, int | np.integer) or outcome < 0:
+            raise ValueError(f"{where} must be an integer >= 0, got {outcome!r}.")
+        return int(outcome)
+    if kind == "complex" and isinstance(outcome, int | float | complex | np.number):
+        if not np.isfinite(outcome):
+            raise ValueError(f"{where} must be finite, got {outcome!r}.")
+        return complex(outcome)
+    return as_parameter(outcome, where)
 
 
 def _lines(operations, indent: str) -> Iterator[str]:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fockjax.operations import Preparation, Repeat, Step
 from fockjax.parameters import Expression, Parameter
-from fockjax.planning import Preparation, Repeat, Step
 
 # Strawberry Fields' letters; what is not here is written with its name.
 SYMBOLS = {

@@ -114,7 +114,7 @@ def quantum_fisher(function: Callable[[Any], Any], parameters: Any) -> Any:
 
 def _kets(state: Any) -> list[jax.Array]:
     if isinstance(state, State):
-        state.require_pure("The metric tensor")
+        state.require_pure("`metric_tensor`")
         return [factor.array for factor in state.factors]
     if isinstance(state, jax.Array | np.ndarray):
         return [jnp.asarray(state)]

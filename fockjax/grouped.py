@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +64,8 @@ class Grouped:
         *,
         cutoff: int | Sequence[int],
         dtype=None,
+        key: jax.Array | None = None,
+        unravel: bool = False,
         memory_limit: int = MEMORY_LIMIT,
     ) -> State:
         """Run all groups on one sample, the equal ones under one `jax.vmap`.
@@ -72,11 +75,13 @@ class Grouped:
             x: the input vector, shape ``(num_inputs,)``: the inputs of the first group, then of the
                 second and so on.
             cutoff: one for all modes, or one for each mode of a group.
-            dtype: as in `Circuit.__call__`.
+            dtype, unravel: as in `Circuit.__call__`.
+            key: likewise; split over the groups.
             memory_limit: bytes that the state of one group may take.
 
         Returns:
-            The `State` of all modes; readouts taken mode by mode are in mode order.
+            The `State` of all modes; readouts taken mode by mode are in mode order. The outcomes of
+            group k, if it measures, have ``[k]`` behind their names.
         """
         expected = {name for name, part in (("groups", self._block), ("last", self._last)) if part}
         if set(weights) != expected:
@@ -89,23 +94,26 @@ class Grouped:
                 f"Argument `x` must have shape {(self.num_inputs,)}, got "
                 f"{None if x is None else inputs.shape}."
             )
-        options = {"dtype": dtype, "memory_limit": memory_limit}
+        options = {"dtype": dtype, "unravel": unravel, "memory_limit": memory_limit}
+        count = self._count + (self._last is not None)
+        keys = None if key is None else jax.random.split(key, count)
         states: list[State] = []
         taken = 0
         if block := self._block:
             taken = block.num_inputs * self._count
             xs = inputs[:taken].reshape(self._count, -1) if taken else None
             batch = jax.vmap(
-                lambda w, x: block(w, x, cutoff=cutoff, **options),
-                in_axes=(0, None if xs is None else 0),
+                lambda w, x, key: block(w, x, cutoff=cutoff, key=key, **options),
+                in_axes=(0, None if xs is None else 0, None if keys is None else 0),
                 axis_size=self._count,
-            )(weights["groups"], xs)
+            )(weights["groups"], xs, pick(keys, slice(self._count)))
             states += [pick(batch, k) for k in range(self._count)]
         if last := self._last:
             x_last = inputs[taken:] if last.num_inputs else None
             if not isinstance(cutoff, int | np.integer):
                 cutoff = tuple(cutoff)[: last.modes]
-            states.append(last(weights["last"], x_last, cutoff=cutoff, **options))
+            own = pick(keys, -1)
+            states.append(last(weights["last"], x_last, cutoff=cutoff, key=own, **options))
         return side_by_side(states)
 
 
@@ -118,9 +126,16 @@ def side_by_side(states: Sequence[State]) -> State:
         offset += state.modes
     return State(
         tuple(factors),
-        sum(state.truncations for state in states),
-        any(state.reflects for state in states),
-        states[0].hbar,
+        {
+            f"{name}[{k}]": outcome
+            for k, state in enumerate(states)
+            for name, outcome in state.outcomes.items()
+        },
+        selected=reduce(jnp.multiply, [state.selection_probability for state in states]),
+        score=reduce(jnp.multiply, [state.weight for state in states]),
+        truncations=sum(state.truncations for state in states),
+        reflects=any(state.reflects for state in states),
+        hbar=states[0].hbar,
     )
 
 

@@ -14,8 +14,9 @@ from fockjax import planning
 from fockjax.circuit import Circuit, Weights, start
 from fockjax.drawing import label
 from fockjax.factors import Factor
-from fockjax.parameters import Weight
-from fockjax.planning import MEMORY_LIMIT, Step
+from fockjax.operations import Measurement, Step, written_out
+from fockjax.parameters import Values, Weight
+from fockjax.planning import MEMORY_LIMIT
 from fockjax.states import State
 
 NOTICEABLE = 1e-3  # the lost probability, or that of a top level, from which there is advice
@@ -173,7 +174,9 @@ def inspect(
     *,
     cutoff: int | Sequence[int],
     dtype=None,
-    initial: jax.Array | None = None,
+    initial: jax.Array | State | None = None,
+    key: jax.Array | None = None,
+    unravel: bool = False,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Inspection:
     """Run a circuit on one sample operation by operation, and look at the state after each.
@@ -182,7 +185,8 @@ def inspect(
     do not take long. It looks at values: call it outside `jax.jit`, `jax.grad` and `jax.vmap`.
 
     Args:
-        circuit, weights, x, cutoff, dtype, initial, memory_limit: as in calling the circuit.
+        circuit, weights, x, cutoff, dtype, initial, key, unravel, memory_limit: as in calling the
+            circuit; the same key finds the same outcomes.
 
     Returns:
         An `Inspection`: for each step norm, leakage, what the step lost, the probability of the top
@@ -209,15 +213,19 @@ def inspect(
             "fj.inspect looks at values, which JAX is tracing here: call it outside jax.jit, "
             "jax.grad and jax.vmap."
         )
-    given = circuit.checked(weights, x, cutoff, dtype, initial)
+    given = circuit.checked(weights, x, cutoff, dtype, initial, key, unravel)
     state = start(given["cutoffs"], given["dtype"], circuit.hbar, given["initial"])
     seen: list[tuple[Step | None, Any, Any]] = [(None, state.groups, _look(state.factors))]
-    for step in planning.written_out(circuit.operations, given["weights"], given["x"]):
-        kind = type(step), step.name, step.modes, tuple(step.options.items())
-        after = _advance(kind, state.factors, step.parameters, memory_limit)
+    found: dict[str, jax.Array] = {}
+    values = Values(given["weights"], given["x"], found)
+    steps = written_out(circuit.operations, values)
+    for step, own in zip(steps, planning.keys(circuit.operations, key), strict=True):
+        before = replace(state, outcomes={}, truncations=0, reflects=False)
+        after = _advance(*_taken_apart(step), before, own, memory_limit, unravel)
+        found |= planning.as_parameters(after.outcomes, after.dtype)
         state = replace(
-            state,
-            factors=after.factors,
+            after,
+            outcomes={**state.outcomes, **after.outcomes},
             truncations=state.truncations + after.truncations,
             reflects=state.reflects or after.reflects,
         )
@@ -243,14 +251,32 @@ def inspect(
     return Inspection(tuple(rows), state)
 
 
-@partial(jax.jit, static_argnames=("kind", "memory_limit"))
-def _advance(kind, factors: tuple[Factor, ...], values: dict[str, Any], memory_limit: int) -> State:
+def _taken_apart(step: Step) -> tuple[Any, dict[str, Any]]:
+    """What is static of a step, and the values of its other parameters."""
+    fixed = {
+        name: value
+        for name, value in step.parameters.items()
+        if isinstance(step, Measurement) and isinstance(value, float)
+    }
+    values = {name: step.parameters[name] for name in step.parameters if name not in fixed}
+    label = {"label": step.label} if isinstance(step, Measurement) else {}
+    kind = type(step), step.name, step.modes, *map(_frozen, (step.options, fixed, label))
+    return kind, values
+
+
+def _frozen(items: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(items.items())
+
+
+@partial(jax.jit, static_argnames=("kind", "memory_limit", "unravel"))
+def _advance(kind, values: dict[str, Any], state: State, key, memory_limit: int, unravel: bool):
     """One step. Compiled once for its kind: its parameters are arguments, and what a state counts
     of its past, which differs at each step, is left out.
     """
-    make, name, modes, options = kind
-    step = make(name, {name: Weight(name) for name in values}, modes, dict(options))
-    return planning.run((step,), State(factors), values, None, memory_limit)
+    make, name, modes, options, fixed, label = kind
+    parameters = {name: Weight(name) for name in values} | dict(fixed)
+    step = make(name, parameters, modes, dict(options), **dict(label))
+    return planning.run_step(step, state, Values(values, None), memory_limit, key, unravel)
 
 
 @jax.jit

@@ -81,26 +81,32 @@ class QuantumLayer(nnx.Module):
         weights = circuit.init(rngs.params(), param_dtype)
         self.weights = nnx.data(jax.tree.map(nnx.Param, weights))
 
-    def state(self, x: jax.Array | None = None) -> State:
-        """The `State` of one sample; ``x`` has shape ``(num_inputs,)``."""
+    def state(self, x: jax.Array | None = None, key: jax.Array | None = None) -> State:
+        """The `State` of one sample; ``x`` has shape ``(num_inputs,)``, ``key`` is for a circuit
+        that draws at random.
+        """
         weights = jax.tree.map(
             lambda weight: weight[...],
             self.weights,
             is_leaf=lambda leaf: isinstance(leaf, nnx.Param),
         )
-        return self.circuit(weights, x, cutoff=self.cutoff, dtype=self.dtype)
+        return self.circuit(weights, x, cutoff=self.cutoff, dtype=self.dtype, key=key)
 
-    def __call__(self, x: jax.Array) -> Any:
-        """The readout for inputs of shape ``(..., num_inputs)``; the leading axes stay."""
+    def __call__(self, x: jax.Array, key: jax.Array | None = None) -> Any:
+        """The readout for inputs of shape ``(..., num_inputs)``; the leading axes stay. A circuit
+        that draws at random needs a key, which is split over the samples.
+        """
         x = jnp.asarray(x)
         wanted = self.circuit.num_inputs
         if not x.ndim or x.shape[-1] != wanted:
             raise ValueError(f"Argument `x` must have shape (..., {wanted}), got {x.shape}.")
 
-        def one(x):
-            return self.readout(self.state(x))
+        def one(x, key):
+            return self.readout(self.state(x, key))
 
         if x.ndim == 1:
-            return one(x)
-        batch = jax.vmap(one)(x.reshape(math.prod(x.shape[:-1]), wanted))
+            return one(x, key)
+        count = math.prod(x.shape[:-1])
+        keys = None if key is None else jax.random.split(key, count)
+        batch = jax.vmap(one)(x.reshape(count, wanted), keys)
         return jax.tree.map(lambda leaf: leaf.reshape(*x.shape[:-1], *leaf.shape[1:]), batch)

@@ -1,10 +1,11 @@
-"""Gate parameters: constants, trainable weights, components of the input, and arithmetic."""
+"""Parameters of operations: constants, trainable weights, components of the input, outcomes of
+measurements, and arithmetic."""
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,29 +15,52 @@ from jax.core import Tracer
 Initializer = Callable[..., jax.Array]
 
 
+@dataclass(frozen=True)
+class Values:
+    """What parameters stand for while a circuit runs.
+
+    Attributes:
+        weights: arrays by the names of the weights.
+        x: the input vector.
+        outcomes: what has been measured so far, by the names of the measurements.
+    """
+
+    weights: Mapping[str, Any]
+    x: Any
+    outcomes: Mapping[str, Any] = field(default_factory=dict)
+
+    def update(self, *, weights: Mapping[str, Any] | None = None, outcomes=None) -> "Values":
+        """With more weights or outcomes."""
+        return Values(
+            {**self.weights, **(weights or {})}, self.x, {**self.outcomes, **(outcomes or {})}
+        )
+
+
 class Parameter:
-    """A real number known when the circuit is called. Supports ``+ - * /`` and negation."""
+    """A real number known when the circuit runs. Supports ``+ - * /`` and negation."""
 
     __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Its shape, found without computing it."""
-        leaves = list(self.leaves())
-        inputs = 1 + max((leaf.index for leaf in leaves if isinstance(leaf, Input)), default=-1)
+        found = list(self.leaves())
+        inputs = 1 + max((leaf.index for leaf in found if isinstance(leaf, Input)), default=-1)
         weights = {
             leaf.name: jax.ShapeDtypeStruct(leaf.shape, np.float32)
-            for leaf in leaves
+            for leaf in found
             if isinstance(leaf, Weight)
         }
+        outcomes = {leaf.name: leaf.some for leaf in found if isinstance(leaf, Outcome)}
         x = jax.ShapeDtypeStruct((inputs,), np.float32)
-        return jax.eval_shape(self.evaluate, weights, x).shape
+        evaluated = jax.eval_shape(lambda *of: self.evaluate(Values(*of)), weights, x, outcomes)
+        return evaluated.shape
 
-    def evaluate(self, weights: Mapping[str, jax.Array], x: Any) -> jax.Array:
+    def evaluate(self, values: Values) -> jax.Array:
         raise NotImplementedError
 
-    def leaves(self) -> "Iterator[Weight | Input]":
-        """The weights and inputs it is made of."""
+    def leaves(self) -> "Iterator[Weight | Input | Outcome]":
+        """The weights, inputs and outcomes it is made of."""
         raise NotImplementedError
 
     def __add__(self, other):
@@ -79,8 +103,8 @@ class Input(Parameter):
                 f"Argument `index` of Input must be an integer >= 0, got {self.index!r}."
             )
 
-    def evaluate(self, weights, x: Any):
-        return x[self.index]
+    def evaluate(self, values):
+        return values.x[self.index]
 
     def leaves(self):
         yield self
@@ -138,8 +162,8 @@ class Weight(Parameter):
             )
         return Element(self, index)
 
-    def evaluate(self, weights, x):
-        return weights[self.name]
+    def evaluate(self, values):
+        return values.weights[self.name]
 
     def leaves(self):
         yield self
@@ -155,8 +179,8 @@ class Element(Parameter):
     weight: Weight
     index: Any
 
-    def evaluate(self, weights, x):
-        return weights[self.weight.name][self.index]
+    def evaluate(self, values):
+        return values.weights[self.weight.name][self.index]
 
     def leaves(self):
         yield self.weight
@@ -164,6 +188,69 @@ class Element(Parameter):
     def __str__(self):
         index = self.index if isinstance(self.index, tuple) else (self.index,)
         return f"{self.weight}[{', '.join(map(str, index))}]"
+
+
+@dataclass(frozen=True)
+class Outcome(Parameter):
+    """What a measurement earlier in the circuit has found: feed-forward.
+
+    Attributes:
+        name: the measurement's name, by default "m" and the mode, as "m0".
+        part: of a complex outcome (heterodyne) "real" or "imag"; taken by ``.real``, ``.imag``.
+        layer: of a measurement in a repeated block the layer, taken by an index: ``outcome[-1]``.
+            Inside the block the outcome is that of the layer itself, without an index.
+
+    Example:
+        >>> import jax, fockjax as fj
+        >>> circuit = fj.Circuit(2).two_mode_squeeze(1.0).measure_homodyne(mode=0)
+        >>> _ = circuit.x_displace(-fj.Outcome("m0"), mode=1)
+    """
+
+    name: str
+    part: Literal["", "real", "imag"] = ""
+    layer: int | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(
+                f"Argument `name` of Outcome must be a non-empty string, got {self.name!r}."
+            )
+
+    @property
+    def real(self) -> "Outcome":
+        """The real part of a complex outcome."""
+        return replace(self, part="real")
+
+    @property
+    def imag(self) -> "Outcome":
+        """The imaginary part of a complex outcome."""
+        return replace(self, part="imag")
+
+    def __getitem__(self, layer: int) -> "Outcome":
+        if not isinstance(layer, int | np.integer):
+            raise ValueError(
+                f"The layer of outcome {self.name!r} must be an integer, got {layer!r}."
+            )
+        return replace(self, layer=int(layer))
+
+    @property
+    def some(self) -> jax.ShapeDtypeStruct:
+        """What an outcome may look like, for shapes."""
+        layers = () if self.layer is None else (max(self.layer + 1, -self.layer),)
+        return jax.ShapeDtypeStruct(layers, np.complex64 if self.part else np.float32)
+
+    def evaluate(self, values):
+        value = values.outcomes[self.name]
+        if self.layer is not None:
+            value = value[self.layer]
+        return getattr(value, self.part) if self.part else value
+
+    def leaves(self):
+        yield self
+
+    def __str__(self):
+        layer = "" if self.layer is None else f"[{self.layer}]"
+        return f"{self.name}{layer}" + (f".{self.part}" if self.part else "")
 
 
 ARITHMETIC = {
@@ -186,13 +273,11 @@ class Expression(Parameter):
         checked = tuple(as_parameter(value, where) for value in self.operands)
         object.__setattr__(self, "operands", checked)
 
-    def evaluate(self, weights, x):
-        return ARITHMETIC[self.symbol](*(evaluate(value, weights, x) for value in self.operands))
+    def evaluate(self, values):
+        return ARITHMETIC[self.symbol](*(evaluate(value, values) for value in self.operands))
 
     def leaves(self):
-        for value in self.operands:
-            if isinstance(value, Parameter):
-                yield from value.leaves()
+        yield from leaves(self.operands)
 
     def __str__(self):
         left, right = map(shown, self.operands)
@@ -207,13 +292,11 @@ class Function(Parameter):
     operands: tuple[Any, ...]
     name: str
 
-    def evaluate(self, weights, x):
-        return self.function(*(evaluate(value, weights, x) for value in self.operands))
+    def evaluate(self, values):
+        return self.function(*(evaluate(value, values) for value in self.operands))
 
     def leaves(self):
-        for value in self.operands:
-            if isinstance(value, Parameter):
-                yield from value.leaves()
+        yield from leaves(self.operands)
 
     def __str__(self):
         return f"{self.name}({', '.join(map(shown, self.operands))})"
@@ -245,16 +328,23 @@ def apply(function: Callable[..., Any], *operands: Any, name: str | None = None)
     return Function(function, checked, name)
 
 
-def evaluate(value, weights, x):
+def evaluate(value, values: Values):
     """The number or array a parameter stands for; a constant stands for itself."""
-    return value.evaluate(weights, x) if isinstance(value, Parameter) else value
+    return value.evaluate(values) if isinstance(value, Parameter) else value
+
+
+def leaves(values) -> Iterator[Weight | Input | Outcome]:
+    """What several parameters, among them constants, are made of."""
+    for value in values:
+        if isinstance(value, Parameter):
+            yield from value.leaves()
 
 
 def shown(value) -> str:
     """A parameter as a circuit's text shows it."""
     if isinstance(value, np.ndarray) and value.ndim:
         return f"array{value.shape}".replace(",)", ")")
-    return str(value) if isinstance(value, Parameter) else f"{float(value):g}"
+    return str(value) if isinstance(value, Parameter) else f"{value:g}"
 
 
 def as_array_parameter(value, where: str):
@@ -309,7 +399,9 @@ def as_parameter(value, where: str):
                 )
         return value
     if isinstance(value, bool | str) or value is None:
-        raise TypeError(f"{where} must be a real number, fj.Weight or fj.Input, got {value!r}.")
+        raise TypeError(
+            f"{where} must be a real number, fj.Weight, fj.Input or fj.Outcome, got {value!r}."
+        )
     if isinstance(value, Tracer):
         raise TypeError(_TRACED.format(where))
     array = np.asarray(value)

@@ -3,216 +3,224 @@
 Planning happens when a call is traced and never changes a result beyond rounding:
 
 * all gates of a kind are built in one vectorised call (those that depend on the input apart from
-  those that do not, so that ``vmap`` over inputs leaves shared gates unbatched);
-* one-mode operators wait until a two-mode gate or the end needs them, and fuse with what follows on
-  their mode; diagonals fold into the two-mode gate, or into one diagonal for the whole factor at
-  the end;
-* equal layers run under `jax.lax.scan`. The grouping of modes a scan carries must not change, so
-  layers run unrolled until it stops changing.
+  those that do not, so that ``vmap`` over inputs leaves shared gates unbatched; those that depend
+  on what is measured, when it has been measured);
+* operators fuse and factors join, turn mixed and fall apart as `Register` says;
+* equal layers run under `jax.lax.scan`. The factors a scan carries must stay of the same kind, so
+  layers run unrolled until they do.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from functools import reduce
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._spec import GateSpec, KetSpec, Spec
-from fockjax.factors import Factor, Pure
-from fockjax.gates import REGISTRY as GATES
-from fockjax.kets import REGISTRY as KETS
-from fockjax.layout import Box
-from fockjax.operators import Diagonal, Matrix, Operator, Padded, Sectors, expand, join, steps
-from fockjax.parameters import Input, Parameter, evaluate, shown
+from fockjax.factors import Factor
+from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
+from fockjax.parameters import Input, Values, evaluate, leaves
+from fockjax.register import Register, branch, check_memory
 from fockjax.states import State
 
 MEMORY_LIMIT = 8 * 2**30
+Outcomes = dict[str, jax.Array]
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One registered operation of a circuit.
+def run(
+    operations: Operations,
+    state: State,
+    values: Values,
+    memory_limit: int = MEMORY_LIMIT,
+    *,
+    key: jax.Array | None = None,
+    unravel: bool = False,
+    built: list[Any] | None = None,
+) -> State:
+    """Apply operations to a state.
 
-    Attributes:
-        name: its name in the registry.
-        parameters: its parameters by name; constants are floats, or arrays.
-        modes: the modes it acts on.
-        options: what is not a real number, by name.
-    """
+    Args:
+        operations: what to apply, in order.
+        state: what they are applied to.
+        values: what their parameters stand for.
+        memory_limit: bytes that a factor may take.
+        key: for what is drawn at random.
+        unravel: whether to draw one pure branch wherever the state would become mixed.
+        built: what `build` makes of the steps, where it is there already.
 
-    name: str
-    parameters: dict[str, Any]
-    modes: tuple[int, ...]
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def spec(self) -> Spec:
-        """Its entry in the registry."""
-        raise NotImplementedError
-
-    def __str__(self):
-        values = [f"{name}={shown(value)}" for name, value in self.parameters.items()]
-        values += [
-            f"{name}={value}"
-            for name, value in self.options.items()
-            if value != self.spec.options[name]
-        ]
-        plural = "s" if len(self.modes) > 1 else ""
-        return f"{self.name}({', '.join(values)}) on mode{plural} " + ", ".join(
-            map(str, self.modes)
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Gate(Step):
-    """One gate of a circuit."""
-
-    @property
-    def spec(self) -> GateSpec:
-        return GATES[self.name]
-
-
-@dataclass(frozen=True, eq=False)
-class Preparation(Step):
-    """One preparation: its modes are given a ket of their own, whatever they held before."""
-
-    @property
-    def spec(self) -> KetSpec:
-        return KETS[self.name]
-
-    def __str__(self):
-        return f"prepare {super().__str__()}"
-
-
-@dataclass(frozen=True, eq=False)
-class Repeat:
-    """Equal layers: the operations of one, whose weights have a leading axis of size ``times``."""
-
-    operations: tuple["Step | Repeat", ...]
-    weights: tuple[str, ...]
-    times: int
-
-
-def written_out(operations, weights, x, evaluate=evaluate) -> Iterator[Step]:
-    """All steps in order, layers written out, with the values of their parameters."""
-    for operation in operations:
-        if isinstance(operation, Repeat):
-            for k in range(operation.times):
-                layer = {name: weights[name][k] for name in operation.weights}
-                yield from written_out(operation.operations, weights | layer, x, evaluate)
-        else:
-            values = {
-                name: evaluate(value, weights, x) for name, value in operation.parameters.items()
-            }
-            yield replace(operation, parameters=values)
-
-
-def run(operations, state: State, weights, x, memory_limit: int, built=None) -> State:
-    """Apply operations to a state; ``built`` are the operators and kets of its steps where they are
-    there already.
+    Returns:
+        The state after them; its ``outcomes`` are those of these operations.
     """
     if built is None:
-        built = build(operations, state, weights, x, memory_limit)
+        built = build(operations, state, values, memory_limit)
     remaining = iter(built)
-    register = _Register(state, memory_limit)
-    for operation in operations:
-        if isinstance(operation, Gate):
-            register.gate(operation, next(remaining))
-        elif isinstance(operation, Preparation):
-            register.prepare(operation, next(remaining))
+    if unravel and key is not None and not state.is_pure:
+        state = branch(state, _key_at(key, len(operations)))
+    register = Register(state, memory_limit, unravel)
+    outcomes: Outcomes = {}
+    for position, operation in enumerate(operations):
+        own = _key_at(key, position)
+        if isinstance(operation, Repeat):
+            after = _run_layers(operation, register.flush(), values, memory_limit, own, unravel)
+            register.state, found = after, after.outcomes
         else:
-            register.flush()
-            register.state = _run_layers(operation, register.state, weights, x, memory_limit)
-    register.flush()
-    return register.state
+            made = next(remaining)
+            if made is None:
+                made = _build_one(operation, state, values, memory_limit)
+            found = _step(register, operation, made, values, own)
+        outcomes |= found
+        values = values.update(outcomes=as_parameters(found, state.dtype))
+    return replace(register.flush(), outcomes=outcomes)
 
 
-def build(operations, state: State, weights, x, memory_limit: int) -> list[Any]:
-    """The operators of all gates and the kets of all preparations outside repeated layers, each
-    kind in one vectorised call."""
-    made = [operation for operation in operations if isinstance(operation, Step)]
-    cutoffs, dtype = state.cutoffs, state.factors[0].dtype
+def run_step(
+    step: Step,
+    state: State,
+    values: Values,
+    memory_limit: int,
+    key: jax.Array | None,
+    unravel: bool,
+) -> State:
+    """One step by itself; ``key`` is its own, as `keys` gives it."""
+    register = Register(state, memory_limit, unravel)
+    outcomes = _step(register, step, _build_one(step, state, values, memory_limit), values, key)
+    return replace(register.flush(), outcomes=outcomes)
+
+
+def keys(operations: Operations, key: jax.Array | None) -> Iterator[jax.Array | None]:
+    """The keys that `run` gives the steps, layers written out."""
+    for position, operation in enumerate(operations):
+        own = _key_at(key, position)
+        if isinstance(operation, Repeat):
+            for layer in _layer_keys(own, operation):
+                yield from keys(operation.operations, layer)
+        else:
+            yield own
+
+
+def _key_at(key: jax.Array | None, position: int) -> Any:
+    return None if key is None else jax.random.fold_in(key, position)
+
+
+def _layer_keys(key: jax.Array | None, repeat: Repeat) -> Any:
+    return [None] * repeat.times if key is None else jax.random.split(key, repeat.times)
+
+
+def _step(register: Register, step: Step, made: Any, values: Values, key) -> Outcomes:
+    match step:
+        case Gate():
+            register.gate(step, made)
+        case Noise():
+            register.channel(step, made, key)
+        case Preparation():
+            register.prepare(step, made, key)
+        case Measurement():
+            selected = None
+            if step.selects:
+                selected = jnp.asarray(evaluate(step.parameters["select"], values))
+                selected = selected.astype(_outcome_dtype(step, register.state.dtype))
+            return {step.label: register.measure(step, made, selected, key)}
+    return {}
+
+
+def _outcome_dtype(step: Measurement, dtype):
+    kinds = {"integer": np.int32, "real": jnp.finfo(dtype).dtype, "complex": dtype}
+    return kinds[step.spec.outcome]
+
+
+def as_parameters(outcomes: Outcomes, dtype) -> Outcomes:
+    """Counts as the real numbers that parameters are."""
     real = jnp.finfo(dtype).dtype
-    kinds = defaultdict(list)
-    for index, step in enumerate(made):
-        if isinstance(step, Preparation):
-            _check_memory(step, step.modes, cutoffs, dtype, memory_limit)
-        # A phase that is literally zero is left out of the gate, so it belongs to the kind.
-        zero = tuple(_is_zero(value) for value in step.parameters.values())
-        by_input = any(
-            isinstance(leaf, Input)
-            for value in step.parameters.values()
-            if isinstance(value, Parameter)
-            for leaf in value.leaves()
-        )
-        sizes = tuple(cutoffs[mode] for mode in step.modes)
-        options = tuple(step.options.items())
-        kinds[step.spec, sizes, zero, by_input, _shapes(step, weights, x), options].append(index)
-
-    results: dict[int, Any] = {}
-    for (spec, sizes, zero, _, _, options), members in kinds.items():
-        columns = [
-            jnp.stack(
-                [
-                    jnp.asarray(evaluate(made[index].parameters[parameter], weights, x)).astype(
-                        real
-                    )
-                    for index in members
-                ]
-            )
-            for parameter, left_out in zip(spec.parameters, zero, strict=True)
-            if not left_out
-        ]
-
-        def one(*values, spec=spec, sizes=sizes, zero=zero, options=options):
-            values = iter(values)
-            parameters = [0.0 if left_out else next(values) for left_out in zero]
-            cutoff = sizes[0] if spec.modes == 1 else sizes
-            return spec.build(*parameters, cutoff=cutoff, dtype=dtype, **dict(options))
-
-        if spec.modes is None:  # elements may outgrow the state they act on
-            shapes = jax.tree.leaves(jax.eval_shape(one, *pick(columns, 0)))
-            size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in shapes)
-            if size > memory_limit:
-                raise ValueError(
-                    f"{made[members[0]]} at cutoffs {sizes} has elements of {size:,} bytes, over "
-                    f"the limit of {memory_limit:,} bytes. Lower the cutoffs, take a mesh that is "
-                    "not exact for an interferometer, or raise `memory_limit`."
-                )
-        if len(members) == 1 or not columns:
-            built = [jax.lax.optimization_barrier(one(*pick(columns, 0)))] * len(members)
-        else:
-            # Made once: XLA would fuse the making of a gate into every loop that uses it.
-            stacked = jax.lax.optimization_barrier(jax.vmap(one)(*columns))
-            built = [pick(stacked, k) for k in range(len(members))]
-        for index, operator in zip(members, built, strict=True):
-            results[index] = operator
-    return [results[index] for index in range(len(made))]
+    return {
+        name: found.astype(real) if jnp.issubdtype(found.dtype, jnp.integer) else found
+        for name, found in outcomes.items()
+    }
 
 
-def _shapes(step: Step, weights, x) -> tuple[tuple[int, ...], ...]:
-    """The shapes of a step's array parameters, which must agree for steps built together."""
-    return tuple(
-        jnp.shape(evaluate(step.parameters[name], weights, x)) for name in step.spec.arrays
+def is_random(operations: Operations, unravel: bool) -> bool:
+    """Whether a key is needed."""
+    return any(
+        unravel or (isinstance(step, Measurement) and not step.selects) for step in flat(operations)
     )
 
 
-def _check_memory(step: Step, modes, cutoffs, dtype, limit: int, when: str = "") -> None:
-    """Refuse to hold the modes in one state over the limit, before any of it is made."""
-    sizes = tuple(cutoffs[mode] for mode in modes)
-    size = Box(sizes).bytes(dtype)
-    if size > limit:
-        raise ValueError(
-            f"{step} joins modes {list(modes)} with cutoffs {sizes} {when and f'{when} '}into one "
-            f"state of {size:,} bytes a sample ({np.dtype(dtype).name}), over the limit of "
-            f"{limit:,} bytes. Lower the cutoffs, keep the groups of modes apart (fj.grouped), or "
-            "raise `memory_limit`."
+# Building
+# -------------------------------------------------------------------------------------------------
+
+
+def build(operations: Operations, state: State, values: Values, memory_limit: int) -> list[Any]:
+    """What the registry makes of all steps outside repeated layers, each kind in one vectorised
+    call; None for those that wait for an outcome.
+    """
+    made = [operation for operation in operations if isinstance(operation, Step)]
+    cutoffs, dtype = state.cutoffs, state.dtype
+    kinds = defaultdict(list)
+    for index, step in enumerate(made):
+        if step.fed_forward:
+            continue
+        if isinstance(step, Preparation):
+            own = tuple(cutoffs[mode] for mode in step.modes)
+            check_memory(step, step.modes, own, dtype, memory_limit, not step.is_mixed)
+        fixed = _fixed(step)
+        by_input = any(isinstance(leaf, Input) for leaf in leaves(step.parameters.values()))
+        sizes = tuple(cutoffs[mode] for mode in step.modes)
+        options = tuple(step.options.items())
+        kinds[step.spec, sizes, fixed, by_input, _shapes(step, values), options].append(index)
+
+    results: dict[int, Any] = {}
+    for (_, sizes, fixed, *_), members in kinds.items():
+        steps = [made[index] for index in members]
+        built = _build_kind(steps, sizes, fixed, dtype, values, memory_limit)
+        results |= dict(zip(members, built, strict=True))
+    return [results.get(index) for index in range(len(made))]
+
+
+def _build_one(step: Step, state: State, values: Values, memory_limit: int) -> Any:
+    """A step that waited for an outcome."""
+    sizes = tuple(state.cutoffs[mode] for mode in step.modes)
+    return _build_kind([step], sizes, _fixed(step), state.dtype, values, memory_limit)[0]
+
+
+def _build_kind(steps, sizes, fixed, dtype, values: Values, memory_limit: int) -> list[Any]:
+    """Steps that differ in the values of their parameters only."""
+    spec, options = steps[0].spec, steps[0].options
+    real = jnp.finfo(dtype).dtype
+    columns = [
+        jnp.stack(
+            [jnp.asarray(evaluate(step.parameters[name], values)).astype(real) for step in steps]
         )
+        for name, constant in zip(spec.parameters, fixed, strict=True)
+        if constant is None
+    ]
+
+    def one(*given):
+        given = iter(given)
+        parameters = [next(given) if constant is None else constant for constant in fixed]
+        cutoff = sizes[0] if spec.modes == 1 else sizes
+        return spec.build(*parameters, cutoff=cutoff, dtype=dtype, **options)
+
+    if spec.modes is None:  # elements may outgrow the state they act on
+        shapes = jax.tree.leaves(jax.eval_shape(one, *pick(columns, 0)))
+        size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in shapes)
+        if size > memory_limit:
+            raise ValueError(
+                f"{steps[0]} at cutoffs {sizes} has elements of {size:,} bytes, over "
+                f"the limit of {memory_limit:,} bytes. Lower the cutoffs, take a mesh that is "
+                "not exact for an interferometer, or raise `memory_limit`."
+            )
+    # The barrier: made once, XLA would fuse the making of a gate into every loop that uses it.
+    if len(steps) == 1 or not columns:
+        return [jax.lax.optimization_barrier(one(*pick(columns, 0)))] * len(steps)
+    stacked = jax.lax.optimization_barrier(jax.vmap(one)(*columns))
+    return [pick(stacked, k) for k in range(len(steps))]
+
+
+def _shapes(step: Step, values: Values) -> tuple[tuple[int, ...], ...]:
+    """The shapes of a step's array parameters, which must agree for steps built together."""
+    return tuple(jnp.shape(evaluate(step.parameters[name], values)) for name in step.spec.arrays)
 
 
 def pick(tree, index):
@@ -220,179 +228,87 @@ def pick(tree, index):
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
-def _is_zero(value) -> bool:
-    return isinstance(value, float) and value == 0.0
+def _fixed(step: Step) -> tuple[float | None, ...]:
+    """The parameters that are constants with a meaning of their own: a phase that is literally zero
+    is left out of a gate, and a detector without faults is another one.
+    """
+    values = [step.parameters[name] for name in step.spec.parameters]
+    every = isinstance(step, Measurement)
+    return tuple(v if isinstance(v, float) and (every or v == 0) else None for v in values)
 
 
-class _Register:
-    """A state under construction, with one-mode operators that have not been applied yet."""
-
-    def __init__(self, state: State, memory_limit: int):
-        self.state = state
-        self.memory_limit = memory_limit
-        self.pending: dict[int, Operator] = {}
-
-    def gate(self, gate: Gate, operator: Operator) -> None:
-        if len(gate.modes) > 1:
-            self._join(gate)
-        for step, modes in steps(operator, gate.modes):
-            if isinstance(step, Padded):
-                modes_of = self._factor(modes[0]).modes
-                large = dict(enumerate(self.state.cutoffs))
-                large |= dict(zip(modes, step.inner.cutoffs, strict=True))
-                _check_memory(
-                    gate, modes_of, large, self.state.dtype, self.memory_limit, "in between"
-                )
-            if len(modes) == 1:
-                self._one_mode(step, modes[0])
-            else:
-                self._several_modes(step, modes)
-        self.state = replace(
-            self.state,
-            truncations=self.state.truncations + operator.truncations,
-            reflects=self.state.reflects or gate.spec.reflects(gate.options),
-        )
-
-    def prepare(self, step: Preparation, ket: jax.Array) -> None:
-        """Give modes a new ket in place of the factors they make up."""
-        for mode in step.modes:
-            waiting = self.pending.pop(mode, None)
-            if waiting is not None and waiting.truncations:  # what it loses, it has lost before
-                self._apply(waiting, (mode,))
-        gone = [f for f in self.state.factors if set(f.modes) & set(step.modes)]
-        shared = sorted({mode for f in gone for mode in f.modes} - set(step.modes))
-        if shared:
-            raise ValueError(
-                f"{step}: these modes are held in one ket with modes {shared}, coupled by gates, a "
-                "preparation or `initial`, so that preparing them anew would leave the others in a "
-                "mixed state, which a ket cannot hold. Prepare before what couples them, or "
-                "prepare all of these modes together."
-            )
-        # What the old factors had lost stays lost: a trace over them is the square of their norm.
-        lost = reduce(jnp.multiply, [f.norm_squared() for f in gone])
-        factor = Pure.of_ket(jnp.asarray(ket, gone[0].dtype), step.modes).weighted(lost)
-        self._replace([f for f in self.state.factors if f not in gone], factor)
-        self.state = replace(
-            self.state,
-            truncations=self.state.truncations + step.spec.truncates,
-            reflects=self.state.reflects or step.spec.reflects(step.options),
-        )
-
-    def flush(self) -> None:
-        """Apply everything that waits; the diagonals of a factor as one."""
-        for factor in self.state.factors:
-            waiting = [mode for mode in factor.modes if mode in self.pending]
-            diagonals: dict[int, Diagonal] = {}
-            for mode in waiting:
-                operator = self.pending.pop(mode)
-                if isinstance(operator, Diagonal):
-                    diagonals[mode] = operator
-                else:
-                    self._apply(operator, (mode,))
-            if diagonals:
-                self._apply(reduce(join, diagonals.values()), tuple(diagonals))
-
-    def _one_mode(self, operator: Operator, mode: int) -> None:
-        waiting = self.pending.pop(mode, None)
-        if waiting is None:
-            self.pending[mode] = operator
-        elif (
-            len(self._factor(mode).modes) == 1
-            and isinstance(operator, Matrix)
-            and isinstance(waiting, Matrix)
-        ):
-            # On a mode alone, applying a matrix costs D^2, composing two costs D^3.
-            self._apply(waiting, (mode,))
-            self.pending[mode] = operator
-        else:
-            self.pending[mode] = operator @ waiting
-
-    def _several_modes(self, operator: Operator, modes: tuple[int, ...]) -> None:
-        for position, mode in enumerate(modes):
-            waiting = self.pending.pop(mode, None)
-            if isinstance(waiting, Diagonal) and isinstance(operator, Diagonal | Sectors):
-                operator = operator @ expand(waiting, position, operator.cutoffs)
-            elif waiting is not None:
-                self._apply(waiting, (mode,))
-        self._apply(operator, modes)
-
-    def _join(self, gate: Gate) -> None:
-        """Merge the factors of a gate's modes, each with its one-mode operators applied while it is
-        small.
-        """
-        together = [f for f in self.state.factors if set(f.modes) & set(gate.modes)]
-        if len(together) == 1:
-            return
-        for factor in together:
-            if len(factor.modes) == 1 and factor.modes[0] in self.pending:
-                self._apply(self.pending.pop(factor.modes[0]), factor.modes)
-        together = [f for f in self.state.factors if set(f.modes) & set(gate.modes)]
-        modes = sorted(mode for factor in together for mode in factor.modes)
-        dtype = together[0].dtype
-        _check_memory(gate, modes, self.state.cutoffs, dtype, self.memory_limit)
-        others = [f for f in self.state.factors if f not in together]
-        self._replace(others, reduce(Factor.join, together))
-
-    def _apply(self, operator: Operator, modes: tuple[int, ...]) -> None:
-        factor = self._factor(modes[0])
-        self._replace(
-            [f for f in self.state.factors if f is not factor], factor.apply(operator, modes)
-        )
-
-    def _replace(self, others: list[Factor], factor: Factor) -> None:
-        factors = sorted([*others, factor], key=lambda f: f.modes[0])
-        self.state = replace(self.state, factors=tuple(factors))
-
-    def _factor(self, mode: int) -> Factor:
-        return next(factor for factor in self.state.factors if mode in factor.modes)
+# Layers
+# -------------------------------------------------------------------------------------------------
 
 
-def _run_layers(repeat: Repeat, state: State, weights, x, memory_limit: int) -> State:
-    stacked = {name: weights[name] for name in repeat.weights}
+def _run_layers(
+    repeat: Repeat, state: State, values: Values, memory_limit: int, key, unravel: bool
+) -> State:
+    stacked = {name: values.weights[name] for name in repeat.weights}
     # Built for all layers at once: inside the scan the small kernels would run one after the other.
     built = jax.vmap(
-        lambda layer: build(repeat.operations, state, weights | layer, x, memory_limit),
+        lambda layer: build(repeat.operations, state, values.update(weights=layer), memory_limit),
         axis_size=repeat.times,
     )(stacked)
-    layers = (stacked, built)
+    layers = (stacked, built, None if key is None else _layer_keys(key, repeat))
 
     def run_layer(state: State, layer) -> State:
-        values, operators = layer
-        return run(repeat.operations, state, weights | values, x, memory_limit, operators)
+        weights, made, own = layer
+        return run(
+            repeat.operations,
+            state,
+            values.update(weights=weights),
+            memory_limit,
+            key=own,
+            unravel=unravel,
+            built=made,
+        )
 
+    if unravel or any(isinstance(step, Measurement) for step in flat(repeat.operations)):
+        # The scan carries them from the start.
+        state = replace(state, selected=state.selection_probability, score=state.weight)
+    found: list[Outcomes] = []
     done = 0
-    while done < repeat.times and (
-        _grouping(repeat.operations, state.groups) != state.groups or repeat.times - done == 1
-    ):
-        state = run_layer(state, pick(layers, done))
+    while done < repeat.times:
+        layer = pick(layers, done)
+        if repeat.times - done > 1:
+            after = jax.eval_shape(run_layer, state, layer)
+            if _kinds(after.factors) == _kinds(state.factors):
+                break
+        state = run_layer(state, layer)
+        found.append(pick(state.outcomes, None))
         done += 1
-    if done == repeat.times:
-        return state
+    else:
+        return replace(state, outcomes=_in_order(found))
+
+    def body(carry, layer):
+        factors, selected, score = carry
+        before = replace(state, factors=factors, selected=selected, score=score)
+        after = run_layer(before, layer)
+        return (after.factors, after.selected, after.score), after.outcomes
 
     left = repeat.times - done
-    reached = []
+    carry = (state.factors, state.selected, state.score)
+    (factors, selected, score), rest = jax.lax.scan(
+        body, carry, pick(layers, slice(done, None)), length=left
+    )
+    lossy = after.truncations - state.truncations  # pyright: ignore[reportPossiblyUnbound]
+    return replace(
+        state,
+        factors=factors,
+        selected=selected,
+        score=score,
+        outcomes=_in_order([*found, rest]),
+        truncations=state.truncations + left * lossy,
+        reflects=after.reflects,
+    )
 
-    def body(factors, layer):
-        after = run_layer(replace(state, factors=factors), layer)
-        reached.append((after.truncations, after.reflects))
-        return after.factors, None
 
-    factors, _ = jax.lax.scan(body, state.factors, pick(layers, slice(done, None)), length=left)
-    truncations, reflects = reached[0]
-    truncations = state.truncations + left * (truncations - state.truncations)
-    return replace(state, factors=factors, truncations=truncations, reflects=reflects)
+def _kinds(factors: tuple[Factor, ...]):
+    """Which modes share a factor, and of what kind and layout it is."""
+    return jax.tree.structure(factors)
 
 
-def _grouping(operations, groups) -> tuple[tuple[int, ...], ...]:
-    """Which modes share a factor after the operations."""
-    groups = [set(group) for group in groups]
-    for operation in operations:
-        if isinstance(operation, Repeat):
-            groups = [set(group) for group in _grouping(operation.operations, map(tuple, groups))]
-        elif isinstance(operation, Preparation):  # of one factor each, or refused when it runs
-            on = set(operation.modes)
-            groups = [group for group in groups if not group <= on] + [on]
-        elif len(operation.modes) > 1:
-            joined = [group for group in groups if group & set(operation.modes)]
-            groups = [group for group in groups if group not in joined] + [set().union(*joined)]
-    return tuple(sorted(tuple(sorted(group)) for group in groups))
+def _in_order(found: list[Outcomes]) -> Outcomes:
+    """The outcomes of layers, each along a leading axis, as one."""
+    return jax.tree.map(lambda *layers: jnp.concatenate(layers), *found)

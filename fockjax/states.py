@@ -1,12 +1,13 @@
-"""Pure states as products of independent factors.
+"""States as products of independent factors, each pure or mixed.
 
 Modes that no gate has coupled stay separate factors, so memory grows with the modes that are
-entangled. Which modes share a factor is static: under `jax.jit` the bookkeeping costs nothing. What
-can be read from a state stands in `fockjax.readouts`; here is what needs its ket.
+entangled. Which modes share a factor, and which factors are mixed, is static: under `jax.jit` the
+bookkeeping costs nothing. What can be read from a state stands in `fockjax.readouts`; here is what
+needs all of it at once.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from string import ascii_letters
 from typing import Any
@@ -15,25 +16,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax import kets
+from fockjax import checks, kets
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
-from fockjax.factors import Factor, Pure
+from fockjax.factors import Factor, Mixed, Pure
 from fockjax.kets.array import checked as checked_ket
 from fockjax.layout import Box
 from fockjax.readouts import Readouts
+from fockjax.readouts.spectral import root_fidelity
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class State(Readouts):
-    """A pure state of several modes in the Fock basis.
+    """A state of several modes in the Fock basis.
 
-    Made by `vacuum`, `from_ket` or by calling a `fockjax.Circuit`. A pytree of one sample: under
-    `jax.vmap` every array in it and every readout gains the batch axis.
+    Made by `vacuum`, `from_ket`, `from_density_matrix` or by calling a `fockjax.Circuit`. A pytree
+    of one sample: under `jax.vmap` every array in it and every readout gains the batch axis.
 
     Attributes:
         factors: the independent factors, ordered by their first mode.
+        outcomes: what the circuit has measured or selected, by the names of the measurements:
+            photon numbers and clicks are integers, homodyne outcomes real (in the units of `hbar`),
+            heterodyne outcomes complex; of a measurement in a repeated block one for each layer.
+        selected, score: see `selection_probability` and `weight`.
         truncations: how many of the operators applied so far could lose probability at the cutoff.
         reflects: whether one of them was cut before it was exponentiated, as Strawberry Fields'
             cubic phase gate is, or normalised after the cut, as its GKP state: what crosses the
@@ -43,94 +49,148 @@ class State(Readouts):
     """
 
     factors: tuple[Factor, ...]
+    outcomes: dict[str, jax.Array] = field(default_factory=dict)
+    selected: jax.Array | None = None
+    score: jax.Array | None = None
     truncations: int = field(default=0, metadata={"static": True})
     reflects: bool = field(default=False, metadata={"static": True})
     hbar: float = field(default=2.0, metadata={"static": True})
 
     def __repr__(self) -> str:
-        return f"State(cutoffs={self.cutoffs}, groups={self.groups}, dtype={self.dtype.name})"
+        mixed = "" if self.is_pure else f", mixed={self._mixed_groups}"
+        return (
+            f"State(cutoffs={self.cutoffs}, groups={self.groups}{mixed}, dtype={self.dtype.name})"
+        )
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether all its factors are kets, known before tracing. One that is held as a density
+        matrix counts as mixed, whatever its purity.
+        """
+        return not self._mixed_groups
+
+    @property
+    def _mixed_groups(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(factor.modes for factor in self.factors if not factor.is_pure)
+
+    def require_pure(self, what: str) -> None:
+        """Raise ValueError, saying that ``what`` needs a pure state, if it is mixed."""
+        if not self.is_pure:
+            raise ValueError(
+                f"{what} needs a pure state, but the modes {self._mixed_groups} of {self} are held "
+                "in density matrices: see `density_matrix` and `reduced`."
+            )
 
     def ket(self) -> jax.Array:
         """The amplitudes <n1, n2, ..|psi>, shape ``cutoffs``. Memory: the product of all cutoffs.
 
+        Raises:
+            ValueError: if the state is mixed.
+
         >>> import fockjax as fj
         >>> fj.vacuum(cutoffs=(2, 3)).ket().shape
         (2, 3)
-
-        Raises:
-            ValueError: if the state is mixed.
         """
-        self.require_pure("A ket")
+        self.require_pure("`ket`")
         return reduce(Factor.join, self.factors).array
 
-    @property
-    def is_pure(self) -> bool:
-        """Whether all factors are kets. Static: a mixed factor may hold a pure state."""
-        return all(factor.is_pure for factor in self.factors)
+    def density_matrix(self) -> jax.Array:
+        """The matrix elements <m1, m2, ..| rho |n1, n2, ..> of all modes, rows first: shape
+        ``(*cutoffs, *cutoffs)``. Memory: the square of the product of all cutoffs.
 
-    def require_pure(self, what: str) -> None:
-        """Raise ValueError for ``what`` only a pure state has."""
-        mixed = [factor.modes for factor in self.factors if not factor.is_pure]
-        if mixed:
-            raise ValueError(
-                f"{what} belongs to a pure state, but modes {mixed} are in a mixed one: take "
-                "`density_matrix` or `reduced`."
-            )
+        >>> import fockjax as fj
+        >>> fj.vacuum(cutoffs=(2, 3)).density_matrix().shape
+        (2, 3, 2, 3)
+        """
+        return self.reduced(range(self.modes))
+
+    @property
+    def selection_probability(self) -> jax.Array:
+        """The probability of the outcomes post-selected, of continuous ones the density; 1 if there
+        are none.
+
+        It is the product over the selections, each given what came before and that nothing was
+        lost. Where it is zero, and where it is not more than rounding, the state means nothing.
+        """
+        return jnp.ones((), self._real) if self.selected is None else self.selected
+
+    @property
+    def weight(self) -> jax.Array:
+        """1, with the derivative of the logarithm of the probability of what was drawn at random.
+
+        The mean over keys of ``state.weight * f(state)`` has the derivative of the mean of f, which
+        the mean of ``f(state)`` has not: it lacks that other outcomes become likelier (the score
+        function estimator; J. Foerster et al., DiCE, ICML 2018). `fockjax.monte_carlo` does so.
+        """
+        return jnp.ones((), self._real) if self.score is None else self.score
 
     @property
     def error_bound(self) -> jax.Array:
-        """A bound on the 2-norm of the difference between the exact ket and this one.
+        """A bound on the distance of this state from the exact one: the 2-norm of the difference
+        of the kets if it is pure, the trace norm of that of the density matrices if it is mixed.
 
         Leakage is not accuracy: with e_k lost at gate k the amplitudes are off by at most sum_k
         sqrt(e_k), and that is at most ``sqrt(truncations * leakage)`` by the Cauchy-Schwarz
         inequality. Infinite where a gate `reflects`.
+
+        A density matrix of trace t <= 1 that loses e_k at the cutoff moves by at most ``2 sqrt(t
+        e_k)`` in trace norm (the gentle measurement lemma), and what comes afterwards, which keeps
+        or lowers the trace, brings no two matrices further apart: twice the bound of a ket. It also
+        bounds the error of every probability.
+
+        Reference:
+            A. Winter, IEEE Trans. Inf. Theory 45, 2481 (1999), with sqrt(8) for the 2 of T. Ogawa
+            and H. Nagaoka, IEEE Trans. Inf. Theory 53, 2261 (2007).
         """
         leakage = self.leakage
         if self.reflects:
             return jnp.full((), jnp.inf, leakage.dtype)
-        return safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
+        bound = safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
+        return bound if self.is_pure else 2 * bound
 
     def fidelity(self, other: "jax.Array | State") -> jax.Array:
-        """``|<other|psi>|^2`` with another pure state.
+        """The fidelity with another state, ``(trace sqrt(sqrt(rho) sigma sqrt(rho)))^2``.
 
-        Neither is renormalised. Of two products of factors only the factors are contracted.
+        ``|<other|psi>|^2`` of two pure states, ``<psi|rho|psi>`` if one is pure. Neither is
+        renormalised. Only factors that share modes, one of each state, meet.
+
+        Two mixed factors are diagonalised. First and second derivatives are finite at eigenvalues
+        that are zero or equal; where the rank of a matrix is about to change, where they are
+        infinite, they are those at the rank it has.
 
         Args:
-            other: a `State`, or a ket of shape ``cutoffs``.
+            other: a `State`; a ket of shape ``cutoffs``; or a density matrix of shape ``(*cutoffs,
+                *cutoffs)``, row axes first.
 
         Raises:
             ValueError: if the cutoffs differ.
 
         Example:
-            >>> import fockjax as fj
+            >>> import numpy as np, fockjax as fj
             >>> state = fj.Circuit(1).displace(1.0, mode=0)({}, cutoff=20)
             >>> print(state.fidelity(fj.vacuum((20,))).round(4))  # e^-1
             0.3679
+            >>> coin, other = np.diag([0.5, 0.5]), np.diag([0.9, 0.1])
+            >>> print(fj.from_density_matrix(coin).fidelity(other))  # (sqrt 0.45 + sqrt 0.05)^2
+            0.8
+
+        Reference:
+            A. Uhlmann, Rep. Math. Phys. 9, 273 (1976); R. Jozsa, J. Mod. Opt. 41, 2315 (1994).
         """
         if not isinstance(other, State):
-            ket = jnp.asarray(other).astype(self.dtype)
-            other = State((Pure.of_ket(ket, tuple(range(ket.ndim))),))
+            array = jnp.asarray(other).astype(self.dtype)
+            if array.shape == self.cutoffs * 2:
+                other = State((Mixed.of_matrix(array, tuple(range(self.modes))),))
+            else:
+                other = State((Pure.of_ket(array, tuple(range(array.ndim))),))
         if other.cutoffs != self.cutoffs:
             raise ValueError(
-                f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state, got "
-                f"{other.cutoffs}."
+                f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state, or "
+                f"{self.cutoffs * 2} as a density matrix, got {other.cutoffs}."
             )
-        overlap = jnp.ones((), self.dtype)
-        # Each mode stands once on each side: follow the modes from factor to factor.
-        left = [(f.array.conj().astype(self.dtype), f.modes) for f in other.factors]
-        left += [(f.array, f.modes) for f in self.factors]
-        while left:
-            ket, modes = left.pop(0)
-            while modes:
-                partner = next(k for k, (_, more) in enumerate(left) if modes[0] in more)
-                next_ket, more = left.pop(partner)
-                mine = "".join(ascii_letters[mode] for mode in modes)
-                others = "".join(ascii_letters[mode] for mode in more)
-                modes = tuple(sorted(set(modes) ^ set(more)))
-                open_ends = "".join(ascii_letters[mode] for mode in modes)
-                ket = contract(ket, next_ket, f"{mine},{others}->{open_ends}")
-            overlap = overlap * ket
-        return overlap.real**2 + overlap.imag**2
+        theirs = [replace(f, array=f.array.astype(self.dtype)) for f in other.factors]
+        fidelities = [_fidelity(*met) for met in _meetings(self.factors, theirs)]
+        return reduce(jnp.multiply, fidelities)
 
     def fidelity_coherent(self, r: Any, phi: Any = 0.0) -> jax.Array:
         """``|<alpha_1, alpha_2, ..|psi>|^2`` with coherent states of ``alpha = r e^{i phi}``.
@@ -192,3 +252,82 @@ def from_ket(ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
     ket = jnp.asarray(checked_ket(ket, "Argument `ket`")).astype(canonical_complex(dtype))
     factor = Pure.of_ket(ket, tuple(range(ket.ndim)))
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))
+
+
+def from_density_matrix(rho: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
+    """A mixed state from its density matrix: a row axis for each mode, then a column axis for each.
+
+    A trace below one counts as probability lost before, in one truncation.
+
+    Raises:
+        ValueError: if the column axes are not as long as the row axes; where the values are known,
+            not traced, if they are not finite, not Hermitian, have a negative eigenvalue, or a
+            trace of zero or above one (by 1e-6, or 1e-4 in single precision).
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> state = fj.from_density_matrix(np.diag([0.7, 0.3]))
+        >>> state
+        State(cutoffs=(2,), groups=((0,),), mixed=((0,),), dtype=complex64)
+        >>> print(state.photon_number(0).mean, state.purity(0).round(2))
+        0.3 0.58
+    """
+    rho = jnp.asarray(checks.density_matrix(rho, "Argument `rho`")).astype(canonical_complex(dtype))
+    factor = Mixed.of_matrix(rho, tuple(range(rho.ndim // 2)))
+    return State((factor,), truncations=1, hbar=checked_hbar(hbar))
+
+
+def _meetings(
+    mine: Sequence[Factor], theirs: Sequence[Factor]
+) -> Iterator[tuple[list[Factor], list[Factor]]]:
+    """The factors of two states of the same modes, in the smallest parts that hold the same."""
+    parts: list[set[int]] = []
+    for factor in (*mine, *theirs):
+        met = [part for part in parts if part & set(factor.modes)]
+        parts = [part for part in parts if part not in met] + [set(factor.modes).union(*met)]
+    for part in parts:
+        yield [f for f in mine if part & set(f.modes)], [f for f in theirs if part & set(f.modes)]
+
+
+def _fidelity(mine: list[Factor], theirs: list[Factor]) -> jax.Array:
+    """Of two states of the same modes, given by their factors."""
+    pure = [all(factor.is_pure for factor in side) for side in (mine, theirs)]
+    if all(pure):
+        kets = [(f.array, f.modes) for f in mine]
+        overlap = _network(kets + [(f.array.conj(), f.modes) for f in theirs])
+        return overlap.real**2 + overlap.imag**2
+    if any(pure):  # the trace of the product
+        return _network(_sides(mine, 1, -1) + _sides(theirs, -1, 1)).real
+    one, other = (reduce(Factor.join, side) for side in (mine, theirs))
+    return root_fidelity(one.spectrum_of(one.modes), other.spectrum_of(one.modes)) ** 2
+
+
+def _sides(factors: list[Factor], row: int, column: int) -> list[tuple[jax.Array, tuple]]:
+    """Their density matrices as tensors of a `_network`, a pure one as two."""
+    tensors = []
+    for factor in factors:
+        rows, columns = (tuple((mode, side) for mode in factor.modes) for side in (row, column))
+        if factor.is_pure:
+            tensors += [(factor.array, rows), (factor.array.conj(), columns)]
+        else:
+            tensors.append((factor.array, rows + columns))
+    return tensors
+
+
+def _network(tensors: list[tuple[jax.Array, tuple]]) -> jax.Array:
+    """Contract tensors whose axes are named, each name standing on two of them, to a number.
+
+    Names are followed from tensor to tensor, so that no product of independent ones is formed.
+    """
+    total = jnp.ones((), tensors[0][0].dtype)
+    while tensors:
+        array, names = tensors.pop(0)
+        while names:
+            partner = next(k for k, (_, more) in enumerate(tensors) if names[0] in more)
+            other, more = tensors.pop(partner)
+            label = dict(zip(dict.fromkeys(names + more), ascii_letters, strict=False))
+            left = tuple(sorted(set(names) ^ set(more)))
+            spec = ["".join(label[name] for name in axes) for axes in (names, more, left)]
+            array, names = contract(array, other, f"{spec[0]},{spec[1]}->{spec[2]}"), left
+        total = total * array
+    return total

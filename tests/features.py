@@ -60,6 +60,8 @@ KET = {
 }
 READOUT = {
     "ket": "N N N N N",
+    "density_matrix": "N N N - N",
+    "trace": "N D D - N",
     "norm": "N N N - N",
     "leakage": "D D D - D",
     "error_bound": "- - - - -",

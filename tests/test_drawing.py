@@ -10,7 +10,7 @@ import fockjax as fj
 from fockjax import drawing
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
-from fockjax.planning import Gate, Preparation
+from fockjax.operations import Gate, Preparation
 
 
 def drawn(circuit, **options):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fockjax as fj
-from fockjax.parameters import as_parameter, evaluate, normal
+from fockjax.parameters import Values, as_parameter, evaluate, normal
 
 W, V, X, Y = fj.Weight("w", (2, 3)), fj.Weight("v"), fj.Input(0), fj.Input(1)
 WEIGHTS = {"w": np.arange(6.0).reshape(2, 3), "v": np.array(0.5)}
@@ -37,21 +37,22 @@ EXPRESSIONS = [
     (np.array(2) / X, 8.0, "(2 / x[0])"),
     (X * np.int64(3), 0.75, "(x[0] * 3)"),
 ]
+VALUES = Values(WEIGHTS, INPUT)
 
 
 @pytest.mark.parametrize("parameter, value, text", EXPRESSIONS)
 def test_arithmetic(parameter, value, text):
-    assert math.isclose(evaluate(parameter, WEIGHTS, INPUT), value)
+    assert math.isclose(evaluate(parameter, VALUES), value)
     assert str(parameter) == text
 
 
 def test_arithmetic_with_jax_numbers():
-    assert evaluate(jnp.array(2.0) * X - jnp.array(1), WEIGHTS, INPUT) == -0.5
+    assert evaluate(jnp.array(2.0) * X - jnp.array(1), VALUES) == -0.5
 
 
 def test_leaves_name_what_is_needed():
     assert list((W[1, 2] * (X - V) / 2).leaves()) == [W, X, V]
-    assert evaluate(1.5, {}, None) == 1.5
+    assert evaluate(1.5, VALUES) == 1.5
 
 
 def test_an_array_weight_gives_its_elements():

@@ -153,9 +153,9 @@ def test_a_second_call_is_not_traced_again():
     traced = []
 
     class Counted(fj.Weight):
-        def evaluate(self, weights, x):
+        def evaluate(self, values):
             traced.append(self.name)
-            return super().evaluate(weights, x)
+            return super().evaluate(values)
 
     circuit = fj.Circuit(1).displace(Counted("r"), mode=0)
     for r in (0.1, 0.2, jnp.float32(0.3)):

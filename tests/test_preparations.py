@@ -111,15 +111,30 @@ ENTANGLED = {
 
 
 @pytest.mark.parametrize("how", ENTANGLED)
-def test_one_of_several_entangled_modes_cannot_be_prepared(how):
+def test_one_of_several_entangled_modes_is_traced_out(how):
     entangle, options = ENTANGLED[how]
-    circuit = entangle(fj.Circuit(3)).prepare("fock", n=1, modes=0)
-    others = r"\[1, 2\]" if how == "initial" else r"\[2\]"
-    with pytest.raises(ValueError, match=rf"prepare fock\(n=1\) on mode 0.*with modes {others}"):
-        circuit({}, cutoff=2, **options)
-    inside = fj.Circuit(3).beamsplitter(modes=(0, 2)).prepare("fock", n=1, modes=0)
-    with pytest.raises(ValueError, match=r"prepare fock\(n=1\) on mode 0"):
-        fj.Circuit(3).repeat(inside, 4)({}, cutoff=2)
+    circuit = entangle(fj.Circuit(3).displace(0.3, 0.2, mode=2).displace(0.2, mode=0))
+    before = circuit({}, cutoff=3, **options)
+    after = circuit.prepare("fock", n=1, modes=0)({}, cutoff=3, **options)
+    assert not after.is_pure
+    left = [tuple(sorted({*group} - {0})) for group in before.groups if group != (0,)]
+    assert after.groups == ((0,), *sorted(left))
+    close(after.reduced((1, 2)), before.reduced((1, 2)))
+    close(after.probabilities(0), [0, after.trace, 0])
+
+
+def test_preparing_again_and_again_keeps_the_kind_of_a_layer():
+    inside = fj.Circuit(2).squeeze(0.3, 0.1, mode=0).beamsplitter(0.4, 0.2)
+    inside.prepare("coherent", 0.3, 0.5, modes=1)
+    repeated = fj.Circuit(2).repeat(inside, 4)
+    written = fj.Circuit(2)
+    for _ in range(4):
+        written.squeeze(0.3, 0.1, mode=0).beamsplitter(0.4, 0.2)
+        written.prepare("coherent", 0.3, 0.5, modes=1)
+    looped, plain = (circuit({}, cutoff=(4, 3)) for circuit in (repeated, written))
+    assert looped.groups == plain.groups == ((0,), (1,))
+    assert looped.truncations == plain.truncations
+    close(looped.density_matrix(), plain.density_matrix())
 
 
 # Layers ------------------------------------------------------------------------------------------

@@ -268,7 +268,7 @@ def factored(kets, groups, truncations=0):
     factors = [
         Pure.of_ket(jnp.asarray(ket), group) for ket, group in zip(kets, groups, strict=True)
     ]
-    return State(tuple(factors), truncations)
+    return State(tuple(factors), truncations=truncations)
 
 
 GROUPS = ((0, 3), (1,), (2, 4))

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from fockjax._numerics import real_dtype
@@ -33,14 +34,14 @@ class Photons(Counter):
 
         # What k - j counts have for probability without a photon; the end of the list is never
         # reached from its start.
-        start = poisson(outcome - jnp.arange(self.cutoff), self.dark_counts)
+        start = poisson(outcome - np.arange(self.cutoff, dtype=np.int32), self.dark_counts)
         return lax.scan(add, start, length=self.cutoff)[1]
 
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
         if not self.ideal:
             return super().effect(outcome)
         dtype = self.efficiency.dtype
-        is_n = jnp.asarray(outcome) == jnp.arange(self.cutoff)
+        is_n = jnp.asarray(outcome, jnp.int32) == np.arange(self.cutoff, dtype=np.int32)
         return jnp.ones(1, dtype), is_n.astype(dtype)[None]
 
     def _respond(self, key: jax.Array, n: jax.Array) -> jax.Array:

@@ -61,12 +61,20 @@ def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Th
     return Threshold(jnp.asarray(efficiency, real), jnp.asarray(dark_counts, real), cutoff)
 
 
+def _check(parameters, modes, options):
+    check(parameters)
+    if parameters.get("select", 0) not in (0, 1):
+        raise ValueError(
+            f"Parameter `select` must be 0, no click, or 1, a click, got {parameters['select']!r}."
+        )
+
+
 SPEC = DetectorSpec(
     "threshold",
     ("efficiency", "dark_counts"),
     1,
     threshold,
     defaults={"efficiency": 1.0, "dark_counts": 0.0},
-    check=check,
+    check=_check,
     outcome="integer",
 )

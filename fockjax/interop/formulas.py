@@ -11,7 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax.parameters import ARITHMETIC, Expression, Function, Parameter, evaluate, stack
+from fockjax.parameters import (
+    ARITHMETIC,
+    Expression,
+    Function,
+    Parameter,
+    Values,
+    evaluate,
+    stack,
+)
 
 # Functions of `jax.numpy` and their names in SymPy.
 FUNCTIONS = {
@@ -50,9 +58,9 @@ class Formula(Parameter):
     symbols: tuple[Any, ...]
     operands: tuple[Parameter, ...]
 
-    def evaluate(self, weights, x):
+    def evaluate(self, values):
         function = _compiled(self.expression, self.symbols)
-        return function(*(evaluate(operand, weights, x) for operand in self.operands))
+        return function(*(evaluate(operand, values) for operand in self.operands))
 
     def leaves(self):
         for operand in self.operands:
@@ -73,20 +81,19 @@ def _compiled(expression, symbols):
     return sympy.lambdify(symbols, expression, "jax")
 
 
-def as_sympy(value: Any, weights, x) -> Any:
+def as_sympy(value: Any, values: Values) -> Any:
     """A parameter as a number or SymPy expression, or an array of these.
 
     Args:
         value: a parameter of a step.
-        weights: arrays of numbers or symbols by the names of the weights.
-        x: an array of numbers or symbols.
+        values: what weights, inputs and outcomes stand for: numbers or symbols.
 
     Raises:
         ValueError: for a function of symbols that SymPy has not.
     """
 
     def operands():
-        return [as_sympy(operand, weights, x) for operand in value.operands]
+        return [as_sympy(operand, values) for operand in value.operands]
 
     if isinstance(value, Expression):
         value = ARITHMETIC[value.symbol](*operands())
@@ -95,7 +102,7 @@ def as_sympy(value: Any, weights, x) -> Any:
     elif isinstance(value, Function):
         value = _applied(value, operands())
     else:
-        value = evaluate(value, weights, x)
+        value = evaluate(value, values)
     return _plain(value)
 
 

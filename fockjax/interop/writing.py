@@ -16,7 +16,8 @@ from fockjax.decompositions import pairs
 from fockjax.interop.formulas import as_sympy
 from fockjax.interop.names import GATES, KETS
 from fockjax.interop.oracle import load
-from fockjax.planning import Gate, Step, written_out
+from fockjax.operations import Gate, Step, written_out
+from fockjax.parameters import Values
 
 _GATES = {ours: theirs for theirs, ours in GATES.items()}
 _KETS = {ours: theirs for theirs, ours in KETS.items()}
@@ -88,7 +89,7 @@ def to_strawberryfields(
         )
     misplaced = {}
     with program.context as q:
-        steps = written_out(circuit.operations, weights, np.asarray(x), as_sympy)
+        steps = written_out(circuit.operations, Values(weights, np.asarray(x)), as_sympy)
         for position, step in enumerate(steps):
             try:
                 for operation, modes in _operations(step):

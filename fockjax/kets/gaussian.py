@@ -58,7 +58,7 @@ def gaussian(
         checks.constant_pure_covariance(cov, hbar)
     real = real_dtype(dtype)
     cov, mean = jnp.asarray(cov).astype(real), jnp.asarray(mean).astype(real)
-    _check_shapes(cov, mean, n)
+    check_shapes(cov, mean, n)
 
     identity = np.eye(2 * n, dtype=real)
     plus = (cov + cov.T) / hbar + identity  # V + 1
@@ -74,7 +74,7 @@ def gaussian(
     return physical * amplitudes(quadratic, linear, log_vacuum, cutoffs)
 
 
-def _check_shapes(cov, mean, n: int) -> None:
+def check_shapes(cov, mean, n: int) -> None:
     if cov.shape != (2 * n, 2 * n):
         raise ValueError(
             f"parameter 'cov' must have shape {(2 * n, 2 * n)} for {n} mode(s), got {cov.shape}."
@@ -89,7 +89,7 @@ def _check(parameters, modes, options):
     cov, mean = parameters["cov"], parameters["mean"]
     if isinstance(cov, np.ndarray):
         checks.constant_pure_covariance(cov, options["hbar"])
-        _check_shapes(cov, mean if isinstance(mean, np.ndarray) else np.zeros(()), len(modes))
+        check_shapes(cov, mean if isinstance(mean, np.ndarray) else np.zeros(()), len(modes))
 
 
 SPEC = KetSpec(

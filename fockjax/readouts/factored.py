@@ -70,7 +70,9 @@ class Part(Protocol):
         ...
 
     def gram(self, frame: Callable[[Any, jax.Array], jax.Array]) -> jax.Array:
-        """``trace(O_i^dagger O_j rho)``, where ``frame(layout, ket)`` stacks the ``O_j |ket>``."""
+        """``trace(O_i^dagger O_j rho)``, where ``frame(layout, ket)`` stacks the ``O_j |ket>`` and
+        is linear in the ket.
+        """
         ...
 
 
@@ -102,13 +104,20 @@ class Factored:
         return self.factors[0].dtype
 
     @property
+    def trace(self) -> jax.Array:
+        """The trace of the density matrix, `norm` squared."""
+        return self._norm_squared()
+
+    @property
     def norm(self) -> jax.Array:
-        """The 2-norm of the amplitudes, below 1 where the cutoff lost probability."""
+        """The root of the trace, of a pure state the 2-norm of its amplitudes: below 1 where the
+        cutoff lost probability.
+        """
         return safe_sqrt(self._norm_squared())
 
     @property
     def leakage(self) -> jax.Array:
-        """The probability lost at the cutoff, ``1 - norm^2``.
+        """The probability lost at the cutoff, ``1 - trace``.
 
         Exact gate elements make it an honest number, after a gate that `reflects` a lower bound;
         rounding alone may give it the size and sign of the precision.

@@ -40,8 +40,8 @@ class Subsystems(Factored):
         parts = ((factor.reduced(own), labels(own)) for factor, own in self._split(modes))
         return outer(parts, labels(modes)).astype(self.dtype)
 
-    def purity(self, modes: Modes) -> jax.Array:
-        """``trace(rho^2)`` of the density matrix of ``modes``.
+    def purity(self, modes: Modes | None = None) -> jax.Array:
+        """``trace(rho^2)`` of the density matrix of ``modes`` (default: all).
 
         1 where they are in a pure state of their own. Of a state that lost probability, trace and
         all, it is below 1 (``norm^4`` for all modes of a pure state).
@@ -56,9 +56,9 @@ class Subsystems(Factored):
             total = total * jnp.sum(rho.real**2 + rho.imag**2)
         return total
 
-    def entropy(self, modes: Modes) -> jax.Array:
-        """``-trace(rho ln rho)`` of the density matrix of ``modes``: von Neumann's entropy, in
-        nats.
+    def entropy(self, modes: Modes | None = None) -> jax.Array:
+        """``-trace(rho ln rho)`` of the density matrix of ``modes`` (default: all): von Neumann's
+        entropy, in nats.
 
         Of a pure state it is the entanglement with the other modes; the smaller side is
         diagonalised. Nothing is renormalised: a state of trace t < 1 has ``-t ln t`` in it. First
@@ -76,7 +76,7 @@ class Subsystems(Factored):
             trace = trace * mine
         return entropy
 
-    def _spectra(self, modes: Modes) -> list[jax.Array]:
+    def _spectra(self, modes: Modes | None) -> list[jax.Array]:
         """Matrices whose product has the eigenvalues of the density matrix of ``modes``, zeros
         aside.
         """

@@ -155,6 +155,12 @@ GRID = {"x": np.array([-1.7, 0.2, 0.9, 2.6]), "p": np.array([-0.8, 0.5, 1.9])}
 
 READOUTS: tuple[Readout, ...] = (
     numpy("ket", lambda s: s.ket(), lambda k: [k]),
+    sf(
+        "density_matrix",
+        lambda s: s.density_matrix(),
+        lambda k: [cut(state(k).dm().transpose(0, 2, 4, 1, 3, 5), k.shape * 2)],
+    ),
+    sf("trace", lambda s: s.trace, lambda k: [state(k).trace()]),
     sf("norm", lambda s: s.norm, lambda k: [math.sqrt(state(k).trace())]),
     sf("leakage", lambda s: s.leakage, lambda k: [1 - state(k).trace()]),
     numpy(
@@ -292,7 +298,7 @@ READOUTS: tuple[Readout, ...] = (
     ),
     numpy(
         "fidelity",
-        lambda s: s.fidelity(_coherent_product(s.cutoffs).astype(s.ket().dtype)),
+        lambda s: s.fidelity(_coherent_product(s.cutoffs).astype(s.dtype)),
         lambda k: [abs(np.vdot(_coherent_product(k.shape), k)) ** 2],
     ),
     sf(
@@ -326,7 +332,8 @@ def _coherent_product(cutoffs: Sequence[int]) -> np.ndarray:
 
 
 # What a State tells of how it is stored, which is not read from its amplitudes.
-STRUCTURE = {"cutoffs", "dtype", "factors", "groups", "hbar", "modes", "reflects", "truncations"}
+STRUCTURE = {"cutoffs", "dtype", "factors", "groups", "hbar", "is_pure", "modes", "reflects"}
+STRUCTURE |= {"require_pure", "truncations"}
 
 
 def public_readouts() -> set[str]:

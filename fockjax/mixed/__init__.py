@@ -1,0 +1,18 @@
+"""Density matrices of ready states that are not pure: their elements, cut to the cutoff and not
+renormalised, so that what is lost shows as leakage.
+"""
+
+from fockjax._spec import MixedSpec as MixedSpec
+from fockjax.mixed import array as _array
+from fockjax.mixed import gaussian as _gaussian
+from fockjax.mixed import thermal as _thermal
+
+REGISTRY: dict[str, MixedSpec] = {
+    spec.name: spec for spec in (_thermal.SPEC, _array.SPEC, _gaussian.SPEC)
+}
+
+density_matrix = _array.density_matrix
+mixed_gaussian = _gaussian.mixed_gaussian
+thermal = _thermal.thermal
+
+__all__ = ["REGISTRY", "MixedSpec", "density_matrix", "mixed_gaussian", "thermal"]

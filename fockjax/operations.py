@@ -1,0 +1,163 @@
+"""What a circuit is made of: operations from the registries, and repeated layers of them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fockjax._spec import DetectorSpec, MixedSpec, PreparationSpec, Spec
+from fockjax.channels import REGISTRY as CHANNELS
+from fockjax.detectors import REGISTRY as DETECTORS
+from fockjax.gates import REGISTRY as GATES
+from fockjax.kets import REGISTRY as KETS
+from fockjax.mixed import REGISTRY as MIXED
+from fockjax.parameters import Outcome, Values, evaluate, leaves, shown
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One registered operation of a circuit.
+
+    Attributes:
+        name: its name in the registry.
+        parameters: its parameters by name; constants are floats, or arrays.
+        modes: the modes it acts on.
+        options: what is not a real number, by name.
+    """
+
+    name: str
+    parameters: dict[str, Any]
+    modes: tuple[int, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> Spec:
+        """Its entry in the registry."""
+        raise NotImplementedError
+
+    @property
+    def fed_forward(self) -> bool:
+        """Whether a parameter depends on what was measured before."""
+        return any(isinstance(leaf, Outcome) for leaf in leaves(self.parameters.values()))
+
+    def __str__(self):
+        values = [f"{name}={shown(value)}" for name, value in self.parameters.items()]
+        values += [
+            f"{name}={value}"
+            for name, value in self.options.items()
+            if value != self.spec.options[name]
+        ]
+        plural = "s" if len(self.modes) > 1 else ""
+        return f"{self.name}({', '.join(values)}) on mode{plural} " + ", ".join(
+            map(str, self.modes)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Gate(Step):
+    """A gate."""
+
+    @property
+    def spec(self):
+        return GATES[self.name]
+
+
+@dataclass(frozen=True, eq=False)
+class Noise(Step):
+    """A channel."""
+
+    @property
+    def spec(self):
+        return CHANNELS[self.name]
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation(Step):
+    """A preparation: its modes are given a state of their own, whatever they held before."""
+
+    @property
+    def spec(self) -> PreparationSpec:
+        return KETS[self.name] if self.name in KETS else MIXED[self.name]
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the state is a density matrix."""
+        return isinstance(self.spec, MixedSpec)
+
+    def __str__(self):
+        return f"prepare {super().__str__()}"
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement(Step):
+    """A measurement of one mode, which is in the vacuum afterwards.
+
+    Attributes:
+        label: the name of the outcome.
+
+    Of a post-selection, the outcome selected stands among the parameters as "select".
+    """
+
+    label: str = ""
+
+    @property
+    def spec(self) -> DetectorSpec:
+        return DETECTORS[self.name]
+
+    @property
+    def selects(self) -> bool:
+        """Whether the outcome is given, not drawn."""
+        return "select" in self.parameters
+
+    def __str__(self):
+        return f"measure {super().__str__()} as {self.label}"
+
+
+@dataclass(frozen=True, eq=False)
+class Repeat:
+    """Equal layers: the operations of one, whose weights have a leading axis of size ``times``."""
+
+    operations: tuple["Step | Repeat", ...]
+    weights: tuple[str, ...]
+    times: int
+
+
+Operations = tuple[Step | Repeat, ...]
+
+
+def flat(operations: Operations) -> Iterator[Step]:
+    """All steps, those of a repeated layer once."""
+    for operation in operations:
+        if isinstance(operation, Repeat):
+            yield from flat(operation.operations)
+        else:
+            yield operation
+
+
+def written_out(
+    operations: Operations, values: Values, evaluate: Callable[[Any, Values], Any] = evaluate
+) -> Iterator[Step]:
+    """All steps in order, layers written out, with the values of their parameters.
+
+    A step is made when it is asked for, so that ``values.outcomes`` may be filled on the way;
+    parameters that depend on outcomes not in there stay as they are.
+    """
+    for operation in operations:
+        if isinstance(operation, Repeat):
+            for k in range(operation.times):
+                layer = {name: values.weights[name][k] for name in operation.weights}
+                inner = replace(values, weights={**values.weights, **layer})
+                yield from written_out(operation.operations, inner, evaluate)
+        else:
+            yield replace(
+                operation,
+                parameters={
+                    name: evaluate(value, values) if _is_known(value, values) else value
+                    for name, value in operation.parameters.items()
+                },
+            )
+
+
+def _is_known(value: Any, values: Values) -> bool:
+    return all(
+        leaf.name in values.outcomes for leaf in leaves([value]) if isinstance(leaf, Outcome)
+    )

@@ -1,0 +1,328 @@
+"""A state under construction, operation by operation.
+
+Operators on one mode wait until something else needs their mode, and fuse with what follows on it;
+diagonals fold into the gate on several modes that follows. Factors are joined only where an
+operation couples them, turn into density matrices only where a channel or a mixed state meets them,
+and fall apart where modes are measured or prepared anew.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from fockjax._linear import contract
+from fockjax._numerics import safe_sqrt
+from fockjax.detectors import Detector
+from fockjax.factors import Factor, Mixed, Pure
+from fockjax.layout import Box
+from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
+from fockjax.operators import Diagonal, Matrix, Operator, Padded, Sectors, expand, join, steps
+from fockjax.states import State
+from fockjax.superoperators import Channel
+
+
+class Register:
+    """A state, with operators on one mode that have not been applied yet.
+
+    Args:
+        state: what it starts with.
+        memory_limit: bytes that a factor may take.
+        unravel: whether to draw one pure branch wherever the state would become mixed.
+    """
+
+    def __init__(self, state: State, memory_limit: int, unravel: bool):
+        self.state = state
+        self.memory_limit = memory_limit
+        self.unravel = unravel
+        self.pending: dict[int, Operator] = {}
+
+    # operations
+
+    def gate(self, step: Gate, operator: Operator) -> None:
+        self._join(step)
+        for part, modes in steps(operator, step.modes):
+            if isinstance(part, Padded):
+                factor = self._factor(modes[0])
+                large = dict(enumerate(self.state.cutoffs))
+                large |= dict(zip(modes, part.inner.cutoffs, strict=True))
+                sizes = tuple(large[mode] for mode in factor.modes)
+                self._check_memory(step, factor.modes, sizes, factor.is_pure, "in between")
+            if len(modes) == 1:
+                self._one_mode(part, modes[0])
+            else:
+                self._several_modes(part, modes)
+        self._count(operator.truncations, step.spec.reflects(step.options))
+
+    def channel(self, step: Noise, channel: Channel, key: Any) -> None:
+        for mode in step.modes:
+            self._apply_waiting(mode)
+        self._join(step)
+        (factor,) = self._factors(step.modes)
+        if self.unravel:
+            ket, weight = channel.unravel(key, factor.array, factor.positions(step.modes))
+            after = replace(factor, array=ket)
+            self._weigh(weight)
+        else:
+            self._check_memory(step, factor.modes, factor.cutoffs, is_pure=False)
+            after = factor.channel(channel, step.modes)
+        self._exchange([factor], [after])
+        self._count(channel.truncations, step.spec.reflects(step.options))
+
+    def prepare(self, step: Preparation, array: jax.Array, key: Any) -> None:
+        """Give modes a new state. What they were coupled to stays as their trace leaves it."""
+        for mode in step.modes:
+            waiting = self.pending.get(mode)
+            if waiting is not None and not waiting.truncations:  # unitary: the trace drops it
+                del self.pending[mode]
+            self._apply_waiting(mode)
+        array = jnp.asarray(array, self.state.dtype)
+        if step.is_mixed and not self.unravel:
+            new = Mixed.of_matrix(array, step.modes)
+        else:
+            if step.is_mixed:
+                key, branch = jax.random.split(key)
+                array, weight = _ket_of(array, branch)
+                self._weigh(weight)
+            new = Pure.of_ket(array, step.modes)
+        for factor in self._factors(step.modes):
+            covered = tuple(mode for mode in factor.modes if mode in step.modes)
+            rest = tuple(mode for mode in factor.modes if mode not in covered)
+            if rest and self.unravel:
+                for mode in covered:
+                    key, found = jax.random.split(key)
+                    self._forget(mode, found)
+                continue
+            sizes = tuple(self.state.cutoffs[mode] for mode in rest)
+            self._check_memory(step, rest, sizes, is_pure=False)
+            left = factor.trace_out(covered)
+            if isinstance(left, Factor):
+                self._exchange([factor], [left])
+            else:  # what it had lost stays lost
+                new = new.weighted(left)
+                self._exchange([factor], [])
+        for factor in self._factors(step.modes):  # the vacuum that a forgotten mode is left in
+            self._exchange([factor], [])
+        self._exchange([], [new])
+        self._count(step.spec.truncates, step.spec.reflects(step.options))
+
+    def measure(
+        self, step: Measurement, detector: Detector, selected: jax.Array | None, key
+    ) -> jax.Array:
+        """Measure a mode and return what was found, or take ``selected`` for it."""
+        (mode,) = step.modes
+        self._apply_waiting(mode)
+        factor = self._factor(mode)
+        rho = factor.reduced((mode,)).astype(self.state.dtype)
+        keys: Any = (None, None) if key is None else jax.random.split(key)
+        draw, branch = keys
+        outcome = detector.sample(draw, rho) if selected is None else selected
+        probability = detector.probability(outcome, rho)
+        weights, bras = detector.effect(outcome)
+        if len(weights) > 1 and self.unravel:
+            overlaps = contract(
+                contract(bras, rho, "jm,mn->jn"), bras.conj(), "jn,jn->j", real=True
+            )
+            j = self._draw(contract(weights, overlaps, "j,j->j"), branch)
+            weights, bras = jnp.ones_like(weights[:1]), bras[j][None]
+        self._project(mode, weights, bras)
+        if selected is None:
+            self._weigh(_unit(probability))
+        else:
+            selected = self.state.selection_probability * probability
+            self.state = replace(self.state, selected=selected)
+        return outcome
+
+    def flush(self) -> State:
+        """Apply everything that waits, the diagonals of a factor as one."""
+        for factor in self.state.factors:
+            waiting = [mode for mode in factor.modes if mode in self.pending]
+            diagonals: dict[int, Diagonal] = {}
+            for mode in waiting:
+                operator = self.pending.pop(mode)
+                if isinstance(operator, Diagonal):
+                    diagonals[mode] = operator
+                else:
+                    self._apply(operator, (mode,))
+            if diagonals:
+                self._apply(reduce(join, diagonals.values()), tuple(diagonals))
+        return self.state
+
+    # operators
+
+    def _one_mode(self, operator: Operator, mode: int) -> None:
+        waiting = self.pending.pop(mode, None)
+        if waiting is None:
+            self.pending[mode] = operator
+        elif (
+            len(self._factor(mode).modes) == 1
+            and isinstance(operator, Matrix)
+            and isinstance(waiting, Matrix)
+        ):
+            # On a mode alone, applying a matrix costs D^2, composing two costs D^3.
+            self._apply(waiting, (mode,))
+            self.pending[mode] = operator
+        else:
+            self.pending[mode] = operator @ waiting
+
+    def _several_modes(self, operator: Operator, modes: tuple[int, ...]) -> None:
+        for position, mode in enumerate(modes):
+            waiting = self.pending.pop(mode, None)
+            if isinstance(waiting, Diagonal) and isinstance(operator, Diagonal | Sectors):
+                operator = operator @ expand(waiting, position, operator.cutoffs)
+            elif waiting is not None:
+                self._apply(waiting, (mode,))
+        self._apply(operator, modes)
+
+    def _apply_waiting(self, mode: int) -> None:
+        if mode in self.pending:
+            self._apply(self.pending.pop(mode), (mode,))
+
+    def _apply(self, operator: Operator, modes: tuple[int, ...]) -> None:
+        factor = self._factor(modes[0])
+        self._exchange([factor], [factor.apply(operator, modes)])
+
+    # factors
+
+    def _join(self, step: Step) -> None:
+        """Make one factor of those of a step's modes, each with its one-mode operators applied
+        while it is small.
+        """
+        if len(self._factors(step.modes)) == 1:
+            return
+        for factor in self._factors(step.modes):
+            if len(factor.modes) == 1:
+                self._apply_waiting(factor.modes[0])
+        together = self._factors(step.modes)
+        modes = tuple(sorted(mode for factor in together for mode in factor.modes))
+        sizes = tuple(self.state.cutoffs[mode] for mode in modes)
+        self._check_memory(step, modes, sizes, all(factor.is_pure for factor in together))
+        self._exchange(together, [reduce(lambda a, b: a.join(b), together)])
+
+    def _project(self, mode: int, weights: jax.Array, bras: jax.Array) -> None:
+        """Leave the other modes in what an outcome leaves them in, the trace as it was, and this
+        one in the vacuum; all zero if the outcome is impossible.
+        """
+        factor = self._factor(mode)
+        before = factor.norm_squared()
+        rest = factor.project(mode, weights, bras)
+        vacuum = Pure.of_ket(Box((self.state.cutoffs[mode],)).vacuum(self.state.dtype), (mode,))
+        if isinstance(rest, jax.Array):
+            left = [vacuum.weighted(jnp.where(rest > 0, before, 0))]
+        else:
+            left = [rest.weighted(_ratio(before, rest.norm_squared())), vacuum]
+        self._exchange([factor], left)
+
+    def _forget(self, mode: int, key: Any) -> None:
+        """Trace out a mode by counting its photons and not telling."""
+        n = self._draw(self._factor(mode).probabilities((mode,)), key)
+        bra = jax.nn.one_hot(n, self.state.cutoffs[mode], dtype=self.state.dtype)
+        self._project(mode, jnp.ones(1, bra.real.dtype), bra[None])
+
+    def _factor(self, mode: int) -> Factor:
+        return next(factor for factor in self.state.factors if mode in factor.modes)
+
+    def _factors(self, modes: Sequence[int]) -> list[Factor]:
+        return [factor for factor in self.state.factors if set(factor.modes) & set(modes)]
+
+    def _exchange(self, gone: Sequence[Factor], new: Sequence[Factor]) -> None:
+        kept = [factor for factor in self.state.factors if factor not in gone]
+        factors = sorted([*kept, *new], key=lambda factor: factor.modes[0])
+        self.state = replace(self.state, factors=tuple(factors))
+
+    # what is kept of the past
+
+    def _draw(self, chances: jax.Array, key: Any) -> jax.Array:
+        """An index, drawn as often as ``chances`` say."""
+        j = jax.random.categorical(key, jnp.log(lax.stop_gradient(chances)))
+        self._weigh(_unit(_ratio(chances[j], jnp.sum(chances))))
+        return j
+
+    def _weigh(self, weight: jax.Array) -> None:
+        self.state = replace(self.state, score=self.state.weight * weight)
+
+    def _count(self, truncations: int, reflects: bool) -> None:
+        self.state = replace(
+            self.state,
+            truncations=self.state.truncations + truncations,
+            reflects=self.state.reflects or reflects,
+        )
+
+    def _check_memory(self, step: Step, modes, cutoffs, is_pure: bool, when: str = "") -> None:
+        check_memory(step, modes, cutoffs, self.state.dtype, self.memory_limit, is_pure, when)
+
+
+def check_memory(
+    step: Step, modes, cutoffs, dtype, limit: int, is_pure: bool = True, when: str = ""
+) -> None:
+    """Refuse to hold modes in one factor over the limit, before any of it is made.
+
+    Raises:
+        ValueError: naming the step, the modes and the bytes.
+    """
+    size = Box(tuple(cutoffs) * (1 if is_pure else 2)).bytes(dtype)
+    if size > limit:
+        kind = "state" if is_pure else "density matrix"
+        instead = "" if is_pure else "draw pure branches instead (`unravel=True`), "
+        raise ValueError(
+            f"{step} joins modes {list(modes)} with cutoffs {tuple(cutoffs)} "
+            f"{when and f'{when} '}into one {kind} of {size:,} bytes a sample "
+            f"({np.dtype(dtype).name}), over the limit of {limit:,} bytes. Lower the cutoffs, "
+            f"{instead}keep the groups of modes apart (fj.grouped), or raise `memory_limit`."
+        )
+
+
+def branch(state: State, key: jax.Array) -> State:
+    """One pure branch of a state: a ket drawn from each density matrix among its factors."""
+    factors, score = [], state.weight
+    for factor, own in zip(state.factors, jax.random.split(key, len(state.factors)), strict=True):
+        if not factor.is_pure:
+            ket, weight = _ket_of(factor.reduced(factor.modes), own)
+            factor, score = Pure.of_ket(ket, factor.modes), score * weight
+        factors.append(factor)
+    return replace(state, factors=tuple(factors), score=score)
+
+
+def _ratio(a: jax.Array, b: jax.Array) -> jax.Array:
+    """a / b, and 0 where b is 0."""
+    positive = b > 0
+    return jnp.where(positive, a / jnp.where(positive, b, 1), 0)
+
+
+def _unit(probability: jax.Array) -> jax.Array:
+    """1, with the derivative of the logarithm of a probability: see `State.weight`."""
+    drawn = lax.stop_gradient(probability)
+    return 1 + _ratio(probability - drawn, drawn)
+
+
+def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A pure branch of a density matrix and its weight: an eigenvector, as `Channel.unravel`.
+
+    Eigenvectors of equal eigenvalues have no derivatives. So they are taken as they are, and moved
+    along with rho: of ``psi_j = sqrt(l_j) v_j + (1 - P/2) drho v_j / sqrt(l_j)``, P projecting on
+    the eigenvectors that are there, the sum of ``|psi_j><psi_j|`` has the first derivative of rho.
+    """
+    cutoffs = rho.shape[: rho.ndim // 2]
+    size = math.prod(cutoffs)
+    rho = rho.reshape(size, size)
+    known = lax.stop_gradient(rho)
+    values, vectors = jnp.linalg.eigh(known)
+    there = values > size * jnp.finfo(values.dtype).eps * values[-1]
+    values = jnp.where(there, values, 0)
+    j = jax.random.categorical(key, jnp.log(values))
+    vector = vectors[:, j]
+    step = contract(rho - known, vector, "mn,n->m")
+    inside = jnp.where(there, contract(vectors.conj(), step, "mj,m->j"), 0)
+    step = step - contract(vectors, inside, "mj,j->m") / 2
+    root = jnp.sqrt(values[j]).astype(rho.dtype)
+    ket = root * vector + step / root
+    chance = contract(ket.conj(), ket, "m,m->", real=True)
+    total = jnp.trace(rho).real
+    ket = ket * safe_sqrt(_ratio(total, chance)).astype(ket.dtype)
+    return ket.reshape(cutoffs), _unit(_ratio(chance, total))
