@@ -185,7 +185,7 @@ def test_refusals():
         "`angle` must be a number or one for each of 2": lambda: state.sample_homodyne(
             key, angle=np.zeros(3)
         ),
-        "`efficiency` must be a probability": lambda: state.sample_photons(key, efficiency=1.5),
+        r"`efficiency` must lie in \[0, 1\]": lambda: state.sample_photons(key, efficiency=1.5),
         "`hbar` must be positive": lambda: state.sample_homodyne(key, hbar=0),
     }.items():
         with pytest.raises(ValueError, match=message):
