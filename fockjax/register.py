@@ -278,6 +278,17 @@ def check_memory(
         )
 
 
+def branch(state: State, key: jax.Array) -> State:
+    """One pure branch of a state: a ket drawn from each density matrix among its factors."""
+    factors, score = [], state.weight
+    for factor, own in zip(state.factors, jax.random.split(key, len(state.factors)), strict=True):
+        if not factor.is_pure:
+            ket, weight = _ket_of(factor.reduced(factor.modes), own)
+            factor, score = Pure.of_ket(ket, factor.modes), score * weight
+        factors.append(factor)
+    return replace(state, factors=tuple(factors), score=score)
+
+
 def _ratio(a: jax.Array, b: jax.Array) -> jax.Array:
     """a / b, and 0 where b is 0."""
     positive = b > 0
@@ -307,10 +318,11 @@ def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     j = jax.random.categorical(key, jnp.log(values))
     vector = vectors[:, j]
     step = contract(rho - known, vector, "mn,n->m")
-    inside = contract(vectors.conj(), step, "mj,m->j") * there
+    inside = jnp.where(there, contract(vectors.conj(), step, "mj,m->j"), 0)
     step = step - contract(vectors, inside, "mj,j->m") / 2
-    root = jnp.sqrt(values[j])
+    root = jnp.sqrt(values[j]).astype(rho.dtype)
     ket = root * vector + step / root
     chance = contract(ket.conj(), ket, "m,m->", real=True)
     total = jnp.trace(rho).real
-    return (ket * safe_sqrt(_ratio(total, chance))).reshape(cutoffs), _unit(_ratio(chance, total))
+    ket = ket * safe_sqrt(_ratio(total, chance)).astype(ket.dtype)
+    return ket.reshape(cutoffs), _unit(_ratio(chance, total))
