@@ -113,23 +113,25 @@ class Register:
         self._count(step.spec.truncates, step.spec.reflects(step.options))
 
     def measure(
-        self, step: Measurement, detector: Detector, selected: jax.Array | None, key
+        self, step: Measurement, detector: Detector, selected: jax.Array | None, key: Any
     ) -> jax.Array:
         """Measure a mode and return what was found, or take ``selected`` for it."""
         (mode,) = step.modes
         self._apply_waiting(mode)
         factor = self._factor(mode)
         rho = factor.reduced((mode,)).astype(self.state.dtype)
-        keys: Any = (None, None) if key is None else jax.random.split(key)
-        draw, branch = keys
-        outcome = detector.sample(draw, rho) if selected is None else selected
+        if selected is not None:
+            outcome = selected
+        else:
+            key, draw = jax.random.split(key) if self.unravel else (key, key)
+            outcome = detector.sample(draw, rho)
         probability = detector.probability(outcome, rho)
         weights, bras = detector.effect(outcome)
-        if len(weights) > 1 and self.unravel:
+        if self.unravel and len(weights) > 1:
             overlaps = contract(
                 contract(bras, rho, "jm,mn->jn"), bras.conj(), "jn,jn->j", real=True
             )
-            j = self._draw(contract(weights, overlaps, "j,j->j"), branch)
+            j = self._draw(contract(weights, overlaps, "j,j->j"), key)
             weights, bras = jnp.ones_like(weights[:1]), bras[j][None]
         self._project(mode, weights, bras)
         if selected is None:

@@ -148,7 +148,7 @@ def test_an_ideal_counter_leaves_pure_states_pure():
 @pytest.mark.parametrize("make", [fj.detectors.photons, fj.detectors.threshold])
 def test_parameters_out_of_range(make):
     for values in ({"efficiency": 1.2}, {"efficiency": -0.1}, {"dark_counts": -1.0}):
-        with pytest.raises(ValueError, match=f"`{next(iter(values))}` must be a"):
+        with pytest.raises(ValueError, match=f"`{next(iter(values))}` must (lie|be)"):
             make(**values, cutoff=3)
 
     def traced(efficiency):
@@ -284,7 +284,7 @@ def test_probabilities_and_their_derivatives(name, x64):
 
 
 def drawn(make, size, seed, rhos, *arguments, count=20_000):
-    """Many outcomes of each of several states, compiled once; and the first few one by one."""
+    """Many outcomes of each of several states, compiled once."""
     keys = jax.random.split(jax.random.key(seed), (len(rhos), count))
     rhos = jnp.asarray(np.array(rhos), jnp.complex64)
 
@@ -295,11 +295,7 @@ def drawn(make, size, seed, rhos, *arguments, count=20_000):
         return jax.vmap(sample, (0, None, *[None] * len(arguments)))(keys, rho, *arguments)
 
     arguments = [np.array(argument, np.float32) for argument in arguments]
-    outcomes = np.asarray(jax.jit(jax.vmap(shots))(keys, rhos, *arguments))
-    one = jax.jit(sample)
-    looped = [one(keys[0, k], rhos[0], *[a[0] for a in arguments]) for k in range(3)]
-    close(outcomes[0, :3], looped, 1e-5)
-    return outcomes
+    return np.asarray(jax.jit(jax.vmap(shots))(keys, rhos, *arguments))
 
 
 def test_homodyne_of_a_cat_and_a_squeezed_state():
@@ -315,6 +311,10 @@ def test_homodyne_of_a_cat_and_a_squeezed_state():
     angles = (0.5 + math.pi / 2, 0.3)  # the first across the halves of the cat
 
     fringes, x = drawn(fj.detectors.homodyne, size, 1, rhos, angles)
+    detector = fj.detectors.homodyne(angles[0], cutoff=size)
+    one = jax.jit(lambda key: detector.sample(key, jnp.asarray(rhos[0], jnp.complex64)))
+    keys = jax.random.split(jax.random.key(1), (2, len(x)))
+    close(fringes[:3], [one(keys[0, k]) for k in range(3)], 1e-5)
     uniformly = quadrature_cdf(rhos[0], angles[0], fringes.astype(float) / math.sqrt(2))
     assert stats.kstest(uniformly, "uniform").pvalue > ALARM
     along = math.cos(angles[1] - phi / 2) ** 2

@@ -114,8 +114,6 @@ def homodyne(angle=0.0, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Homody
         >>> vacuum = np.diag([1 + 0j, 0])
         >>> print(fj.detectors.homodyne(cutoff=2).probability(0.0, vacuum).round(4))
         0.3989
-        >>> print(fj.detectors.homodyne(cutoff=2).cdf(1.0, vacuum).round(4))
-        0.8413
     """
     return Homodyne(jnp.asarray(angle, real_dtype(dtype)), cutoff, checked_hbar(hbar))
 

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax._numerics import real_dtype
 from fockjax._spec import DetectorSpec
-from fockjax.detectors._counter import Counter, check, poisson
+from fockjax.detectors._counter import Counter, check, noise, poisson
 
 
 @jax.tree_util.register_dataclass
@@ -79,13 +78,11 @@ def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Phot
     Reference:
         P. L. Kelley and W. H. Kleiner, Phys. Rev. 136, A316 (1964).
     """
-    real = real_dtype(dtype)
-    check({"efficiency": efficiency, "dark_counts": dark_counts})
     ideal = all(
         isinstance(value, int | float) and value == perfect
         for value, perfect in ((efficiency, 1), (dark_counts, 0))
     )
-    return Photons(jnp.asarray(efficiency, real), jnp.asarray(dark_counts, real), cutoff, ideal)
+    return Photons(*noise(efficiency, dark_counts, dtype), cutoff, ideal)
 
 
 SPEC = DetectorSpec(
