@@ -33,14 +33,15 @@ class Photons(Counter):
 
         # What k - j counts have for probability without a photon; the end of the list is never
         # reached from its start.
-        start = poisson(outcome - jnp.arange(self.cutoff), self.dark_counts)
+        start = poisson(outcome - jnp.arange(self.cutoff, dtype=outcome.dtype), self.dark_counts)
         return lax.scan(add, start, length=self.cutoff)[1]
 
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
         if not self.ideal:
             return super().effect(outcome)
         dtype = self.efficiency.dtype
-        is_n = jnp.asarray(outcome) == jnp.arange(self.cutoff)
+        outcome = jnp.asarray(outcome)
+        is_n = outcome == jnp.arange(self.cutoff, dtype=outcome.dtype)
         return jnp.ones(1, dtype), is_n.astype(dtype)[None]
 
     def _respond(self, key: jax.Array, n: jax.Array) -> jax.Array:
@@ -48,7 +49,7 @@ class Photons(Counter):
             return n
         seeing, dark = jax.random.split(key)
         seen = jax.random.bernoulli(seeing, self.efficiency, (self.cutoff - 1,))
-        seen = jnp.sum(seen & (jnp.arange(self.cutoff - 1) < n), dtype=jnp.int32)
+        seen = jnp.sum(seen & (jnp.arange(self.cutoff - 1, dtype=n.dtype) < n), dtype=jnp.int32)
         return seen + jax.random.poisson(dark, self.dark_counts, dtype=jnp.int32)
 
 
