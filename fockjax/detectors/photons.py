@@ -5,11 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from fockjax._numerics import real_dtype
 from fockjax._spec import DetectorSpec
-from fockjax.detectors._counter import Counter, check, poisson
+from fockjax.detectors._counter import Counter, check, noise, poisson
 
 
 @jax.tree_util.register_dataclass
@@ -33,14 +33,14 @@ class Photons(Counter):
 
         # What k - j counts have for probability without a photon; the end of the list is never
         # reached from its start.
-        start = poisson(outcome - jnp.arange(self.cutoff), self.dark_counts)
+        start = poisson(outcome - np.arange(self.cutoff, dtype=np.int32), self.dark_counts)
         return lax.scan(add, start, length=self.cutoff)[1]
 
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
         if not self.ideal:
             return super().effect(outcome)
         dtype = self.efficiency.dtype
-        is_n = jnp.asarray(outcome) == jnp.arange(self.cutoff)
+        is_n = jnp.asarray(outcome, jnp.int32) == np.arange(self.cutoff, dtype=np.int32)
         return jnp.ones(1, dtype), is_n.astype(dtype)[None]
 
     def _respond(self, key: jax.Array, n: jax.Array) -> jax.Array:
@@ -78,13 +78,11 @@ def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Phot
     Reference:
         P. L. Kelley and W. H. Kleiner, Phys. Rev. 136, A316 (1964).
     """
-    real = real_dtype(dtype)
-    check({"efficiency": efficiency, "dark_counts": dark_counts})
     ideal = all(
         isinstance(value, int | float) and value == perfect
         for value, perfect in ((efficiency, 1), (dark_counts, 0))
     )
-    return Photons(jnp.asarray(efficiency, real), jnp.asarray(dark_counts, real), cutoff, ideal)
+    return Photons(*noise(efficiency, dark_counts, dtype), cutoff, ideal)
 
 
 SPEC = DetectorSpec(
