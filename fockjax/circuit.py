@@ -1,8 +1,6 @@
 """Circuits as data: ordered operations with named parameters, and the call that runs them."""
 
-import operator
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from fockjax import drawing, planning
+from fockjax import arguments, drawing, planning
 from fockjax._numerics import canonical_complex, checked_hbar, real_dtype
-from fockjax._spec import Spec
 from fockjax.builder import Builder
 from fockjax.channels import REGISTRY as CHANNELS
 from fockjax.detectors import REGISTRY as DETECTORS
@@ -38,11 +35,10 @@ from fockjax.parameters import (
     Outcome,
     Values,
     Weight,
-    as_array_parameter,
-    as_parameter,
     leaves,
 )
 from fockjax.planning import MEMORY_LIMIT
+from fockjax.record import Record
 from fockjax.states import State, from_ket, vacuum
 
 Weights = dict[str, jax.Array]
@@ -102,8 +98,7 @@ class Circuit(Builder):
         self.hbar = checked_hbar(hbar)
         self._operations: list[Step | Repeat] = []
         self._weights: dict[str, Weight] = {}
-        self._outcomes: dict[str, _Found] = {}
-        self._measured: frozenset[int] = frozenset()
+        self._record = Record()
 
     @property
     def operations(self) -> Operations:
@@ -135,9 +130,9 @@ class Circuit(Builder):
             unusable parameters.
         """
         kind = Noise if name in CHANNELS else Gate
-        spec = _known(name, {**GATES, **CHANNELS}, "gate or channel")
+        spec = arguments.entry(name, {**GATES, **CHANNELS}, "gate or channel")
         where = f"{'Channel' if kind is Noise else 'Gate'} {len(self._operations)} ({name})"
-        return self._append([kind(name, *self._step(spec, where, values, modes, named))], where)
+        return self._append([kind(name, *self._parts(spec, where, values, modes, named))], where)
 
     def prepare(
         self, name: str, *values: Any, modes: int | Sequence[int], **named: Any
@@ -166,9 +161,9 @@ class Circuit(Builder):
                    [0. , 0. , 0. ],
                    [0.5, 0. , 0. ]], dtype=float32)
         """
-        spec = _known(name, {**KETS, **MIXED}, "state")
+        spec = arguments.entry(name, {**KETS, **MIXED}, "state")
         where = f"Operation {len(self._operations)} (prepare {name})"
-        step = Preparation(name, *self._step(spec, where, values, modes, named))
+        step = Preparation(name, *self._parts(spec, where, values, modes, named))
         return self._append([step], where)
 
     def measure(
@@ -214,7 +209,7 @@ class Circuit(Builder):
             >>> print(state.selection_probability.round(3), state.parity(0).round(3))
             0.104 -1.0
         """
-        spec = _known(kind, DETECTORS, "measurement")
+        spec = arguments.entry(kind, DETECTORS, "measurement")
         listed = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
         several = not isinstance(modes, int | np.integer)
         if name is None:
@@ -232,92 +227,27 @@ class Circuit(Builder):
         for mode, label, outcome in zip(listed, names, selected, strict=True):
             if not isinstance(label, str) or not label:
                 raise ValueError(f"{where}: `name` must be a non-empty string, got {label!r}.")
-            chosen = {} if outcome is None else {"select": _selected(spec.outcome, outcome, where)}
-            parts = self._step(spec, where, values, mode, named, chosen)
+            chosen = (
+                {}
+                if outcome is None
+                else {"select": arguments.selected(spec.outcome, outcome, where)}
+            )
+            parts = self._parts(spec, where, values, mode, named, chosen)
             steps.append(Measurement(kind, *parts, label=label))
         return self._append(steps, where)
 
     def _append(self, operations: Sequence[Step | Repeat], where: str) -> "Circuit":
         """Add operations whose parameters are right by themselves: all of them, or none."""
-        found, measured = dict(self._outcomes), self._measured
-        for operation in operations:
-            times = operation.times if isinstance(operation, Repeat) else 1
-            inside = flat((operation,))
-            for step in [*inside] * min(times, 2):  # a layer follows on another one
-                again = measured.intersection(step.modes) if isinstance(step, Measurement) else ()
-                if again:
-                    raise ValueError(
-                        f"{where}: mode {min(again)} has been measured and is in the vacuum since. "
-                        "Prepare it anew, or leave one of the measurements out."
-                    )
-                measured = measured.difference(step.modes)
-                if isinstance(step, Measurement):
-                    measured = measured.union(step.modes)
-            for label, outcome in _found(operation):
-                if label in found:
-                    raise ValueError(
-                        f"{where}: an outcome is called {label!r} already; give this one another "
-                        "`name`."
-                    )
-                found[label] = outcome
+        record = self._record.after(operations, where)
         steps = [operation for operation in operations if isinstance(operation, Step)]
         self._register([leaf for step in steps for leaf in leaves(step.parameters.values())], where)
-        self._outcomes, self._measured = found, measured
+        self._record = record
         self._operations += operations
         return self
 
-    def _step(self, spec: Spec, where: str, values, modes, named, more: Mapping[str, Any] = {}):
-        """Checked parameters, ``more`` of them that are checked already among them, modes and
-        options of a new operation.
-        """
-        modes = self._modes(spec, where, modes)
-        known = (*spec.parameters, *(option for option in spec.options if option != "hbar"))
-        # Parameters are real; a complex array stands for its two parts.
-        if spec.parameters == ("real", "imag") and len(values) == 1 and np.iscomplexobj(values[0]):
-            values = (np.real(values[0]), np.imag(values[0]))
-        if len(values) > len(known):
-            raise ValueError(f"{where} takes parameters {known}, got {len(values)} values.")
-        given = dict(zip(known, values, strict=False))
-        for name in named:
-            if name not in known or name in given:
-                raise ValueError(
-                    f"{where}: parameter {name!r} is unknown or given twice; it takes {known}."
-                )
-        given = {**spec.defaults, **given, **named}
-        missing = [name for name in spec.parameters if name not in given]
-        if missing:
-            raise ValueError(f"{where} needs a value for {', '.join(missing)}.")
-        parameters = {}
-        for name in spec.parameters:
-            checked = as_array_parameter if name in spec.arrays else as_parameter
-            parameters[name] = checked(given[name], f"{where}: parameter {name!r}")
-        parameters |= more
-        options = {name: given.get(name, default) for name, default in spec.options.items()}
-        if "hbar" in options:
-            options["hbar"] = self.hbar
-        if spec.check:
-            try:
-                spec.check(parameters, modes, options)
-            except ValueError as error:
-                raise ValueError(f"{where}: {error}") from None
-        return parameters, modes, options
-
-    def _modes(self, spec: Spec, where: str, modes) -> tuple[int, ...]:
-        if isinstance(modes, int | np.integer):
-            modes = (modes,)
-        elif not isinstance(modes, Sequence | np.ndarray):
-            raise ValueError(f"{where}: modes must be integers, got {modes!r}.")
-        modes = tuple(modes)
-        if not modes or len(modes) != (spec.modes or len(modes)):
-            raise ValueError(f"{where} acts on {spec.modes or 'some'} mode(s), got modes {modes}.")
-        for mode in modes:
-            if not isinstance(mode, int | np.integer) or not 0 <= mode < self.modes:
-                raise ValueError(
-                    f"{where}: modes must be integers from 0 to {self.modes - 1}, got {modes}."
-                )
-        if len(set(modes)) != len(modes):
-            raise ValueError(f"{where}: modes must differ, got {modes}.")
-        return tuple(int(mode) for mode in modes)
+    def _parts(self, *given: Any):
+        *given, more = given if len(given) == 6 else (*given, None)
+        return arguments.step_parts(*given, register=self.modes, hbar=self.hbar, more=more)
 
     def repeat(self, block: "Circuit", times: int) -> "Circuit":
         """Add ``times`` layers of the gates of ``block``, each with weights of its own.
@@ -388,7 +318,7 @@ class Circuit(Builder):
             key: a JAX random key.
             dtype: float32 or float64; by default float32, or float64 where x64 is on.
         """
-        dtype = _weight_dtype(dtype)
+        dtype = arguments.weight_dtype(dtype)
         keys = jax.random.split(key, max(len(self._weights), 1))
         return {
             weight.name: weight.init(key, weight.shape, dtype)
@@ -462,7 +392,10 @@ class Circuit(Builder):
         and options, modes) in order. What depends on an outcome stays a `Parameter`.
         """
         real = real_dtype()
-        values = Values(self._checked_weights(weights, real), self._checked_input(x, real))
+        values = Values(
+            arguments.values_of(self._weights, weights, real),
+            arguments.input_of(self.num_inputs, x, real),
+        )
         return [
             (step.name, {**step.parameters, **step.options}, step.modes)
             for step in written_out(self.operations, values)
@@ -518,15 +451,15 @@ class Circuit(Builder):
         self, weights, x, cutoff, dtype, initial, key=None, unravel: bool = False
     ) -> dict[str, Any]:
         """The arguments of a call, checked, in the types it computes with."""
-        cutoffs = self._cutoffs(cutoff)
+        cutoffs = arguments.cutoffs_of(self.modes, cutoff)
         dtype = canonical_complex(dtype)
         if key is None and planning.is_random(self.operations, unravel):
             raise ValueError(
                 "Argument `key` is missing: the circuit draws at random. Give a JAX random key, as "
                 "jax.random.key(0), another one for each run."
             )
-        weights = self._checked_weights(weights, real_dtype(dtype))
-        x = self._checked_input(x, real_dtype(dtype))
+        weights = arguments.values_of(self._weights, weights, real_dtype(dtype))
+        x = arguments.input_of(self.num_inputs, x, real_dtype(dtype))
         if isinstance(initial, State):
             given = initial.cutoffs, initial.dtype, initial.hbar
             if given != (cutoffs, dtype, self.hbar):
@@ -559,7 +492,7 @@ class Circuit(Builder):
         new: dict[str, Weight] = {}  # all or none, so that a refused gate leaves no trace
         for leaf in leaves:
             if isinstance(leaf, Outcome):
-                self._check_outcome(leaf, where)
+                self._record.check(leaf, where)
             if isinstance(leaf, Weight):
                 known = new.get(leaf.name) or self._weights.get(leaf.name, leaf)
                 new[leaf.name] = known
@@ -570,151 +503,11 @@ class Circuit(Builder):
                     )
         self._weights |= new
 
-    def _check_outcome(self, outcome: Outcome, where: str) -> None:
-        """Refuse what has not been measured by then, and what is no real number."""
-        found = self._outcomes.get(outcome.name)
-        if found is None:
-            known = ", ".join(self._outcomes) or "nothing"
-            raise ValueError(
-                f"{where}: no outcome is called {outcome.name!r} before it; measured are: {known}."
-            )
-        if (found.kind == "complex") != bool(outcome.part):
-            advice = "take its .real or .imag" if found.kind == "complex" else "leave the part out"
-            raise ValueError(f"{where}: outcome {outcome.name!r} is {found.kind}; {advice}.")
-        layers = found.layers
-        if (layers is None) != (outcome.layer is None):
-            advice = (
-                "leave the index out"
-                if layers is None
-                else f"it was measured in each of {layers} layers; take one, as [-1]"
-            )
-            raise ValueError(f"{where}: outcome {outcome.name!r}: {advice}.")
-        if layers is not None and not -layers <= (outcome.layer or 0) < layers:
-            raise ValueError(
-                f"{where}: outcome {outcome.name!r} has {layers} layers, got [{outcome.layer}]."
-            )
-
-    def _cutoffs(self, cutoff) -> tuple[int, ...]:
-        try:
-            cutoffs = (operator.index(cutoff),) * self.modes
-        except TypeError:
-            try:
-                cutoffs = tuple(operator.index(c) for c in cutoff)
-            except TypeError:
-                raise TypeError(
-                    "Argument `cutoff` must be an integer or one for each mode, known before "
-                    f"tracing, got {cutoff!r}."
-                ) from None
-        if len(cutoffs) != self.modes:
-            raise ValueError(
-                f"Argument `cutoff` must be an integer or one for each of {self.modes} modes, "
-                f"got {cutoff!r}."
-            )
-        if any(c < 1 for c in cutoffs):
-            raise ValueError(f"Argument `cutoff` must be made of integers >= 1, got {cutoff!r}.")
-        return cutoffs
-
-    def _checked_weights(self, weights, dtype) -> Weights:
-        if not isinstance(weights, Mapping):
-            raise TypeError(
-                "Argument `weights` must be a dictionary from names to arrays, as "
-                f"`circuit.init(key)` returns it, got {type(weights).__name__}."
-            )
-        missing = sorted(self._weights.keys() - weights.keys())
-        unknown = sorted(weights.keys() - self._weights.keys())
-        if missing or unknown:
-            raise ValueError(
-                f"Argument `weights`: missing {missing}, unknown {unknown}; `circuit.init(key)` "
-                f"shows what is expected."
-            )
-        checked = {}
-        for name, weight in self._weights.items():
-            value = jnp.asarray(weights[name])
-            if value.shape != weight.shape or jnp.issubdtype(value.dtype, jnp.complexfloating):
-                raise ValueError(
-                    f"Weight {name!r} must be real of shape {weight.shape}, got {value.dtype} of "
-                    f"shape {value.shape}."
-                )
-            checked[name] = value.astype(dtype)
-        return checked
-
-    def _checked_input(self, x, dtype) -> jax.Array | None:
-        wanted = (self.num_inputs,)
-        if x is None:
-            if self.num_inputs:
-                raise ValueError(
-                    f"Argument `x` is missing: the circuit takes an input of shape {wanted}."
-                )
-            return None
-        x = jnp.asarray(x)
-        if x.shape != wanted or jnp.issubdtype(x.dtype, jnp.complexfloating):
-            raise ValueError(
-                f"Argument `x` must be real of shape {wanted}, one sample, got {x.dtype} of "
-                f"shape {x.shape}; "
-                "batch with jax.vmap."
-            )
-        return x.astype(dtype)
-
 
 def _init_layers(weight: Weight, key, shape, dtype):
     """Initialise a weight anew for each layer: fan-in rules see one layer only."""
     keys = jax.random.split(key, shape[0])
     return jax.vmap(lambda key: weight.init(key, shape[1:], dtype))(keys)
-
-
-def _weight_dtype(dtype) -> np.dtype:
-    dtype = real_dtype() if dtype is None else jnp.dtype(dtype)
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f"Weights must be float32 or float64, got `dtype` {dtype}.")
-    if dtype == np.float64 != real_dtype():
-        raise ValueError(
-            "Weights of float64 need 64-bit types, which are off: call "
-            'jax.config.update("jax_enable_x64", True) first, or ask for float32.'
-        )
-    return dtype
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What a circuit knows of an outcome: its kind, and in how many layers it is measured."""
-
-    kind: str
-    layers: int | None
-
-
-def _found(operation: Step | Repeat) -> Iterator[tuple[str, _Found]]:
-    """The names of the outcomes of an operation."""
-    if isinstance(operation, Measurement):
-        yield operation.label, _Found(operation.spec.outcome, None)
-    elif isinstance(operation, Repeat):
-        for inner in operation.operations:
-            for label, found in _found(inner):
-                if found.layers is not None:
-                    raise ValueError(
-                        f"Outcome {label!r} is measured in a block within a block; a measurement "
-                        "can be repeated in one block only."
-                    )
-                yield label, _Found(found.kind, operation.times)
-
-
-def _known(name: str, registry: Mapping[str, Any], what: str) -> Any:
-    if name not in registry:
-        raise ValueError(f"Unknown {what} {name!r}; there are {', '.join(sorted(registry))}.")
-    return registry[name]
-
-
-def _selected(kind: str, outcome: Any, where: str) -> Any:
-    """An outcome to select, checked."""
-    where = f"{where}: `select`"
-    if kind == "integer":
-        if isinstance(outcome, bool) or not isinstance(outcome, int | np.integer) or outcome < 0:
-            raise ValueError(f"{where} must be an integer >= 0, got {outcome!r}.")
-        return int(outcome)
-    if kind == "complex" and isinstance(outcome, int | float | complex | np.number):
-        if not np.isfinite(outcome):
-            raise ValueError(f"{where} must be finite, got {outcome!r}.")
-        return complex(outcome)
-    return as_parameter(outcome, where)
 
 
 def _lines(operations, indent: str) -> Iterator[str]:

@@ -1,0 +1,191 @@
+"""What users give to a circuit and its methods, checked.
+
+All raise TypeError or ValueError that name the argument and what was given.
+"""
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fockjax._numerics import real_dtype
+from fockjax._spec import Spec
+from fockjax.parameters import Weight, as_array_parameter, as_parameter
+
+# An operation
+# -------------------------------------------------------------------------------------------------
+
+
+def entry(name: str, registry: Mapping[str, Any], what: str) -> Any:
+    """The entry of a registry."""
+    if name not in registry:
+        raise ValueError(f"Unknown {what} {name!r}; there are {', '.join(sorted(registry))}.")
+    return registry[name]
+
+
+def selected(kind: str, outcome: Any, where: str) -> Any:
+    """An outcome to select, checked."""
+    where = f"{where}: `select`"
+    if kind == "integer":
+        if isinstance(outcome, bool) or not isinstance(outcome, int | np.integer) or outcome < 0:
+            raise ValueError(f"{where} must be an integer >= 0, got {outcome!r}.")
+        return int(outcome)
+    if kind == "complex" and isinstance(outcome, int | float | complex | np.number):
+        if not np.isfinite(outcome):
+            raise ValueError(f"{where} must be finite, got {outcome!r}.")
+        return complex(outcome)
+    return as_parameter(outcome, where)
+
+
+def step_parts(
+    spec: Spec, where: str, values, modes, named, *, register: int, hbar: float, more=None
+) -> tuple[dict[str, Any], tuple[int, ...], dict[str, Any]]:
+    """Parameters, modes and options of an operation from what it is called with.
+
+    Args:
+        spec: what is known of the operation.
+        where: what it is in messages.
+        values: its parameters, then its options, in order.
+        modes: the modes it acts on.
+        named: parameters and options by name.
+        register: how many modes there are.
+        hbar: of the circuit.
+        more: parameters that are checked already and not in the spec.
+    """
+    modes = modes_of(spec, where, modes, register)
+    known = (*spec.parameters, *(option for option in spec.options if option != "hbar"))
+    # Parameters are real; a complex array stands for its two parts.
+    if spec.parameters == ("real", "imag") and len(values) == 1 and np.iscomplexobj(values[0]):
+        values = (np.real(values[0]), np.imag(values[0]))
+    if len(values) > len(known):
+        raise ValueError(f"{where} takes parameters {known}, got {len(values)} values.")
+    given = dict(zip(known, values, strict=False))
+    for name in named:
+        if name not in known or name in given:
+            raise ValueError(
+                f"{where}: parameter {name!r} is unknown or given twice; it takes {known}."
+            )
+    given = {**spec.defaults, **given, **named}
+    missing = [name for name in spec.parameters if name not in given]
+    if missing:
+        raise ValueError(f"{where} needs a value for {', '.join(missing)}.")
+    parameters = {}
+    for name in spec.parameters:
+        checked = as_array_parameter if name in spec.arrays else as_parameter
+        parameters[name] = checked(given[name], f"{where}: parameter {name!r}")
+    parameters |= more or {}
+    options = {name: given.get(name, default) for name, default in spec.options.items()}
+    if "hbar" in options:
+        options["hbar"] = hbar
+    if spec.check:
+        try:
+            spec.check(parameters, modes, options)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+    return parameters, modes, options
+
+
+def modes_of(spec: Spec, where: str, modes, register: int) -> tuple[int, ...]:
+    """The modes of an operation, of a register of so many."""
+    if isinstance(modes, int | np.integer):
+        modes = (modes,)
+    elif not isinstance(modes, Sequence | np.ndarray):
+        raise ValueError(f"{where}: modes must be integers, got {modes!r}.")
+    modes = tuple(modes)
+    if not modes or len(modes) != (spec.modes or len(modes)):
+        raise ValueError(f"{where} acts on {spec.modes or 'some'} mode(s), got modes {modes}.")
+    for mode in modes:
+        if not isinstance(mode, int | np.integer) or not 0 <= mode < register:
+            raise ValueError(
+                f"{where}: modes must be integers from 0 to {register - 1}, got {modes}."
+            )
+    if len(set(modes)) != len(modes):
+        raise ValueError(f"{where}: modes must differ, got {modes}.")
+    return tuple(int(mode) for mode in modes)
+
+
+# A call
+# -------------------------------------------------------------------------------------------------
+
+
+def cutoffs_of(modes: int, cutoff) -> tuple[int, ...]:
+    """A cutoff for each mode."""
+    try:
+        cutoffs = (operator.index(cutoff),) * modes
+    except TypeError:
+        try:
+            cutoffs = tuple(operator.index(c) for c in cutoff)
+        except TypeError:
+            raise TypeError(
+                "Argument `cutoff` must be an integer or one for each mode, known before "
+                f"tracing, got {cutoff!r}."
+            ) from None
+    if len(cutoffs) != modes:
+        raise ValueError(
+            f"Argument `cutoff` must be an integer or one for each of {modes} modes, "
+            f"got {cutoff!r}."
+        )
+    if any(c < 1 for c in cutoffs):
+        raise ValueError(f"Argument `cutoff` must be made of integers >= 1, got {cutoff!r}.")
+    return cutoffs
+
+
+def values_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.Array]:
+    """An array for each weight, by its name."""
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            "Argument `weights` must be a dictionary from names to arrays, as "
+            f"`circuit.init(key)` returns it, got {type(weights).__name__}."
+        )
+    missing = sorted(expected.keys() - weights.keys())
+    unknown = sorted(weights.keys() - expected.keys())
+    if missing or unknown:
+        raise ValueError(
+            f"Argument `weights`: missing {missing}, unknown {unknown}; `circuit.init(key)` "
+            f"shows what is expected."
+        )
+    checked = {}
+    for name, weight in expected.items():
+        value = jnp.asarray(weights[name])
+        if value.shape != weight.shape or jnp.issubdtype(value.dtype, jnp.complexfloating):
+            raise ValueError(
+                f"Weight {name!r} must be real of shape {weight.shape}, got {value.dtype} of "
+                f"shape {value.shape}."
+            )
+        checked[name] = value.astype(dtype)
+    return checked
+
+
+def input_of(length: int, x, dtype) -> jax.Array | None:
+    """The input vector, if there is one."""
+    wanted = (length,)
+    if x is None:
+        if length:
+            raise ValueError(
+                f"Argument `x` is missing: the circuit takes an input of shape {wanted}."
+            )
+        return None
+    x = jnp.asarray(x)
+    if x.shape != wanted or jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise ValueError(
+            f"Argument `x` must be real of shape {wanted}, one sample, got {x.dtype} of "
+            f"shape {x.shape}; "
+            "batch with jax.vmap."
+        )
+    return x.astype(dtype)
+
+
+def weight_dtype(dtype) -> np.dtype:
+    """The real dtype of weights, by default that of JAX."""
+    dtype = real_dtype() if dtype is None else jnp.dtype(dtype)
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"Weights must be float32 or float64, got `dtype` {dtype}.")
+    if dtype == np.float64 != real_dtype():
+        raise ValueError(
+            "Weights of float64 need 64-bit types, which are off: call "
+            'jax.config.update("jax_enable_x64", True) first, or ask for float32.'
+        )
+    return dtype

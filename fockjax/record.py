@@ -1,0 +1,97 @@
+"""What a circuit has measured so far: the names of the outcomes, and the modes left measured."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fockjax.operations import Measurement, Repeat, Step, flat
+from fockjax.parameters import Outcome
+
+
+@dataclass(frozen=True)
+class Found:
+    """An outcome: "integer", "real" or "complex", and in how many layers it is measured; None where
+    it is not in layers.
+    """
+
+    kind: str
+    layers: int | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """The outcomes by name, and the modes on which nothing has acted since they were measured."""
+
+    outcomes: Mapping[str, Found] = field(default_factory=dict)
+    measured: frozenset[int] = frozenset()
+
+    def after(self, operations: Sequence[Step | Repeat], where: str) -> "Record":
+        """What it becomes by more operations.
+
+        Raises:
+            ValueError: naming ``where``, if a mode is measured twice with nothing in between, or a
+                name is taken.
+        """
+        outcomes, measured = dict(self.outcomes), self.measured
+        for operation in operations:
+            times = operation.times if isinstance(operation, Repeat) else 1
+            for step in [*flat((operation,))] * min(times, 2):  # a layer follows on another one
+                again = measured.intersection(step.modes) if isinstance(step, Measurement) else ()
+                if again:
+                    raise ValueError(
+                        f"{where}: mode {min(again)} has been measured and is in the vacuum since. "
+                        "Prepare it anew, or leave one of the measurements out."
+                    )
+                measured = measured.difference(step.modes)
+                if isinstance(step, Measurement):
+                    measured = measured.union(step.modes)
+            for name, found in _named(operation, where):
+                if name in outcomes:
+                    raise ValueError(
+                        f"{where}: an outcome is called {name!r} already; give this one another "
+                        "`name`."
+                    )
+                outcomes[name] = found
+        return Record(outcomes, measured)
+
+    def check(self, outcome: Outcome, where: str) -> None:
+        """Refuse what has not been measured by then, and what is no real number.
+
+        Raises:
+            ValueError: naming ``where``.
+        """
+        found = self.outcomes.get(outcome.name)
+        if found is None:
+            known = ", ".join(self.outcomes) or "nothing"
+            raise ValueError(
+                f"{where}: no outcome is called {outcome.name!r} before it; measured are: {known}."
+            )
+        if (found.kind == "complex") != bool(outcome.part):
+            advice = "take its .real or .imag" if found.kind == "complex" else "leave the part out"
+            raise ValueError(f"{where}: outcome {outcome.name!r} is {found.kind}; {advice}.")
+        layers = found.layers
+        if (layers is None) != (outcome.layer is None):
+            advice = (
+                "leave the index out"
+                if layers is None
+                else f"it was measured in each of {layers} layers; take one, as [-1]"
+            )
+            raise ValueError(f"{where}: outcome {outcome.name!r}: {advice}.")
+        if layers is not None and not -layers <= (outcome.layer or 0) < layers:
+            raise ValueError(
+                f"{where}: outcome {outcome.name!r} has {layers} layers, got [{outcome.layer}]."
+            )
+
+
+def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, Found]]:
+    """The outcomes of an operation with their names."""
+    if isinstance(operation, Measurement):
+        yield operation.label, Found(operation.spec.outcome)
+    elif isinstance(operation, Repeat):
+        for inner in operation.operations:
+            for name, found in _named(inner, where):
+                if found.layers is not None:
+                    raise ValueError(
+                        f"{where}: outcome {name!r} is measured in a block within a block; a "
+                        "measurement can be repeated in one block only."
+                    )
+                yield name, Found(found.kind, operation.times)
