@@ -30,13 +30,7 @@ from fockjax.operations import (
     flat,
     written_out,
 )
-from fockjax.parameters import (
-    Input,
-    Outcome,
-    Values,
-    Weight,
-    leaves,
-)
+from fockjax.parameters import Input, Outcome, Values, Weight, leaves
 from fockjax.planning import MEMORY_LIMIT
 from fockjax.record import Record
 from fockjax.states import State, from_ket, vacuum
@@ -227,12 +221,10 @@ class Circuit(Builder):
         for mode, label, outcome in zip(listed, names, selected, strict=True):
             if not isinstance(label, str) or not label:
                 raise ValueError(f"{where}: `name` must be a non-empty string, got {label!r}.")
-            chosen = (
-                {}
-                if outcome is None
-                else {"select": arguments.selected(spec.outcome, outcome, where)}
-            )
-            parts = self._parts(spec, where, values, mode, named, chosen)
+            chosen = {}
+            if outcome is not None:
+                chosen["select"] = arguments.selected(spec.outcome, outcome, where)
+            parts = self._parts(spec, where, values, mode, named, more=chosen)
             steps.append(Measurement(kind, *parts, label=label))
         return self._append(steps, where)
 
@@ -245,8 +237,7 @@ class Circuit(Builder):
         self._operations += operations
         return self
 
-    def _parts(self, *given: Any):
-        *given, more = given if len(given) == 6 else (*given, None)
+    def _parts(self, *given: Any, more: dict[str, Any] | None = None):
         return arguments.step_parts(*given, register=self.modes, hbar=self.hbar, more=more)
 
     def repeat(self, block: "Circuit", times: int) -> "Circuit":

@@ -298,7 +298,7 @@ REFUSED = {
     "no click": (lambda c: c.measure_threshold(0, select=2), "0 or 1|1 or 0|no click"),
     "fraction": (lambda c: c.measure_photons(0, select=0.5), r"`select` must be an integer >= 0"),
     "entries": (lambda c: c.measure_photons((0, 1), select=(1,)), "`select` must have one entry"),
-    "efficiency": (lambda c: c.measure_photons(0, 1.5), r"efficiency.*from 0 to 1, got 1\.5"),
+    "efficiency": (lambda c: c.measure_photons(0, 1.5), r"efficiency.*\[0, 1\], got 1\.5"),
 }
 
 
