@@ -119,6 +119,13 @@ def hbar():
     sf.hbar = 2
 
 
+@pytest.fixture(autouse=True)
+def print_options():
+    """SF sets NumPy's when it writes an operation that has an array."""
+    with np.printoptions():
+        yield
+
+
 # the oracle on density matrices
 
 

@@ -18,7 +18,7 @@ from fockjax.circuit import Circuit
 from fockjax.interop.formulas import Formula
 from fockjax.interop.names import CHANNELS, DETECTORS, GATES, KETS, MESHES, MIXED
 from fockjax.interop.oracle import load, rows_first
-from fockjax.operations import Measurement
+from fockjax.operations import Measurement, flat
 from fockjax.parameters import Input, Outcome, Parameter, Weight
 
 
@@ -233,7 +233,7 @@ class _Reader:
             if dark_counts:
                 values = [1.0, float(dark_counts[k])]
             mode = self.modes[ref.ind]
-            before = [step for step in self.circuit.operations if mode in step.modes]
+            before = [step for step in flat(self.circuit.operations) if mode in step.modes]
             if before and isinstance(before[-1], Measurement):  # a circuit refuses a second one
                 self.circuit.prepare("vacuum", modes=mode)
             times = 1 + sum(isinstance(step, Measurement) for step in before)
