@@ -475,7 +475,9 @@ class Circuit(Builder):
         between brackets. A box over neighbouring modes takes them from top to bottom. Otherwise
         there are several, linked: the first bears the symbol, the others tell which of the gate's
         modes they are. Symbols are those of Strawberry Fields; parameters at their defaults are
-        left out, long names shortened. `fockjax.plotting.circuit` makes a figure.
+        left out, long names shortened. Detectors are round; a double line leads from one to what
+        its outcome feeds, a dotted one is the vacuum it leaves. `fockjax.plotting.circuit` makes a
+        figure.
 
         Args:
             width: characters in a line; longer circuits go on below.

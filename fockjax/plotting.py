@@ -314,10 +314,11 @@ def photon_numbers(
     counted = None if samples is None else _samples("samples", samples, len(modes))
     if counted is not None:
         levels = max(levels, int(counted.max()) + 1)
+        columns = [np.pad(column, (0, max(levels - len(column), 0))) for column in columns]
     ax = _new_axes((max(4.8, 0.6 + 0.12 * levels * (len(modes) + 1)), 3.2)) if ax is None else ax
     width = 0.8 / len(modes)
     for k, (mode, column) in enumerate(zip(modes, columns, strict=True)):
-        column = np.pad(column, (0, max(levels - len(column), 0)))[:levels]
+        column = column[:levels]
         at = np.arange(len(column)) + (k - (len(modes) - 1) / 2) * width
         ax.bar(at, column, width, color=COLOURS[k % len(COLOURS)], label=f"mode {mode}")
         if counted is not None:

@@ -83,6 +83,7 @@ def test_a_selected_outcome_leaves_what_it_projects_on(kind, x64):
     close(state.probabilities(1), trace * np.eye(CUTOFF)[0])
     assert state.groups == ((0, 2), (1,))
     assert state.is_pure == (len(weights) == 1)
+    assert state.error_bound == np.inf
     assert state.outcomes["m1"] == outcome
 
 

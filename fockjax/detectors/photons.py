@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from fockjax._spec import DetectorSpec
@@ -33,14 +32,15 @@ class Photons(Counter):
 
         # What k - j counts have for probability without a photon; the end of the list is never
         # reached from its start.
-        start = poisson(outcome - np.arange(self.cutoff, dtype=np.int32), self.dark_counts)
+        start = poisson(outcome - jnp.arange(self.cutoff, dtype=outcome.dtype), self.dark_counts)
         return lax.scan(add, start, length=self.cutoff)[1]
 
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
         if not self.ideal:
             return super().effect(outcome)
         dtype = self.efficiency.dtype
-        is_n = jnp.asarray(outcome, jnp.int32) == np.arange(self.cutoff, dtype=np.int32)
+        outcome = jnp.asarray(outcome)
+        is_n = outcome == jnp.arange(self.cutoff, dtype=outcome.dtype)
         return jnp.ones(1, dtype), is_n.astype(dtype)[None]
 
     def _respond(self, key: jax.Array, n: jax.Array) -> jax.Array:
@@ -48,7 +48,7 @@ class Photons(Counter):
             return n
         seeing, dark = jax.random.split(key)
         seen = jax.random.bernoulli(seeing, self.efficiency, (self.cutoff - 1,))
-        seen = jnp.sum(seen & (jnp.arange(self.cutoff - 1) < n), dtype=jnp.int32)
+        seen = jnp.sum(seen & (jnp.arange(self.cutoff - 1, dtype=n.dtype) < n), dtype=jnp.int32)
         return seen + jax.random.poisson(dark, self.dark_counts, dtype=jnp.int32)
 
 

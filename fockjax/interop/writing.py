@@ -99,7 +99,7 @@ def to_strawberryfields(
             try:
                 for operation, modes in _operations(step):
                     _ = operation | [q[mode] for mode in modes]
-                    if len(modes) == 2 and modes[1] == 0:
+                    if isinstance(operation, sf.ops.Gate) and modes[1:] == (0,):
                         misplaced[f"{type(operation).__name__} on modes {modes[0]}, 0"] = True
                 if isinstance(step, Measurement):
                     _remember(outcomes, step.label, q[step.modes[0]].par)
