@@ -29,6 +29,10 @@ def entry(name: str, registry: Mapping[str, Any], what: str) -> Any:
 def selected(kind: str, outcome: Any, where: str) -> Any:
     """An outcome to select, checked."""
     where = f"{where}: `select`"
+    if isinstance(outcome, Sequence | np.ndarray):
+        raise ValueError(
+            f"{where} must be one outcome for a mode given as an integer, got {outcome!r}."
+        )
     if kind == "integer":
         if isinstance(outcome, bool) or not isinstance(outcome, int | np.integer) or outcome < 0:
             raise ValueError(f"{where} must be an integer >= 0, got {outcome!r}.")
@@ -176,6 +180,19 @@ def input_of(length: int, x, dtype) -> jax.Array | None:
             "batch with jax.vmap."
         )
     return x.astype(dtype)
+
+
+def check_key(key) -> None:
+    """Refuse what is no single JAX random key."""
+    array = isinstance(key, jax.Array)
+    typed = array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    raw = array and key.dtype == np.uint32 and key.ndim == 1
+    if not raw and not (typed and not key.ndim):
+        got = f"an array of shape {key.shape}" if array else repr(key)
+        raise ValueError(
+            f"Argument `key` must be one JAX random key, as jax.random.key(0), got {got}; of "
+            "several, batch with jax.vmap."
+        )
 
 
 def weight_dtype(dtype) -> np.dtype:

@@ -372,8 +372,9 @@ class Circuit(Builder):
         if not probability > rounding:
             raise ValueError(
                 f"The outcomes selected are impossible: {'; '.join(map(str, selections))} have the "
-                f"probability {float(probability):.1e} in all, not more than rounding. Select "
-                "others, or use complex128 if they are rare but real."
+                f"probability {float(probability):.1e} in all at cutoffs {state.cutoffs}, not more "
+                "than rounding. Select others, raise the cutoffs, or use complex128 if they are "
+                "rare but real."
             )
 
     def gates(
@@ -449,6 +450,8 @@ class Circuit(Builder):
                 "Argument `key` is missing: the circuit draws at random. Give a JAX random key, as "
                 "jax.random.key(0), another one for each run."
             )
+        if key is not None:
+            arguments.check_key(key)
         weights = arguments.values_of(self._weights, weights, real_dtype(dtype))
         x = arguments.input_of(self.num_inputs, x, real_dtype(dtype))
         if isinstance(initial, State):
@@ -458,6 +461,8 @@ class Circuit(Builder):
                     f"Argument `initial` has cutoffs, dtype and hbar {given}, the call "
                     f"{(cutoffs, dtype, self.hbar)}; they must agree."
                 )
+            if any(factor.is_batch for factor in initial.factors):
+                raise ValueError("Argument `initial` is a batch of states: batch with jax.vmap.")
         elif initial is not None:
             if np.shape(initial) != cutoffs:
                 raise ValueError(

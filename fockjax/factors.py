@@ -82,6 +82,10 @@ class Factor:
         return self.layout.cutoffs
 
     @property
+    def is_batch(self) -> bool:
+        return self.array.ndim != self.layout.ndim
+
+    @property
     def dtype(self) -> np.dtype:
         return self.array.dtype
 

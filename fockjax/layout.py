@@ -28,6 +28,11 @@ class Box:
 
     cutoffs: tuple[int, ...]
 
+    @property
+    def ndim(self) -> int:
+        """How many axes the array of one sample has."""
+        return len(self.cutoffs)
+
     def size(self, positions: tuple[int, ...]) -> int:
         """How many combinations of photon numbers some modes have."""
         return math.prod(self.cutoffs[k] for k in positions)
@@ -163,6 +168,11 @@ class Square:
     def axes(self, positions: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The row axes and the column axes of some modes."""
         return positions, tuple(len(self.cutoffs) + k for k in positions)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes the array of one sample has."""
+        return 2 * len(self.cutoffs)
 
     def size(self, positions: tuple[int, ...]) -> int:
         """How many combinations of photon numbers some modes have."""

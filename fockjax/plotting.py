@@ -517,7 +517,7 @@ def _unit(name: str, state: State) -> str:
 def _check(state: State, mode: int = 0) -> None:
     if not isinstance(state, State):
         raise TypeError(f"Argument `state` must be a State, got {type(state).__name__}.")
-    if any(f.array.ndim != len(f.modes) * (1 if f.is_pure else 2) for f in state.factors):
+    if any(factor.is_batch for factor in state.factors):
         raise ValueError(
             "Argument `state` is a batch; draw one sample of it, as in "
             "jax.tree.map(lambda leaf: leaf[0], state)."

@@ -91,6 +91,7 @@ class State(Readouts):
         >>> fj.vacuum(cutoffs=(2, 3)).ket().shape
         (2, 3)
         """
+        self._require_one_sample()
         self.require_pure("`ket`")
         return reduce(Factor.join, self.factors).array
 
@@ -191,6 +192,8 @@ class State(Readouts):
                 f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state, or "
                 f"{self.cutoffs * 2} as a density matrix, got {other.cutoffs}."
             )
+        self._require_one_sample()
+        other._require_one_sample()
         theirs = [replace(f, array=f.array.astype(self.dtype)) for f in other.factors]
         fidelities = [_fidelity(*met) for met in _meetings(self.factors, theirs)]
         return reduce(jnp.multiply, fidelities)

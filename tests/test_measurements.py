@@ -294,6 +294,7 @@ REFUSED = {
         r"has 3 layers, got \[3\]",
     ),
     "kind": (lambda c: c.measure("foton", modes=0), "Unknown measurement 'foton'"),
+    "list": (lambda c: c.measure_photons(0, select=[1]), "one outcome for a mode given as"),
     "negative": (lambda c: c.measure_photons(0, select=-1), r"`select` must be an integer >= 0"),
     "no click": (lambda c: c.measure_threshold(0, select=2), "0 or 1|1 or 0|no click"),
     "fraction": (lambda c: c.measure_photons(0, select=0.5), r"`select` must be an integer >= 0"),
@@ -338,3 +339,7 @@ def test_measuring_needs_a_key_only_where_it_draws():
     with pytest.raises(ValueError, match="Argument `key` is missing"):
         fj.Circuit(1).measure_photons(0)({}, cutoff=3)
     fj.Circuit(1).measure_photons(0, select=0)({}, cutoff=3)
+    for key in (0, jax.random.split(jax.random.key(0))):
+        with pytest.raises(ValueError, match="`key` must be one JAX random key"):
+            fj.Circuit(1).measure_photons(0)({}, cutoff=3, key=key)
+    fj.Circuit(1).measure_photons(0)({}, cutoff=3, key=jax.random.PRNGKey(0))

@@ -396,6 +396,8 @@ def test_a_batch_of_states_is_a_state_with_batched_leaves():
     states = jax.vmap(lambda x: circuit({}, x, cutoff=4))(jnp.array([[0.1], [0.2], [0.5]]))
     means = jax.vmap(lambda state: state.photon_number(1).mean)(states)
     close(means, np.sin(0.3) ** 2 * np.array([0.01, 0.04, 0.25]), 1e-3)
+    with pytest.raises(ValueError, match="is a batch, and readouts are of one sample"):
+        states.photon_number(0)
     assert repr(states) == "State(cutoffs=(4, 4), groups=((0, 1),), dtype=complex64)"
 
 

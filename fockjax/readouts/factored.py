@@ -37,6 +37,11 @@ class Part(Protocol):
         ...
 
     @property
+    def is_batch(self) -> bool:
+        """Whether its array has axes besides those of one sample."""
+        ...
+
+    @property
     def dtype(self) -> np.dtype:
         """The complex dtype."""
         ...
@@ -146,8 +151,22 @@ class Factored:
     def _real(self) -> np.dtype:
         return jnp.finfo(self.dtype).dtype
 
+    @property
+    def _parts(self) -> tuple[Part, ...]:
+        """The factors, of one sample."""
+        self._require_one_sample()
+        return self.factors
+
+    def _require_one_sample(self) -> None:
+        if any(factor.is_batch for factor in self.factors):
+            raise ValueError(
+                "The state is a batch, and readouts are of one sample: batch them too, as "
+                "jax.vmap(lambda state: state.photon_number(0).mean)(states), or in the function "
+                "that makes the states."
+            )
+
     def _norm_squared(self, without: Part | None = None) -> jax.Array:
-        parts = [f.norm_squared() for f in self.factors if f is not without]
+        parts = [f.norm_squared() for f in self._parts if f is not without]
         return reduce(jnp.multiply, parts, jnp.ones((), self._real))
 
     def _diagonal(self, values: Mapping[int, Any]) -> jax.Array:
@@ -177,11 +196,11 @@ class Factored:
 
     def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Part, tuple[int, ...]]]:
         """Every factor with those of ``modes`` that are in it."""
-        for factor in self.factors:
+        for factor in self._parts:
             yield factor, tuple(mode for mode in modes if mode in factor.modes)
 
     def _factor(self, mode: int) -> Part:
-        return next(factor for factor in self.factors if mode in factor.modes)
+        return next(factor for factor in self._parts if mode in factor.modes)
 
     def _checked_mode(self, mode: int) -> int:
         if not isinstance(mode, int | np.integer) or not 0 <= mode < self.modes:

@@ -45,7 +45,7 @@ class PhotonNumbers(Factored):
                     f"{tuple(map(int, numbers))}."
                 )
         total = jnp.ones((), self._real)
-        for factor in self.factors:
+        for factor in self._parts:
             total = total * factor.probability({mode: numbers[mode] for mode in factor.modes})
         return total
 

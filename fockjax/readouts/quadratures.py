@@ -177,7 +177,7 @@ class Quadratures(Factored):
         d = contract(math.sqrt(hbar / 2) * d.reshape(2, n), turn, "ki,ka->ia")
 
         grams = []
-        for factor in self.factors:
+        for factor in self._parts:
             own = factor.modes
             local = _between(A, own, own), d[np.array(own)].reshape(-1)
             frame = partial(_frame, factor.positions(own), polynomial=local, padding=padding)
