@@ -21,8 +21,8 @@ class Detector(abc.ABC):
     def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
         """An outcome drawn from the distribution of ``rho / trace(rho)``.
 
-        Nothing differentiates through it. Where ``rho`` is not finite or is zero the outcome is NaN,
-        or -1 where outcomes are integers.
+        Nothing differentiates through it. Where ``rho`` is not finite or is zero the outcome is
+        NaN, or -1 where outcomes are integers.
 
         Args:
             key: a JAX random key.
@@ -38,8 +38,8 @@ class Detector(abc.ABC):
 
         Returns:
             The weights, real, shape (J,), and the bras, shape (J, cutoff):
-            ``<bra_j| = sum_n bras[j, n] <n|``. J is known before tracing; where it is 1 a pure state
-            of the other modes stays pure.
+            ``<bra_j| = sum_n bras[j, n] <n|``. J is known before tracing; where it is 1 a pure
+            state of the other modes stays pure.
         """
 
     def probability(self, outcome: Any, rho: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import numpy as np
 def uniform(key: jax.Array, dtype) -> jax.Array:
     """A number strictly between 0 and 1 with all its digits random also near 0, down to 2^-65.
 
-    `jax.random.uniform` has steps of 2^-23 in single precision, so that nothing rarer is ever drawn.
+    `jax.random.uniform` has steps of 2^-23 in single precision: nothing rarer would ever be drawn.
     """
     high, low = jax.random.bits(key, (2,), "uint32").astype(dtype)
     one_less = 1 - np.finfo(dtype).epsneg

@@ -15,24 +15,9 @@ from fockjax.detectors._draws import uniform
 ORDER = 16  # values of the density in each cell
 
 
-class Cumulative(NamedTuple):
-    """The integral of a density, from the left in row 0, from the right in row 1.
-
-    Attributes:
-        below: real (2, cells): the integral over all cells before each.
-        inside: real (2, cells, ORDER + 1): Chebyshev coefficients of that from the start of each
-            cell to a point inside.
-        total: over the whole interval; all are in units of half a cell's width.
-    """
-
-    below: jax.Array
-    inside: jax.Array
-    total: jax.Array
-
-
 class Cells(NamedTuple):
-    """The interval ``[-count * width, count * width]`` cut into cells, in each of which a density is
-    seen as a polynomial: its values at the ``ORDER`` Chebyshev points.
+    """The interval ``[-count * width, count * width]`` cut into cells, in each of which a density
+    is seen as a polynomial: its values at the ``ORDER`` Chebyshev points.
 
     Attributes:
         count: how many.
@@ -47,22 +32,18 @@ class Cells(NamedTuple):
         centres = 2.0 * np.arange(self.count) + 1 - self.count
         return (self.width * (centres[:, None] + chebyshev.chebpts1(ORDER))).reshape(-1)
 
-    def cumulative(self, density: jax.Array) -> Cumulative:
-        """From the values at the nodes."""
-        values = jnp.stack([density, density[::-1]]).reshape(2, self.count, ORDER)
-        inside = contract(values, jnp.asarray(_integrate(), density.dtype), "scp,kp->sck")
-        upto = jnp.cumsum(jnp.maximum(jnp.sum(inside, -1), 0), -1)  # at 1 all polynomials are 1
-        below = jnp.concatenate([jnp.zeros_like(upto[:, :1]), upto[:, :-1]], -1)
-        return Cumulative(below, inside, upto[0, -1])
-
-    def at(self, cumulative: Cumulative, q: jax.Array) -> jax.Array:
-        """The share of the whole that lies below a point."""
+    def cdf(self, q: jax.Array, density: jax.Array) -> jax.Array:
+        """The share of the whole that lies below a point, from the values at the nodes."""
+        values, masses = self._masses(density)
         cell = jnp.floor((q / self.width + self.count) / 2)
-        cell = jnp.clip(cell, 0, self.count - 1)  # of nan nan
-        inside = jnp.clip((q - self.width * (2 * cell + 1 - self.count)) / self.width, -1, 1)
+        cell = jnp.clip(cell, 0, self.count - 1)
+        centre = self.width * (2 * cell + 1 - self.count)
         cell = cell.astype(jnp.int32)
-        integral = _chebyshev(cumulative.inside[0, cell], inside) + cumulative.below[0, cell]
-        return integral / cumulative.total
+        inside = _integral(
+            _antiderivative(values[cell]), jnp.clip((q - centre) / self.width, -1, 1)
+        )
+        upto = jnp.cumsum(masses)
+        return (upto[cell] - masses[cell] + inside) / upto[-1]
 
     def draw(self, key: jax.Array, density: jax.Array) -> jax.Array:
         """A point drawn from a density, given by its values at the nodes, in any unit.
@@ -71,28 +52,43 @@ class Cells(NamedTuple):
         """
         dtype = density.dtype
         which, where = jax.random.split(key)
-        side = jax.random.bernoulli(which).astype(jnp.int32)
-        cumulative = self.cumulative(density)
-        wanted = uniform(where, dtype) / 2 * cumulative.total
-        cell = jnp.stack([jnp.searchsorted(below, wanted) for below in cumulative.below])[side] - 1
-        cell = jnp.clip(cell, 0, self.count - 1)
-        rest = wanted - cumulative.below[side, cell]
-        polynomial = cumulative.inside[side, cell]
+        right = jax.random.bernoulli(which)
+        values, masses = self._masses(density)
+        upto = jnp.stack([jnp.cumsum(masses), jnp.cumsum(masses[::-1])])
+        total = upto[0, -1]
+        wanted = uniform(where, dtype) / 2 * total
+        cells = [jnp.searchsorted(from_side, wanted) for from_side in upto]
+        cell = jnp.minimum(jnp.where(right, cells[1], cells[0]), self.count - 1)
+        before = jnp.concatenate([jnp.zeros_like(upto[:, :1]), upto[:, :-1]], -1)
+        rest = wanted - before[right.astype(jnp.int32), cell]
+        values = values[jnp.where(right, self.count - 1 - cell, cell)]
+        coefficients = _antiderivative(jnp.where(right, values[::-1], values))
 
         def halve(_, between):
             low, high = between
             middle = (low + high) / 2
-            is_below = _chebyshev(polynomial, middle) < rest
+            is_below = _integral(coefficients, middle) < rest
             return jnp.where(is_below, middle, low), jnp.where(is_below, high, middle)
 
         ends = jnp.full_like(rest, -1), jnp.full_like(rest, 1)
         low, high = lax.fori_loop(0, np.finfo(dtype).nmant + 1, halve, ends)
-        q = self.width * (2 * cell + 1 - self.count).astype(dtype) + self.width * (low + high) / 2
-        known = cumulative.total / cumulative.total  # nan where there is nothing to draw from
-        return jnp.where(side == 0, q, -q) * known
+        centre = self.width * (2 * cell + 1 - self.count).astype(dtype)
+        q = centre + self.width * (low + high) / 2
+        return jnp.where(right, -q, q) * (total / total)  # nan where there is nothing to draw from
+
+    def _masses(self, density: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The values by cells, and the integral over each in units of half its width."""
+        values = density.reshape(self.count, ORDER)
+        weights = jnp.asarray(_integrals().sum(0), density.dtype)  # at 1 all polynomials are 1
+        return values, jnp.maximum(contract(values, weights, "cp,p->c"), 0)
 
 
-def _chebyshev(coefficients: jax.Array, t: jax.Array) -> jax.Array:
+def _antiderivative(values: jax.Array) -> jax.Array:
+    """Chebyshev coefficients of the integral from the start of a cell, from the values in it."""
+    return contract(jnp.asarray(_integrals(), values.dtype), values, "kp,p->k")
+
+
+def _integral(coefficients: jax.Array, t: jax.Array) -> jax.Array:
     """``sum_k coefficients[k] T_k(t)`` by Clenshaw's recurrence."""
     here, above = jnp.zeros_like(t), jnp.zeros_like(t)
     for k in reversed(range(1, ORDER + 1)):
@@ -101,7 +97,7 @@ def _chebyshev(coefficients: jax.Array, t: jax.Array) -> jax.Array:
 
 
 @lru_cache
-def _integrate() -> np.ndarray:
+def _integrals() -> np.ndarray:
     """From values at the Chebyshev points to the coefficients of the integral from -1, float64."""
     points = chebyshev.chebpts1(ORDER)
     values = np.linalg.inv(chebyshev.chebvander(points, ORDER - 1))

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from scipy.special import gammaln
 
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex
 from fockjax._spec import DetectorSpec
 from fockjax.detectors._detector import Detector
-from fockjax.detectors._draws import photon_number, tails
 from fockjax.detectors._inversion import Cells
 from fockjax.gates.displacement import first_column
 
@@ -41,20 +41,20 @@ class Heterodyne(Detector):
         return jnp.full(1, 1 / math.pi, vacuum.dtype), bra[None]
 
     def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
-        """The modulus first: given n photons, with the probabilities of ``rho``, its square has the
-        gamma distribution of shape n + 1. Then the phase given the modulus, whose density is a
-        trigonometric polynomial.
+        """The modulus first, whose density depends on the photon numbers only; then the phase given
+        the modulus, whose density is a trigonometric polynomial.
         """
         rho = lax.stop_gradient(rho)
-        real = jnp.finfo(rho.dtype).dtype
-        counting, radial, angular = jax.random.split(key, 3)
-        n = photon_number(counting, tails(jnp.diagonal(rho).real))
-        r = jnp.sqrt(jax.random.gamma(radial, (jnp.maximum(n, 0) + 1).astype(real)))
+        radial, angular = jax.random.split(key)
+        moduli, phases = _moduli(self.cutoff), _phases(self.cutoff)
+        powers = jnp.asarray(_radial(self.cutoff), jnp.finfo(self.dtype).dtype)
+        density = contract(jnp.diagonal(rho).real, powers, "n,nr->r")
+        r = moduli.draw(radial, density) + moduli.count * moduli.width
 
-        cos, sin = (jnp.asarray(table, real) for table in _waves(self.cutoff))
+        cos, sin = (jnp.asarray(table, r.dtype) for table in _waves(self.cutoff))
         fourier = self._fourier(rho, r)
         density = contract(fourier.real, cos, "k,kx->x") - contract(fourier.imag, sin, "k,kx->x")
-        phi = _cells(self.cutoff).draw(angular, density)
+        phi = phases.draw(angular, density)
         return lax.complex(r * jnp.cos(phi), r * jnp.sin(phi))
 
     def _fourier(self, rho: jax.Array, r: jax.Array) -> jax.Array:
@@ -73,7 +73,24 @@ class Heterodyne(Detector):
         return contract(contract(bands, waves, "km,m->km"), waves[columns], "km,km->k")
 
 
-def _cells(cutoff: int) -> Cells:
+def _moduli(cutoff: int) -> Cells:
+    """Cells for ``|alpha|``, less half of its range: less than 1e-20 is 6 beyond the root of the
+    highest photon number.
+    """
+    count = math.ceil((math.sqrt(cutoff) + 6) / 0.9)
+    return Cells(count, 0.45)
+
+
+@lru_cache(maxsize=32)
+def _radial(cutoff: int) -> np.ndarray:
+    """``2 r^(2n + 1) e^(-r^2) / n!``, the density of ``|alpha|`` with n photons, at the nodes."""
+    n = np.arange(cutoff)[:, None]
+    cells = _moduli(cutoff)
+    r = cells.nodes() + cells.count * cells.width
+    return np.exp((2 * n + 1) * np.log(r) - r**2 - gammaln(n + 1)) * 2
+
+
+def _phases(cutoff: int) -> Cells:
     """Cells for the phases from -pi to pi of a trigonometric polynomial of degree cutoff - 1."""
     count = math.ceil(math.pi * max(cutoff - 1, 1) / 2.5)
     return Cells(count, math.pi / count)
@@ -81,7 +98,8 @@ def _cells(cutoff: int) -> Cells:
 
 @lru_cache(maxsize=32)
 def _waves(cutoff: int) -> tuple[np.ndarray, np.ndarray]:
-    turns = np.arange(cutoff)[:, None] * _cells(cutoff).nodes()
+    """Cosine and sine of k times the phases at the nodes, for each k."""
+    turns = np.arange(cutoff)[:, None] * _phases(cutoff).nodes()
     return np.cos(turns), np.sin(turns)
 
 

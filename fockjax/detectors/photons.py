@@ -10,7 +10,6 @@ from jax import lax
 from fockjax._numerics import real_dtype
 from fockjax._spec import DetectorSpec
 from fockjax.detectors._counter import Counter, check, poisson
-from fockjax.detectors._detector import Detector
 
 
 @jax.tree_util.register_dataclass
@@ -53,7 +52,7 @@ class Photons(Counter):
         return seen + jax.random.poisson(dark, self.dark_counts, dtype=jnp.int32)
 
 
-def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Detector:
+def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Photons:
     """A detector that counts photons: the outcome is an integer >= 0.
 
     Each photon is seen with probability ``efficiency``, and a number of dark counts with a Poisson
@@ -67,8 +66,8 @@ def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Dete
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Raises:
-        ValueError: if a parameter is known to be out of its range. A traced one gives effects of NaN
-            and outcomes of -1.
+        ValueError: if a parameter is known to be out of its range. A traced one gives effects of
+            NaN and outcomes of -1.
 
     Example:
         >>> import numpy as np, fockjax as fj

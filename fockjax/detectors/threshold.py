@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from fockjax._numerics import real_dtype
 from fockjax._spec import DetectorSpec
 from fockjax.detectors._counter import Counter, check
-from fockjax.detectors._detector import Detector
 from fockjax.detectors._draws import uniform
 
 
@@ -38,7 +37,7 @@ class Threshold(Counter):
         return uniform(key, click.dtype) < click[n]
 
 
-def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Detector:
+def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Threshold:
     """A detector that tells no photon from some: the outcome is 0, or 1 for a click.
 
     Args:
@@ -48,8 +47,8 @@ def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> De
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Raises:
-        ValueError: if a parameter is known to be out of its range. A traced one gives effects of NaN
-            and outcomes of -1.
+        ValueError: if a parameter is known to be out of its range. A traced one gives effects of
+            NaN and outcomes of -1.
 
     Example:
         >>> import numpy as np, fockjax as fj

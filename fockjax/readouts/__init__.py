@@ -13,10 +13,11 @@ from fockjax.readouts.factored import Part as Part
 from fockjax.readouts.phase_space import PhaseSpace
 from fockjax.readouts.photons import PhotonNumbers
 from fockjax.readouts.quadratures import Quadratures
+from fockjax.readouts.sampling import Sampling
 from fockjax.readouts.subsystems import Subsystems
 
 
-class Readouts(PhotonNumbers, Quadratures, PhaseSpace, Subsystems):
+class Readouts(PhotonNumbers, Quadratures, PhaseSpace, Subsystems, Sampling):
     """All readouts of a product of independent factors."""
 
 

@@ -1,0 +1,257 @@
+"""Samples of measurements: any number of shots from one state, which stays as it is."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from fockjax import detectors
+from fockjax.detectors import Detector
+from fockjax.detectors._counter import Counter
+from fockjax.detectors._draws import photon_number, tails
+from fockjax.readouts.factored import Factored, Modes, Part
+
+MEMORY = 64 * 2**20  # of what shots in progress hold, in bytes
+TOGETHER = 2**14  # the most shots in progress
+
+
+class Sampling(Factored):
+    """Shots of measurements of some modes, the others ignored.
+
+    All are of the state divided by its trace: given that nothing was lost at the cutoff. Shot k
+    depends on the key and on k only. The distribution is joint: modes that are entangled give
+    correlated outcomes. Under `jax.jit` and `jax.vmap` as usual (``shots`` must be known before
+    tracing); no derivatives go through outcomes, which are constants to autodiff.
+
+    Memory: besides the state, its photon-number probabilities and the outcomes, at most `MEMORY`
+    bytes, or one shot where that is more. A state batched by `jax.vmap` needs that for each sample.
+    """
+
+    def sample_photons(
+        self,
+        key: jax.Array,
+        modes: Modes | None = None,
+        shots: int = 1000,
+        *,
+        efficiency: Any = 1.0,
+        dark_counts: Any = 0.0,
+    ) -> jax.Array:
+        """Photon numbers, as `fockjax.detectors.photons` finds them.
+
+        Mode by mode, each given the numbers before it. What is rare keeps its relative accuracy,
+        also in single precision, where one table of all patterns would lose what is below 1e-7.
+
+        Args:
+            key: a JAX random key.
+            modes: one or several modes, in any order, by default all.
+            shots: how many.
+            efficiency: the probability that a photon is seen, from 0 to 1.
+            dark_counts: mean number of dark counts in each mode, >= 0.
+
+        Returns:
+            int32 array ``(shots, len(modes))``, or ``(shots,)`` for a mode given as an integer; -1
+            where the state is not finite or a parameter out of its range.
+
+        Raises:
+            ValueError: for modes that are not there, for ``shots`` below 1, for parameters known to
+                be out of their range.
+
+        Example:
+            >>> import jax, fockjax as fj
+            >>> state = fj.Circuit(2).prepare("fock", modes=0, n=1).beamsplitter(0.8, modes=(0, 1))
+            >>> shots = state({}, cutoff=2).sample_photons(jax.random.key(1), shots=1000)
+            >>> print(shots.shape, shots.sum(1).min(), shots.sum(1).max())  # one photon, somewhere
+            (1000, 2) 1 1
+        """
+        make = partial(detectors.photons, efficiency, dark_counts, dtype=self.dtype)
+        return self._count(key, modes, shots, make)
+
+    def sample_threshold(
+        self,
+        key: jax.Array,
+        modes: Modes | None = None,
+        shots: int = 1000,
+        *,
+        efficiency: Any = 1.0,
+        dark_counts: Any = 0.0,
+    ) -> jax.Array:
+        """Clicks, 0 or 1, of `fockjax.detectors.threshold`; all else as in `sample_photons`.
+
+        Example:
+            >>> import jax, fockjax as fj
+            >>> state = fj.Circuit(1).displace(1.0, mode=0)({}, cutoff=15)
+            >>> clicks = state.sample_threshold(jax.random.key(2), 0, shots=100_000)
+            >>> print(clicks.mean().round(2))  # 1 - e^-1
+            0.63
+        """
+        make = partial(detectors.threshold, efficiency, dark_counts, dtype=self.dtype)
+        return self._count(key, modes, shots, make)
+
+    def sample_homodyne(
+        self,
+        key: jax.Array,
+        modes: Modes | None = None,
+        shots: int = 1000,
+        *,
+        angle: Any = 0.0,
+        hbar: float | None = None,
+    ) -> jax.Array:
+        """Quadratures ``x cos(angle) + p sin(angle)``, as `fockjax.detectors.homodyne` finds them.
+
+        Several modes of one factor are measured one after the other, each on the state that the
+        outcomes before it leave.
+
+        Args:
+            key: a JAX random key.
+            modes: one or several modes, in any order, by default all.
+            shots: how many.
+            angle: in radians; one for all modes, or one for each.
+            hbar: the convention for the size of a quadrature, by default that of the state.
+
+        Returns:
+            Real array ``(shots, len(modes))``, or ``(shots,)`` for a mode given as an integer; NaN
+            where the state is not finite.
+
+        Raises:
+            ValueError: for modes that are not there, for ``shots`` below 1, for angles that are not
+                one for each mode.
+
+        Example:
+            >>> import jax, fockjax as fj
+            >>> state = fj.Circuit(1).squeeze(0.5, mode=0)({}, cutoff=20)
+            >>> x = state.sample_homodyne(jax.random.key(1), 0, shots=100_000)
+            >>> print(x.var().round(2))  # e^-1
+            0.37
+        """
+        listed, hbar = self._checked_modes(modes), self._checked_hbar(hbar)
+        angles = jnp.asarray(angle, self._real)
+        if angles.shape not in ((), (len(listed),)):
+            raise ValueError(
+                f"Argument `angle` must be a number or one for each of {len(listed)} modes, got "
+                f"shape {angles.shape}."
+            )
+        angles = dict(zip(listed, jnp.broadcast_to(angles, len(listed)), strict=True))
+
+        def make(mode, cutoff):
+            return detectors.homodyne(angles[mode], cutoff=cutoff, hbar=hbar, dtype=self.dtype)
+
+        return self._measure(key, modes, shots, make)
+
+    def sample_heterodyne(
+        self, key: jax.Array, modes: Modes | None = None, shots: int = 1000
+    ) -> jax.Array:
+        """Complex amplitudes, as `fockjax.detectors.heterodyne` finds them; all else as in
+        `sample_homodyne`.
+
+        Example:
+            >>> import jax, fockjax as fj
+            >>> state = fj.Circuit(1).displace(0.5, 1.0, mode=0)({}, cutoff=15)
+            >>> alpha = state.sample_heterodyne(jax.random.key(1), 0, shots=20_000)
+            >>> print(abs(alpha.mean()).round(1))
+            0.5
+        """
+
+        def make(mode, cutoff):
+            return detectors.heterodyne(cutoff=cutoff, dtype=self.dtype)
+
+        return self._measure(key, modes, shots, make)
+
+    def _count(
+        self, key: jax.Array, modes: Modes | None, shots: int, make: Callable[..., Counter]
+    ) -> jax.Array:
+        """Photon numbers drawn from tables of tails, then what detectors make of them."""
+
+        def prepare(factor: Part, own: tuple[int, ...]):
+            joint = factor.probabilities(own)
+            counters = [make(cutoff=cutoff) for cutoff in joint.shape]
+            # of each mode given the numbers of those before: axes for these, then its own
+            tables = [
+                tails(joint.sum(range(k + 1, joint.ndim))).reshape(-1, cutoff)
+                for k, cutoff in enumerate(joint.shape)
+            ]
+
+            def shot(key):
+                row, outcomes = jnp.zeros((), jnp.int32), []
+                keys = jax.random.split(key, (len(own), 2))
+                for table, counter, (drawing, responding) in zip(
+                    tables, counters, keys, strict=True
+                ):
+                    n = photon_number(drawing, table[row])
+                    outcomes.append(counter.respond(responding, n))
+                    row = row * table.shape[1] + jnp.maximum(n, 0)
+                return jnp.stack(outcomes)
+
+            return shot, max(joint.shape) * 16
+
+        return self._shots(key, modes, shots, prepare)
+
+    def _measure(
+        self, key: jax.Array, modes: Modes | None, shots: int, make: Callable[..., Detector]
+    ) -> jax.Array:
+        """Modes of a factor one after the other, each conditioned on those before."""
+
+        def prepare(factor: Part, own: tuple[int, ...]):
+            cutoffs = dict(zip(factor.modes, factor.cutoffs, strict=True))
+            measured = [(mode, make(mode, cutoffs[mode])) for mode in own]
+
+            def condition(part, mode, detector, key):
+                """The outcome, and what it leaves, scaled to the trace before."""
+                rho = part.reduced((mode,))
+                outcome = detector.sample(key, rho)
+                weights, bras = detector.effect(outcome)
+                probability = detector.probability(outcome, rho)
+                return outcome, part.project(mode, weights / probability, bras)
+
+            def shot(key):
+                part, outcomes = factor, []
+                keys = jax.random.split(key, len(own))
+                for (mode, detector), key in zip(measured[:-1], keys, strict=False):
+                    outcome, part = condition(part, mode, detector, key)
+                    outcomes.append(outcome)
+                mode, detector = measured[-1]
+                return jnp.stack([*outcomes, detector.sample(keys[-1], part.reduced((mode,)))])
+
+            # a density matrix of a mode and what is made of it; what a first outcome leaves, twice
+            held = 8 * (max(cutoffs[mode] for mode in own) + 8) ** 2 * self.dtype.itemsize
+            if len(own) > 1:
+                _, left = jax.eval_shape(partial(condition, factor, *measured[0]), key)
+                held += 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(left))
+            return shot, held
+
+        return self._shots(key, modes, shots, prepare)
+
+    def _shots(
+        self,
+        key: jax.Array,
+        modes: Modes | None,
+        shots: int,
+        prepare: Callable[[Part, tuple[int, ...]], tuple[Callable[..., jax.Array], int]],
+    ) -> jax.Array:
+        """Shots of all factors that hold some of ``modes``. ``prepare`` gives, for a factor and its
+        own modes, a function that makes one shot of a key, and the bytes that holds.
+        """
+        listed = self._checked_modes(modes)
+        if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 1:
+            raise ValueError(f"Argument `shots` must be an integer >= 1, got {shots!r}.")
+        columns: dict[int, jax.Array] = {}
+        for index, (factor, own) in enumerate(self._split(listed)):
+            if own:
+                shot, held = prepare(lax.stop_gradient(factor), own)
+                outcomes = _in_rounds(shot, jax.random.fold_in(key, index), int(shots), held)
+                columns |= {mode: outcomes[:, k] for k, mode in enumerate(own)}
+        if isinstance(modes, int | np.integer):
+            return columns[listed[0]]
+        return jnp.stack([columns[mode] for mode in listed], -1)
+
+
+def _in_rounds(shot, key: jax.Array, shots: int, held: int) -> jax.Array:
+    """``shot(key_k)`` for each k, as many at once as fit if each holds ``held`` bytes."""
+    rounds = math.ceil(shots / max(1, min(TOGETHER, MEMORY // held)))
+    numbers = jnp.arange(rounds * math.ceil(shots / rounds)).reshape(rounds, -1)
+    outcomes = lax.map(jax.vmap(lambda k: shot(jax.random.fold_in(key, k))), numbers)
+    return outcomes.reshape(-1, *outcomes.shape[2:])[:shots]
