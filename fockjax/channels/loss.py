@@ -13,6 +13,7 @@ the two: the elements are those of the infinite channel.
 from functools import lru_cache
 from math import comb
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -165,13 +166,13 @@ def _amplifier(added, cutoff) -> Jumps:
     """Amplification of gain 1 + ``added``."""
     kept = 1 / (1 + added)
     lost = added * kept
-    blocks = kept * _elements(kept, lost, cutoff, cutoff)
-    probabilities = kept * _elements(kept, lost, cutoff, 1)[0]
+    blocks = _elements(kept, lost, cutoff, cutoff) * kept
+    probabilities = _elements(kept, lost, cutoff, 1)[0] * kept
     sectors = Sectors(blocks, (cutoff, cutoff), charge=-1).adjoint()
     return Jumps(sectors, probabilities.T, losing=True)
 
 
-def _elements(kept, lost, cutoff, rows):
+def _elements(kept, lost, cutoff, rows) -> jax.Array:
     """What loss does to |c><c'|, c' = c + r mod D, for the first ``rows`` of r: its part in
     |a><a'|, where j = c - a = c' - a' >= 0 photons have gone,
 
@@ -187,7 +188,7 @@ def _elements(kept, lost, cutoff, rows):
         for k, j in ((low, jumps // 2), (high, (jumps + 1) // 2))
     )
     odd = jnp.where(half_powers % 2 == 1, safe_sqrt(kept), 1)[:, :, None]
-    roots = roots.astype(kept.dtype)
+    roots = jnp.asarray(roots.astype(kept.dtype))
     return (roots * some) * (roots * more) * odd
 
 

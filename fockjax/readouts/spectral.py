@@ -98,16 +98,16 @@ def _map_jvp(primals, tangents):
     left, singular = _singular(rho, sigma)
     inverse = _from_eigenbasis(left, jnp.diag(_inverse(singular)).astype(rho.dtype))
 
-    droot = _change(vectors, _inverse(jnp.sqrt(values)[:, None] + jnp.sqrt(values)), drho)
+    a, b = jnp.meshgrid(jnp.sqrt(values), jnp.sqrt(values))
+    droot = _change(vectors, _inverse(a + b), drho)
     dm = _product(droot, sigma, root)
     dm = dm + dm.T.conj() + _product(root, dsigma, root)
-    a, b = _inverse(singular)[:, None], _inverse(singular)
-    total = singular[:, None] + singular
-    both = -a * b * _inverse(total)  # (1/x - 1/y) / (x^2 - y^2)
-    quotient = jnp.where((a > 0) & (b > 0), both, jnp.maximum(a, b) ** 3)
+    a, b = jnp.meshgrid(singular, singular)
+    both = -_inverse(a) * _inverse(b) * _inverse(a + b)  # (1/a - 1/b) / (a^2 - b^2)
+    quotient = jnp.where((a > 0) & (b > 0), both, _inverse(a + b) ** 3)
     # Of two small ones rounding would be all there is.
-    least = jnp.finfo(total.dtype).eps ** (1 / 3) * jnp.max(singular)
-    quotient = jnp.where(total > least, quotient, 0)
+    least = jnp.finfo(a.dtype).eps ** (1 / 3) * jnp.max(singular)
+    quotient = jnp.where(a + b > least, quotient, 0)
     dinverse = _change(left, quotient, dm)
     out = _product(droot, inverse, root)
     return _map(rho, sigma), out + out.T.conj() + _product(root, dinverse, root)
