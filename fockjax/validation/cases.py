@@ -89,7 +89,9 @@ class Case:
         """What its rows start from in turn: "vacuum", random "ket"s or "mixed" states."""
         if self.prepares and not self.spectators:
             return ("vacuum",)
-        return ("ket", "mixed") if self.is_mixed else ("ket",)
+        if self.kind == "measurement" and not self.is_random:
+            return ("ket", "mixed")
+        return ("mixed",) if self.kind in ("channel", "measurement") else ("ket",)
 
     @property
     def is_mixed(self) -> bool:
@@ -188,10 +190,10 @@ def mixture(real, imag) -> dict[str, Any]:
 STRENGTH: Range = (-0.8, 0.8)
 QUADRATURE: Range = (-1.5, 1.5)
 gate, ket, mixed = partial(Case, "gate"), partial(Case, "ket"), partial(Case, "mixed")
-beside: dict[str, Any] = {"spectators": 1, "cutoffs": (5,), "points": 6}
+beside: dict[str, Any] = {"spectators": 1, "cutoffs": (5,), "points": 5}
 channel = partial(Case, "channel", **beside)
 measure = partial(Case, "measurement", **beside)
-chance = partial(Case, "measurement", spectators=1, cutoffs=(5,), points=2)
+chance = partial(measure, points=2)
 imperfect = {"efficiency": (0.3, 0.95), "dark_counts": (0.05, 0.5)}
 two_modes: dict[str, Any] = {"modes": 2, "cutoffs": (5, 10)}
 exact: dict[str, Any] = {"options": {"exact": True}}
@@ -337,9 +339,11 @@ CASES: tuple[Case, ...] = (
     measure("photons", imperfect, options={"select": 2}),
     chance("photons", imperfect),
     measure("threshold", imperfect, options={"select": 1}),
-    measure("threshold", imperfect, options={"select": 0}),
     chance("threshold", imperfect),
-    *(measure("homodyne", {"angle": ANGLE, "select": (-2, 2)}, hbar=hbar) for hbar in (2.0, 1.0)),
+    *(
+        measure("homodyne", {"angle": ANGLE, "select": (-2, 2)}, hbar=hbar, points=3)
+        for hbar in (2.0, 1.0)
+    ),
     chance("homodyne", {"angle": ANGLE}),
     measure("heterodyne", options={"select": 0.6 - 0.4j}),
     measure("heterodyne", {"select": (-1, 1)}),
@@ -358,7 +362,6 @@ def names() -> list[tuple[str, str]]:
 
 
 LAYOUTS = 4  # random sequences of gates; compiling them is most of the command's time
-NOISY_LAYOUTS = 2
 CIRCUITS_PER_LAYOUT = 5  # parameters and kets for each
 CIRCUIT_CUTOFFS = {3: 6, 2: 8}  # cutoff by number of modes
 MODEL_INPUTS = 4
@@ -397,7 +400,8 @@ class ReadoutRow:
 def readout_rows(readout: Readout) -> Iterator[ReadoutRow]:
     """The rows of a readout: of kets, and of mixed states."""
     shots = SHOTS if readout in SAMPLES else 0
-    for kind in ("ket",) if readout.name in PURE_ONLY else ("ket", "mixed"):
+    pure, mixed = not shots, readout.name not in PURE_ONLY
+    for kind in ["ket"] * pure + ["mixed"] * mixed:
         label = f"readout {readout.name}" + (", mixed" if kind == "mixed" else "")
         random = _random(label)
         if kind == "ket":
@@ -556,16 +560,16 @@ def case_rows(case: Case) -> Iterator[Row]:
     """
     total = case.modes + case.spectators
     forwards = tuple(range(total))
-    orders = [forwards, forwards[::-1]] if total > 1 else [forwards]
-    for index in range(max(len(orders), len(case.cutoffs))):
-        cutoff, order = case.cutoffs[index % len(case.cutoffs)], orders[index % len(orders)]
-        start, order = case.starts[index % len(case.starts)], order[: case.modes]
+    orders = [forwards, forwards[::-1]] if case.modes > 1 else [forwards[-1:], forwards[:1]]
+    number = max(case.modes > 1 and len(orders), len(case.cutoffs), len(case.starts))
+    turns = zip(*map(itertools.cycle, (case.cutoffs, orders, case.starts)), strict=True)
+    for cutoff, order, start in itertools.islice(turns, number):
         label = f"{case.label} {order}" if total > 1 else case.label
         label = f"{label} cutoff {cutoff}"
         random = _random(label)
         layout = [(case, order)]
-        number = case.points if case.size or start != "vacuum" else 1
-        points = [random_point(random, layout) for _ in range(number)]
+        count = case.points if case.size or start != "vacuum" else 1
+        points = [random_point(random, layout) for _ in range(count)]
         few = case.size <= 4  # directions: each number's own, or one with a share of all
         draw = {"ket": random_ket, "mixed": random_density_matrix}.get(start)
         yield Row(
@@ -598,21 +602,20 @@ def circuit_rows() -> Iterator[Row]:
         )
 
 
-def noisy_rows() -> Iterator[Row]:
-    """The same of circuits that mix, measure and prepare anew."""
-    for index in range(NOISY_LAYOUTS):
-        random = _random(label := f"noisy layout {index}")
-        layout = noisy_layout(random)
-        points = [random_point(random, layout, strength=0.4) for _ in range(CIRCUITS_PER_LAYOUT)]
-        yield Row(
-            label=label,
-            circuit=template(layout, 2),
-            cutoff=NOISY_CUTOFF,
-            points=np.stack(points),
-            states=np.stack([random_ket(random, NOISY_CUTOFF, 2) for _ in points]),
-            directions=_direction(random, points[0].size),
-            mixed=True,
-        )
+def noisy_row() -> Row:
+    """The same of a circuit that mixes, measures and prepares anew."""
+    random = _random("noisy layout")
+    layout = noisy_layout(random)
+    points = [random_point(random, layout, strength=0.4) for _ in range(CIRCUITS_PER_LAYOUT)]
+    return Row(
+        label="noisy layout",
+        circuit=template(layout, 2),
+        cutoff=NOISY_CUTOFF,
+        points=np.stack(points),
+        states=np.stack([random_ket(random, NOISY_CUTOFF, 2) for _ in points]),
+        directions=_direction(random, points[0].size),
+        mixed=True,
+    )
 
 
 def model_row(circuit: Any, weights: Mapping[str, Any], cutoff: int, amplitude: float) -> Row:

@@ -12,7 +12,7 @@ from fockjax.validation.cases import (
     Row,
     case_rows,
     circuit_rows,
-    noisy_rows,
+    noisy_row,
     readout_rows,
 )
 from fockjax.validation.readings import Readings, from_strawberryfields
@@ -26,7 +26,7 @@ def rows() -> Iterator[Row | ReadoutRow]:
     for readout in READOUTS + SAMPLES:
         yield from readout_rows(readout)
     yield from circuit_rows()
-    yield from noisy_rows()
+    yield noisy_row()
 
 
 def generate() -> dict[str, Readings]:

@@ -68,7 +68,7 @@ def _spectrum(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _exponential(t: float, values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """``exp(t (S - S^T))``."""
-    return ((vectors * np.exp(1j * t * values)[:, None]) @ vectors.conj().mT).real
+    return np.real((vectors * np.exp(1j * t * values)[:, None]) @ vectors.conj().mT)
 
 
 def _warm(kraus: np.ndarray, nbar: float) -> np.ndarray:

@@ -89,7 +89,7 @@ def density(array: np.ndarray, *modes: int) -> np.ndarray:
 
 def populations(array: np.ndarray, *modes: int) -> np.ndarray:
     """The photon-number probabilities of some modes."""
-    return np.diagonal(density(array, *modes)).real.reshape([array.shape[mode] for mode in modes])
+    return np.real(np.diagonal(density(array, *modes))).reshape([array.shape[m] for m in modes])
 
 
 def mean_of(observable: np.ndarray, rho: np.ndarray) -> complex:
@@ -149,14 +149,14 @@ def entropy(array, *modes) -> float:
 
 def error_bound(array) -> float:
     """``sqrt(truncations * leakage)`` of a ket, twice that of a density matrix."""
-    root = math.sqrt(TRUNCATIONS * max(1 - np.trace(density(array, 0)).real, 0))
+    root = math.sqrt(TRUNCATIONS * max(1 - np.trace(density(array, 0)).real, 0.0))
     return root if is_ket(array) else 2 * root
 
 
 def fidelity(array) -> float:
     """With a product of coherent states."""
     ket = _coherent_product(sizes(array)).ravel()
-    return np.vdot(ket, density(array, 0, 1, 2) @ ket).real
+    return float(np.real(np.vdot(ket, density(array, 0, 1, 2) @ ket)))
 
 
 def in_units(hbar, read) -> Any:
@@ -372,7 +372,7 @@ def _coherent_product(cutoffs: Sequence[int]) -> np.ndarray:
 
 PURE_ONLY = {"ket", "metric_tensor", "quantum_fisher"}  # readouts that mixed states do not have
 
-SHOTS = 2**15
+SHOTS = 2**14
 MEASURED = (2, 0)
 ANGLES = (0.4, 1.9)
 
