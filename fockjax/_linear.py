@@ -105,11 +105,18 @@ def _contract_batch(args, dims, *, xs, ys, out, real):
 
 
 def _transpose_left(ct, x, y, *, xs, ys, out, real):
-    return contract_p.bind(ct, y, xs=out, ys=ys, out=xs, real=_is_real(x.aval))
+    return _of_type(contract_p.bind(ct, y, xs=out, ys=ys, out=xs, real=_is_real(x.aval)), x)
 
 
 def _transpose_right(ct, x, y, *, xs, ys, out, real):
-    return contract_p.bind(x, ct, xs=xs, ys=out, out=ys, real=_is_real(y.aval))
+    return _of_type(contract_p.bind(x, ct, xs=xs, ys=out, out=ys, real=_is_real(y.aval)), y)
+
+
+def _of_type(ct, operand):
+    """Of a complex operand whose product with a real one was asked for its real part, the cotangent
+    comes out real.
+    """
+    return ct.astype(operand.aval.dtype)
 
 
 def _is_real(aval) -> bool:

@@ -131,12 +131,17 @@ def side_by_side(states: Sequence[State]) -> State:
             for k, state in enumerate(states)
             for name, outcome in state.outcomes.items()
         },
-        selected=reduce(jnp.multiply, [state.selection_probability for state in states]),
-        score=reduce(jnp.multiply, [state.weight for state in states]),
+        selected=_product([state.selected for state in states]),
+        score=_product([state.score for state in states]),
         truncations=sum(state.truncations for state in states),
         reflects=any(state.reflects for state in states),
         hbar=states[0].hbar,
     )
+
+
+def _product(factors: Sequence[jax.Array | None]) -> jax.Array | None:
+    there = [factor for factor in factors if factor is not None]
+    return reduce(jnp.multiply, there) if there else None
 
 
 def grouped(build: Callable[[int], Circuit], *, modes: int, group_size: int) -> Grouped:

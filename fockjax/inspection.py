@@ -1,5 +1,6 @@
 """Looking into a circuit: what each of its operations does to the state."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ from fockjax import planning
 from fockjax.circuit import Circuit, Weights, start
 from fockjax.drawing import label
 from fockjax.factors import Factor
-from fockjax.operations import Measurement, Step, written_out
+from fockjax.operations import Measurement, Repeat, Step, written_out
 from fockjax.parameters import Values, Weight
 from fockjax.planning import MEMORY_LIMIT
 from fockjax.states import State
@@ -29,13 +30,19 @@ class Row:
     Attributes:
         step: the operation with the values of its parameters; None at the start.
         norm: the norm of the state.
-        leakage: the probability lost at the cutoffs so far.
+        leakage: the probability lost at the cutoffs so far. Channels lose photons, not probability;
+            measuring loses none.
         lost: what this operation added to it; at the size of the precision, rounding.
         top: for each mode the probability of its top level, ``cutoff - 1`` photons, shape
             ``(modes,)``. A state of even or odd photon numbers may have none there and still leak.
         photons: the mean photon number of each mode, shape ``(modes,)``.
         groups: the modes of each independent factor.
+        purities: of each factor ``trace(rho^2) / trace(rho)^2`` where it is held as a density
+            matrix, None where it is a ket.
         finite: whether all amplitudes are finite.
+        outcome: what a measurement found, or what was selected; None of other operations.
+        probability: of that outcome, given those before, and that nothing was lost; its density if
+            it is real or complex; 1 of other operations.
     """
 
     step: Step | None
@@ -45,7 +52,15 @@ class Row:
     top: np.ndarray
     photons: np.ndarray
     groups: tuple[tuple[int, ...], ...]
+    purities: tuple[float | None, ...]
     finite: bool
+    outcome: Any = None
+    probability: float = 1.0
+
+    @property
+    def selects(self) -> bool:
+        """Whether it is a post-selection."""
+        return isinstance(self.step, Measurement) and self.step.selects
 
     @property
     def name(self) -> str:
@@ -90,6 +105,13 @@ class Inspection:
         """What is wrong and what to do about it, in sentences; nothing where all is well."""
         if bad := self.first_nonfinite:
             return (f"Not finite from step {self._at(bad)} on: {_why(bad)}.",)
+        selections = [row for row in self.rows if row.selects]
+        if selections and not self.state.selection_probability > self.rounding**2:
+            rarest = min(selections, key=lambda row: row.probability)
+            return (
+                f"Impossible: what is selected in step {self._at(rarest)} has the probability "
+                f"{rarest.probability:.1e}, and all selections together not more than rounding.",
+            )
         told = []
         worst, last = self.lossiest, self.rows[-1]
         if worst and last.leakage > NOTICEABLE and worst.lost > 0:
@@ -99,8 +121,8 @@ class Inspection:
             )
         if self.state.reflects:
             told.append(
-                "What crosses the cutoff comes back in some gate, so the leakage is a lower bound: "
-                "look at the top levels."
+                "What crosses the cutoff comes back in some operation, so the leakage is a lower "
+                "bound: look at the top levels."
             )
         fullest = max(self.rows, key=lambda row: row.top.max())
         if self.state.reflects and fullest.top.max() > NOTICEABLE:
@@ -109,6 +131,14 @@ class Inspection:
                 f"After step {self._at(fullest)}, mode {mode} holds {fullest.top[mode]:.1e} in its "
                 f"top level: raise its cutoff."
             )
+        for row in selections:
+            rare = isinstance(row.outcome, np.integer) and row.probability < 0.1
+            if rare and row.leakage > max(NOTICEABLE * row.probability, self.rounding):
+                told.append(
+                    f"Step {self._at(row)} has the probability {row.probability:.1e}, and "
+                    f"{row.leakage:.1e} was lost before it, which may have belonged to it: raise "
+                    "the cutoffs."
+                )
         return tuple(told)
 
     def _at(self, row: Row) -> str:
@@ -123,34 +153,57 @@ class Inspection:
             f"norm {last.norm:.6f}, "
             f"leakage {'at least ' if self.state.reflects else ''}{self._loss(last.leakage)}"
         )
+        if any(row.selects for row in self.rows):
+            head += f", selected with {float(self.state.selection_probability):.3g}"
         shown = self.rows[: self.rows.index(bad) + 1] if bad else self.rows
-        table = [("step", "operation", "leakage", "lost", "top level", "photons", "groups")]
-        for number, row in enumerate(shown):
-            mode = int(row.top.argmax())
-            table.append(
-                (
-                    str(number),
-                    row.name,
-                    self._loss(row.leakage),
-                    self._loss(row.lost),
-                    f"{row.top[mode]:.1e} in {mode}" if row.top[mode] else "0",
-                    " ".join(f"{n:.2f}" for n in row.photons),
-                    " | ".join(" ".join(map(str, group)) for group in row.groups),
-                )
-            )
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if k in (0, 2, 3) else cell.ljust(width)
-                for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
-            ).rstrip()
-            for cells in table
-        ]
+        columns = {
+            "step": [str(number) for number in range(len(shown))],
+            "operation": [row.name for row in shown],
+            "leakage": [self._loss(row.leakage) for row in shown],
+            "lost": [self._loss(row.lost) for row in shown],
+            "top level": [_top(row) for row in shown],
+            "photons": [" ".join(f"{n:.2f}" for n in row.photons) for row in shown],
+            "groups": [
+                " | ".join(" ".join(map(str, group)) for group in row.groups) for row in shown
+            ],
+        }
+        if any(purity is not None for row in shown for purity in row.purities):
+            columns["purity"] = [
+                " | ".join("ket" if p is None else f"{p:.2f}" for p in row.purities)
+                for row in shown
+            ]
+        if any(row.outcome is not None for row in shown):
+            columns["found"] = [_found(row) for row in shown]
+        to_the_right = ("step", "leakage", "lost")
+        widths = {
+            title: max(len(cell) for cell in (title, *column)) for title, column in columns.items()
+        }
+        lines = []
+        for cells in zip(*([title, *column] for title, column in columns.items()), strict=True):
+            padded = [
+                cell.rjust(width) if title in to_the_right else cell.ljust(width)
+                for cell, (title, width) in zip(cells, widths.items(), strict=True)
+            ]
+            lines.append("  ".join(padded).rstrip())
         return "\n".join([head, *lines, *self.advice])
 
     def _loss(self, probability: float) -> str:
         """A lost probability; 0 where it is rounding."""
         return "0" if abs(probability) < self.rounding else f"{probability:.1e}"
+
+
+def _top(row: Row) -> str:
+    mode = int(row.top.argmax())
+    return f"{row.top[mode]:.1e} in {mode}" if row.top[mode] else "0"
+
+
+def _found(row: Row) -> str:
+    """An outcome and its probability."""
+    if row.outcome is None:
+        return ""
+    assert isinstance(row.step, Measurement)
+    kind = "p" if isinstance(row.outcome, np.integer) else "density"
+    return f"{row.step.label} = {row.outcome:.3g}, {kind} = {row.probability:.3g}"
 
 
 def _why(row: Row) -> str:
@@ -186,12 +239,13 @@ def inspect(
 
     Args:
         circuit, weights, x, cutoff, dtype, initial, key, unravel, memory_limit: as in calling the
-            circuit; the same key finds the same outcomes.
+            circuit; the same key finds the same outcomes, and draws the same branches.
 
     Returns:
         An `Inspection`: for each step norm, leakage, what the step lost, the probability of the top
-        levels, mean photon numbers, factor groups and finiteness; the first step that is not
-        finite, the one that lost most, and advice.
+        levels, mean photon numbers, factor groups, their purities, what was found and how probable
+        it was, and finiteness; the first step that is not finite, the one that lost most, and
+        advice. An impossible post-selection, which a call refuses, is told in the advice.
 
     Example:
         >>> import fockjax as fj
@@ -208,34 +262,51 @@ def inspect(
     """
     if not isinstance(circuit, Circuit):
         raise TypeError(f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}.")
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((weights, x, initial))):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((weights, x, initial, key))):
         raise TypeError(
             "fj.inspect looks at values, which JAX is tracing here: call it outside jax.jit, "
             "jax.grad and jax.vmap."
         )
     given = circuit.checked(weights, x, cutoff, dtype, initial, key, unravel)
     state = start(given["cutoffs"], given["dtype"], circuit.hbar, given["initial"])
-    seen: list[tuple[Step | None, Any, Any]] = [(None, state.groups, _look(state.factors))]
-    found: dict[str, jax.Array] = {}
+    seen: list[tuple] = [(None, state.groups, _look(state.factors), None, None)]
+    outcomes: dict[str, jax.Array] = {}
+    found: dict[str, jax.Array] = {}  # the same, as parameters
     values = Values(given["weights"], given["x"], found)
-    steps = written_out(circuit.operations, values)
-    for step, own in zip(steps, planning.keys(circuit.operations, key), strict=True):
-        before = replace(state, outcomes={}, truncations=0, reflects=False)
-        after = _advance(*_taken_apart(step), before, own, memory_limit, unravel)
-        found |= planning.as_parameters(after.outcomes, after.dtype)
-        state = replace(
-            after,
-            outcomes={**state.outcomes, **after.outcomes},
-            truncations=state.truncations + after.truncations,
-            reflects=state.reflects or after.reflects,
-        )
-        seen.append((step, state.groups, _look(state.factors)))
+    keys = planning.keys(circuit.operations, key)
+    for operation in circuit.operations:
+        layers: dict[str, list[jax.Array]] = defaultdict(list)
+        for step in written_out((operation,), values):
+            before = replace(
+                state, outcomes={}, selected=None, score=None, truncations=0, reflects=False
+            )
+            kind, parameters = _taken_apart(step)
+            after, probability = _advance(
+                kind, parameters, before, next(keys), memory_limit, unravel
+            )
+            state = replace(
+                after,
+                selected=_product(state.selected, after.selected),
+                score=_product(state.score, after.score),
+                truncations=state.truncations + after.truncations,
+                reflects=state.reflects or after.reflects,
+            )
+            for name, outcome in after.outcomes.items():
+                layers[name].append(outcome)
+            found |= planning.as_parameters(after.outcomes, after.dtype)
+            outcome = next(iter(after.outcomes.values()), None)
+            seen.append((step, state.groups, _look(state.factors), outcome, probability))
+        repeats = isinstance(operation, Repeat)
+        own = {name: jnp.stack(each) if repeats else each[0] for name, each in layers.items()}
+        outcomes |= own
+        found |= planning.as_parameters(own, state.dtype)
+    state = replace(state, outcomes=outcomes)
     rows = []
-    for step, groups, numbers in seen:
+    for step, groups, numbers, outcome, probability in seen:
         if step:
             values = {name: np.asarray(value) for name, value in step.parameters.items()}
             step = replace(step, parameters=values)
-        norm, leakage, top, photons, finite = map(np.asarray, numbers)
+        norm, leakage, top, photons, purities, finite = jax.device_get(numbers)
         rows.append(
             Row(
                 step=step,
@@ -245,10 +316,18 @@ def inspect(
                 top=top,
                 photons=photons,
                 groups=groups,
+                purities=tuple(None if purity is None else float(purity) for purity in purities),
                 finite=bool(finite),
+                outcome=None if outcome is None else np.asarray(outcome)[()],
+                probability=1.0 if probability is None else float(probability),
             )
         )
     return Inspection(tuple(rows), state)
+
+
+def _product(a: jax.Array | None, b: jax.Array | None) -> jax.Array | None:
+    """Of factors that are 1 where they are None."""
+    return b if a is None else a if b is None else a * b
 
 
 def _taken_apart(step: Step) -> tuple[Any, dict[str, Any]]:
@@ -270,22 +349,33 @@ def _frozen(items: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 @partial(jax.jit, static_argnames=("kind", "memory_limit", "unravel"))
 def _advance(kind, values: dict[str, Any], state: State, key, memory_limit: int, unravel: bool):
-    """One step. Compiled once for its kind: its parameters are arguments, and what a state counts
-    of its past, which differs at each step, is left out.
+    """One step, and the probability of what it measured. Compiled once for its kind: its parameters
+    are arguments, and what a state counts of its past, which differs at each step, is left out.
     """
     make, name, modes, options, fixed, label = kind
     parameters = {name: Weight(name) for name in values} | dict(fixed)
     step = make(name, parameters, modes, dict(options), **dict(label))
-    return planning.run_step(step, state, Values(values, None), memory_limit, key, unravel)
+    after = planning.run_step(step, state, Values(values, None), memory_limit, key, unravel)
+    if not isinstance(step, Measurement) or step.selects:
+        return after, after.selected
+    # As probable as if it had been selected.
+    selecting = replace(step, parameters=parameters | {"select": Weight("select")})
+    known = Values({**values, "select": after.outcomes[step.label]}, None)
+    selected = planning.run_step(selecting, state, known, memory_limit, key, unravel).selected
+    return after, selected
 
 
 @jax.jit
-def _look(factors: tuple[Factor, ...]) -> tuple[jax.Array, ...]:
-    """Norm, leakage, for each mode the probability of the top level and the mean photons, and
-    whether all is finite.
+def _look(factors: tuple[Factor, ...]) -> tuple[Any, ...]:
+    """Norm, leakage, for each mode the probability of the top level and the mean photons, for each
+    factor its purity if it is mixed, and whether all is finite.
     """
     state = State(factors)
     modes = range(state.modes)
     top = jnp.stack([state.probabilities(mode)[-1] for mode in modes])
     photons = jnp.stack([state.photon_number(mode).mean for mode in modes])
-    return state.norm, state.leakage, top, photons, state.is_finite
+    purities = [
+        None if factor.is_pure else state.purity(factor.modes) / state.trace**2
+        for factor in factors
+    ]
+    return state.norm, state.leakage, top, photons, purities, state.is_finite

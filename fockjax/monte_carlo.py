@@ -43,7 +43,7 @@ def monte_carlo(
         readout: from the `State` of a run to numbers: a pytree of real or complex arrays.
         key: a JAX random key.
         samples: the number of runs, at least 2.
-        batch_size: how many run at a time; memory grows with it.
+        batch_size: how many run at a time at most; memory grows with it.
 
     Returns:
         An `Estimate`. The true mean is within three standard errors 99.7 times in a hundred, if the
@@ -69,8 +69,10 @@ def monte_carlo(
     for name, value, least in (("samples", samples, 2), ("batch_size", batch_size, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"Argument `{name}` must be an integer >= {least}, got {value!r}.")
-    size = min(int(batch_size), int(samples))
-    batches, rest = divmod(int(samples), size)
+    samples, size = int(samples), min(int(batch_size), int(samples))
+    # Each size is compiled by itself, so an even split is taken where there is one.
+    size = next((s for s in range(size, size // 2, -1) if samples % s == 0), size)
+    batches, rest = divmod(samples, size)
 
     def one(key):
         state = run(key)
@@ -86,20 +88,24 @@ def monte_carlo(
         square = jax.tree.map(lambda value, m: jnp.sum(_square(value - m[None]), 0), values, mean)
         return mean, square
 
-    keys = jax.random.split(key, int(samples))
-    first = batch(keys[:size])
-    if batches > 1:
-        whole = keys[size : batches * size].reshape(batches - 1, size, *keys.shape[1:])
-        counts = size * jnp.arange(1, batches, dtype=float)
+    keys = jax.random.split(key, samples)
+    whole = keys[: batches * size].reshape(batches, size, *keys.shape[1:])
+    if batches == 1:
+        found = batch(whole[0])
+    else:
 
         def add(carry, step):
             count, own = step
             return _join(count, carry, size, batch(own)), None
 
-        first, _ = lax.scan(add, first, (counts, whole))
+        nothing = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(batch, whole[0])
+        )
+        counts = size * jnp.arange(batches, dtype=float)
+        found, _ = lax.scan(add, nothing, (counts, whole))
     if rest:
-        first = _join(float(batches * size), first, rest, batch(keys[batches * size :]))
-    mean, square = first
+        found = _join(float(batches * size), found, rest, batch(keys[batches * size :]))
+    mean, square = found
     error = jax.tree.map(lambda s: safe_sqrt(s / (samples - 1) / samples), square)
     return Estimate(mean, lax.stop_gradient(error))
 

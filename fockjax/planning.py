@@ -23,7 +23,7 @@ import numpy as np
 from fockjax.factors import Factor
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
 from fockjax.parameters import Input, Values, evaluate, leaves
-from fockjax.register import Register, check_memory
+from fockjax.register import Register, branch, check_memory
 from fockjax.states import State
 
 MEMORY_LIMIT = 8 * 2**30
@@ -57,6 +57,8 @@ def run(
     if built is None:
         built = build(operations, state, values, memory_limit)
     remaining = iter(built)
+    if unravel and key is not None and not state.is_pure:
+        state = branch(state, _key_at(key, len(operations)))
     register = Register(state, memory_limit, unravel)
     outcomes: Outcomes = {}
     for position, operation in enumerate(operations):
@@ -99,7 +101,7 @@ def keys(operations: Operations, key: jax.Array | None) -> Iterator[jax.Array | 
             yield own
 
 
-def _key_at(key: jax.Array | None, position: int) -> jax.Array | None:
+def _key_at(key: jax.Array | None, position: int) -> Any:
     return None if key is None else jax.random.fold_in(key, position)
 
 

@@ -5,7 +5,7 @@ them. Nothing is shown and no setting changed: that is the caller's.
 """
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from fockjax import drawing
 from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate
 from fockjax.circuit import Circuit
-from fockjax.inspection import Inspection
+from fockjax.inspection import Inspection, Row
 from fockjax.states import State
 
 if TYPE_CHECKING:
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 # Lengths in a drawing of a circuit, in inches where it is not scaled.
 _WIRE, _BOX, _GAP, _MARGIN, _LINE_GAP = 0.5, 0.34, 0.2, 0.3, 0.3
+_DOUBLE = 0.016  # half the distance of the two lines of an outcome
 _SIZE = 10  # of letters, in points
+_SHADES = {  # inside and edge of boxes
+    "gate": ("#e8f0fa", BLUE),
+    "channel": ("#fbeee3", ORANGE),
+    "preparation": ("#f1f2f4", GREY),
+    "measurement": ("#e9f4eb", COLOURS[2]),
+}
 
 
 def circuit(
@@ -30,8 +37,9 @@ def circuit(
 ) -> "Axes":
     """A circuit as a diagram, a wire for each mode, time running to the right.
 
-    The figure to `fockjax.Circuit.draw`, with the same symbols and the same order. Scaled as a
-    whole to the axes it is given, letters too.
+    The figure to `fockjax.Circuit.draw`, with the same symbols and the same order: gates blue,
+    channels orange, detectors green with a round end. Scaled as a whole to the axes it is given,
+    letters too.
 
     Args:
         circuit: what to draw.
@@ -44,9 +52,6 @@ def circuit(
         >>> ax = fj.plotting.circuit(fj.Circuit(2).squeeze(0.3, mode=0).beamsplitter())
         >>> ax.figure.savefig("circuit.png")  # doctest: +SKIP
     """
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import FancyBboxPatch
-
     if not isinstance(circuit, Circuit):
         raise TypeError(f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}.")
     if not 1 <= width < np.inf:
@@ -54,64 +59,40 @@ def circuit(
     columns = drawing.layout(circuit.operations, circuit.modes, parameters) or [[]]
     widths = [max(map(_width, marks), default=_BOX) + _GAP for marks in columns]
     lines = drawing.wrap(widths, width - 2 * _MARGIN)
+    along = drawing.wires(columns, circuit.modes)
     line_height = (circuit.modes - 1) * _WIRE + _BOX + _LINE_GAP
     extent = (
         2 * _MARGIN + _GAP + max(sum(widths[line]) for line in lines),
         len(lines) * line_height - _LINE_GAP + 0.3,
     )
     ax = _new_axes(extent) if ax is None else ax
-
-    def stroke(x, y, colour="black", lw=1.0, zorder=1):
-        ax.add_line(Line2D(x, y, color=colour, linewidth=lw, zorder=zorder))
-
     for number, line in enumerate(lines):
         top = -number * line_height
-
-        def height(mode, top=top):
-            return top - mode * _WIRE
-
+        heights = [top - mode * _WIRE for mode in range(circuit.modes)]
         x = _MARGIN
+        for mode, height in enumerate(heights):
+            _write(ax, x - 0.08, height, str(mode), GREY, align="right")
         starts = [x] * circuit.modes  # where the wire to be drawn next begins
-        for mode in range(circuit.modes):
-            _write(ax, x - 0.08, height(mode), str(mode), GREY, align="right")
-        for marks, column_width in zip(columns[line], widths[line], strict=True):
+        for marks, column_width, before in zip(
+            columns[line], widths[line], along[line], strict=False
+        ):
             middle = x + (column_width + _GAP) / 2
             for mark in marks:
-                half = _width(mark) / 2
-                upper, lower = height(mark.first) + _BOX / 2, height(mark.last) - _BOX / 2
                 if not mark.boxed:
-                    opens = mark.kind == "open"  # next to what it embraces
-                    at, inwards = (x + column_width, 0.07) if opens else (x + _GAP, -0.07)
-                    stroke([at + inwards, at, at, at + inwards], [upper, upper, lower, lower])
-                    if not opens:
-                        _write(ax, at + 0.07, upper, mark.boxes[0].label, align="left")
+                    _draw_bracket(ax, mark, heights, x + _GAP, x + column_width)
                     continue
-                if len(mark.boxes) > 1:
-                    stroke([middle] * 2, [height(mark.first), height(mark.last)], BLUE)
-                for box in mark.boxes:
-                    bottom = height(box.last) - _BOX / 2
-                    prepared = mark.kind == "preparation"
-                    ax.add_artist(
-                        FancyBboxPatch(
-                            (middle - half, bottom),
-                            2 * half,
-                            height(box.first) + _BOX / 2 - bottom,
-                            boxstyle="round,pad=0,rounding_size=0.04",
-                            facecolor="#f1f2f4" if prepared else "#e8f0fa",
-                            edgecolor=GREY if prepared else BLUE,
-                            linewidth=1.0,
-                            zorder=3,
-                        )
+                _draw_boxes(ax, mark, heights, middle)
+                for mode in mark.modes | set(mark.fed_by):  # what wires are may change here
+                    # What the wire of a preparation held ends before it.
+                    prepared = mark.kind == "preparation" and mode in mark.modes
+                    _draw_wire(
+                        ax, starts[mode], x if prepared else middle, heights[mode], before[mode]
                     )
-                    _write(ax, middle, (height(box.first) + height(box.last)) / 2, box.label)
-                    if prepared:  # what the wire held ends before it
-                        for mode in range(box.first, box.last + 1):
-                            if x > starts[mode]:
-                                stroke([starts[mode], x], [height(mode)] * 2)
-                            starts[mode] = middle
+                    starts[mode] = middle
             x += column_width
-        for mode, start in enumerate(starts):
-            stroke([start, x + _GAP], [height(mode)] * 2)
+        ends = along[min(line.stop, len(along) - 1)]
+        for start, height, kind in zip(starts, heights, ends, strict=True):
+            _draw_wire(ax, start, x + _GAP, height, kind)
     ax.set(xlim=(0, extent[0]), ylim=(_BOX / 2 + 0.15 - extent[1], _BOX / 2 + 0.15))
     ax.set_aspect("equal")
     ax.axis("off")
@@ -120,7 +101,78 @@ def circuit(
 
 def _width(mark: drawing.Mark) -> float:
     written = max(_letters(box.label)[1] if box.label else 0 for box in mark.boxes)
-    return max(_BOX, written + 0.18) if mark.boxed else written + 0.1
+    round_end = _BOX / 4 if mark.kind == "measurement" else 0
+    return max(_BOX, written + 0.18) + round_end if mark.boxed else written + 0.1
+
+
+def _draw_boxes(ax: "Axes", mark: drawing.Mark, heights: list[float], middle: float) -> None:
+    from matplotlib.patches import Circle, FancyBboxPatch
+
+    face, edge = _SHADES[mark.kind]
+    measures = mark.kind == "measurement"
+    style: Any = _half_round if measures else "round,pad=0,rounding_size=0.04"
+    if len(mark.boxes) > 1:
+        _stroke(ax, [middle] * 2, [heights[mark.first], heights[mark.last]], edge)
+    for wire in set(mark.fed_by) - mark.modes:  # to the first box, or the one above
+        box = max((box.last for box in mark.boxes if box.last < wire), default=mark.first)
+        for offset in (-_DOUBLE, _DOUBLE):
+            _stroke(ax, [middle + offset] * 2, [heights[wire], heights[box]])
+        ax.add_artist(Circle((middle, heights[wire]), 2 * _DOUBLE, color="black", linewidth=0))
+    for box in mark.boxes:
+        half, bottom = _width(mark) / 2, heights[box.last] - _BOX / 2
+        ax.add_artist(
+            FancyBboxPatch(
+                (middle - half, bottom),
+                2 * half,
+                heights[box.first] + _BOX / 2 - bottom,
+                boxstyle=style,
+                facecolor=face,
+                edgecolor=edge,
+                linewidth=1.0,
+                zorder=3,
+            )
+        )
+        centre = middle - (_BOX / 8 if measures else 0)
+        _write(ax, centre, (heights[box.first] + heights[box.last]) / 2, box.label)
+
+
+def _half_round(x, y, width, height, mutation_size):
+    """The outline of a detector: round at its right end."""
+    from matplotlib.path import Path
+
+    right, top, bulge = x + width - height / 2, y + height, height * 2 / 3
+    corners = [(x, y), (right, y), (right + bulge, y), (right + bulge, top), (right, top)]
+    codes = [Path.MOVETO, Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO, Path.CLOSEPOLY]
+    return Path([*corners, (x, top), (x, y)], codes)
+
+
+def _draw_bracket(
+    ax: "Axes", mark: drawing.Mark, heights: list[float], left: float, right: float
+) -> None:
+    opens = mark.kind == "open"  # next to what it embraces
+    at, inwards = (right, 0.07) if opens else (left, -0.07)
+    upper, lower = heights[mark.first] + _BOX / 2, heights[mark.last] - _BOX / 2
+    _stroke(ax, [at + inwards, at, at, at + inwards], [upper, upper, lower, lower])
+    if not opens:
+        _write(ax, at + 0.07, upper, mark.boxes[0].label, align="left")
+
+
+def _draw_wire(ax: "Axes", start: float, end: float, height: float, kind: drawing.Wire) -> None:
+    if end <= start:
+        return
+    if kind == "outcome":
+        for offset in (-_DOUBLE, _DOUBLE):
+            _stroke(ax, [start, end], [height + offset] * 2)
+    elif kind == "vacuum":
+        _stroke(ax, [start, end], [height] * 2, GREY, ":")
+    else:
+        _stroke(ax, [start, end], [height] * 2)
+
+
+def _stroke(ax: "Axes", x, y, colour="black", dashes: Any = "-") -> None:
+    from matplotlib.lines import Line2D
+
+    ax.add_line(Line2D(x, y, color=colour, linewidth=1.0, linestyle=dashes, zorder=1))
 
 
 def _write(ax: "Axes", x: float, y: float, text: str, colour="black", align="center") -> None:
@@ -185,24 +237,43 @@ def wigner(
     return ax
 
 
-def quadratures(state: State, mode: int = 0, ax: "Axes | None" = None) -> "Axes":
+def quadratures(
+    state: State,
+    mode: int = 0,
+    ax: "Axes | None" = None,
+    *,
+    x_samples: np.ndarray | None = None,
+    p_samples: np.ndarray | None = None,
+) -> "Axes":
     """The probability densities of x and p of a mode, in the units of the state's hbar.
 
     Args:
         state: a state of one sample.
         mode: which mode.
         ax: where; by default a new figure.
+        x_samples, p_samples: outcomes of homodyne detection at the angles 0 and pi/2, real, shape
+            ``(shots,)``; drawn as histograms instead of filling the curves.
     """
     _check(state, mode)
     angles = {"x": 0.0, "p": np.pi / 2}
+    samples = {
+        name: None if values is None else _samples(f"{name}_samples", values, 1)
+        for name, values in (("x", x_samples), ("p", p_samples))
+    }
     spans = [_span(state, mode, angle) for angle in angles.values()]
+    spans += [(values.min(), values.max()) for values in samples.values() if values is not None]
     grid = np.linspace(min(low for low, _ in spans), max(high for _, high in spans), 401)
     ax = _new_axes((4.8, 3.2)) if ax is None else ax
     styles = ((BLUE, "-"), (ORANGE, "--"))
     for (name, angle), (colour, dashes) in zip(angles.items(), styles, strict=True):
         density = np.asarray(state.quadrature_distribution(mode, jnp.asarray(grid), angle))
         ax.plot(grid, density, dashes, color=colour, linewidth=1.6, label=name)
-        ax.fill_between(grid, density, color=colour, alpha=0.15, linewidth=0)
+        counted = samples[name]
+        if counted is None:
+            ax.fill_between(grid, density, color=colour, alpha=0.15, linewidth=0)
+        else:
+            label = f"{counted.size} samples"
+            ax.hist(counted, bins="auto", density=True, color=colour, alpha=0.3, label=label)
     decorate(ax, _unit("x, p", state), "probability density")
     ax.set(title=f"mode {mode}", xlim=(grid[0], grid[-1]))
     ax.set_ylim(bottom=0)
@@ -216,6 +287,7 @@ def photon_numbers(
     ax: "Axes | None" = None,
     *,
     joint: bool = False,
+    samples: np.ndarray | None = None,
 ) -> "Axes":
     """The photon-number probabilities, as bars for each mode or as a map for two modes together,
     up to the last that exceeds a thousandth of the peak.
@@ -225,21 +297,42 @@ def photon_numbers(
         modes: which modes; by default all.
         ax: where; by default a new figure.
         joint: draw the joint probabilities of two modes.
+        samples: photon numbers counted, integers of shape ``(shots, modes)``, or ``(shots,)`` of
+            one mode: how often each was found is drawn as points over the bars, with the standard
+            deviation that so many shots have.
     """
     _check(state)
     if modes is None:
         modes = tuple(range(state.modes))
     modes = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
     if joint:
+        if samples is not None:
+            raise ValueError("Argument `samples` is drawn over bars; leave `joint` out.")
         return _joint_photon_numbers(state, modes, ax)
     columns = [np.asarray(state.probabilities(mode)) for mode in modes]
     levels = _levels(columns)
+    counted = None if samples is None else _samples("samples", samples, len(modes))
+    if counted is not None:
+        levels = max(levels, int(counted.max()) + 1)
+        columns = [np.pad(column, (0, max(levels - len(column), 0))) for column in columns]
     ax = _new_axes((max(4.8, 0.6 + 0.12 * levels * (len(modes) + 1)), 3.2)) if ax is None else ax
     width = 0.8 / len(modes)
     for k, (mode, column) in enumerate(zip(modes, columns, strict=True)):
         column = column[:levels]
         at = np.arange(len(column)) + (k - (len(modes) - 1) / 2) * width
         ax.bar(at, column, width, color=COLOURS[k % len(COLOURS)], label=f"mode {mode}")
+        if counted is not None:
+            shots = len(counted)
+            found = np.array([np.mean(counted[:, k] == n) for n in range(len(column))])
+            ax.errorbar(
+                at,
+                found,
+                np.sqrt(found * (1 - found) / shots),
+                fmt=".",
+                color="black",
+                linewidth=1,
+                label=f"{shots} samples" if k == len(modes) - 1 else None,
+            )
     decorate(ax, "photons", "probability")
     ax.grid(False, axis="x")
     _whole_numbers(ax.xaxis)
@@ -261,10 +354,59 @@ def _joint_photon_numbers(state: State, modes: tuple[int, ...], ax: "Axes | None
     return ax
 
 
+def density_matrix(
+    state: State, modes: int | tuple[int, ...] = 0, ax: "Axes | None" = None
+) -> "Axes":
+    """The density matrix of some modes, the others traced out: a square for each element, its area
+    the modulus, its colour the phase.
+
+    Args:
+        state: a state of one sample.
+        modes: which modes. Of one, all photon numbers up to the last that exceeds a thousandth of
+            the peak are shown; of several, those together that do.
+        ax: where; by default a new figure.
+    """
+    from matplotlib.collections import PolyCollection
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    _check(state)
+    modes = state._checked_modes(modes)
+    probabilities = np.asarray(state.probabilities(modes))
+    kept = probabilities > 1e-3 * probabilities.max()
+    if len(modes) == 1:
+        kept[: _levels([probabilities])] = True
+    names = [" ".join(map(str, photons)) for photons in np.argwhere(kept)]
+    rho = np.asarray(state.reduced(modes)).reshape(kept.size, kept.size)
+    rho = rho[np.ix_(kept.ravel(), kept.ravel())]
+    sides = np.sqrt(np.abs(rho) / np.abs(rho).max()).ravel()
+    seen = sides > 0.02
+    rows, columns = (index.ravel()[seen] for index in np.indices(rho.shape))
+    corner = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+    centres = np.stack([columns, rows], -1)
+    squares = centres[:, None] + 0.46 * sides[seen][:, None, None] * corner
+    ax = _new_axes((4.6, 3.9)) if ax is None else ax
+    turn = LinearSegmentedColormap.from_list(
+        "phase", [ORANGE, COLOURS[3], BLUE, COLOURS[2], ORANGE]
+    )
+    drawn = PolyCollection(squares, cmap=turn, norm=Normalize(-np.pi, np.pi), linewidth=0)
+    drawn.set_array(np.angle(rho).ravel()[seen])
+    ax.add_collection(drawn)
+    _colour_bar(ax, drawn, "phase", ticks=(-np.pi, 0, np.pi), names=("−π", "0", "π"))
+    size = len(rho)
+    ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
+    numbers = f"photons in mode{'s' if len(modes) > 1 else ''} {', '.join(map(str, modes))}"
+    ax.set(xlabel=f"column: {numbers}", ylabel=f"row: {numbers}")
+    every = -(-size // 20)  # no more than can be read
+    ax.set_xticks(range(0, size, every), names[::every], rotation=90 if len(modes) > 1 else 0)
+    ax.set_yticks(range(0, size, every), names[::every])
+    return ax
+
+
 def inspection(
     report: Inspection, figure: "Figure | SubFigure | None" = None
 ) -> "Figure | SubFigure":
-    """What `fockjax.inspect` saw, along the circuit: losses, top levels, mean photon numbers.
+    """What `fockjax.inspect` saw, along the circuit: losses, top levels, mean photon numbers, and
+    if some of it is mixed, for each mode the purity of its factor.
 
     Args:
         report: what `fockjax.inspect` returned.
@@ -274,20 +416,29 @@ def inspection(
         raise TypeError(f"Argument `report` must be an Inspection, got {type(report).__name__}.")
     rows, steps = report.rows, np.arange(len(report.rows))
     few = len(steps) <= 40  # so many can be named below the axis
+    mixed = any(purity is not None for row in rows for purity in row.purities)
+    panels = 3 + mixed
     if figure is None:
-        figure = _new_figure((max(6.4, min(12.0, 0.28 * len(steps) + 1.5)), 6.4))
-    losses, tops, photons = figure.subplots(3, 1, sharex=True)
+        width = max(6.4, min(12.0, 0.28 * len(steps) + 1.5))
+        figure = _new_figure((width, 1.6 + 1.6 * panels))
+    losses, tops, photons, *more = axes = figure.subplots(panels, 1, sharex=True)
+    lowest = axes[-1]
     losses.bar(steps, [row.lost for row in rows], color=ORANGE, label="lost in the step")
     losses.step(steps, [row.leakage for row in rows], where="mid", color=BLUE, label="so far")
     for mode in range(report.state.modes):
         style = {"color": COLOURS[mode % len(COLOURS)], "marker": "." if few else ""}
         tops.plot(steps, [row.top[mode] for row in rows], **style)
         photons.plot(steps, [row.photons[mode] for row in rows], **style, label=f"mode {mode}")
+        for purities in more:
+            purities.plot(steps, [_purity(row, mode) for row in rows], **style)
     decorate(losses, "", "leakage, at least" if report.state.reflects else "leakage")
     decorate(tops, "", "top level")
-    decorate(photons, "" if few else "step", "mean photons")
+    decorate(photons, "", "mean photons")
+    for purities in more:
+        decorate(purities, "", "purity")
+        purities.set_ylim(0, 1.05)
     if bad := report.first_nonfinite:
-        for axis in (losses, tops, photons):
+        for axis in axes:
             axis.axvline(rows.index(bad), color="#c44e52", linestyle=":", label="not finite")
     well = [row for row in rows if row.finite]
     for axis, highest in (
@@ -300,8 +451,17 @@ def inspection(
     for axis in (losses, photons):
         axis.legend(frameon=False, fontsize=8, ncols=8, loc="lower left", bbox_to_anchor=(0, 1))
     if few:
-        photons.set_xticks(steps, [row.name for row in rows], rotation=90, fontsize=8)
+        lowest.set_xticks(steps, [row.name for row in rows], rotation=90, fontsize=8)
+    else:
+        lowest.set_xlabel("step")
     return figure
+
+
+def _purity(row: Row, mode: int) -> float:
+    """Of the factor of a mode."""
+    factor = next(k for k, group in enumerate(row.groups) if mode in group)
+    purity = row.purities[factor]
+    return 1.0 if purity is None else purity
 
 
 def _span(state: State, mode: int, angle: float) -> tuple[float, float]:
@@ -329,8 +489,25 @@ def _whole_numbers(axis) -> None:
     axis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _colour_bar(ax: "Axes", image, label: str) -> None:
-    ax.figure.colorbar(image, cax=ax.inset_axes((1.04, 0, 0.05, 1)), label=label)
+def _colour_bar(ax: "Axes", image, label: str, ticks=None, names=None) -> None:
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.04, 0, 0.05, 1)), label=label)
+    if ticks is not None:
+        bar.set_ticks(ticks, labels=names)
+
+
+def _samples(name: str, values, columns: int) -> np.ndarray:
+    """Outcomes, one row for each shot."""
+    array = np.asarray(values)
+    if array.ndim == 1 and columns == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[1] != columns or not len(array):
+        raise ValueError(
+            f"Argument `{name}` must have shape (shots, {columns}), an outcome for each shot and "
+            f"mode, got {np.shape(values)}."
+        )
+    if array.dtype.kind not in "fiu" or not np.all(np.isfinite(array)):
+        raise ValueError(f"Argument `{name}` must be made of finite real numbers.")
+    return array
 
 
 def _unit(name: str, state: State) -> str:

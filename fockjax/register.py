@@ -113,23 +113,25 @@ class Register:
         self._count(step.spec.truncates, step.spec.reflects(step.options))
 
     def measure(
-        self, step: Measurement, detector: Detector, selected: jax.Array | None, key
+        self, step: Measurement, detector: Detector, selected: jax.Array | None, key: Any
     ) -> jax.Array:
         """Measure a mode and return what was found, or take ``selected`` for it."""
         (mode,) = step.modes
         self._apply_waiting(mode)
         factor = self._factor(mode)
         rho = factor.reduced((mode,)).astype(self.state.dtype)
-        keys: Any = (None, None) if key is None else jax.random.split(key)
-        draw, branch = keys
-        outcome = detector.sample(draw, rho) if selected is None else selected
+        if selected is not None:
+            outcome = selected
+        else:
+            key, draw = jax.random.split(key) if self.unravel else (key, key)
+            outcome = detector.sample(draw, rho)
         probability = detector.probability(outcome, rho)
         weights, bras = detector.effect(outcome)
-        if len(weights) > 1 and self.unravel:
+        if self.unravel and len(weights) > 1:
             overlaps = contract(
                 contract(bras, rho, "jm,mn->jn"), bras.conj(), "jn,jn->j", real=True
             )
-            j = self._draw(contract(weights, overlaps, "j,j->j"), branch)
+            j = self._draw(contract(weights, overlaps, "j,j->j"), key)
             weights, bras = jnp.ones_like(weights[:1]), bras[j][None]
         self._project(mode, weights, bras)
         if selected is None:
@@ -278,6 +280,17 @@ def check_memory(
         )
 
 
+def branch(state: State, key: jax.Array) -> State:
+    """One pure branch of a state: a ket drawn from each density matrix among its factors."""
+    factors, score = [], state.weight
+    for factor, own in zip(state.factors, jax.random.split(key, len(state.factors)), strict=True):
+        if not factor.is_pure:
+            ket, weight = _ket_of(factor.reduced(factor.modes), own)
+            factor, score = Pure.of_ket(ket, factor.modes), score * weight
+        factors.append(factor)
+    return replace(state, factors=tuple(factors), score=score)
+
+
 def _ratio(a: jax.Array, b: jax.Array) -> jax.Array:
     """a / b, and 0 where b is 0."""
     positive = b > 0
@@ -307,10 +320,11 @@ def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     j = jax.random.categorical(key, jnp.log(values))
     vector = vectors[:, j]
     step = contract(rho - known, vector, "mn,n->m")
-    inside = contract(vectors.conj(), step, "mj,m->j") * there
+    inside = jnp.where(there, contract(vectors.conj(), step, "mj,m->j"), 0)
     step = step - contract(vectors, inside, "mj,j->m") / 2
-    root = jnp.sqrt(values[j])
+    root = jnp.sqrt(values[j]).astype(rho.dtype)
     ket = root * vector + step / root
     chance = contract(ket.conj(), ket, "m,m->", real=True)
     total = jnp.trace(rho).real
-    return (ket * safe_sqrt(_ratio(total, chance))).reshape(cutoffs), _unit(_ratio(chance, total))
+    ket = ket * safe_sqrt(_ratio(total, chance)).astype(ket.dtype)
+    return ket.reshape(cutoffs), _unit(_ratio(chance, total))

@@ -131,7 +131,9 @@ class State(Readouts):
 
         Leakage is not accuracy: with e_k lost at gate k the amplitudes are off by at most sum_k
         sqrt(e_k), and that is at most ``sqrt(truncations * leakage)`` by the Cauchy-Schwarz
-        inequality. Infinite where a gate `reflects`.
+        inequality. Infinite where a gate `reflects`, and for one branch of many: after a
+        measurement, a selection or with ``unravel``. Dividing by the probability of the branch
+        enlarges the error, without a limit where outcomes are continuous.
 
         A density matrix of trace t <= 1 that loses e_k at the cutoff moves by at most ``2 sqrt(t
         e_k)`` in trace norm (the gentle measurement lemma), and what comes afterwards, which keeps
@@ -143,7 +145,8 @@ class State(Readouts):
             and H. Nagaoka, IEEE Trans. Inf. Theory 53, 2261 (2007).
         """
         leakage = self.leakage
-        if self.reflects:
+        is_branch = self.selected is not None or self.score is not None
+        if self.reflects or is_branch:
             return jnp.full((), jnp.inf, leakage.dtype)
         bound = safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
         return bound if self.is_pure else 2 * bound

@@ -190,10 +190,10 @@ class Kraus(Channel):
     def unravel(self, key, ket, axes):
         size = int(np.prod(self.cutoffs))
         elements = self.elements.reshape(-1, size, size)
+        effects = contract(elements.conj(), elements, "jab,jac->jbc")  # K_j^dagger K_j
         reduced = _reduced(ket, axes).reshape(size, size)
-        half = contract(elements, reduced, "jab,bc->jac")
         # Rounding may leave one that is 0 below it.
-        each = jnp.maximum(contract(elements.conj(), half, "jac,jac->j", real=True), 0)
+        each = jnp.maximum(contract(effects, reduced, "jbc,cb->j", real=True), 0)
         ket = Matrix(self.elements[_draw(key, each)]).apply(ket, axes)
         # The norm itself, of which a rare branch's share of a sum keeps few digits.
         scale, weight = _branch(jnp.sum(_photons(ket, axes[0])), jnp.sum(each))

@@ -158,23 +158,27 @@ MACHINERY = {
     ),
     "measurements inside a compiled circuit": (
         "- ? ? ? ?",
-        "test_features::test_jit",
+        "test_measurements::test_layers_that_measure_are_those_written_out",
     ),
     "many shots in one call": (
         "- N N N ?",
-        "test_features::test_value",
+        "test_sampling::test_photon_numbers",
     ),
     "post-selection, with derivatives": (
         "? ? ? ? -",
-        "test_features::test_grad",
+        "test_measurements::test_selections_multiply_and_differentiate",
     ),
     "trajectories of kets instead of density matrices": (
         "- ? ? ? N",
-        "test_channels::test_trajectories_are_unbiased",
+        "test_noise::test_the_mean_of_branches_is_that_of_the_density_matrix",
+    ),
+    "derivatives through random outcomes": (
+        "? ? ? ? ?",
+        "test_measurements::test_the_weight_makes_gradients_unbiased",
     ),
     "feed-forward of what was measured": (
         "N N - - -",
-        "test_features::test_feed_forward",
+        "test_measurements::test_teleportation_has_its_known_fidelity",
     ),
     "parameters as formulas of weights and inputs": (
         "N N ? ? N",

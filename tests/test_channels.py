@@ -345,7 +345,14 @@ def hermitian(seed, size):
     return part + part.conj().T
 
 
-@pytest.mark.parametrize("name", ["loss", "amplifier", "thermal_loss", "dephasing"])
+def with_slow(names, slow):
+    """All of them, some marked slow: the others run the same code."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name == slow)) for name in names]
+
+
+@pytest.mark.parametrize(
+    "name", with_slow(["loss", "thermal_loss", "dephasing", "amplifier"], "amplifier")
+)
 def test_the_mean_over_all_branches_is_the_channel(x64, by_branch, name):
     """And that of weighted gradients is its gradient. Gradients stay finite at the ends of the
     ranges; beyond, kets are NaN.
@@ -385,7 +392,7 @@ def test_kraus_operators_on_several_modes(x64, by_branch):
     close(rho, np.einsum("ja,jb->ab", kets.reshape(4, -1), kets.reshape(4, -1).conj()))
     # a loss as a channel on one mode, given in full
     loss = loss_operators(0.3)
-    given = fj.channels.kraus(loss, 0 * loss, cutoff=D)
+    given = fj.channels.kraus(loss, cutoff=D)
     density = random(9, D, 2, D)
     close(
         given.apply(jnp.asarray(density), (2,), (0,)),
@@ -419,8 +426,11 @@ def test_precision_and_shape(x64, name):
 def test_a_state_that_has_been_lost_stays_lost():
     ket, key = jnp.zeros((D, 2), jnp.complex64), jax.random.key(0)
     for name in ("loss", "kraus"):
-        channel = REGISTRY[name].build(*arguments(name), cutoff=D)
-        after, weight = jax.jit(lambda channel: channel.unravel(key, ket, (0,)))(channel)
+        after, weight = jax.jit(
+            lambda name=name: (
+                REGISTRY[name].build(*arguments(name), cutoff=D).unravel(key, ket, (0,))
+            )
+        )()
         np.testing.assert_array_equal(after, 0)
         assert weight == 1
 
@@ -448,7 +458,7 @@ def test_trajectories_are_unbiased(x64, name):
 # Derivatives, bad input --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.parametrize("name", with_slow(ENDS, "additive_noise"))
 def test_derivatives_at_the_ends_of_the_ranges(x64, name):
     """Forwards and backwards against one-sided differences, where sqrt(T) does not enter."""
     m, n = np.indices((3, 3))
@@ -509,7 +519,7 @@ def test_bad_kraus_operators():
     check, whole = REGISTRY["kraus"].check, {"truncated": False}
     check({"real": flat.real, "imag": flat.imag}, (0, 1), whole)
     with pytest.raises(ValueError, match="sum to the identity"):
-        check({"real": flat.real, "imag": 0 * flat.imag}, (0, 1), whole)
+        check({"real": flat.real, "imag": np.zeros(())}, (0, 1), whole)
     reflects = REGISTRY["kraus"].reflects
     assert reflects(whole) and not reflects({"truncated": True})
 

@@ -1,5 +1,6 @@
 """Factors, pure and mixed, against NumPy on dense random kets and density matrices."""
 
+from dataclasses import replace
 from functools import partial
 
 import dense
@@ -135,3 +136,35 @@ def test_channels_are_given_row_and_column_axes(x64):
         expected[:, :, 0] *= 2
         expected[:, :, :, 0] *= 3
         close(after.rho, expected)
+
+
+def test_factors_batch_and_differentiate(x64):
+    """Everything a measured and coupled factor goes through, along a line; of a weight too."""
+    rng = np.random.default_rng(7)
+    starts = [factor for factor, _ in both(rng)]
+    slopes = [0.3 * rng.normal(size=(*f.array.shape, 2)) @ [1, 1j] for f in starts]
+    bras = rng.normal(size=(2, 2, 2)) @ [1, 1j]
+    readers = rng.normal(size=(3, 4, 3, 4, 2)) @ [1, 1j]
+
+    def along(t):
+        total = 0.0
+        for start, slope in zip(starts, slopes, strict=True):
+            factor = replace(start, array=start.array + t.astype(complex) * slope)
+            for weights in (jnp.stack([1 + t**2]), jnp.stack([t, 1 + t])):
+                left = factor.project(2, weights, bras[: len(weights)].astype(complex))
+                left = left.apply(fj.gates.rotation(t, cutoff=4), (5,)).weighted(2 + t)
+                total = total + jnp.sum(left.mixed().rho * readers).real
+                total = total + left.trace_out((1,)).probabilities((5,))[1]
+        return total
+
+    def orders(t):
+        return along(t), jax.grad(along)(t), jax.jvp(along, (t,), (1.0,))[1]
+
+    points = np.array([0.0, 0.4]) + 1e-3 * np.arange(-2.0, 3.0)[:, None]
+    value, gradient, forward = jax.jit(
+        jax.vmap(jax.vmap(orders)), compiler_options=FAST_COMPILATION
+    )(points)
+    difference = np.array([1.0, -8, 0, 8, -1]) / 12e-3 @ np.asarray(value)
+    close(gradient[2], difference, 1e-8)
+    close(forward, gradient, 1e-10)
+    close(value[2], [jax.jit(along)(t) for t in points[2]], 1e-12)

@@ -1,4 +1,6 @@
-"""Every operation and readout: its values, and that it batches, compiles and differentiates. The rows of docs/features.md; one that lacks a test here fails the build.
+"""Every operation and readout: its values, and that it batches, compiles and differentiates.
+
+The rows of docs/features.md; one that lacks a test here fails the build.
 
 What is run, in which ranges and against what, is that of `fockjax validate`; here at unequal
 cutoffs, in both directions of differentiation, and where all parameters are zero.

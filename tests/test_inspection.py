@@ -10,6 +10,7 @@ import pytest
 import fockjax as fj
 from fockjax import inspection
 from fockjax.gates import REGISTRY as GATES
+from fockjax.operations import Measurement
 
 CUTOFFS = (5, 9, 7)
 
@@ -55,6 +56,74 @@ def test_rows_are_what_the_circuit_does_up_to_there():
     np.testing.assert_allclose(report.state.ket(), state.ket(), atol=1e-6)
     assert report.state.truncations == state.truncations
     assert report.state.reflects == state.reflects
+
+
+def noisy_circuit():
+    """A mixed preparation, channels, measurements and feed-forward, in layers and outside."""
+    block = fj.Circuit(2).beamsplitter(fj.Weight("t"), 0.4).measure_photons(1, 0.8, name="n")
+    circuit = fj.Circuit(2).prepare("thermal", fj.Input(0), modes=0)
+    circuit.repeat(block.displace(0.3 * fj.Outcome("n"), 0.7, mode=0), 2)
+    return circuit.displace(0.1 * fj.Outcome("n")[-1], 0.3, mode=0).loss(0.8, mode=0)
+
+
+@pytest.mark.parametrize("unravel", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_the_same_key_sees_what_the_call_sees(unravel):
+    circuit, weights = noisy_circuit(), {"t": jnp.array([0.8, 1.6])}
+    options = {"cutoff": (4, 3), "key": jax.random.key(11), "unravel": unravel}
+    report = fj.inspect(circuit, weights, X, **options)
+    state = circuit(weights, X, **options)
+    assert state.outcomes["n"].sum() > 0  # something was found, and fed forward
+    found = [row.outcome for row in report.rows if isinstance(row.step, Measurement)]
+    np.testing.assert_array_equal(found, state.outcomes["n"])
+    np.testing.assert_array_equal(report.state.outcomes["n"], state.outcomes["n"])
+    assert report.state.is_pure == state.is_pure == unravel
+    np.testing.assert_allclose(report.state.density_matrix(), state.density_matrix(), atol=1e-5)
+    assert report.state.truncations == state.truncations
+    np.testing.assert_allclose(report.state.selection_probability, 1)
+    assert all((p is None) for row in report.rows for p in row.purities) == unravel
+    for row in report.rows[1:]:  # measuring loses nothing, nor does losing photons
+        loses = not isinstance(row.step, Measurement) and row.step.name != "loss"
+        assert loses or abs(row.lost) < report.rounding
+    assert report.rows.index(report.lossiest) == 1 and "mode 0" in report.advice[0]
+
+
+def test_outcomes_their_probabilities_and_purities():
+    """Of one of two modes squeezed together n photons are found, which leaves n in the other."""
+    circuit = fj.Circuit(3).two_mode_squeeze(0.6, 0.3).prepare("thermal", 0.25, modes=2)
+    circuit.measure_photons(0).measure_homodyne(0.4, mode=1, select=0.9)
+    report = fj.inspect(circuit, {}, cutoff=12, key=jax.random.key(1))
+    squeezed, thermal, counted, projected = report.rows[1:]
+    assert (squeezed.outcome, squeezed.probability) == (None, 1)
+    n = counted.outcome
+    assert n > 0
+    expected = np.tanh(0.6) ** (2 * n) / np.cosh(0.6) ** 2
+    np.testing.assert_allclose(counted.probability, expected, rtol=1e-4)
+    density = fj.from_ket(np.eye(12)[n]).quadrature_distribution(0, jnp.array([0.9]))[0]
+    np.testing.assert_allclose(projected.probability, density, rtol=1e-4)
+    np.testing.assert_allclose(report.state.selection_probability, density, rtol=1e-4)
+    assert np.isclose(projected.outcome, 0.9) and projected.selects and not counted.selects
+    assert squeezed.purities == (None, None) and counted.purities[:2] == (None, None)
+    np.testing.assert_allclose(thermal.purities[1], 1 / 1.5, rtol=1e-4)
+    np.testing.assert_allclose(counted.photons, [0, n, 0.25], atol=1e-3)
+    head, titles, *rows = repr(report).split("\n")
+    assert head.endswith(f"selected with {density:.3g}")
+    assert titles.split()[-3:] == ["groups", "purity", "found"]
+    assert rows[2].endswith("0 1 | 2    ket | 0.67")
+    assert rows[3].endswith(f"ket | ket | 0.67  m0 = {n}, p = {expected:.3g}")
+    assert rows[4].endswith(f"m1 = 0.9, density = {density:.3g}")
+
+
+def test_advice_on_selections():
+    """What is rare may be made of what was lost; what is impossible leaves nothing."""
+    circuit = fj.Circuit(2).two_mode_squeeze(0.3, 0.2)
+    (advice,) = fj.inspect(circuit.measure_photons(0, select=3), {}, cutoff=4).advice
+    assert "select=3) on mode 0 as m0 has the probability 5.6e-04" in advice
+    assert "5.2e-05 was lost before it" in advice
+    circuit = fj.Circuit(2).measure_photons(0, select=3)
+    (advice,) = fj.inspect(circuit, {}, cutoff=4).advice
+    assert advice.startswith("Impossible: what is selected in step 1, measure photons(")
+    with pytest.raises(ValueError, match="impossible"):
+        circuit({}, cutoff=4)
 
 
 def test_an_initial_ket_is_where_it_starts():
@@ -133,6 +202,8 @@ def test_bad_arguments():
         jax.jit(lambda r: fj.inspect(circuit, {"r": r}, cutoff=3).rows[0].norm)(0.1)
     with pytest.raises(ValueError, match="missing"):
         fj.inspect(circuit, {}, cutoff=3)
+    with pytest.raises(ValueError, match="`key` is missing"):
+        fj.inspect(fj.Circuit(1).measure_photons(0), {}, cutoff=3)
     with pytest.raises(ValueError, match="cutoff"):
         fj.inspect(circuit, {"r": 0.1}, cutoff=0)
     with pytest.raises(ValueError, match="initial"):

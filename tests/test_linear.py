@@ -286,6 +286,22 @@ def test_apply_refuses_what_does_not_fit():
         operator @ Matrix(complex_normal(1, (4, 4)))
 
 
+@pytest.mark.parametrize("real_first", [True, False])
+def test_the_real_part_of_a_real_by_a_complex_array_differentiates(real_first, x64):
+    rng = np.random.default_rng(0)
+    a, z = rng.normal(size=(3, 4)), rng.normal(size=4) + 1j * rng.normal(size=4)
+
+    def total(a, z):
+        operands = (a, z) if real_first else (z, a)
+        spec = "ij,j->i" if real_first else "j,ij->i"
+        return jnp.sum(contract(*operands, spec, real=True) ** 2)
+
+    da, dz = jax.grad(total, (0, 1))(jnp.array(a), jnp.array(z))
+    real = a @ z.real
+    np.testing.assert_allclose(da, 2 * np.outer(real, z.real), rtol=1e-12)
+    np.testing.assert_allclose(dz, 2 * real @ a, rtol=1e-12)
+
+
 def test_contract_refuses_labels_of_one_list_only():
     x = real_normal(0, (2, 3))
     with pytest.raises(ValueError, match="occurs in one list only"):

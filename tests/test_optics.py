@@ -408,6 +408,8 @@ def test_defects():
         (fj.checks.symplectic_defect, np.eye(4)),
         (fj.checks.purity_defect, np.eye(4)),
         (fj.checks.physical_defect, np.eye(2)),
+        (fj.checks.density_defect, np.diag([0.0, 1.0])),
+        (fj.checks.kraus_defect, np.eye(2)[None]),
     ],
 )
 def test_defects_of_traced_matrices(defect, matrix):

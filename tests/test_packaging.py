@@ -18,6 +18,7 @@ PUBLIC = {
     "apply",
     "checks",
     "decompositions",
+    "from_density_matrix",
     "from_ket",
     "from_strawberryfields",
     "gates",

@@ -12,7 +12,7 @@ from fockjax.superoperators import Kraus
 
 
 def kraus(
-    real, imag, *, cutoff: int | tuple[int, ...], truncated: bool = False, dtype=None
+    real, imag=0.0, *, cutoff: int | tuple[int, ...], truncated: bool = False, dtype=None
 ) -> Kraus:
     """Any channel on chosen modes, ``rho -> sum_j K_j rho K_j^dagger`` with ``K = real + i imag``.
 
@@ -23,7 +23,7 @@ def kraus(
         real: real parts of the elements, shape ``(J, *cutoffs, *cutoffs)`` with output photon
             numbers before input, or ``(J, size, size)`` with the photon numbers of all modes in one
             index, that of the last mode running fastest.
-        imag: imaginary parts, the same shape.
+        imag: imaginary parts, the same shape, or 0.
         cutoff: photon numbers below it are kept; one for each mode (an integer: one mode).
         truncated: the elements are cut from operators on more photon numbers: ``sum_j K_j^dagger
             K_j`` may be below 1, and what is missing counts as lost.
@@ -38,7 +38,7 @@ def kraus(
         >>> import numpy as np, fockjax as fj
         >>> flip = np.sqrt(0.5) * np.array([np.eye(2), [[0, 1], [1, 0]]])
         >>> one = fj.mixed.density_matrix([[0, 0], [0, 1]], cutoff=2)
-        >>> fj.channels.kraus(flip, 0 * flip, cutoff=2).apply(one, (0,), (1,)).real
+        >>> fj.channels.kraus(flip, cutoff=2).apply(one, (0,), (1,)).real
         Array([[0.5, 0. ],
                [0. , 0.5]], dtype=float32)
     """
@@ -47,7 +47,7 @@ def kraus(
     if not isinstance(real, Tracer) and not isinstance(imag, Tracer):
         _checked(np.asarray(real), np.asarray(imag), len(cutoffs), truncated)
     real, imag = (jnp.asarray(part, real_dtype(dtype)) for part in (real, imag))
-    elements = lax.complex(real, imag)
+    elements = lax.complex(real, jnp.broadcast_to(imag, real.shape))
     shapes = {(*cutoffs, *cutoffs): None, (size, size): None}  # one, for one mode
     if elements.shape[1:] not in shapes:
         wanted = " or ".join(f"(J, {', '.join(map(str, shape))})" for shape in shapes)
@@ -62,7 +62,7 @@ def _checked(real, imag, modes: int, truncated: bool) -> None:
     """What can be told of constants: shapes that belong together, and the sum."""
     half = (real.ndim - 1) // 2
     if (
-        real.shape != imag.shape
+        imag.shape not in ((), real.shape)
         or real.ndim not in (3, 2 * modes + 1)
         or real.shape[1 : 1 + half] != real.shape[1 + half :]
         or not real.size
@@ -70,7 +70,7 @@ def _checked(real, imag, modes: int, truncated: bool) -> None:
         raise ValueError(
             f"the Kraus operators must have shape (J, size, size) or 1 + {2 * modes} axes, output "
             f"photon numbers before input, got shape {real.shape}"
-            + (f" and {imag.shape}." if real.shape != imag.shape else ".")
+            + (f" and {imag.shape}." if imag.shape not in ((), real.shape) else ".")
         )
     size = int(np.prod(real.shape[1 : 1 + half]))
     K = (real + 1j * imag).reshape(-1, size, size)
@@ -102,6 +102,7 @@ SPEC = ChannelSpec(
     ("real", "imag"),
     None,
     kraus,
+    defaults={"imag": 0.0},
     arrays=("real", "imag"),
     options={"truncated": False},
     check=_check,

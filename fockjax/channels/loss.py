@@ -110,7 +110,7 @@ def thermal_loss(T, nbar, *, cutoff: int, dtype=None) -> Channel:
 
     Example:
         >>> import fockjax as fj
-        >>> channel, vacuum = fj.channels.thermal_loss(0.0, 1.0, cutoff=3)
+        >>> channel = fj.channels.thermal_loss(0.0, 1.0, cutoff=3)
         >>> vacuum = fj.mixed.thermal(0.0, cutoff=3)
         >>> channel.apply(vacuum, (0,), (1,)).diagonal().real.round(4)
         Array([0.5  , 0.25 , 0.125], dtype=float32)
@@ -141,7 +141,7 @@ def additive_noise(variance, *, cutoff: int, hbar: float = 2.0, dtype=None) -> C
 
     Example:
         >>> import fockjax as fj
-        >>> channel, vacuum = fj.channels.additive_noise(2.0, cutoff=3)
+        >>> channel = fj.channels.additive_noise(2.0, cutoff=3)
         >>> vacuum = fj.mixed.thermal(0.0, cutoff=3)
         >>> channel.apply(vacuum, (0,), (1,)).diagonal().real.round(4)
         Array([0.5  , 0.25 , 0.125], dtype=float32)

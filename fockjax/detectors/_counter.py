@@ -3,14 +3,14 @@
 import abc
 import math
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.special import gammaln, xlogy
 
+from fockjax._numerics import in_range, real_dtype
+from fockjax._spec import check_ranges
 from fockjax.detectors._detector import Detector
 from fockjax.detectors._draws import photon_number, tails
 
@@ -39,7 +39,8 @@ class Counter(Detector):
     def respond(self, key: jax.Array, n: jax.Array) -> jax.Array:
         """An outcome drawn for n photons; -1 if n is or a parameter is out of its range."""
         outcome = self._respond(key, n).astype(jnp.int32)
-        return jnp.where(self._is_valid() & (n >= 0), outcome, -1)
+        known = jnp.isfinite(self.efficiency + self.dark_counts)
+        return jnp.where(known & (n >= 0), outcome, -1)
 
     def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
         drawing, responding = jax.random.split(key)
@@ -47,24 +48,24 @@ class Counter(Detector):
         return self.respond(responding, photon_number(drawing, tails(jnp.diagonal(rho).real)))
 
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
-        weights = self.weights(jnp.asarray(outcome))
-        poison = jnp.where(self._is_valid(), 1, math.nan).astype(weights.dtype)
-        return weights * poison, jnp.eye(self.cutoff, dtype=weights.dtype)
-
-    def _is_valid(self) -> jax.Array:
-        return (self.efficiency >= 0) & (self.efficiency <= 1) & (self.dark_counts >= 0)
+        weights = self.weights(jnp.asarray(outcome, jnp.int32))
+        poison = 0 * (self.efficiency + self.dark_counts)
+        return weights + poison, jnp.eye(self.cutoff, dtype=weights.dtype)
 
 
-def check(parameters, modes=(), options=None) -> None:
-    """Refuse an efficiency or a rate of dark counts that is known to be out of its range."""
-    for name, most in (("efficiency", 1), ("dark_counts", math.inf)):
-        value = parameters[name]
-        if isinstance(value, int | float | np.number) and not 0 <= value <= most:
-            allowed = "a probability, from 0 to 1" if most == 1 else "a mean number >= 0"
-            raise ValueError(f"Parameter `{name}` must be {allowed}, got {value!r}.")
+check = check_ranges(efficiency=(0, 1), dark_counts=(0, math.inf))
 
 
-@partial(jax.custom_jvp, nondiff_argnums=())
+def noise(efficiency, dark_counts, dtype) -> tuple[jax.Array, jax.Array]:
+    """The parameters of a counter as real scalars; NaN where they are traced and out of range."""
+    real = real_dtype(dtype)
+    return (
+        in_range(efficiency, "efficiency", 0, 1, real),
+        in_range(dark_counts, "dark_counts", 0, math.inf, real),
+    )
+
+
+@jax.custom_jvp
 def poisson(k: jax.Array, mean: jax.Array) -> jax.Array:
     """The probability of k events, integers that may be traced; 0 for k < 0."""
     count = jnp.maximum(k, 0).astype(mean.dtype)

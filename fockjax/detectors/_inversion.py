@@ -46,17 +46,22 @@ class Cells(NamedTuple):
         return (upto[cell] - masses[cell] + inside) / upto[-1]
 
     def draw(self, key: jax.Array, density: jax.Array) -> jax.Array:
-        """A point drawn from a density, given by its values at the nodes, in any unit.
+        """A point drawn from a density, given by its values at the nodes, in any unit."""
+        which, where = jax.random.split(key)
+        share = uniform(where, density.dtype) / 2
+        return self.quantile(share, jax.random.bernoulli(which), density)
 
-        From one side or the other, by chance, up to the median, so that both tails are resolved.
+    def quantile(self, share: jax.Array, right: jax.Array, density: jax.Array) -> jax.Array:
+        """The point to the left of which, or to its right, lies a share of the whole.
+
+        From either side up to the median, so that both tails are resolved; nan where there is
+        nothing.
         """
         dtype = density.dtype
-        which, where = jax.random.split(key)
-        right = jax.random.bernoulli(which)
         values, masses = self._masses(density)
         upto = jnp.stack([jnp.cumsum(masses), jnp.cumsum(masses[::-1])])
         total = upto[0, -1]
-        wanted = uniform(where, dtype) / 2 * total
+        wanted = share * total
         cells = [jnp.searchsorted(from_side, wanted) for from_side in upto]
         cell = jnp.minimum(jnp.where(right, cells[1], cells[0]), self.count - 1)
         before = jnp.concatenate([jnp.zeros_like(upto[:, :1]), upto[:, :-1]], -1)
@@ -74,7 +79,7 @@ class Cells(NamedTuple):
         low, high = lax.fori_loop(0, np.finfo(dtype).nmant + 1, halve, ends)
         centre = self.width * (2 * cell + 1 - self.count).astype(dtype)
         q = centre + self.width * (low + high) / 2
-        return jnp.where(right, -q, q) * (total / total)  # nan where there is nothing to draw from
+        return jnp.where(right, -q, q) * (total / total)
 
     def _masses(self, density: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The values by cells, and the integral over each in units of half its width."""

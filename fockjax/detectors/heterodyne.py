@@ -64,8 +64,8 @@ class Heterodyne(Detector):
         n = np.arange(self.cutoff)
         columns = n + n[:, None]  # [k, m]: m + k
         inside, columns = columns < self.cutoff, np.minimum(columns, self.cutoff - 1)
-        twice = np.where(n > 0, 2, 1)[:, None] * inside
-        bands = rho[n, columns] * twice.astype(r.dtype)
+        twice = (np.where(n > 0, 2, 1)[:, None] * inside).astype(r.dtype)
+        bands = contract(rho[n, columns], twice, "km,km->km")
         # The amplitudes of a coherent state, from a start that keeps the greatest within range.
         ratios = r * np.sqrt(1 / n[1:]).astype(r.dtype)
         waves = jnp.cumprod(jnp.concatenate([jnp.exp(-(r**2) / 4)[None], ratios]))

@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fockjax._numerics import real_dtype
 from fockjax._spec import DetectorSpec
-from fockjax.detectors._counter import Counter, check, poisson
+from fockjax.detectors._counter import Counter, check, noise, poisson
 
 
 @jax.tree_util.register_dataclass
@@ -33,14 +32,15 @@ class Photons(Counter):
 
         # What k - j counts have for probability without a photon; the end of the list is never
         # reached from its start.
-        start = poisson(outcome - jnp.arange(self.cutoff), self.dark_counts)
+        start = poisson(outcome - jnp.arange(self.cutoff, dtype=outcome.dtype), self.dark_counts)
         return lax.scan(add, start, length=self.cutoff)[1]
 
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
         if not self.ideal:
             return super().effect(outcome)
         dtype = self.efficiency.dtype
-        is_n = jnp.asarray(outcome) == jnp.arange(self.cutoff)
+        outcome = jnp.asarray(outcome)
+        is_n = outcome == jnp.arange(self.cutoff, dtype=outcome.dtype)
         return jnp.ones(1, dtype), is_n.astype(dtype)[None]
 
     def _respond(self, key: jax.Array, n: jax.Array) -> jax.Array:
@@ -48,7 +48,7 @@ class Photons(Counter):
             return n
         seeing, dark = jax.random.split(key)
         seen = jax.random.bernoulli(seeing, self.efficiency, (self.cutoff - 1,))
-        seen = jnp.sum(seen & (jnp.arange(self.cutoff - 1) < n), dtype=jnp.int32)
+        seen = jnp.sum(seen & (jnp.arange(self.cutoff - 1, dtype=n.dtype) < n), dtype=jnp.int32)
         return seen + jax.random.poisson(dark, self.dark_counts, dtype=jnp.int32)
 
 
@@ -78,13 +78,11 @@ def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Phot
     Reference:
         P. L. Kelley and W. H. Kleiner, Phys. Rev. 136, A316 (1964).
     """
-    real = real_dtype(dtype)
-    check({"efficiency": efficiency, "dark_counts": dark_counts})
     ideal = all(
         isinstance(value, int | float) and value == perfect
         for value, perfect in ((efficiency, 1), (dark_counts, 0))
     )
-    return Photons(jnp.asarray(efficiency, real), jnp.asarray(dark_counts, real), cutoff, ideal)
+    return Photons(*noise(efficiency, dark_counts, dtype), cutoff, ideal)
 
 
 SPEC = DetectorSpec(

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from fockjax._numerics import real_dtype
 from fockjax._spec import DetectorSpec
-from fockjax.detectors._counter import Counter, check
+from fockjax.detectors._counter import Counter, check, noise
 from fockjax.detectors._draws import uniform
 
 
@@ -56,9 +55,15 @@ def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Th
         >>> print(detector.probability(1, np.diag([0, 0, 1 + 0j])))  # two photons
         0.75
     """
-    real = real_dtype(dtype)
-    check({"efficiency": efficiency, "dark_counts": dark_counts})
-    return Threshold(jnp.asarray(efficiency, real), jnp.asarray(dark_counts, real), cutoff)
+    return Threshold(*noise(efficiency, dark_counts, dtype), cutoff)
+
+
+def _check(parameters, modes, options):
+    check(parameters, modes, options)
+    if parameters.get("select", 0) not in (0, 1):
+        raise ValueError(
+            f"Parameter `select` must be 0, no click, or 1, a click, got {parameters['select']!r}."
+        )
 
 
 SPEC = DetectorSpec(
@@ -67,6 +72,6 @@ SPEC = DetectorSpec(
     1,
     threshold,
     defaults={"efficiency": 1.0, "dark_counts": 0.0},
-    check=check,
+    check=_check,
     outcome="integer",
 )

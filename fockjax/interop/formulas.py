@@ -3,6 +3,7 @@
 SymPy is imported inside functions only.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from fockjax.parameters import (
     ARITHMETIC,
     Expression,
     Function,
+    Outcome,
     Parameter,
     Values,
     evaluate,
@@ -86,16 +88,19 @@ def as_sympy(value: Any, values: Values) -> Any:
 
     Args:
         value: a parameter of a step.
-        values: what weights, inputs and outcomes stand for: numbers or symbols.
+        values: what weights, inputs and outcomes stand for: numbers or symbols, of an outcome a
+            list of them, one for each layer.
 
     Raises:
-        ValueError: for a function of symbols that SymPy has not.
+        ValueError: for a function of symbols that SymPy has not, and an outcome that is None.
     """
 
     def operands():
         return [as_sympy(operand, values) for operand in value.operands]
 
-    if isinstance(value, Expression):
+    if isinstance(value, Outcome):
+        value = _measured(value, values.outcomes[value.name])
+    elif isinstance(value, Expression):
         value = ARITHMETIC[value.symbol](*operands())
     elif isinstance(value, Formula):
         value = value.expression.subs(dict(zip(value.symbols, operands(), strict=True)))
@@ -107,11 +112,28 @@ def as_sympy(value: Any, values: Values) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Python's own float for what is one number, whoever's it was."""
+    """Python's own number for what is one, whoever's it was."""
     if isinstance(value, np.ndarray | jax.Array):
         value = np.asarray(value)
         return value if value.ndim else _plain(value.item())
-    return value if getattr(value, "free_symbols", None) else float(value)
+    if getattr(value, "free_symbols", None) or isinstance(value, complex):
+        return value
+    return float(value)
+
+
+def _measured(outcome: Outcome, layers: Sequence[Any]) -> Any:
+    """The measured parameter of an outcome, of which there is one for each layer so far."""
+    import sympy
+
+    value = layers[-1 if outcome.layer is None else outcome.layer]
+    if value is None:
+        raise ValueError(
+            f"Outcome {outcome.name!r} is used after its mode was measured again, and Strawberry "
+            "Fields remembers the last outcome of a mode only."
+        )
+    return (
+        getattr(sympy, {"real": "re", "imag": "im"}[outcome.part])(value) if outcome.part else value
+    )
 
 
 def _applied(function: Function, operands: list[Any]) -> Any:

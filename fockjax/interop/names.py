@@ -25,6 +25,14 @@ KETS = {
     "Squeezed": "squeezed",
     "Vacuum": "vacuum",
 }
+MIXED = {"Thermal": "thermal"}
+CHANNELS = {"LossChannel": "loss", "ThermalLossChannel": "thermal_loss"}
+DETECTORS = {
+    "MeasureFock": "photons",
+    "MeasureHeterodyne": "heterodyne",
+    "MeasureHomodyne": "homodyne",
+    "MeasureThreshold": "threshold",
+}
 # SF's meshes that are the same beamsplitters as ours, cut alike; SF's rotations between them are
 # ours at the end.
 MESHES = {

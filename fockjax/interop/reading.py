@@ -16,12 +16,15 @@ import numpy as np
 
 from fockjax.circuit import Circuit
 from fockjax.interop.formulas import Formula
-from fockjax.interop.names import GATES, KETS, MESHES
-from fockjax.interop.oracle import load
-from fockjax.parameters import Input, Parameter, Weight
+from fockjax.interop.names import CHANNELS, DETECTORS, GATES, KETS, MESHES, MIXED
+from fockjax.interop.oracle import load, rows_first
+from fockjax.operations import Measurement
+from fockjax.parameters import Input, Outcome, Parameter, Weight
 
 
-def from_strawberryfields(program: Any, *, inputs: Sequence[str] = ()) -> Circuit:
+def from_strawberryfields(
+    program: Any, *, inputs: Sequence[str] = (), final_measurements: bool = False
+) -> Circuit:
     """The circuit of a Strawberry Fields program: the same state at the same cutoff, phase
     included.
 
@@ -33,21 +36,27 @@ def from_strawberryfields(program: Any, *, inputs: Sequence[str] = ()) -> Circui
     as SF decomposes it. ``hbar`` is ``strawberryfields.hbar`` at the time of the call.
 
     Modes are numbered as in the program's register; those made by ``New`` are there from the
-    start, in the vacuum. Measurements at the end are left out, which a warning says: the circuit
-    gives the state before them. What makes a state mixed is refused.
+    start, in the vacuum; one deleted by ``Del`` is traced out and stays, in the vacuum.
+
+    Measurements are kept that select an outcome, that operations follow on the same mode, or whose
+    outcome, ``q[0].par``, a later parameter depends on: the outcome of mode 0 is called "m0", the
+    next one of the same mode "m0_2". The others are at the end and are left out, which a warning
+    says: the circuit gives the state before them, and ``final_measurements`` keeps them too. The
+    call of a circuit that measures needs a ``key``, unless all outcomes are selected.
 
     Args:
         program: a ``strawberryfields.Program``, the path of a Blackbird file (.xbb), or a Blackbird
             script (a string of several lines), which SF reads; the parameters ``{name}`` of a
             template are free parameters.
         inputs: names of free parameters in the order of the input vector.
+        final_measurements: whether to keep the measurements at the end.
 
     Raises:
         TypeError: if ``program`` is none of these.
-        ValueError: naming the operation, its position and its modes, for what a circuit of pure
-            states cannot hold: measurements that operations follow or that post-select, parameters
-            that depend on them, losses, mixed preparations, deleted modes. For a name in ``inputs``
-            that is not a free parameter of the program.
+        ValueError: naming the operation, its position and its modes, for what a circuit cannot
+            hold: operations without an equal here, parameters that depend on what is not measured
+            by then or that are complex. For a name in ``inputs`` that is not a free parameter of
+            the program.
         ImportError: if SF is not installed.
 
     Example:
@@ -82,6 +91,7 @@ def from_strawberryfields(program: Any, *, inputs: Sequence[str] = ()) -> Circui
         Circuit(len(there), hbar=sf.hbar),
         {k: mode for mode, k in enumerate(there)},
         _Parameters({name: Input(k) for k, name in enumerate(inputs)}),
+        final_measurements,
     )
     for position, command in enumerate(program.circuit):
         rest = program.circuit[position + 1 :]
@@ -107,6 +117,7 @@ class _Reader:
     circuit: Circuit
     modes: dict[int, int]
     parameters: "_Parameters"
+    final_measurements: bool
 
     def read(self, command: Any, rest: Sequence[Any]) -> None:
         """Add one command, which the commands ``rest`` follow."""
@@ -116,19 +127,20 @@ class _Reader:
         if isinstance(op, ops._New_modes):
             return
         if isinstance(op, ops.Measurement):
-            self._left_out(command, rest)
+            self._measure(command, rest)
         elif isinstance(op, ops._Delete):
-            raise ValueError(
-                "tracing modes out leaves a mixed state, which a circuit cannot hold yet. Leave "
-                "the operation out and ask the final state for `reduced(modes)`."
-            )
-        elif isinstance(op, ops.Channel | ops.Thermal | ops.DensityMatrix) or (
-            isinstance(op, ops.Gaussian) and not op.pure
-        ):
-            raise ValueError(
-                "it makes the state mixed, and a circuit holds pure states only: mixed states are "
-                "not there yet."
-            )
+            for mode in modes:
+                self.circuit.prepare("vacuum", modes=mode)
+        elif name in CHANNELS:
+            self.circuit.add(CHANNELS[name], *map(self.parameters, op.p), modes=modes)
+        elif name in MIXED:
+            self.circuit.prepare(MIXED[name], *map(self.parameters, op.p), modes=modes)
+        elif isinstance(op, ops.DensityMatrix):
+            self._density_matrix(op, modes)
+        elif isinstance(op, ops.Gaussian) and not op.pure:
+            covariance, mean = op.p  # SF divides the covariance by hbar / 2, not the mean
+            covariance = covariance * (self.circuit.hbar / 2)
+            self.circuit.prepare("mixed_gaussian", covariance, mean, modes=modes)
         elif name in GATES:
             self._gate(op, modes)
         elif name in KETS:
@@ -195,21 +207,51 @@ class _Reader:
         number = value.item()
         return int(number) if number == np.round(number) else number
 
-    def _left_out(self, command: Any, rest: Sequence[Any]) -> None:
-        if command.op.select is not None:
-            raise ValueError("post-selection is not there yet.")
-        measured = {ref.ind for ref in command.reg}
-        if any(measured & {ref.ind for ref in other.reg} for other in rest):
+    def _density_matrix(self, op: Any, modes: tuple[int, ...]) -> None:
+        rho = np.asarray(op.p[0])
+        if rho.ndim != 2 * len(modes):
             raise ValueError(
-                "operations follow on the modes it measures, and measurements within a circuit are "
-                "not there yet; only those at the end can be left out."
+                "it must have a row and a column axis for each mode, in turn, got shape "
+                f"{rho.shape}."
             )
-        modes = ", ".join(map(str, sorted(measured)))
-        warnings.warn(
-            f"Left out {type(command.op).__name__} of mode(s) {modes}: the circuit gives the state "
-            "before the measurement.",
-            stacklevel=4,
-        )
+        rho = rows_first(rho)
+        self.circuit.prepare("density_matrix", np.real(rho), np.imag(rho), modes=modes)
+
+    def _measure(self, command: Any, rest: Sequence[Any]) -> None:
+        op, name = command.op, type(command.op).__name__
+        count, left_out = len(command.reg), []
+        dark_counts = getattr(op, "dark_counts", None)
+        for what, values in ("outcomes to select", op.select), ("dark counts", dark_counts):
+            if isinstance(values, Sequence) and len(values) != count:
+                raise ValueError(f"it has {count} mode(s) and the {what} {list(values)}.")
+        select = op.select if isinstance(op.select, Sequence) else [op.select] * count
+        for k, ref in enumerate(command.reg):
+            if select[k] is None and not self.final_measurements and not _matters(ref.ind, rest):
+                left_out.append(ref.ind)
+                continue
+            values = [self.parameters(value) for value in op.p]
+            if dark_counts:
+                values = [1.0, float(dark_counts[k])]
+            mode = self.modes[ref.ind]
+            before = [step for step in self.circuit.operations if mode in step.modes]
+            if before and isinstance(before[-1], Measurement):  # a circuit refuses a second one
+                self.circuit.prepare("vacuum", modes=mode)
+            times = 1 + sum(isinstance(step, Measurement) for step in before)
+            label = f"m{mode}" if times == 1 else f"m{mode}_{times}"
+            kind, chosen = DETECTORS[name], select[k]
+            self.circuit.measure(kind, *values, modes=mode, select=chosen, name=label)
+            self.parameters.measured[ref.ind] = Outcome(label), kind == "heterodyne"
+        if left_out:
+            warnings.warn(
+                f"Left out {name} of mode(s) {', '.join(map(str, sorted(left_out)))}: the circuit "
+                "gives the state before the measurement.",
+                stacklevel=4,
+            )
+
+
+def _matters(mode: int, rest: Sequence[Any]) -> bool:
+    """Whether commands act on a mode, or depend on what was measured of it."""
+    return any(mode in {ref.ind for ref in command.get_dependencies()} for command in rest)
 
 
 def _well_squeezed(parts: Sequence[Any], op: Any, reg: Sequence[Any]) -> list[Any]:
@@ -239,18 +281,14 @@ class _Parameters:
 
     def __post_init__(self):
         self.found: dict[str, Parameter] = {}
+        self.measured: dict[int, tuple[Outcome, bool]] = {}  # by mode; whether it is complex
 
     def __call__(self, value: Any) -> Any:
         import sympy
-        from strawberryfields.parameters import FreeParameter, MeasuredParameter
+        from strawberryfields.parameters import FreeParameter
 
         if not isinstance(value, sympy.Basic):
             return np.real_if_close(value)
-        if value.atoms(MeasuredParameter):
-            raise ValueError(
-                f"its parameter {value} depends on a measurement, and measurements within a "
-                "circuit are not there yet."
-            )
         atoms: list[Any] = sorted(value.atoms(FreeParameter), key=lambda atom: atom.name)
         bound = [atom for atom in atoms if atom.val is not None and atom.name not in self.inputs]
         values = {atom: atom.val for atom in bound}
@@ -260,14 +298,48 @@ class _Parameters:
                 "jax.vmap."
             )
         value = value.xreplace({atom: sympy.sympify(float(v)) for atom, v in values.items()})
-        free = [atom for atom in atoms if atom not in values]
-        if not free:
+        free = {sympy.Symbol(atom.name): atom for atom in atoms if atom not in values}
+        leaves = {symbol: self._leaf(atom) for symbol, atom in free.items()}
+        value = value.xreplace({atom: symbol for symbol, atom in free.items()})
+        value, outcomes = self._outcomes(value)
+        leaves |= outcomes
+        if not leaves:
             return np.real_if_close(complex(value))
-        leaves = tuple(map(self._leaf, free))
-        if value == free[0]:
-            return leaves[0]
-        symbols = tuple(sympy.Symbol(atom.name) for atom in free)
-        return Formula(value.xreplace(dict(zip(free, symbols, strict=True))), symbols, leaves)
+        if value in leaves:
+            return leaves[value]
+        return Formula(value, tuple(leaves), tuple(leaves.values()))
+
+    def _outcomes(self, value: Any) -> tuple[Any, dict[Any, Parameter]]:
+        """An expression with real symbols for what was measured, and what these are."""
+        import sympy
+        from strawberryfields.parameters import MeasuredParameter
+
+        symbols, leaves = {}, {}
+        atoms: list[Any] = sorted(value.atoms(MeasuredParameter), key=lambda atom: atom.name)
+        for atom in atoms:
+            if atom.regref.ind not in self.measured:
+                raise ValueError(
+                    f"its parameter {value} depends on {atom}, which is not measured before."
+                )
+            outcome, is_complex = self.measured[atom.regref.ind]
+            if is_complex:
+                x, y = sympy.symbols(f"{atom.name}_real {atom.name}_imag", real=True)
+                symbols[atom] = x + sympy.I * y
+                leaves |= {x: outcome.real, y: outcome.imag}
+            else:
+                symbols[atom] = sympy.Symbol(atom.name, real=True)
+                leaves[symbols[atom]] = outcome
+        if not symbols:
+            return value, {}
+        found = value.xreplace(symbols).rewrite(sympy.atan2)
+        if found.has(sympy.I):
+            found = sympy.expand(found)
+        if found.has(sympy.I):
+            raise ValueError(
+                f"its parameter {value} is complex; take the real or the imaginary part, as "
+                "sf.math.re does."
+            )
+        return found, {symbol: leaf for symbol, leaf in leaves.items() if found.has(symbol)}
 
     def _leaf(self, atom: Any) -> Parameter:
         if atom.name not in self.found:

@@ -14,13 +14,15 @@ import numpy as np
 from fockjax.circuit import Circuit
 from fockjax.decompositions import pairs
 from fockjax.interop.formulas import as_sympy
-from fockjax.interop.names import GATES, KETS
-from fockjax.interop.oracle import load
-from fockjax.operations import Gate, Step, written_out
+from fockjax.interop.names import CHANNELS, DETECTORS, GATES, KETS, MIXED
+from fockjax.interop.oracle import interleaved, load
+from fockjax.operations import Gate, Measurement, Noise, Step, written_out
 from fockjax.parameters import Values
 
 _GATES = {ours: theirs for theirs, ours in GATES.items()}
-_KETS = {ours: theirs for theirs, ours in KETS.items()}
+_CHANNELS = {ours: theirs for theirs, ours in CHANNELS.items()}
+_STATES = {ours: theirs for theirs, ours in {**KETS, **MIXED}.items()}
+_DETECTORS = {ours: theirs for theirs, ours in DETECTORS.items()}
 
 
 def to_strawberryfields(
@@ -32,7 +34,8 @@ def to_strawberryfields(
     ``w`` of shape (2, 3) becomes ``w_0_0`` to ``w_1_2``. Components of the input become ``x_0``,
     ``x_1`` and so on. Characters that Blackbird would not read in a name become underscores.
     Arithmetic becomes SymPy expressions, repeated layers are written out. Given ``weights`` or
-    ``x``, their values are written in place of parameters.
+    ``x``, their values are written in place of parameters. Outcomes become measured parameters,
+    ``q[0].par``, and an efficiency of a detector becomes a loss before it.
 
     SF's own truncation applies to what its engine decomposes (a Gaussian state). Of two-mode gates
     that its engine misplaces a warning tells; see docs/from_strawberryfields.md.
@@ -47,7 +50,9 @@ def to_strawberryfields(
 
     Raises:
         ValueError: naming the operation, for what SF has no operation for (SNAP, a unitary given by
-            its elements, ``exact=True``, padding); for a parameter that SymPy cannot express; where
+            its elements, ``exact=True``, padding, channels but for losses, a selected count with
+            dark counts); for an outcome of a mode that has been measured again since, which SF
+            forgets; for a parameter that SymPy cannot express; where
             ``strawberryfields.hbar`` is not the circuit's; for missing or unknown weights, or an
             ``x`` of another length.
         ImportError: if SF is not installed.
@@ -87,15 +92,17 @@ def to_strawberryfields(
         raise ValueError(
             f"Argument `x` must have shape {(circuit.num_inputs,)}, got {np.shape(x)}."
         )
-    misplaced = {}
+    misplaced, outcomes = {}, {}
     with program.context as q:
-        steps = written_out(circuit.operations, Values(weights, np.asarray(x)), as_sympy)
+        steps = written_out(circuit.operations, Values(weights, np.asarray(x), outcomes), as_sympy)
         for position, step in enumerate(steps):
             try:
                 for operation, modes in _operations(step):
                     _ = operation | [q[mode] for mode in modes]
-                    if len(modes) == 2 and modes[1] == 0:
+                    if isinstance(operation, sf.ops.Gate) and modes[1:] == (0,):
                         misplaced[f"{type(operation).__name__} on modes {modes[0]}, 0"] = True
+                if isinstance(step, Measurement):
+                    _remember(outcomes, step.label, q[step.modes[0]].par)
             except ValueError as error:
                 raise ValueError(f"Operation {position}, {step.name}: {error}") from None
     if misplaced:
@@ -118,6 +125,15 @@ def _symbols(program: Any, name: str, shape: tuple[int, ...]) -> Any:
     return symbols
 
 
+def _remember(outcomes: dict[str, list[Any]], label: str, measured: Any) -> None:
+    """Add a measured parameter to the outcomes, one for each layer; of an earlier measurement of
+    its mode SF keeps no outcome.
+    """
+    for layers in outcomes.values():
+        layers[:] = [None if layer == measured else layer for layer in layers]
+    outcomes.setdefault(label, []).append(measured)
+
+
 def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
     """SF's operations for a step, each with its modes."""
     ops, values, modes = load().ops, list(step.parameters.values()), step.modes
@@ -126,8 +142,12 @@ def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
             raise ValueError(
                 f"Strawberry Fields has no operation for it with {name}={step.options[name]!r}."
             )
-    table = _GATES if isinstance(step, Gate) else _KETS
-    if step.name in table:
+    table = _GATES if isinstance(step, Gate) else _STATES
+    if isinstance(step, Noise):
+        table = _CHANNELS
+    if isinstance(step, Measurement):
+        yield from _measurement(step)
+    elif step.name in table:
         if step.name == "mach_zehnder" and values[0] == 0:
             values[0] = 2 * np.pi  # SF skips a gate whose first parameter is the number 0
         yield getattr(ops, table[step.name])(*values), modes
@@ -153,11 +173,35 @@ def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
         yield ops.S2gate(*values), modes
     elif step.name == "ket":
         yield ops.Ket(_known(values[0]) + 1j * _known(values[1])), modes
-    elif step.name == "gaussian":
+    elif step.name in ("gaussian", "mixed_gaussian"):
         cov, mean = map(_known, values)
         yield ops.Gaussian(cov, mean + np.zeros(len(cov))), modes
+    elif step.name == "density_matrix":
+        yield ops.DensityMatrix(interleaved(_known(values[0]) + 1j * _known(values[1]))), modes
     else:
         raise ValueError("Strawberry Fields has no operation for it.")
+
+
+def _measurement(step: Measurement) -> Iterator[tuple[Any, tuple[int, ...]]]:
+    """SF's measurement for a step, after the losses that an efficiency comes to."""
+    ops, parameters = load().ops, dict(step.parameters)
+    options = {"select": parameters.pop("select")} if step.selects else {}
+    if getattr(options.get("select"), "free_symbols", None):
+        raise ValueError("Strawberry Fields selects numbers only; give `weights` and `x`.")
+    if step.name in ("photons", "threshold"):
+        efficiency, dark_counts = parameters.pop("efficiency"), parameters.pop("dark_counts")
+        if efficiency != 1:
+            yield ops.LossChannel(efficiency), step.modes
+        if step.selects:
+            options["select"] = int(options["select"])
+        if dark_counts != 0:
+            if step.name == "threshold" or step.selects:
+                raise ValueError(
+                    "Strawberry Fields has dark counts only where photons are counted and no "
+                    "outcome is selected."
+                )
+            options["dark_counts"] = _known(dark_counts)
+    yield getattr(ops, _DETECTORS[step.name])(*parameters.values(), **options), step.modes
 
 
 def _mesh(angles, modes, mesh) -> Iterator[tuple[Any, tuple[int, ...]]]:
@@ -170,7 +214,9 @@ def _mesh(angles, modes, mesh) -> Iterator[tuple[Any, tuple[int, ...]]]:
 
 
 def _known(value: Any) -> Any:
-    """An array of numbers, not of symbols."""
+    """Numbers, not symbols."""
     if np.asarray(value).dtype == object:
-        raise ValueError("Strawberry Fields has no free amplitudes; give `weights` and `x`.")
+        raise ValueError(
+            "Strawberry Fields has no free amplitudes or dark counts; give `weights` and `x`."
+        )
     return value

@@ -1,0 +1,340 @@
+"""Measurements in circuits: what they find, what they leave, and what follows from it."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import fockjax as fj
+from fockjax import planning
+
+CUTOFF = 7
+
+
+def close(actual, expected, tol=1e-12):
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tol)
+
+
+def source(modes=3):
+    """Entangled, with complex amplitudes."""
+    circuit = fj.Circuit(modes).two_mode_squeeze(0.6, 0.4, modes=(0, 1)).displace(0.4, 0.9, mode=0)
+    circuit.beamsplitter(0.5, 0.3, modes=(0, 1))
+    return circuit.beamsplitter(0.7, -0.4, modes=(1, 2)) if modes > 2 else circuit
+
+
+def hermite(x, cutoff, angle, hbar):
+    """<x_angle|n>, by NumPy's Hermite polynomials."""
+    q = x / math.sqrt(hbar)
+    n = np.arange(cutoff)
+    norms = [math.sqrt(2.0**k * math.factorial(k) * math.sqrt(math.pi * hbar)) for k in n]
+    polynomials = np.polynomial.hermite.hermval(q, np.eye(cutoff))
+    return np.exp(-(q**2) / 2) * polynomials / norms * np.exp(-1j * angle * n)
+
+
+def coherent(alpha, cutoff):
+    """<alpha|n> / sqrt(pi)."""
+    n = np.arange(cutoff)
+    roots = np.sqrt([math.factorial(k) for k in n])
+    return np.exp(-(abs(alpha) ** 2) / 2) * np.conj(alpha) ** n / roots / math.sqrt(math.pi)
+
+
+def counted(k, efficiency, dark):
+    """The probability of counting k where n photons are, for all n."""
+    return np.array(
+        [
+            sum(
+                stats.binom.pmf(i, n, efficiency) * stats.poisson.pmf(k - i, dark)
+                for i in range(min(n, k) + 1)
+            )
+            for n in range(CUTOFF)
+        ]
+    )
+
+
+clicked = 1 - 0.8 ** np.arange(CUTOFF) * math.exp(-0.1)
+# A measurement of mode 1 with its outcome, and its effect: weights and bras.
+SELECTED = {
+    "photons": (("photons", (), 2), [1], np.eye(CUTOFF)[2:3]),
+    "no photons": (("photons", (), 0), [1], np.eye(CUTOFF)[:1]),
+    "faulty photons": (("photons", (0.7, 0.2), 2), counted(2, 0.7, 0.2), np.eye(CUTOFF)),
+    "click": (("threshold", (0.2, 0.1), 1), clicked, np.eye(CUTOFF)),
+    "homodyne": (("homodyne", (0.6,), 0.8), [1], hermite(0.8, CUTOFF, 0.6, 1.3)[None]),
+    "heterodyne": (("heterodyne", (), 0.3 - 0.5j), [1], coherent(0.3 - 0.5j, CUTOFF)[None]),
+}
+
+
+@pytest.mark.parametrize("kind", SELECTED)
+def test_a_selected_outcome_leaves_what_it_projects_on(kind, x64):
+    (name, values, outcome), weights, bras = SELECTED[kind]
+    before = fj.Circuit(3, hbar=1.3)
+    before._operations = list(source().operations)
+    ket = np.asarray(before({}, cutoff=CUTOFF).ket())
+    state = before.measure(name, *values, modes=1, select=outcome)({}, cutoff=CUTOFF)
+    left = np.einsum("anb,jn->jab", ket, bras)
+    rho = np.einsum("j,jab,jcd->abcd", weights, left, left.conj())
+    trace = np.vdot(ket, ket).real
+    probability = np.einsum("abab->", rho).real / trace
+    close(state.selection_probability, probability)
+    close(state.trace, trace)
+    close(state.reduced((0, 2)), rho / probability)
+    close(state.probabilities(1), trace * np.eye(CUTOFF)[0])
+    assert state.groups == ((0, 2), (1,))
+    assert state.is_pure == (len(weights) == 1)
+    assert state.error_bound == np.inf
+    assert state.outcomes["m1"] == outcome
+
+
+def test_of_a_mixed_state_too(x64):
+    circuit = source(2).loss(0.7, mode=0)
+    rho = np.asarray(circuit({}, cutoff=CUTOFF).density_matrix())
+    state = circuit.measure_photons(0, select=1)({}, cutoff=CUTOFF)
+    left, trace = rho[1, :, 1, :], np.einsum("abab->", rho).real
+    close(state.selection_probability, np.trace(left).real / trace)
+    close(state.reduced(1), left / np.trace(left) * trace)
+
+
+def test_selections_multiply_and_differentiate(x64):
+    """The joint probability of a pattern, and its derivatives by reverse and forward mode."""
+    plain = fj.Circuit(2).squeeze(fj.Input(0), 0.3, mode=0).displace(fj.Input(1), mode=1)
+    plain.beamsplitter(0.6, 0.4)
+    selected = fj.Circuit(2).squeeze(fj.Input(0), 0.3, mode=0).displace(fj.Input(1), mode=1)
+    selected.beamsplitter(0.6, 0.4).measure_photons((1, 0), select=(2, 1))
+
+    def of_pattern(x):
+        state = plain({}, x, cutoff=6)
+        return state.probability((1, 2)) / state.trace
+
+    def of_selection(x):
+        return selected({}, x, cutoff=6).selection_probability
+
+    x = jnp.array([0.4, 0.5])
+    value, slope, forward = jax.jit(
+        lambda x: (of_selection(x), jax.grad(of_selection)(x), jax.jacfwd(of_selection)(x))
+    )(x)
+    expected, expected_slope = jax.value_and_grad(of_pattern)(x)
+    close(value, expected)
+    close(slope, expected_slope)
+    close(forward, expected_slope)
+
+
+def test_outcomes_have_the_joint_distribution():
+    circuit = source(2).measure_photons((1, 0))
+    keys = jax.random.split(jax.random.key(2), 4000)
+    outcomes = jax.jit(jax.vmap(lambda key: circuit({}, cutoff=CUTOFF, key=key).outcomes))(keys)
+    assert outcomes["m0"].dtype == np.int32
+    joint = np.asarray(source(2)({}, cutoff=CUTOFF).probabilities(), float)
+    seen = np.histogram2d(outcomes["m0"], outcomes["m1"], np.arange(CUTOFF + 1) - 0.5)[0]
+    often = joint > 2e-3
+    expected = np.append(joint[often], joint[~often].sum())
+    found = np.append(seen[often], seen[~often].sum())
+    assert stats.chisquare(found, 4000 * expected / expected.sum()).pvalue > 1e-3
+
+
+def test_a_drawn_outcome_leaves_what_selecting_it_leaves():
+    drawn = source().measure_photons(2)
+    state = drawn({}, cutoff=CUTOFF, key=jax.random.key(4))
+    chosen = source().measure_photons(2, select=int(state.outcomes["m2"]))({}, cutoff=CUTOFF)
+    close(state.reduced((0, 1)), chosen.reduced((0, 1)), 1e-6)
+    close(state.selection_probability, 1)
+    keys = jax.random.split(jax.random.key(4), 3)
+    batch = jax.vmap(lambda key: drawn({}, cutoff=CUTOFF, key=key).outcomes["m2"])(keys)
+    assert batch.tolist() == [int(drawn({}, cutoff=CUTOFF, key=key).outcomes["m2"]) for key in keys]
+
+
+# Feed-forward -------------------------------------------------------------------------------------
+
+
+def teleporting(r):
+    circuit = fj.Circuit(3).displace(0.5, 0.4, mode=0)
+    circuit.prepare("two_mode_squeezed", r, modes=(1, 2)).beamsplitter(np.pi / 4, 0.0)
+    circuit.measure_homodyne(mode=0, name="x").measure_homodyne(np.pi / 2, mode=1, name="p")
+    circuit.x_displace(math.sqrt(2) * fj.Outcome("x"), mode=2)
+    return circuit.p_displace(math.sqrt(2) * fj.Outcome("p"), mode=2)
+
+
+def test_teleportation_has_its_known_fidelity():
+    """1 / (1 + e^{-2r}) for a coherent state (S. L. Braunstein and H. J. Kimble, PRL 80, 869
+    (1998)), within 4 standard errors."""
+    r = 0.7
+    circuit = teleporting(r)
+
+    def fidelity(state):
+        return state.fidelity_coherent([0.0, 0.0, 0.5], [0.0, 0.0, 0.4])
+
+    estimate = jax.jit(
+        lambda key: fj.monte_carlo(
+            lambda key: circuit({}, cutoff=(12, 12, 14), key=key), fidelity, key, 800
+        )
+    )(jax.random.key(0))
+    assert estimate.standard_error < 0.01
+    assert abs(estimate.mean - 1 / (1 + math.exp(-2 * r))) < 4 * estimate.standard_error
+
+
+def test_what_is_fed_forward_is_the_outcome():
+    """All kinds of outcomes, in arithmetic, next to the same numbers written."""
+
+    def circuit(first, second, angle):
+        measured = source().measure_heterodyne(mode=0, name="alpha", select=0.4 - 0.3j)
+        measured.measure_photons(1, select=2)
+        measured.displace(first(measured), mode=2).squeeze(second(measured), mode=0)
+        return measured.rotate(angle(measured), mode=2)({}, cutoff=5)
+
+    alpha, n = fj.Outcome("alpha"), fj.Outcome("m1")
+    fed = circuit(
+        lambda _: alpha.real * 0.5, lambda _: 0.1 * n, lambda _: fj.apply(jnp.cos, alpha.imag)
+    )
+    written = circuit(lambda _: 0.2, lambda _: 0.2, lambda _: math.cos(-0.3))
+    close(fed.ket(), written.ket(), 1e-6)
+
+
+def test_layers_that_measure_are_those_written_out():
+    """With the same keys the same outcomes, one for each layer, fed forward inside and after."""
+    block = fj.Circuit(2).squeeze(fj.Weight("r"), 0.3, mode=0).beamsplitter(0.5, 0.2)
+    block.measure_photons(1).displace(0.2 * fj.Outcome("m1"), mode=0).prepare("fock", 1, modes=1)
+    circuit = fj.Circuit(2).repeat(block, 3).rotate(fj.Outcome("m1")[-1], mode=0)
+    weights = {"r": jnp.array([0.5, -0.4, 0.6])}
+    key = jax.random.key(8)
+    state = circuit(weights, cutoff=6, key=key)
+    assert state.outcomes["m1"].shape == (3,)
+    assert len(set(state.outcomes["m1"].tolist())) > 1
+    written, found = fj.Circuit(2), state.outcomes["m1"].tolist()
+    for r, n in zip([0.5, -0.4, 0.6], found, strict=True):
+        written.squeeze(r, 0.3, mode=0).beamsplitter(0.5, 0.2)
+        written.measure_photons(1, select=n, name=f"m{len(written.operations)}")
+        written.displace(0.2 * n, mode=0).prepare("fock", 1, modes=1)
+    selected = written.rotate(float(found[-1]), mode=0)({}, cutoff=6)
+    close(state.ket(), selected.ket(), 1e-5)
+    assert state.truncations == selected.truncations
+    assert len(list(planning.keys(circuit.operations, key))) == 3 * 5 + 1
+
+
+def test_the_weight_makes_gradients_unbiased():
+    """A displacement by 0.4 n1 makes <n0> + 0.16 <n1^2> of <n0>, <n1 a0> being 0 here. Without the
+    weight the derivative is 0.39 instead of 0.68.
+    """
+    plain = fj.Circuit(2).squeeze(fj.Weight("r"), mode=0).beamsplitter(0.6, 0.2)
+    fed = fj.Circuit(2).squeeze(fj.Weight("r"), mode=0).beamsplitter(0.6, 0.2)
+    fed.measure_photons(1).displace(0.4 * fj.Outcome("m1"), mode=0)
+
+    def exact(r):
+        state = plain({"r": r}, cutoff=10)
+        n1 = state.photon_number(1)
+        return state.photon_number(0).mean + 0.16 * (n1.variance + n1.mean**2)
+
+    @jax.jit
+    def sampled(r, key):
+        def mean(r):
+            estimate = fj.monte_carlo(
+                lambda key: fed({"r": r}, cutoff=10, key=key),
+                lambda state: state.photon_number(0).mean,
+                key,
+                16_000,
+            )
+            return estimate.mean, estimate.standard_error
+
+        return jax.value_and_grad(mean, has_aux=True)(r)
+
+    r = jnp.array(0.4)
+    value, slope = jax.value_and_grad(exact)(r)
+    (mean, error), tangent = sampled(r, jax.random.key(1))
+    assert abs(mean - value) < 4 * error
+    assert abs(tangent - slope) < 0.1 * abs(slope)
+
+
+def test_initial_states_go_on_and_keep_their_kind():
+    first = source(2).loss(0.8, mode=1)({}, cutoff=5)
+    whole = source(2).loss(0.8, mode=1).squeeze(0.2, 0.3, mode=0)({}, cutoff=5)
+    after = fj.Circuit(2).squeeze(0.2, 0.3, mode=0)({}, cutoff=5, initial=first)
+    close(after.density_matrix(), whole.density_matrix(), 1e-6)
+    assert after.truncations == whole.truncations
+    with pytest.raises(ValueError, match=r"`initial` has cutoffs, dtype and hbar.*must agree"):
+        fj.Circuit(2).rotate(0.1, mode=0)({}, cutoff=6, initial=first)
+
+
+# Refusals -----------------------------------------------------------------------------------------
+
+REFUSED = {
+    "twice": (
+        lambda c: c.measure_photons(0).measure_homodyne(mode=0, name="again"),
+        "mode 0 has been measured",
+    ),
+    "twice in layers": (
+        lambda c: c.repeat(fj.Circuit(1).measure_photons(0), 2),
+        "mode 0 has been measured",
+    ),
+    "name": (
+        lambda c: c.measure_photons(0).displace(0.1, mode=0).measure_photons(0),
+        "called 'm0' already",
+    ),
+    "not measured": (
+        lambda c: c.displace(fj.Outcome("m1"), mode=0),
+        "no outcome is called 'm1' before it; measured are: nothing",
+    ),
+    "complex": (
+        lambda c: c.measure_heterodyne(mode=0).displace(fj.Outcome("m0"), mode=1),
+        r"'m0' is complex; take its \.real",
+    ),
+    "real part": (
+        lambda c: c.measure_photons(0).displace(fj.Outcome("m0").real, mode=1),
+        "'m0' is integer; leave the part out",
+    ),
+    "layers": (
+        lambda c: c.repeat(fj.Circuit(1).measure_photons(0).displace(0.1, mode=0), 3).displace(
+            fj.Outcome("m0"), mode=1
+        ),
+        r"each of 3 layers; take one",
+    ),
+    "layer": (
+        lambda c: c.repeat(fj.Circuit(1).measure_photons(0).displace(0.1, mode=0), 3).displace(
+            fj.Outcome("m0")[3], mode=1
+        ),
+        r"has 3 layers, got \[3\]",
+    ),
+    "kind": (lambda c: c.measure("foton", modes=0), "Unknown measurement 'foton'"),
+    "negative": (lambda c: c.measure_photons(0, select=-1), r"`select` must be an integer >= 0"),
+    "no click": (lambda c: c.measure_threshold(0, select=2), "0 or 1|1 or 0|no click"),
+    "fraction": (lambda c: c.measure_photons(0, select=0.5), r"`select` must be an integer >= 0"),
+    "entries": (lambda c: c.measure_photons((0, 1), select=(1,)), "`select` must have one entry"),
+    "efficiency": (lambda c: c.measure_photons(0, 1.5), r"efficiency.*from 0 to 1, got 1\.5"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_measured(case):
+    add, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        add(fj.Circuit(2))
+
+
+def test_a_refused_measurement_leaves_no_trace():
+    circuit = fj.Circuit(3).measure_photons(0)
+    with pytest.raises(ValueError, match="called 'm0'"):
+        circuit.measure_photons((1, 2), name=("m1", "m0"))
+    circuit.measure_photons(1)
+    assert len(circuit.operations) == 2
+    with pytest.raises(ValueError, match="no outcome is called"):
+        circuit.displace(fj.Weight("r"), fj.Outcome("later"), mode=2)
+    assert not circuit.init(jax.random.key(0))
+
+
+def test_an_impossible_selection_is_refused_or_flagged():
+    circuit = fj.Circuit(2).prepare("fock", 1, modes=0).prepare("fock", 1, modes=1)
+    circuit.beamsplitter().measure_photons((0, 1), select=(1, 1))
+    with pytest.raises(ValueError, match=r"impossible.*photons.*on mode 0.*select"):
+        circuit({}, cutoff=3)
+    chance = jax.jit(lambda: circuit({}, cutoff=3).selection_probability)()
+    assert chance < 1e-12
+    vacuum = fj.Circuit(1).measure_photons(0, select=2)
+    state = jax.jit(lambda: vacuum({}, cutoff=3))()
+    assert state.selection_probability == 0
+    assert state.is_finite
+    assert state.trace == 0
+
+
+def test_measuring_needs_a_key_only_where_it_draws():
+    with pytest.raises(ValueError, match="Argument `key` is missing"):
+        fj.Circuit(1).measure_photons(0)({}, cutoff=3)
+    fj.Circuit(1).measure_photons(0, select=0)({}, cutoff=3)
