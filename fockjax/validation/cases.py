@@ -301,20 +301,20 @@ CASES: tuple[Case, ...] = (
     channel("dephasing", {"sigma": (0.1, 0.8)}),
     channel("additive_noise", {"variance": (0.1, 0.8)}),
     channel("additive_noise", {"variance": (0.1, 0.8)}, hbar=1.0),
-    channel("kraus", **amplitudes(3, 5, 5)),
+    Case("channel", "kraus", **amplitudes(2, 4, 4), spectators=1, cutoffs=(4,), points=5),
     Case(
         "channel",
         "kraus",
-        **amplitudes(2, 9, 9),
+        **amplitudes(2, 4, 4),
         modes=2,
-        cutoffs=(3,),
+        cutoffs=(2,),
         points=4,
         options={"truncated": True},
     ),
     mixed("thermal", {"nbar": (0.1, 1.5)}),
     mixed("thermal", {"nbar": (0.1, 1.5)}, **beside),
     mixed(
-        "density_matrix", **amplitudes(3, 4, 5), parameters=mixture, modes=2, cutoffs=(5,), points=5
+        "density_matrix", **amplitudes(2, 3, 3), parameters=mixture, modes=2, cutoffs=(5,), points=5
     ),
     *(
         mixed(
