@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from fockjax.decompositions import pairs
@@ -156,13 +157,19 @@ def run(gates: Sequence[GateCall], start: np.ndarray, modes: int) -> Result:
     if start.ndim == modes:
         return Result(_run_pure(gates, start), modes)
     probability = None
-    for name, given, on in gates:
+    for name, traced, on in gates:
+        given = {key: _number(value) for key, value in traced.items()}
         if name in DETECTORS:
             start, found = _measured(name, given, start, on)
             probability = found * (1 if probability is None else probability)
         else:
             start = _run_mixed(name, given, start, on)
     return Result(start, modes, probability)
+
+
+def _number(value: Any) -> Any:
+    """A JAX scalar as a number."""
+    return value.item() if isinstance(value, jax.Array) and value.ndim == 0 else value
 
 
 def _run_pure(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
@@ -191,6 +198,13 @@ def _run_mixed(name: str, given: Parameters, rho: np.ndarray, modes) -> np.ndarr
     size, cutoff = len(rho) ** len(modes), len(rho)
     if name in KRAUS:
         return _mapped(KRAUS[name](given, cutoff), rho, modes)
+    if name in NUMPY:  # a gate: on the rows, its conjugate on the columns
+        n = rho.ndim // 2
+        for _ in range(2):
+            order = [*modes, *(axis for axis in range(2 * n) if axis not in modes)]
+            rho = NUMPY[name](given, rho.transpose(order)).transpose(np.argsort(order))
+            rho = rho.conj().transpose([*range(n, 2 * n), *range(n)])
+        return rho
     if name == "density_matrix":
         array = np.asarray(given["real"]) + 1j * np.asarray(given["imag"])
         array = np.pad(array, [(0, cutoff - length) for length in array.shape])
@@ -261,7 +275,8 @@ def mean_wave(gate: GateCall, start: np.ndarray) -> np.ndarray:
     """Of the `detection.wave` of an outcome that is drawn; and of its product with the parity of
     the other modes in what it leaves.
     """
-    name, given, modes = gate
+    name, traced, modes = gate
+    given = {key: _number(value) for key, value in traced.items()}
     front, _ = _front(start, modes)
     wave = detection.mean_wave(name, given, len(start))
     others = np.indices((len(start),) * (start.ndim // 2 - len(modes))).sum(0).ravel()
