@@ -91,7 +91,7 @@ class Case:
             return ("vacuum",)
         if self.kind == "measurement" and not self.is_random:
             return ("ket", "mixed")
-        return ("mixed",) if self.kind in ("channel", "measurement") else ("ket",)
+        return ("mixed",) if self.kind == "channel" else ("ket",)
 
     @property
     def is_mixed(self) -> bool:
@@ -400,8 +400,8 @@ class ReadoutRow:
 def readout_rows(readout: Readout) -> Iterator[ReadoutRow]:
     """The rows of a readout: of kets, and of mixed states."""
     shots = SHOTS if readout in SAMPLES else 0
-    pure, mixed = not shots, readout.name not in PURE_ONLY
-    for kind in ["ket"] * pure + ["mixed"] * mixed:
+    # a random mixed state looks alike in every direction: of little use to tell distributions by
+    for kind in ("ket",) if shots or readout.name in PURE_ONLY else ("ket", "mixed"):
         label = f"readout {readout.name}" + (", mixed" if kind == "mixed" else "")
         random = _random(label)
         if kind == "ket":

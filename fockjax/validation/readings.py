@@ -111,7 +111,7 @@ def _draw_by_fockjax(row: Row, dtype: np.dtype) -> Readings:
         keys = jax.random.split(jax.random.key(0), row.shots)
         return jax.lax.map(once, keys, batch_size=BATCH)
 
-    with jax.enable_x64(dtype == np.complex128):
+    with jax.enable_x64(dtype == np.complex128), jax.numpy_dtype_promotion("standard"):
         starts = jnp.asarray(row.starts(), dtype)
         points = jnp.asarray(row.points, starts.real.dtype)
         found = jax.jit(jax.vmap(runs), compiler_options=FAST_COMPILATION)(points, starts)
@@ -125,7 +125,7 @@ def _sample_by_fockjax(row: ReadoutRow, dtype: np.dtype) -> Readings:
         outcomes = row.readout.ours(_state(start, dtype), key=jax.random.key(0), shots=row.shots)
         return jnp.prod(wave(outcomes, jnp), axis=1)
 
-    with jax.enable_x64(dtype == np.complex128):
+    with jax.enable_x64(dtype == np.complex128), jax.numpy_dtype_promotion("standard"):
         run = jax.jit(jax.vmap(shots), compiler_options=FAST_COMPILATION)
         found = run(jnp.asarray(row.states, dtype))
         return _draws(np.asarray(found).mean(1), row.shots)
