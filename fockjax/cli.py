@@ -59,7 +59,7 @@ Command = (
         Validate,
         tyro.conf.subcommand(
             "validate",
-            description="Compare every gate, random circuits and a trained model "
+            description="Compare every operation and readout, random circuits and a trained model "
             "with Strawberry Fields.",
         ),
     ]

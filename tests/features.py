@@ -2,17 +2,15 @@
 
     python tests/features.py
 
-A gate, preparation or readout that is registered but has no line here or no test in
+An operation or readout that is registered but has no line here or no test in
 `test_features.py` makes it fail, and with it the test that compares the page.
 """
 
 import re
 from pathlib import Path
 
-from fockjax.gates import REGISTRY as GATES
-from fockjax.kets import REGISTRY as KETS
-from fockjax.validation.cases import cases
-from fockjax.validation.readouts import READOUTS, public_readouts
+from fockjax.validation.cases import REGISTRIES, cases
+from fockjax.validation.readouts import READOUTS, SAMPLES, public_readouts
 from fockjax.validation.references import source
 
 PAGE = Path(__file__).parent.parent / "docs" / "features.md"
@@ -21,8 +19,8 @@ PEERS = ("Strawberry Fields", "Piquasso", "MrMustard", "DeepQuantum", "dynamiqs"
 PROPERTIES = ("value", "batch", "jit", "grad", "jvp")
 
 # By peer, in order. N: of its own; D: composed of others; e: exponential of a cut generator, so
-# not the exact elements; s: one sample at a time; n: only in NumPy, without gradients; -: absent;
-# ?: not looked into.
+# not the exact elements; c: continuous in time, by a master equation; s: one sample at a time; n:
+# only in NumPy, without gradients; -: absent; ?: not looked into.
 GATE = {
     "displacement": "N N N N e",
     "x_displacement": "D N D N -",
@@ -58,6 +56,33 @@ KET = {
     "ket": "N N N N N",
     "gaussian": "D - N - -",
 }
+CHANNEL = {
+    "loss": "N n N N c",
+    "thermal_loss": "- - N - c",
+    "amplifier": "- - N - c",
+    "dephasing": "- - N - c",
+    "additive_noise": "- - N - -",
+    "kraus": "? ? ? ? ?",
+}
+MIXED = {
+    "thermal": "N - N - N",
+    "density_matrix": "N n N N N",
+    "mixed_gaussian": "D - N - -",
+}
+MEASUREMENT = {
+    "photons": "s N N N c",
+    "threshold": "- - N - -",
+    "homodyne": "s n N N c",
+    "heterodyne": "- - N - -",
+}
+# By title: which registry, and its lines.
+OPERATIONS = {
+    "Gates": ("gate", GATE),
+    "Channels": ("channel", CHANNEL),
+    "Pure states": ("ket", KET),
+    "Mixed states": ("mixed", MIXED),
+    "Measurements": ("measurement", MEASUREMENT),
+}
 READOUT = {
     "ket": "N N N N N",
     "density_matrix": "N N N - N",
@@ -88,6 +113,10 @@ READOUT = {
     "fidelity_vacuum": "N - - - D",
     "metric_tensor": "- - - - ?",
     "quantum_fisher": "- - - - ?",
+    "sample_photons": "s N N N ?",
+    "sample_threshold": "- - ? - -",
+    "sample_homodyne": "s n N N ?",
+    "sample_heterodyne": "- - ? - -",
 }
 # What, by peer, and the test that shows it here.
 MACHINERY = {
@@ -123,6 +152,34 @@ MACHINERY = {
         "N ? ? ? -",
         "test_preparations::test_preparations_in_repeated_layers",
     ),
+    "density matrices, where a circuit mixes": (
+        "N n N N N",
+        "test_mixed_states::test_a_mixture_says_the_mean_of_what_its_parts_say",
+    ),
+    "measurements inside a compiled circuit": (
+        "- ? ? ? ?",
+        "test_measurements::test_layers_that_measure_are_those_written_out",
+    ),
+    "many shots in one call": (
+        "- N N N ?",
+        "test_sampling::test_photon_numbers",
+    ),
+    "post-selection, with derivatives": (
+        "? ? ? ? -",
+        "test_measurements::test_selections_multiply_and_differentiate",
+    ),
+    "trajectories of kets instead of density matrices": (
+        "- ? ? ? N",
+        "test_noise::test_the_mean_of_branches_is_that_of_the_density_matrix",
+    ),
+    "derivatives through random outcomes": (
+        "? ? ? ? ?",
+        "test_measurements::test_the_weight_makes_gradients_unbiased",
+    ),
+    "feed-forward of what was measured": (
+        "N N - - -",
+        "test_measurements::test_teleportation_has_its_known_fidelity",
+    ),
     "parameters as formulas of weights and inputs": (
         "N N ? ? N",
         "test_parameters::test_arithmetic",
@@ -152,15 +209,17 @@ The peers' columns were read from their public code in November 2026: Strawberry
 (its TensorFlow and NumPy Fock backends), Piquasso 8.0.1 (`PureFockSimulator`), MrMustard 0.7.3
 and 1.0.0a2-dev (the better of the two), DeepQuantum 4.5.0 (Fock backend), dynamiqs 0.3.5 (an
 operator library, not one of circuits). **N** of its own, **D** composed of others, **e**
-exponential of a cut generator, so not the exact elements, **s** one sample at a time, **n** in
-NumPy only, without gradients, **-** absent, **?** not looked into. Strawberry Fields' gates run
-eagerly only, and build the gates of a batch in a Python loop.
+exponential of a cut generator, so not the exact elements, **c** continuous in time, by a master
+equation, **s** one sample or shot at a time, **n** in NumPy only, without gradients, **-** absent,
+**?** not looked into. Strawberry Fields' gates run eagerly only, and build the gates of a batch in
+a Python loop.
 
 Each **x** is a test of `tests/test_features.py`, run for each choice of options:
 
 - *value*: against Strawberry Fields' `sf.Engine("fock")` at complex128 (**S**), to 1e-10, or
   against NumPy where it has nothing to compare with (**P**); random complex kets, the modes in
-  reverse order;
+  reverse order; channels and measurements on one of two entangled modes; of what is drawn at random
+  a mean over 2^14 outcomes, within five standard errors;
 - *batch*: `jax.vmap` gives what a loop gives; *jit*: compiled as eagerly; unequal cutoffs;
 - *grad*, *jvp*: reverse and forward mode against finite differences, also where all parameters
   are zero.
@@ -173,8 +232,11 @@ lines at more points.
 def labels(kind: str, name: str) -> list[str]:
     """The rows of `test_features` that belong to a line."""
     if kind == "readout":
-        return [f"readout {name}"]
-    prefix = "gate " if kind == "gate" else ""
+        import test_features
+
+        mixed = f"readout {name}, mixed"
+        return [f"readout {name}", *([mixed] if mixed in test_features.ROWS else [])]
+    prefix = f"{kind} " if kind in ("gate", "channel") else ""
     return [prefix + case.label for case in cases(kind, name)]
 
 
@@ -187,7 +249,7 @@ def tested(property_: str) -> set[str]:
     return {row if isinstance(row, str) else row.id for row in rows}
 
 
-def line(kind: str, name: str, peers: str, against: str) -> str:
+def line(kind: str, name: str, peers: str, against: str | None = None) -> str:
     import test_features
 
     rows = labels(kind, name)
@@ -195,11 +257,12 @@ def line(kind: str, name: str, peers: str, against: str) -> str:
         raise LookupError(f"{kind} {name} has no case in fockjax.validation.")
     cells = []
     for property_ in PROPERTIES:
-        constant = property_ in ("grad", "jvp") and set(rows) <= test_features.CONSTANT
-        missing = set() if constant else set(rows) - tested(property_)
+        wanted = set(rows) - (test_features.CONSTANT if property_ in ("grad", "jvp") else set())
+        constant, missing = not wanted, wanted - tested(property_)
         if missing:
             raise LookupError(f"No test of {property_} for {sorted(missing)}.")
         cells.append("" if constant else "x")
+    against = against or source(cases(kind, name)[0])
     cells[0] = "S" if against == "Strawberry Fields" else "P"
     return row(f"`{name}`", peers, cells)
 
@@ -237,15 +300,19 @@ def page() -> str:
     Raises:
         LookupError: if something registered has no line, or a line no test.
     """
-    readouts = {readout.name: readout for readout in READOUTS}
-    same("gates", GATES, GATE)
-    same("preparations", KETS, KET)
+    readouts = {readout.name: readout for readout in READOUTS + SAMPLES}
+    for title, (kind, lines) in OPERATIONS.items():
+        same(title.lower(), REGISTRIES[kind], lines)
+    if unknown := REGISTRIES.keys() - {kind for kind, _ in OPERATIONS.values()}:
+        raise LookupError(f"No table for {sorted(unknown)}.")
     same("readouts", public_readouts(), READOUT)
     same("readouts with a case", readouts, READOUT)
     return HEAD + "".join(
         [
-            table("Gates", [line("gate", k, v, source(k)) for k, v in GATE.items()]),
-            table("Pure states", [line("ket", k, v, source(k)) for k, v in KET.items()]),
+            *(
+                table(title, [line(kind, name, peers) for name, peers in lines.items()])
+                for title, (kind, lines) in OPERATIONS.items()
+            ),
             table(
                 "Readouts",
                 [line("readout", k, v, readouts[k].source) for k, v in READOUT.items()],

@@ -1,5 +1,6 @@
-"""Every gate, preparation and readout: its values, and that it batches, compiles and
-differentiates. The rows of docs/features.md; one that lacks a test here fails the build.
+"""Every operation and readout: its values, and that it batches, compiles and differentiates.
+
+The rows of docs/features.md; one that lacks a test here fails the build.
 
 What is run, in which ranges and against what, is that of `fockjax validate`; here at unequal
 cutoffs, in both directions of differentiation, and where all parameters are zero.
@@ -16,11 +17,19 @@ import numpy as np
 import pytest
 
 from fockjax.interop import oracle
-from fockjax.states import from_ket
-from fockjax.validation import references
-from fockjax.validation.cases import CASES, random_ket, template
+from fockjax.states import from_density_matrix, from_ket
+from fockjax.validation import readings, references
+from fockjax.validation.cases import (
+    CASES,
+    case_rows,
+    random_density_matrix,
+    random_ket,
+    readout_rows,
+    template,
+)
 from fockjax.validation.readings import FAST_COMPILATION
-from fockjax.validation.readouts import READOUTS, TRUNCATIONS
+from fockjax.validation.readouts import PURE_ONLY, READOUTS, SAMPLES, TRUNCATIONS
+from fockjax.validation.report import TOLERANCES
 
 CUTOFFS = {1: (5,), 2: (3, 4), 3: (3, 2, 3)}  # by number of modes
 STEP = 1e-3
@@ -46,11 +55,13 @@ class Row:
         run: point -> real array, one sample.
         points: shape (points, numbers): where it is run.
         expected: the values at the first of them.
+        tolerance: of these.
     """
 
     run: Any
     points: np.ndarray
     expected: Any
+    tolerance: float = 1e-10
 
     @property
     def smooth(self) -> bool:
@@ -65,20 +76,24 @@ def parts(tree):
 
 
 def operation_row(case) -> Row:
-    """A gate on a random ket, or a preparation, the modes in reverse order."""
-    order = tuple(reversed(range(case.modes)))
-    circuit = template([(case, order)], modes=case.modes)
+    """An operation on the last of the modes, in reverse order, and a random ket; a preparation of
+    all modes on the vacuum.
+    """
+    total = case.modes + case.spectators
+    order = tuple(reversed(range(total)))[: case.modes]
+    circuit = template([(case, order)], modes=total)
     random = np.random.RandomState(case.size + 7)
-    square = case.name == "unitary"  # its matrix has a size of its own
-    cutoffs = (case.cutoffs[0],) * case.modes if square else CUTOFFS[case.modes]
+    square = case.name in ("unitary", "kraus")  # their matrices have a size of their own
+    cutoffs = (case.cutoffs[0],) * total if square else CUTOFFS[total]
     ket = 0.9 * random.standard_normal((2, *cutoffs))
     ket = (ket[0] + 1j * ket[1]) / np.linalg.norm(ket)
-    initial = ket if case.kind == "gate" else None
+    initial = None if case.starts == ("vacuum",) else ket
+    key = jax.random.key(0) if case.is_random else None
 
     def run(point):
-        return parts(
-            circuit({}, point if case.size else None, cutoff=cutoffs, initial=initial).ket()
-        )
+        state = circuit({}, point if case.size else None, cutoff=cutoffs, initial=initial, key=key)
+        array = state.ket() if state.is_pure else state.density_matrix()
+        return parts([array, *state.outcomes.values(), state.selection_probability])
 
     low, high = np.reshape(case.limits(), (-1, 2)).T
     points = random.uniform(low, high, (2, case.size))
@@ -87,24 +102,41 @@ def operation_row(case) -> Row:
     def expected():
         """Strawberry Fields knows one cutoff: the same operation there."""
         size = max(cutoffs)
-        start = random_ket(np.random.RandomState(1), size, case.modes)
+        start = None if initial is None else random_ket(np.random.RandomState(1), size, total)
         x = jnp.asarray(points[0]) if case.size else None
-        given = initial if initial is None else start
-        ours = circuit({}, x, cutoff=size, initial=given).ket()
-        vacuum = np.zeros_like(start)
-        vacuum.flat[0] = 1
-        theirs = references.run(circuit.gates({}, x), vacuum if given is None else start)
-        return ours, theirs
+        ours = circuit({}, x, cutoff=size, initial=start)
+        if start is None:
+            start = np.zeros((size,) * total, complex)
+            start.flat[0] = 1
+        if case.is_mixed:
+            start = np.multiply.outer(start, start.conj())
+        theirs = references.run(circuit.gates({}, x), start, total)
+        array = ours.density_matrix() if case.is_mixed else ours.ket()
+        probability = 1 if theirs.probability is None else theirs.probability
+        return parts([array, ours.selection_probability]), parts([theirs.array, probability])
 
-    return Row(run, np.vstack([points, nothing]), expected)
+    points = np.vstack([points, nothing])
+    if case.is_random:
+        return Row(run, points, partial(means, case_rows(case)), TOLERANCES.draws)
+    return Row(run, points, expected)
 
 
-def readout_row(readout) -> Row:
-    """A readout along a line of kets, its own arguments changing too."""
+def means(rows):
+    """Of many draws, as `fockjax validate` compares them."""
+    (row,) = rows
+    ours = readings.from_fockjax(row, np.dtype(np.complex128))
+    return ours.draws, readings.from_strawberryfields(row).draws
+
+
+def readout_row(readout, mixed: bool = False) -> Row:
+    """A readout along a line of kets or density matrices, its own arguments changing too."""
     random = np.random.RandomState(5)
     shape = (3, 4, 2)
     kets = random.standard_normal((2, 2, *shape))
     start, direction = 0.8 * (kets[0] + 1j * kets[1]) / np.linalg.norm(kets)
+    if mixed:
+        rest = 0.2 * np.eye(24).reshape(shape * 2) / 24
+        start, direction = (np.multiply.outer(k, k.conj()) + rest for k in (start, direction))
     slopes = {
         name: random.uniform(-1, 1, np.shape(value)) for name, value in readout.arguments.items()
     }
@@ -115,46 +147,77 @@ def readout_row(readout) -> Row:
             for name, value in readout.arguments.items()
         }
 
+    def made(array):
+        return replace((from_density_matrix if mixed else from_ket)(array), truncations=TRUNCATIONS)
+
     def run(point):
         t = point[0]
-        state = replace(from_ket(start + t.astype(complex) * direction), truncations=TRUNCATIONS)
+        state = made(start + t.astype(complex) * direction)
         return parts(readout.ours(state, **given(t, jnp)))
 
     def expected():
         """At one cutoff for all modes, which is all that Strawberry Fields knows."""
-        ket = 0.9 * random_ket(np.random.RandomState(1), 3, 3)
-        state = replace(from_ket(jnp.asarray(ket)), truncations=TRUNCATIONS)
-        theirs = readout.theirs(ket, **given(0.0, np))
-        return parts(readout.ours(state, **given(0.0, jnp))), np.asarray(parts(list(theirs)))
+        draw = random_density_matrix if mixed else random_ket
+        array = 0.9 * draw(np.random.RandomState(1), 3, 3)
+        theirs = readout.theirs(array, **given(0.0, np))
+        ours = readout.ours(made(jnp.asarray(array)), **given(0.0, jnp))
+        return parts(ours), np.asarray(parts(list(theirs)))
 
     return Row(run, np.array([[0.0], [0.3]]), expected)
 
 
+def sample_row(readout) -> Row:
+    """A few outcomes of a ket; their distribution from many."""
+    ket = 0.9 * random_ket(np.random.RandomState(5), 3, 3)
+    outcomes = partial(readout.ours, key=jax.random.key(1), shots=5)
+
+    def run(point):
+        return parts(outcomes(from_ket(ket + 0 * point[0].astype(complex))))
+
+    return Row(
+        run, np.array([[0.0], [0.3]]), partial(means, readout_rows(readout)), TOLERANCES.draws
+    )
+
+
 def label(case) -> str:
-    return f"gate {case.label}" if case.kind == "gate" else case.label
+    return f"{case.kind} {case.label}" if case.kind in ("gate", "channel") else case.label
 
 
 ROWS = {label(case): partial(operation_row, case) for case in CASES}
 ROWS |= {f"readout {readout.name}": partial(readout_row, readout) for readout in READOUTS}
+ROWS |= {f"readout {readout.name}": partial(sample_row, readout) for readout in SAMPLES}
+MIXED = {
+    f"readout {readout.name}, mixed": partial(readout_row, readout, mixed=True)
+    for readout in READOUTS
+    if readout.name not in PURE_ONLY
+}
+ROWS |= MIXED
+DRAWN = {label(case) for case in CASES if case.is_random}
+DRAWN |= {f"readout {readout.name}" for readout in SAMPLES}
 CONSTANT = {"gate fourier", "prepare vacuum", "prepare fock (n=3)", "readout is_finite"}
+CONSTANT |= {"readout is_finite, mixed", "measure photons (select=2)", *DRAWN}
+CONSTANT |= {"measure heterodyne (select=(0.6-0.4j))"}
 SMOOTH = [name for name in ROWS if name not in CONSTANT]
-# Of each operation the first choice of options is quick, the others are slow.
+# Of each operation the first choice of options is quick, the others are slow; so is what is tested
+# elsewhere too, and counting many draws.
 FIRST = {label(case) for case in {(c.kind, c.name): c for c in reversed(CASES)}.values()}
-FIRST |= {name for name in ROWS if name.startswith("readout")}
+FIRST -= {"channel amplifier", "channel additive_noise", "channel kraus (1 mode)"}
+FIRST -= {"prepare mixed_gaussian (2 modes)"}
+FIRST |= {f"readout {readout.name}" for readout in READOUTS}
 
 
-def quick_first(names):
+def quick(names, those):
     return pytest.mark.parametrize(
         "name",
         [
-            pytest.param(name, marks=[] if name in FIRST else pytest.mark.slow, id=name)
+            pytest.param(name, marks=[] if name in those else pytest.mark.slow, id=name)
             for name in names
         ],
     )
 
 
-every = quick_first(ROWS)
-smooth = quick_first(SMOOTH)
+every = quick(ROWS, FIRST)
+smooth = quick(SMOOTH, FIRST)
 
 
 @cache
@@ -199,11 +262,11 @@ def results(name) -> Results:
 
 
 @pytest.mark.skipif(not oracle.is_installed(), reason="needs Strawberry Fields")
-@pytest.mark.parametrize("name", ROWS)
+@quick(ROWS, ROWS.keys() - MIXED.keys() - DRAWN)
 def test_value(name, x64):
     """Strawberry Fields', or NumPy's where it has none; eagerly."""
     ours, theirs = row(name).expected()
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=row(name).tolerance)
 
 
 @every
@@ -239,10 +302,17 @@ def test_the_page_is_what_the_registries_and_these_tests_make():
 @pytest.mark.parametrize(
     "remove, message",
     [
-        (lambda patch: patch.delitem(features.GATE, "snap"), r"gates: without a line \['snap'\]"),
         (
-            lambda patch: patch.delitem(features.KETS, "cat"),
-            r"preparations: .* of nothing \['cat'\]",
+            lambda patch: patch.delitem(features.OPERATIONS["Gates"][1], "snap"),
+            r"gates: without a line \['snap'\]",
+        ),
+        (
+            lambda patch: patch.delitem(features.OPERATIONS["Channels"][1], "loss"),
+            r"channels: without a line \['loss'\]",
+        ),
+        (
+            lambda patch: patch.delitem(features.REGISTRIES["ket"], "cat"),
+            r"pure states: .* of nothing \['cat'\]",
         ),
         (
             lambda patch: patch.setattr(features, "cases", lambda kind, name: []),

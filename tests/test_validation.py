@@ -4,6 +4,7 @@ import io
 import itertools
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,11 +16,15 @@ from rich.console import Console
 
 import fockjax as fj
 from fockjax import validation
+from fockjax.channels import REGISTRY as CHANNELS
+from fockjax.detectors import REGISTRY as DETECTORS
 from fockjax.gates import REGISTRY as GATES
 from fockjax.interop import oracle
 from fockjax.kets import REGISTRY as KETS
+from fockjax.mixed import REGISTRY as MIXED
 from fockjax.validation import (
     cases,
+    detection,
     golden,
     make_golden,
     readings,
@@ -117,19 +122,25 @@ def test_reduced_state_is_strawberry_fields_own():
 
 def test_everything_has_a_case_that_fits_it():
     assert {(case.kind, case.name) for case in cases.CASES} == set(cases.names())
-    assert {readout.name for readout in readouts.READOUTS} == readouts.public_readouts()
+    named = {readout.name for readout in readouts.READOUTS + readouts.SAMPLES}
+    assert named == readouts.public_readouts()
     labels = [case.label for case in cases.CASES]
     assert len(set(labels)) == len(labels)
     for case in cases.CASES:
-        spec = (GATES if case.kind == "gate" else KETS)[case.name]
-        assert set(case.options) <= set(spec.options)
+        spec = cases.REGISTRIES[case.kind][case.name]
+        chosen = {"select"} if case.kind == "measurement" else set()
+        assert set(case.options) <= set(spec.options) | chosen
         assert spec.modes in (None, case.modes)
+        beside = case.kind == "measurement" or (case.kind == "channel" and case.modes == 1)
+        assert case.spectators or not beside
 
 
 def test_every_option_and_convention_has_a_case():
     for kind, name in cases.names():
-        spec = (GATES if kind == "gate" else KETS)[name]
+        spec = cases.REGISTRIES[kind][name]
         found = cases.cases(kind, name)
+        if kind == "measurement":  # selected and drawn
+            assert {case.is_random for case in found} == {True, False}
         for option in set(spec.options) - {"hbar", "n", "ampl_cutoff"}:
             assert len({case.options.get(option) for case in found}) > 1, (name, option)
         if "hbar" in spec.options:
@@ -141,11 +152,18 @@ def test_rows_are_what_is_promised():
         rows = list(cases.case_rows(case))
         assert {row.cutoff for row in rows} == set(case.cutoffs)
         forwards = tuple(range(case.modes))
-        assert {row.gates(row.points[0])[0][2] for row in rows} == {forwards, forwards[::-1]}
+        orders = {row.gates(row.points[0])[0][2] for row in rows}
+        assert orders >= ({(1,)} if case.spectators else {forwards, forwards[::-1]})
         for row in rows:
-            assert row.points.shape == (case.points if case.size else 1, case.size)
+            count = 1 if case.starts == ("vacuum",) and not case.size else case.points
+            assert row.points.shape == (count, case.size)
             assert len(np.unique(row.points)) == row.points.size
             np.testing.assert_array_equal(row.points, row.points.astype(np.float32))
+            total = row.circuit.modes
+            assert total == case.modes + case.spectators
+            assert row.starts().ndim == 1 + (2 if case.is_mixed else 1) * total
+            if case.starts != ("vacuum",):
+                assert np.abs(row.states.reshape(count, -1).imag).max(axis=1).min() > 0
             if case.kind == "gate":
                 assert np.abs(row.starts().imag).min() > 0
 
@@ -166,6 +184,41 @@ def test_random_circuits_are_what_is_promised():
     assert {abs(first - second) for first, second in orders} == {1, 2}
 
 
+def test_the_random_circuit_with_noise_is_what_is_promised():
+    row = cases.noisy_row()
+    names = [name for name, _, _ in row.gates(row.points[0])]
+    assert set(names) >= {"photons", "thermal"} and len(set(names) & set(CHANNELS)) >= 4
+    assert len(names) == 18 and len(row.points) == 5
+
+
+def test_random_density_matrices_are_states():
+    rho = cases.random_density_matrix(np.random.RandomState(0), 3, 2).reshape(9, 9)
+    values = np.linalg.eigvalsh(rho)
+    np.testing.assert_allclose(rho, rho.conj().T, atol=1e-15)
+    assert values.min() > 0 and values.sum() == pytest.approx(1)
+
+
+def test_mean_waves_are_those_of_the_outcomes():
+    """Closed forms against sums over what is found of each outcome."""
+    cutoff, x = 4, np.linspace(-14, 14, 2001)
+    imperfect = {"efficiency": 0.6, "dark_counts": 0.3}
+    square = np.add.outer(x[::20] / 2, 1j * x[::20] / 2).ravel()
+    for name, given, outcomes, step in (
+        ("photons", imperfect, np.arange(20), 1),
+        ("threshold", imperfect, np.arange(2), 1),
+        ("homodyne", {"angle": 0.7, "hbar": 1.5}, x, x[1] - x[0]),
+        ("heterodyne", {}, square, (10 * (x[1] - x[0])) ** 2),
+    ):
+        found = [detection.bras(name, {**given, "select": u}, cutoff) for u in outcomes]
+        waves = detection.wave(outcomes, np)
+        for weights, expected in (
+            (np.ones(len(outcomes)), np.eye(cutoff)),
+            (waves, detection.mean_wave(name, given, cutoff)),
+        ):
+            total = sum(w * b.conj().T @ b for w, b in zip(weights, found, strict=True)) * step
+            np.testing.assert_allclose(total, expected, atol=1e-11, err_msg=name)
+
+
 def test_vacuum_is_written_out():
     row = cases.model_row(fj.Circuit(modes=2).rotate(fj.Weight("a"), mode=0), {"a": 0.1}, 3, 1.0)
     assert row.starts().shape == (cases.MODEL_INPUTS, 3, 3)
@@ -178,7 +231,8 @@ def test_vacuum_is_written_out():
 def agrees_with_the_file(rows):
     for row in rows:
         fresh, stored = golden.fingerprints(readings.from_strawberryfields(row)), golden.lookup(row)
-        for values, reference, tolerance in zip(stored, fresh, (1e-12, 1e-10, 1e-7), strict=True):
+        tolerances = (1e-12, 1e-10, 1e-7, 1e-10)
+        for values, reference, tolerance in zip(stored, fresh, tolerances, strict=True):
             np.testing.assert_allclose(values, reference, rtol=0, atol=tolerance, err_msg=row.label)
 
 
@@ -188,7 +242,7 @@ def test_golden_file_has_every_row():
 
 @needs_oracle
 def test_golden_file_is_what_strawberry_fields_says_today():
-    some = [case for case in cases.CASES if case.name in ("kerr", "cat")]
+    some = [case for case in cases.CASES if case.name in ("kerr", "cat", "loss")]
     agrees_with_the_file(next(cases.case_rows(case)) for case in some)
 
 
@@ -200,7 +254,7 @@ def test_all_of_the_golden_file_is_what_strawberry_fields_says_today():
 
 @needs_oracle
 def test_golden_script_writes_what_is_read(tmp_path, monkeypatch):
-    rows = {"a row": readings.Readings(*np.arange(24.0).reshape(3, 8) * (1 + 1j))}
+    rows = {"a row": readings.Readings(*np.arange(32.0).reshape(4, 8) * (1 + 1j))}
     monkeypatch.setattr(make_golden, "generate", lambda: rows)
     make_golden.write(tmp_path / "golden.npz")
     monkeypatch.setattr(golden, "PATH", tmp_path / "golden.npz")
@@ -209,7 +263,7 @@ def test_golden_script_writes_what_is_read(tmp_path, monkeypatch):
 
 
 def test_golden_file_is_small():
-    assert golden.PATH.stat().st_size <= 60_000
+    assert golden.PATH.stat().st_size <= 80_000
 
 
 def test_one_wrong_number_moves_every_fingerprint_by_its_error():
@@ -223,7 +277,8 @@ def test_one_wrong_number_moves_every_fingerprint_by_its_error():
 # the command
 
 
-SOME = ("snap", "coherent", "parity")
+REGISTRIES = (GATES, KETS, CHANNELS, MIXED, DETECTORS)
+SOME = ("snap", "vacuum", "loss", "photons", "parity", "sample_photons")
 
 
 @needs_oracle
@@ -232,7 +287,15 @@ def test_some_of_everything_agrees():
     values of all)."""
     code, text = validate(source="sf", only=SOME)
     assert code == 0, text
-    for label in ("snap, against NumPy", "prepare coherent ", "readout parity"):
+    for label in (
+        "snap, against NumPy",
+        "prepare vacuum ",
+        "loss ",
+        "measure photons (select=2) ",
+        "measure photons (drawn), against NumPy",
+        "readout parity",
+        "readout sample_photons, against NumPy",
+    ):
         assert label in text
     assert "Strawberry Fields 0." in text
 
@@ -246,15 +309,19 @@ def test_everything_and_all_twenty_circuits_agree(source):
         assert name in text
     assert "10 random circuits, 2 modes" in text
     assert "10 random circuits, 3 modes" in text
+    assert "5 random circuits with channels and a measurement" in text
 
 
-WRONG_SIGN = {
+WRONG = {
     "displacement": lambda r, phi: (r, -phi),
     "squeezing": lambda r, phi: (r, -phi),
     "rotation": lambda phi: (-phi,),
     "kerr": lambda kappa: (-kappa,),
     "beamsplitter": lambda theta, phi: (theta, -phi),
     "coherent": lambda r, phi: (r, -phi),
+    "loss": lambda T: (T + 1e-4,),
+    "thermal": lambda nbar: (nbar + 1e-4,),
+    "threshold": lambda efficiency, dark_counts: (dark_counts, efficiency),
 }
 
 
@@ -263,7 +330,7 @@ def plant(monkeypatch):
     """plant(name, change): build ``name`` with ``change``d parameters until the test ends."""
 
     def change_parameters(name, change):
-        registry = GATES if name in GATES else KETS
+        registry = next(registry for registry in REGISTRIES if name in registry)
         spec = registry[name]
 
         def build(*values, **options):
@@ -279,15 +346,15 @@ def plant(monkeypatch):
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in ("beamsplitter", "coherent") else pytest.param(name, marks=pytest.mark.slow)
-        for name in WRONG_SIGN
+        name if name in ("beamsplitter", "loss") else pytest.param(name, marks=pytest.mark.slow)
+        for name in WRONG
     ],
 )
-def test_wrong_sign_of_the_phase_fails(name, plant):
-    plant(name, WRONG_SIGN[name])
+def test_wrong_parameters_fail(name, plant):
+    plant(name, WRONG[name])
     code, text = validate(only=[name])
     assert code == 1
-    assert text.count("FAILED") == 1
+    assert text.count("FAILED") == sum(case.name == name for case in cases.CASES)
 
 
 def test_wrong_readout_fails(monkeypatch):
@@ -298,6 +365,21 @@ def test_wrong_readout_fails(monkeypatch):
     monkeypatch.setattr(fj.State, "wigner", mirrored)
     code, text = validate(source="golden", only=["wigner"])
     assert code == 1 and text.count("FAILED") == 1
+
+
+def test_draws_from_another_distribution_fail(monkeypatch):
+    def turned(state, key, modes, shots, *, angle, hbar):
+        angle = np.negative(angle)
+        return sample(state, key, modes, shots, angle=angle, hbar=hbar)
+
+    sample = fj.State.sample_homodyne
+    readout = next(each for each in readouts.SAMPLES if each.name == "sample_homodyne")
+    planted = partial(turned, **readout.ours.keywords)
+    wrong = replace(readout, ours=planted)
+    (row,) = cases.readout_rows(readout)
+    ours = readings.from_fockjax(replace(row, readout=wrong), report.DTYPES[0])
+    theirs = report.choose_reference("golden").values(row).draws
+    assert abs(golden.fingerprints(ours).draws - theirs).max() > 2 * report.TOLERANCES.draws
 
 
 def rotation_deviations(source: str) -> report.Deviations:
@@ -336,14 +418,17 @@ def test_error_at_complex64_alone_fails(source, plant):
 def test_what_has_no_case_fails(monkeypatch):
     monkeypatch.setitem(GATES, "twirl", replace(GATES["rotation"], name="twirl"))
     monkeypatch.setitem(KETS, "mist", replace(KETS["vacuum"], name="mist"))
+    monkeypatch.setitem(CHANNELS, "fog", replace(CHANNELS["loss"], name="fog"))
+    monkeypatch.setitem(MIXED, "heat", replace(MIXED["thermal"], name="heat"))
+    monkeypatch.setitem(DETECTORS, "eye", replace(DETECTORS["homodyne"], name="eye"))
     monkeypatch.setattr(fj.State, "charm", property(lambda state: 0), raising=False)
-    for name in ("twirl", "mist", "charm"):
+    for name in ("twirl", "mist", "fog", "heat", "eye", "charm"):
         code, text = validate(only=[name], source="golden")
         assert code == 1
         assert f"{name}: no validation case; add one to " in text
     everything = report.plan(report.choose_reference("golden"), None, None)
     problems = {check.label: check.problem for check in everything if check.problem}
-    assert set(problems) == {"twirl", "mist", "readout charm"}
+    assert set(problems) == {"twirl", "mist", "fog", "heat", "eye", "readout charm"}
 
 
 def test_case_missing_from_the_golden_file_fails_and_says_how_to_write_it(monkeypatch):
@@ -361,7 +446,7 @@ def test_an_unknown_name_fails():
 
 
 def test_nan_is_not_agreement():
-    good = report.Deviations(0.0, 0.0, 0.0, 0.0)
+    good = report.Deviations(0.0, 0.0, 0.0, 0.0, 0.0)
     assert report.Line("x", good).passed
     for kind in good._fields:
         assert not report.Line("x", good._replace(**{kind: float("nan")})).passed

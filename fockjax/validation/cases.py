@@ -1,4 +1,4 @@
-"""What is validated: every gate, preparation and readout, random circuits, a trained model.
+"""What is validated: every operation and readout, random circuits, a trained model.
 
 Random numbers come from NumPy's ``RandomState``, whose stream is frozen for good, seeded by the
 row's label: the golden file stays valid on every NumPy, and a new gate leaves other rows alone.
@@ -12,14 +12,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._spec import Spec
+from fockjax.channels import REGISTRY as CHANNELS
 from fockjax.circuit import Circuit
+from fockjax.detectors import REGISTRY as DETECTORS
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
+from fockjax.mixed import REGISTRY as MIXED
 from fockjax.parameters import Input, apply, stack
-from fockjax.validation.readouts import Readout
+from fockjax.validation.readouts import PURE_ONLY, SAMPLES, SHOTS, Readout
 
 Range = tuple[float, float]
 GateCall = tuple[str, dict[str, Any], tuple[int, ...]]
@@ -27,47 +32,94 @@ GateCall = tuple[str, dict[str, Any], tuple[int, ...]]
 
 ANGLE: Range = (-2 * math.pi, 2 * math.pi)
 
+Kind = Literal["gate", "ket", "channel", "mixed", "measurement"]
+REGISTRIES: Mapping[Kind, Mapping[str, Spec]] = {
+    "gate": GATES,
+    "ket": KETS,
+    "channel": CHANNELS,
+    "mixed": MIXED,
+    "measurement": DETECTORS,
+}
+
 
 @dataclass(frozen=True)
 class Case:
     """How an operation of a registry is validated, with one choice of its options.
 
     Attributes:
-        kind: "gate" or "ket".
+        kind: which registry.
         name: its name in that registry.
         ranges: for each number that is drawn the interval it is drawn from, kept to where SF is
             accurate.
         shapes: of those that are arrays.
         parameters: the parameters of the operation from what is drawn, in JAX; None: the same.
         modes: how many modes it acts on.
-        options: its options.
+        spectators: how many more modes there are, entangled with these.
+        options: its options; of a measurement the outcome selected among them, unless it is drawn
+            with the other numbers, or left to chance.
         hbar: of the circuit.
         cutoffs: at which it runs.
         points: how many sets of parameters.
     """
 
-    kind: Literal["gate", "ket"]
+    kind: Kind
     name: str
     ranges: Mapping[str, Range] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     parameters: Callable[..., Mapping[str, Any]] | None = None
     modes: int = 1
+    spectators: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     hbar: float = 2.0
     cutoffs: tuple[int, ...] = (5, 12)
     points: int = 20
 
     @property
+    def spec(self) -> Spec:
+        """Its entry in the registry."""
+        return REGISTRIES[self.kind][self.name]
+
+    @property
+    def prepares(self) -> bool:
+        """Whether it is a preparation."""
+        return self.kind in ("ket", "mixed")
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """What its rows start from in turn: "vacuum", random "ket"s or "mixed" states."""
+        if self.prepares and not self.spectators:
+            return ("vacuum",)
+        if self.kind == "measurement" and not self.is_random:
+            return ("ket", "mixed")
+        return ("mixed",) if self.kind == "channel" else ("ket",)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether it leaves density matrices."""
+        return self.kind not in ("gate", "ket") or self.spectators > 0
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it draws at random."""
+        return self.kind == "measurement" and "select" not in {*self.options, *self.ranges}
+
+    @property
     def label(self) -> str:
         """Its name in tables: what differs from other cases of the operation included."""
-        registry = GATES if self.kind == "gate" else KETS
         details = [f"{name}={value}" for name, value in self.options.items()]
         if self.hbar != 2:
             details.append(f"hbar={self.hbar:g}")
-        if registry[self.name].modes is None:
+        if self.spec.modes is None:
             details.append(f"{self.modes} mode{'s' if self.modes > 1 else ''}")
-        prepare = "prepare " if self.kind == "ket" else ""
-        return prepare + self.name + (f" ({', '.join(details)})" if details else "")
+        if self.prepares and self.spectators:
+            details.append("of an entangled mode")
+        if self.is_random:
+            details.append("drawn")
+        elif self.name in DETECTORS and {"efficiency", "dark_counts"} & self.ranges.keys():
+            details.append("imperfect")
+        verb = {"ket": "prepare ", "mixed": "prepare ", "measurement": "measure "}
+        given = f" ({', '.join(details)})" if details else ""
+        return verb.get(self.kind, "") + self.name + given
 
     @property
     def size(self) -> int:
@@ -90,20 +142,25 @@ class Case:
             entries = list(itertools.islice(numbers, math.prod(shape)))
             drawn[name] = apply(partial(_shaped, shape), *entries) if shape else entries[0]
         parameters = drawn if self.parameters is None else self.parameters(**drawn)
-        add = circuit.add if self.kind == "gate" else circuit.prepare
-        add(self.name, **parameters, **self.options, modes=modes)
+        if self.kind == "measurement":
+            circuit.measure(self.name, **parameters, **self.options, modes=modes[0])
+        else:
+            add = circuit.prepare if self.prepares else circuit.add
+            add(self.name, **parameters, **self.options, modes=modes)
 
 
 def _shaped(shape, *entries):
     return jnp.reshape(stack(*entries), shape)
 
 
-def gaussian_state(r, phi, theta, alpha, hbar=2.0) -> dict[str, Any]:
-    """Covariance and means of two squeezed modes that are displaced and met at a beamsplitter."""
+def gaussian_state(r, phi, theta, alpha, nbar=0.0, hbar=2.0) -> dict[str, Any]:
+    """Covariance and means of two thermal modes (by default the vacuum) that are squeezed, met at a
+    beamsplitter and displaced.
+    """
 
-    def covariance(r, phi, theta):
+    def covariance(r, phi, theta, nbar):
         cos, sin = jnp.cos(phi), jnp.sin(phi)
-        plus, minus = jnp.cosh(2 * r), jnp.sinh(2 * r)
+        plus, minus = ((2 * nbar + 1) * f(2 * r) for f in (jnp.cosh, jnp.sinh))
         xx, xp, pp = plus - minus * cos, -minus * sin, plus + minus * cos
         V = jnp.block([[jnp.diag(xx), jnp.diag(xp)], [jnp.diag(xp), jnp.diag(pp)]])
         c, s = jnp.cos(theta), jnp.sin(theta)
@@ -114,14 +171,30 @@ def gaussian_state(r, phi, theta, alpha, hbar=2.0) -> dict[str, Any]:
     def mean(alpha):
         return math.sqrt(2 * hbar) * alpha
 
-    return {"cov": apply(covariance, r, phi, theta), "mean": apply(mean, alpha)}
+    return {"cov": apply(covariance, r, phi, theta, nbar), "mean": apply(mean, alpha)}
+
+
+def mixture(real, imag) -> dict[str, Any]:
+    """``A A^dagger`` of a matrix A whose first axes are the modes'."""
+
+    def part(index, real, imag):
+        A = jax.lax.complex(real, imag)
+        rho = jnp.tensordot(A, A.conj(), (-1, -1), precision="highest")
+        return (rho.real, rho.imag)[index]
+
+    return {name: apply(partial(part, k), real, imag) for k, name in enumerate(("real", "imag"))}
 
 
 # SF builds displacement, squeezing and beamsplitter by recurrences that lose digits as amplitude
 # and cutoff grow. Within these ranges, at cutoff 12, they keep 1e-14.
 STRENGTH: Range = (-0.8, 0.8)
 QUADRATURE: Range = (-1.5, 1.5)
-gate, ket = partial(Case, "gate"), partial(Case, "ket")
+gate, ket, mixed = partial(Case, "gate"), partial(Case, "ket"), partial(Case, "mixed")
+beside: dict[str, Any] = {"spectators": 1, "cutoffs": (5,), "points": 5}
+channel = partial(Case, "channel", **beside)
+measure = partial(Case, "measurement", **beside)
+chance = partial(measure, points=2)
+imperfect = {"efficiency": (0.3, 0.95), "dark_counts": (0.05, 0.5)}
 two_modes: dict[str, Any] = {"modes": 2, "cutoffs": (5, 10)}
 exact: dict[str, Any] = {"options": {"exact": True}}
 several: dict[str, Any] = {"modes": 2, "cutoffs": (6,), "points": 6}
@@ -221,6 +294,60 @@ CASES: tuple[Case, ...] = (
         )
         for hbar in (2.0, 1.0)
     ),
+    ket("coherent", {"r": (-1, 1), "phi": ANGLE}, **beside),
+    channel("loss", {"T": (0.1, 0.95)}),
+    channel("thermal_loss", {"T": (0.1, 0.95), "nbar": (0.05, 0.2)}),
+    channel("amplifier", {"gain": (1.05, 1.6), "nbar": (0.05, 0.2)}),
+    channel("dephasing", {"sigma": (0.1, 0.8)}),
+    channel("additive_noise", {"variance": (0.1, 0.8)}),
+    channel("additive_noise", {"variance": (0.1, 0.8)}, hbar=1.0),
+    Case("channel", "kraus", **amplitudes(2, 4, 4), spectators=1, cutoffs=(4,), points=5),
+    Case(
+        "channel",
+        "kraus",
+        **amplitudes(2, 4, 4),
+        modes=2,
+        cutoffs=(2,),
+        points=4,
+        options={"truncated": True},
+    ),
+    mixed("thermal", {"nbar": (0.1, 1.5)}),
+    mixed("thermal", {"nbar": (0.1, 1.5)}, **beside),
+    mixed(
+        "density_matrix", **amplitudes(2, 3, 3), parameters=mixture, modes=2, cutoffs=(5,), points=5
+    ),
+    *(
+        mixed(
+            "mixed_gaussian",
+            {
+                "r": (-0.2, 0.2),
+                "phi": ANGLE,
+                "theta": ANGLE,
+                "alpha": (-0.2, 0.2),
+                "nbar": (0.05, 0.15),
+            },
+            {"r": (2,), "phi": (2,), "alpha": (4,), "nbar": (2,)},
+            partial(gaussian_state, hbar=hbar),
+            modes=2,
+            cutoffs=(5,),
+            points=3,
+            hbar=hbar,
+        )
+        for hbar in (2.0, 1.0)
+    ),
+    measure("photons", options={"select": 2}),
+    measure("photons", imperfect, options={"select": 2}),
+    chance("photons", imperfect),
+    measure("threshold", imperfect, options={"select": 1}),
+    chance("threshold", imperfect),
+    *(
+        measure("homodyne", {"angle": ANGLE, "select": (-2, 2)}, hbar=hbar, points=3)
+        for hbar in (2.0, 1.0)
+    ),
+    chance("homodyne", {"angle": ANGLE}),
+    measure("heterodyne", options={"select": 0.6 - 0.4j}),
+    measure("heterodyne", {"select": (-1, 1)}),
+    chance("heterodyne"),
 )
 
 
@@ -231,14 +358,16 @@ def cases(kind: str, name: str) -> list[Case]:
 
 def names() -> list[tuple[str, str]]:
     """Kind and name of all that the registries hold, which is what has to have a case."""
-    return [("gate", name) for name in GATES] + [("ket", name) for name in KETS]
+    return [(kind, name) for kind, registry in REGISTRIES.items() for name in registry]
 
 
 LAYOUTS = 4  # random sequences of gates; compiling them is most of the command's time
 CIRCUITS_PER_LAYOUT = 5  # parameters and kets for each
 CIRCUIT_CUTOFFS = {3: 6, 2: 8}  # cutoff by number of modes
 MODEL_INPUTS = 4
+NOISY_CUTOFF = 6
 READOUT_CUTOFF, READOUT_POINTS = 4, 4
+MIXED_CUTOFF, MIXED_POINTS = 3, 2
 
 
 def split_point(point: Any) -> tuple[dict[str, Any], Any]:
@@ -248,34 +377,43 @@ def split_point(point: Any) -> tuple[dict[str, Any], Any]:
 
 @dataclass(frozen=True)
 class ReadoutRow:
-    """Kets of three modes that one readout is taken of.
+    """States of three modes that one readout is taken of.
 
     Attributes:
+        label: unique name, the key in the golden file.
         readout: what is read.
-        kets: shape (points, cutoff, cutoff, cutoff), their norm below 1.
-        direction: in which the gradient is taken: a complex array of the shape of a ket.
+        states: kets of shape (points, cutoff, cutoff, cutoff), their norm below 1; or density
+            matrices with twice as many axes.
+        direction: in which the gradient is taken: an array like a state.
         slopes: and along which the arguments of the readout change, by name.
+        shots: of a readout that draws, how many outcomes.
     """
 
+    label: str
     readout: Readout
-    kets: np.ndarray
+    states: np.ndarray
     direction: np.ndarray
     slopes: Mapping[str, np.ndarray]
-
-    @property
-    def label(self) -> str:
-        """Unique name, the key in the golden file."""
-        return f"readout {self.readout.name}"
+    shots: int = 0
 
 
-def readout_row(readout: Readout) -> ReadoutRow:
-    """The row of a readout."""
-    random = _random(f"readout {readout.name}")
-    *kets, direction = (random_ket(random, READOUT_CUTOFF, 3) for _ in range(READOUT_POINTS + 1))
-    slopes = {
-        name: random.uniform(-1, 1, np.shape(value)) for name, value in readout.arguments.items()
-    }
-    return ReadoutRow(readout, 0.9 * np.stack(kets), direction, slopes)
+def readout_rows(readout: Readout) -> Iterator[ReadoutRow]:
+    """The rows of a readout: of kets, and of mixed states."""
+    shots = SHOTS if readout in SAMPLES else 0
+    # a random mixed state looks alike in every direction: of little use to tell distributions by
+    for kind in ("ket",) if shots or readout.name in PURE_ONLY else ("ket", "mixed"):
+        label = f"readout {readout.name}" + (", mixed" if kind == "mixed" else "")
+        random = _random(label)
+        if kind == "ket":
+            cutoff, points, draw = READOUT_CUTOFF, READOUT_POINTS, random_ket
+        else:
+            cutoff, points, draw = MIXED_CUTOFF, MIXED_POINTS, random_density_matrix
+        *states, direction = (draw(random, cutoff, 3) for _ in range(points + 1))
+        slopes = {
+            name: random.uniform(-1, 1, np.shape(value))
+            for name, value in readout.arguments.items()
+        }
+        yield ReadoutRow(label, readout, 0.9 * np.stack(states), direction, slopes, shots)
 
 
 @dataclass(frozen=True)
@@ -284,35 +422,41 @@ class Row:
 
     Attributes:
         label: unique name, the key in the golden file.
-        circuit: called as ``circuit(*unpack(point), cutoff=cutoff, initial=ket)``, and without
-            ``initial`` where ``kets`` is None.
+        circuit: called as ``circuit(*unpack(point), cutoff=cutoff, initial=state)``, and without
+            ``initial`` where ``states`` is None.
         cutoff: of every mode (SF knows one only).
         points: shape (points, parameters), exact in float32.
-        kets: shape (points, cutoff, ..., cutoff), the states the circuit starts from; None: vacuum.
+        states: shape (points, cutoff, ..., cutoff), the kets the circuit starts from, or density
+            matrices with twice as many cutoffs; None: the vacuum.
         directions: shape (directions, parameters); gradients are taken along them.
         unpack: point -> (weights, inputs).
+        mixed: whether what it leaves is compared as a density matrix.
+        shots: of a circuit that draws at random, how many runs.
     """
 
     label: str
     circuit: Any
     cutoff: int
     points: np.ndarray
-    kets: np.ndarray | None
+    states: np.ndarray | None
     directions: np.ndarray
     unpack: Callable[[Any], tuple[dict[str, Any], Any]] = split_point
+    mixed: bool = False
+    shots: int = 0
 
     def gates(self, point: np.ndarray) -> list[GateCall]:
         """The flat list of operations at ``point``."""
         return self.circuit.gates(*self.unpack(point))
 
     def starts(self) -> np.ndarray:
-        """``kets``, the vacuum written out."""
-        if self.kets is not None:
-            return self.kets
-        modes = self.circuit.modes
-        vacuum = np.zeros((len(self.points), *(self.cutoff,) * modes), np.complex128)
-        vacuum[(slice(None), *(0,) * modes)] = 1.0
-        return vacuum
+        """``states``, the vacuum written out; density matrices if it is mixed."""
+        modes, states = self.circuit.modes, self.states
+        if states is None:
+            states = np.zeros((len(self.points), *(self.cutoff,) * modes), np.complex128)
+            states[(slice(None), *(0,) * modes)] = 1.0
+        if self.mixed and states.ndim == 1 + modes:
+            states = np.stack([np.multiply.outer(ket, ket.conj()) for ket in states])
+        return states
 
 
 def random_ket(random: np.random.RandomState, cutoff: int, modes: int) -> np.ndarray:
@@ -320,6 +464,15 @@ def random_ket(random: np.random.RandomState, cutoff: int, modes: int) -> np.nda
     real, imaginary = random.uniform(-1, 1, (2, *(cutoff,) * modes))
     ket = real + 1j * imaginary
     return ket / np.linalg.norm(ket)
+
+
+def random_density_matrix(random: np.random.RandomState, cutoff: int, modes: int) -> np.ndarray:
+    """A density matrix of full rank with complex elements, row axes first, of trace 1."""
+    size = cutoff**modes
+    real, imaginary = random.uniform(-1, 1, (2, size, size))
+    root = real + 1j * imaginary
+    rho = root @ root.conj().T
+    return (rho / np.trace(rho)).reshape((cutoff,) * 2 * modes)
 
 
 Layout = Sequence[tuple[Case, tuple[int, ...]]]
@@ -334,21 +487,46 @@ def random_layouts(random: np.random.RandomState, modes: Sequence[int]) -> list[
     that Strawberry Fields only has in a larger space, and arbitrary matrices, which are no gates
     one can repeat.
     """
-    kinds = [case for case in CASES if case.kind == "gate" and case.modes <= min(modes)]
-    kinds = [case for case in kinds if not case.options and case.hbar == 2]
-    kinds = [case for case in kinds if case.name not in ("unitary", "passive")]
-    stream = itertools.chain.from_iterable(
-        random.permutation(len(kinds)) for _ in itertools.count()
-    )
-
-    def on(case: Case, of: int) -> tuple[int, ...]:
-        return tuple(int(mode) for mode in random.permutation(of)[: case.modes])
-
+    stream = _endless(random, _plain("gate"))
     layouts = []
     for of in modes:
-        drawn = [kinds[k] for k in itertools.islice(stream, random.randint(10, 15))]
-        layouts.append([(case, on(case, of)) for case in drawn])
+        drawn = list(itertools.islice(stream, random.randint(10, 15)))
+        layouts.append([(case, _on(random, case, of)) for case in drawn])
     return layouts
+
+
+def noisy_layout(random: np.random.RandomState) -> Layout:
+    """Gates and channels on two modes; then a mode's photons are counted, the mode is prepared
+    anew in a mixed state, and more gates and channels follow.
+    """
+    gates, channels = (_endless(random, _plain(kind)) for kind in ("gate", "channel"))
+
+    def some() -> Layout:
+        drawn = [*itertools.islice(gates, 5), *itertools.islice(channels, 3)]
+        order = random.permutation(len(drawn))
+        return [(drawn[k], _on(random, drawn[k], 2)) for k in order]
+
+    (count, *_), (thermal, *_) = cases("measurement", "photons"), cases("mixed", "thermal")
+    mode = _on(random, count, 2)
+    return [*some(), (count, mode), (thermal, mode), *some()]
+
+
+def _plain(kind: Kind) -> list[Case]:
+    """Cases to make random circuits of."""
+    known = [case for case in CASES if case.kind == kind and case.modes <= 2]
+    known = [case for case in known if not case.options and case.hbar == 2]
+    return [case for case in known if case.name not in ("unitary", "passive", "kraus")]
+
+
+def _endless(random: np.random.RandomState, known: Sequence[Case]) -> Iterator[Case]:
+    """All of them in random order, again and again."""
+    while True:
+        yield from (known[k] for k in random.permutation(len(known)))
+
+
+def _on(random: np.random.RandomState, case: Case, of: int) -> tuple[int, ...]:
+    """Modes for an operation."""
+    return tuple(int(mode) for mode in random.permutation(of)[: case.modes])
 
 
 def random_point(
@@ -356,10 +534,15 @@ def random_point(
 ) -> np.ndarray:
     """Random values of all that a layout has drawn, in order, exact in float32.
 
-    ``strength`` scales every range; 0.4 keeps a dozen gates from emptying the truncated space.
+    ``strength`` scales the ranges of gates; 0.4 keeps a dozen from emptying the truncated space.
     """
-    ranges = [limits for case, _ in layout for limits in case.limits()]
-    return np.array([_float32(random, strength * low, strength * high) for low, high in ranges])
+    ranges = [
+        (scale * low, scale * high)
+        for case, _ in layout
+        for scale in (strength if case.kind == "gate" else 1.0,)
+        for low, high in case.limits()
+    ]
+    return np.array([_float32(random, *limits) for limits in ranges])
 
 
 def template(layout: Layout, modes: int) -> Circuit:
@@ -372,26 +555,32 @@ def template(layout: Layout, modes: int) -> Circuit:
 
 
 def case_rows(case: Case) -> Iterator[Row]:
-    """Rows in which each cutoff occurs, and for several modes their order and the reverse."""
-    modes = tuple(range(case.modes))
-    orders = [modes, modes[::-1]] if case.modes > 1 else [modes]
-    for index in range(max(len(orders), len(case.cutoffs))):
-        cutoff, order = case.cutoffs[index % len(case.cutoffs)], orders[index % len(orders)]
-        label = f"{case.label} {order}" if case.modes > 1 else case.label
+    """Rows in which each cutoff occurs, of several modes their order and the reverse, and kets and
+    mixed states to start from.
+    """
+    total = case.modes + case.spectators
+    forwards = tuple(range(total))
+    orders = [forwards, forwards[::-1]] if case.modes > 1 else [forwards[-1:], forwards[:1]]
+    number = max(case.modes > 1 and len(orders), len(case.cutoffs), len(case.starts))
+    turns = zip(*map(itertools.cycle, (case.cutoffs, orders, case.starts)), strict=True)
+    for cutoff, order, start in itertools.islice(turns, number):
+        label = f"{case.label} {order}" if total > 1 else case.label
         label = f"{label} cutoff {cutoff}"
         random = _random(label)
         layout = [(case, order)]
-        points = [random_point(random, layout) for _ in range(case.points if case.size else 1)]
+        count = case.points if case.size or start != "vacuum" else 1
+        points = [random_point(random, layout) for _ in range(count)]
         few = case.size <= 4  # directions: each number's own, or one with a share of all
+        draw = {"ket": random_ket, "mixed": random_density_matrix}.get(start)
         yield Row(
             label=label,
-            circuit=template(layout, modes=case.modes),
+            circuit=template(layout, modes=total),
             cutoff=cutoff,
             points=np.stack(points),
-            kets=np.stack([random_ket(random, cutoff, case.modes) for _ in points])
-            if case.kind == "gate"
-            else None,
+            states=np.stack([draw(random, cutoff, total) for _ in points]) if draw else None,
             directions=np.eye(case.size) if few else _direction(random, case.size),
+            mixed=case.is_mixed,
+            shots=SHOTS if case.is_random else 0,
         )
 
 
@@ -408,9 +597,25 @@ def circuit_rows() -> Iterator[Row]:
             circuit=template(layout, modes[index]),
             cutoff=cutoff,
             points=np.stack(points),
-            kets=np.stack([random_ket(random, cutoff, modes[index]) for _ in points]),
+            states=np.stack([random_ket(random, cutoff, modes[index]) for _ in points]),
             directions=_direction(random, points[0].size),
         )
+
+
+def noisy_row() -> Row:
+    """The same of a circuit that mixes, measures and prepares anew."""
+    random = _random("noisy layout")
+    layout = noisy_layout(random)
+    points = [random_point(random, layout, strength=0.4) for _ in range(CIRCUITS_PER_LAYOUT)]
+    return Row(
+        label="noisy layout",
+        circuit=template(layout, 2),
+        cutoff=NOISY_CUTOFF,
+        points=np.stack(points),
+        states=np.stack([random_ket(random, NOISY_CUTOFF, 2) for _ in points]),
+        directions=_direction(random, points[0].size),
+        mixed=True,
+    )
 
 
 def model_row(circuit: Any, weights: Mapping[str, Any], cutoff: int, amplitude: float) -> Row:
@@ -435,7 +640,7 @@ def model_row(circuit: Any, weights: Mapping[str, Any], cutoff: int, amplitude: 
         circuit=circuit,
         cutoff=cutoff,
         points=points,
-        kets=None,
+        states=None,
         directions=_direction(random, points.shape[1]),
         unpack=unpack,
     )

@@ -12,18 +12,21 @@ from fockjax.validation.cases import (
     Row,
     case_rows,
     circuit_rows,
-    readout_row,
+    noisy_row,
+    readout_rows,
 )
 from fockjax.validation.readings import Readings, from_strawberryfields
-from fockjax.validation.readouts import READOUTS
+from fockjax.validation.readouts import READOUTS, SAMPLES
 
 
 def rows() -> Iterator[Row | ReadoutRow]:
     """Every row there is, a trained model's apart."""
     for case in CASES:
         yield from case_rows(case)
-    yield from map(readout_row, READOUTS)
+    for readout in READOUTS + SAMPLES:
+        yield from readout_rows(readout)
     yield from circuit_rows()
+    yield noisy_row()
 
 
 def generate() -> dict[str, Readings]:

@@ -4,20 +4,23 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fockjax._numerics import HIGHEST
-from fockjax.circuit import Circuit
 from fockjax.gates import REGISTRY
 from fockjax.interop import oracle
-from fockjax.states import State, from_ket
+from fockjax.states import State, from_density_matrix, from_ket
 from fockjax.validation import references
 from fockjax.validation.cases import GateCall, ReadoutRow, Row
-from fockjax.validation.readouts import TRUNCATIONS
+from fockjax.validation.closed_forms import coherent
+from fockjax.validation.detection import wave
+from fockjax.validation.readouts import MODES, TRUNCATIONS
+from fockjax.validation.readouts import state as sf_state
+from fockjax.validation.references import Result
 
 QUADRATURE_ANGLES = (0.0, 0.7, math.pi / 2)
 # Most of the time goes into compiling programs that run once; the costly optimisations of the
@@ -26,6 +29,8 @@ FAST_COMPILATION = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
+NOTHING = np.zeros(0)
+BATCH = 2**12  # of runs at a time
 STEP = 3e-4  # of the five-point central difference: truncation and rounding both below 1e-9
 
 
@@ -33,26 +38,30 @@ class Readings(NamedTuple):
     """What is read from a row, one entry a point.
 
     Attributes:
-        state: the ket, shape (points, cutoff, ..., cutoff).
+        state: the kets or density matrices, shape (points, cutoff, ..., cutoff).
         observables: shape (points, observables): see `observables`.
-        gradients: shape (points, directions, 2 modes): of each mode's mean photon number and mean
-            quadrature (at an angle of 0.7).
+        gradients: shape (points, directions, scalars): of each mode's mean photon number and mean
+            quadrature (at an angle of 0.7), and of the probability of what was selected.
+        draws: shape (points, means): over outcomes drawn at random, times the root of their number,
+            so that 1 is the most that a standard error can be.
     """
 
     state: np.ndarray
     observables: np.ndarray
     gradients: np.ndarray
+    draws: np.ndarray = NOTHING
 
 
 def from_fockjax(row: Row | ReadoutRow, dtype: np.dtype) -> Readings:
     """Run a row through fockjax, all its points under one jitted vmap, in one precision."""
     if isinstance(row, ReadoutRow):
-        return _read_by_fockjax(row, dtype)
+        return (_sample_by_fockjax if row.shots else _read_by_fockjax)(row, dtype)
+    if row.shots:
+        return _draw_by_fockjax(row, dtype)
 
-    def at_point(point, ket):
+    def at_point(point, start):
         def run(point):
-            weights, inputs = row.unpack(point)
-            state = row.circuit(weights, inputs, cutoff=row.cutoff, dtype=dtype, initial=ket)
+            state = _run(row, point, start, dtype)
             return _means(state), state
 
         means, pull_back, state = jax.vjp(run, point, has_aux=True)
@@ -62,78 +71,138 @@ def from_fockjax(row: Row | ReadoutRow, dtype: np.dtype) -> Readings:
     with jax.enable_x64(dtype == np.complex128):
         directions = jnp.asarray(row.directions, jnp.finfo(dtype).dtype)
         points = jnp.asarray(row.points, directions.dtype)
-        kets = None if row.kets is None else jnp.asarray(row.kets, dtype)
+        starts = None if row.states is None else jnp.asarray(row.states, dtype)
         run = jax.jit(jax.vmap(at_point), compiler_options=FAST_COMPILATION)
-        states, gradients = run(points, kets)
+        states, gradients = run(points, starts)
         # The number of gates is not read, and would make every circuit's readout a program anew.
-        ket, values = _read(replace(states, truncations=0))
-        return Readings(np.asarray(ket), np.asarray(values), np.asarray(gradients))
+        states = replace(states, truncations=0, outcomes={})
+        array, values = _read(states, row.mixed)
+        return Readings(np.asarray(array), np.asarray(values), np.asarray(gradients))
 
 
-@partial(jax.jit, compiler_options=FAST_COMPILATION)
-@jax.vmap
-def _read(state: State) -> tuple[jax.Array, jax.Array]:
-    return state.ket(), observables(state)
+def _run(row: Row, point, start, dtype, key=None) -> State:
+    """A row's circuit from a ket, a density matrix or the vacuum."""
+    if start is not None and start.ndim > row.circuit.modes:
+        start = from_density_matrix(start, dtype, hbar=row.circuit.hbar)
+    weights, x = row.unpack(point)
+    return row.circuit(weights, x, cutoff=row.cutoff, dtype=dtype, initial=start, key=key)
 
 
-def from_kets(
+@partial(jax.jit, static_argnums=1, compiler_options=FAST_COMPILATION)
+def _read(states: State, mixed: bool) -> tuple[jax.Array, jax.Array]:
+    def read(state):
+        return state.density_matrix() if mixed else state.ket(), observables(state)
+
+    return jax.vmap(read)(states)
+
+
+def _draw_by_fockjax(row: Row, dtype: np.dtype) -> Readings:
+    """Means over many runs: of the wave of the outcome, and of its product with the parity of what
+    is left.
+    """
+
+    def runs(point, start):
+        def once(key):
+            state = _run(row, point, start, dtype, key)
+            (outcome,) = state.outcomes.values()
+            found = wave(outcome, jnp)
+            return jnp.stack([found, found * state.parity()])  # the mode measured is in the vacuum
+
+        keys = jax.random.split(jax.random.key(0), row.shots)
+        return jax.lax.map(once, keys, batch_size=BATCH)
+
+    with jax.enable_x64(dtype == np.complex128), jax.numpy_dtype_promotion("standard"):
+        starts = jnp.asarray(row.starts(), dtype)
+        points = jnp.asarray(row.points, starts.real.dtype)
+        found = jax.jit(jax.vmap(runs), compiler_options=FAST_COMPILATION)(points, starts)
+        return _draws(np.asarray(found).mean(1), row.shots)
+
+
+def _sample_by_fockjax(row: ReadoutRow, dtype: np.dtype) -> Readings:
+    """Means of the product of the waves of the outcomes of one shot."""
+
+    def shots(start):
+        outcomes = row.readout.ours(_state(start, dtype), key=jax.random.key(0), shots=row.shots)
+        return jnp.prod(wave(outcomes, jnp), axis=1)
+
+    with jax.enable_x64(dtype == np.complex128), jax.numpy_dtype_promotion("standard"):
+        run = jax.jit(jax.vmap(shots), compiler_options=FAST_COMPILATION)
+        found = run(jnp.asarray(row.states, dtype))
+        return _draws(np.asarray(found).mean(1), row.shots)
+
+
+def _draws(means: Any, shots: int) -> Readings:
+    return Readings(NOTHING, NOTHING, NOTHING, math.sqrt(shots) * np.asarray(means))
+
+
+def _state(array: jax.Array, dtype: np.dtype) -> State:
+    """A state of three modes from its ket or density matrix."""
+    return (from_ket if array.ndim == MODES else from_density_matrix)(array, dtype)
+
+
+def from_reference(
     row: Row,
-    run: Callable[[Sequence[GateCall], np.ndarray], np.ndarray],
-    read: Callable[[np.ndarray], np.ndarray],
-    means: Callable[[np.ndarray], np.ndarray],
+    run: Callable[[Sequence[GateCall], np.ndarray, int], Result],
+    read: Callable[[Result], np.ndarray],
+    means: Callable[[Result], np.ndarray],
 ) -> Readings:
     """Run a row gate by gate through ``run``, its gradients by central differences."""
 
-    def gradient(point, ket, direction):
-        return _difference(lambda step: means(run(row.gates(point + step * direction), ket)))
+    def at(point, start):
+        return run(row.gates(point), start, row.circuit.modes)
+
+    def gradient(point, start, direction):
+        return _difference(lambda step: means(at(point + step * direction, start)))
 
     pairs = list(zip(row.points, row.starts(), strict=True))
     with jax.enable_x64(True):  # a circuit may evaluate its parameters in JAX
-        kets = [run(row.gates(point), ket) for point, ket in pairs]
+        results = [at(*pair) for pair in pairs]
         slopes = [[gradient(*pair, direction) for direction in row.directions] for pair in pairs]
-        gradients = np.reshape(slopes, (len(pairs), len(row.directions), 2 * row.circuit.modes))
-        return Readings(np.stack(kets), np.stack([read(ket) for ket in kets]), gradients)
+        values = np.stack([read(result) for result in results])
+        scalars = len(means(results[0]))
+        gradients = np.reshape(slopes, (len(pairs), len(row.directions), scalars))
+        return Readings(np.stack([result.array for result in results]), values, gradients)
 
 
 def _read_by_fockjax(row: ReadoutRow, dtype: np.dtype) -> Readings:
-    """A readout of each ket, and how it changes along the row's direction."""
+    """A readout of each state, and how it changes along the row's direction."""
 
-    def read(step, ket):
-        ket = ket + step * jnp.asarray(row.direction, dtype)
+    def read(step, start):
+        array = start + step * jnp.asarray(row.direction, dtype)
         given = {
             name: jnp.asarray(value, real) + step * jnp.asarray(row.slopes[name], real)
             for name, value in row.readout.arguments.items()
         }
-        state = replace(from_ket(ket, dtype), truncations=TRUNCATIONS)
+        state = replace(_state(array, dtype), truncations=TRUNCATIONS)
         leaves = jax.tree.leaves(row.readout.ours(state, **given))
         parts = [part for leaf in leaves for part in (jnp.real(leaf), jnp.imag(leaf))]
         return jnp.concatenate([jnp.ravel(part).astype(real) for part in parts])
 
-    def at_ket(ket):
-        return jax.jvp(partial(read, ket=ket), (jnp.zeros((), real),), (jnp.ones((), real),))
+    def at(start):
+        return jax.jvp(partial(read, start=start), (jnp.zeros((), real),), (jnp.ones((), real),))
 
     with jax.enable_x64(dtype == np.complex128):
         real = jnp.finfo(dtype).dtype
-        run = jax.jit(jax.vmap(at_ket), compiler_options=FAST_COMPILATION)
-        values, slopes = run(jnp.asarray(row.kets, dtype))
-        return Readings(np.zeros(0), np.asarray(values), np.asarray(slopes))
+        run = jax.jit(jax.vmap(at), compiler_options=FAST_COMPILATION)
+        values, slopes = run(jnp.asarray(row.states, dtype))
+        return Readings(NOTHING, np.asarray(values), np.asarray(slopes))
 
 
 def _read_by_reference(row: ReadoutRow) -> Readings:
     """The same, by central differences."""
 
-    def read(step, ket):
+    def read(step, start):
         given = {
             name: np.asarray(value) + step * row.slopes[name]
             for name, value in row.readout.arguments.items()
         }
-        leaves = jax.tree.leaves(row.readout.theirs(ket + step * row.direction, **given))
+        leaves = jax.tree.leaves(row.readout.theirs(start + step * row.direction, **given))
         parts = [part for leaf in leaves for part in (np.real(leaf), np.imag(leaf))]
         return np.concatenate([np.ravel(part).astype(float) for part in parts])
 
-    values = [read(0.0, ket) for ket in row.kets]
-    slopes = [_difference(partial(read, ket=ket)) for ket in row.kets]
-    return Readings(np.zeros(0), np.stack(values), np.stack(slopes))
+    values = [read(0.0, state) for state in row.states]
+    slopes = [_difference(partial(read, start=state)) for state in row.states]
+    return Readings(NOTHING, np.stack(values), np.stack(slopes))
 
 
 def _difference(read: Callable[[float], np.ndarray]) -> np.ndarray:
@@ -147,8 +216,15 @@ def from_strawberryfields(row: Row | ReadoutRow) -> Readings:
     through NumPy where Strawberry Fields does not have it.
     """
     if isinstance(row, ReadoutRow):
+        if row.shots:
+            return _draws([row.readout.theirs(state)[0] for state in row.states], row.shots)
         return _read_by_reference(row)
-    return from_kets(row, references.run, _observables_strawberryfields, _means_strawberryfields)
+    if row.shots:
+        pairs = zip(row.points, row.starts(), strict=True)
+        means = [references.mean_wave(row.gates(point)[0], start) for point, start in pairs]
+        return _draws(means, row.shots)
+    observables, means = _observables_strawberryfields, _means_strawberryfields
+    return from_reference(row, references.run, observables, means)
 
 
 def from_dense_gates(row: Row) -> Readings:
@@ -159,14 +235,14 @@ def from_dense_gates(row: Row) -> Readings:
     """
 
     def read(reading):
-        return lambda ket: np.asarray(
-            reading(Circuit(modes=ket.ndim)({}, cutoff=row.cutoff, initial=ket, dtype=ket.dtype))
+        return lambda result: np.asarray(
+            reading(from_ket(jnp.asarray(result.array), result.array.dtype))
         )
 
-    return from_kets(row, _run_dense_gates, read(observables), read(_means))
+    return from_reference(row, _run_dense_gates, read(observables), read(_means))
 
 
-def _run_dense_gates(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
+def _run_dense_gates(gates: Sequence[GateCall], ket: np.ndarray, total: int) -> Result:
     for name, given, modes in gates:
         spec = REGISTRY[name]
         values = tuple(given[parameter] for parameter in spec.parameters)
@@ -176,7 +252,7 @@ def _run_dense_gates(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
         inputs = range(len(modes), 2 * len(modes))
         ket = np.tensordot(operator, ket, axes=(list(inputs), modes))
         ket = np.moveaxis(ket, range(len(modes)), modes)
-    return ket
+    return Result(ket, total)
 
 
 @partial(jax.jit, static_argnames=("name", "options", "cutoffs"))
@@ -191,49 +267,63 @@ def observables(state: State) -> jax.Array:
 
     Leakage; the fidelity with a product of coherent states; for each mode the mean and variance of
     the photon number and of three quadratures, its photon-number probabilities and its density
-    matrix; the joint probabilities.
+    matrix; the joint probabilities; the probability of what was selected.
     """
-    coherent = jnp.asarray(_coherent_product(state.cutoffs), state.ket().dtype)
-    values = [state.leakage, state.fidelity(coherent)]
+    product = jnp.asarray(_coherent_product(state.cutoffs), state.dtype)
+    values = [state.leakage, state.fidelity(product)]
     for mode in range(state.modes):
         values += state.photon_number(mode)
         for angle in QUADRATURE_ANGLES:
             values += state.quadrature(mode, angle, hbar=2.0)
         reduced = state.reduced(mode)
         values += [state.probabilities(modes=(mode,)), reduced.real, reduced.imag]
-    values.append(state.probabilities())
+    values += [state.probabilities(), *_selection(state)]
     return jnp.concatenate([jnp.ravel(value) for value in values])
 
 
+def _selection(state: State) -> list[jax.Array]:
+    return [] if state.selected is None else [state.selection_probability]
+
+
 def _means(state: State) -> jax.Array:
-    """The real scalars whose gradients are compared: <n> and <x_0.7> of each mode."""
-    return jnp.stack(
-        [
-            mean
-            for mode in range(state.modes)
-            for mean in (state.photon_number(mode).mean, state.quadrature(mode, 0.7, hbar=2.0).mean)
-        ]
-    )
+    """The real scalars whose gradients are compared: <n> and <x_0.7> of each mode, and the
+    probability of what was selected.
+    """
+    moments = [
+        moments
+        for mode in range(state.modes)
+        for moments in (state.photon_number(mode), state.quadrature(mode, 0.7, hbar=2.0))
+    ]
+    return jnp.stack([*(each.mean for each in moments), *_selection(state)])
 
 
-def _observables_strawberryfields(ket: np.ndarray) -> np.ndarray:
-    state = oracle.state(ket)
-    values = [1 - state.trace(), state.fidelity_coherent([_alpha(m) for m in range(ket.ndim)])]
-    for mode in range(ket.ndim):
-        one = oracle.reduced_state(ket, mode)
+def _observables_strawberryfields(result: Result) -> np.ndarray:
+    array, modes, probability = result
+    state = sf_state(array, modes)
+    values = [1 - state.trace(), state.fidelity_coherent([_alpha(m) for m in range(modes)])]
+    for mode in range(modes):
+        one = _one_mode(result, mode)
         values += one.mean_photon(0)
         for angle in QUADRATURE_ANGLES:
             values += oracle.quadrature(one, angle)
         values += [one.all_fock_probs(), one.dm().real, one.dm().imag]
-    values.append(state.all_fock_probs())
+    values += [state.all_fock_probs(), [] if probability is None else probability]
     return np.concatenate([np.ravel(value) for value in values])
 
 
-def _means_strawberryfields(ket: np.ndarray) -> np.ndarray:
-    states = [oracle.reduced_state(ket, mode) for mode in range(ket.ndim)]
-    return np.array(
-        [mean for s in states for mean in (s.mean_photon(0)[0], oracle.quadrature(s, 0.7)[0])]
-    )
+def _means_strawberryfields(result: Result) -> np.ndarray:
+    states = [_one_mode(result, mode) for mode in range(result.modes)]
+    means = [m for s in states for m in (s.mean_photon(0)[0], oracle.quadrature(s, 0.7)[0])]
+    return np.array(means if result.probability is None else [*means, result.probability])
+
+
+def _one_mode(result: Result, mode: int) -> Any:
+    """SF's state of one mode."""
+    array, modes, _ = result
+    if array.ndim == modes:
+        return oracle.reduced_state(array, mode)
+    columns = [other if other != mode else modes for other in range(modes)]
+    return sf_state(np.einsum(array, [*range(modes), *columns], [mode, modes]), 1)
 
 
 def _alpha(mode: int) -> complex:
@@ -245,7 +335,5 @@ def _coherent_product(cutoffs: Sequence[int]) -> np.ndarray:
     """Truncated coherent states of amplitude ``_alpha(mode)``, as one joint ket."""
     ket = np.ones(())
     for mode, cutoff in enumerate(cutoffs):
-        factorials = np.array([math.factorial(n) for n in range(cutoff)], float)
-        amplitudes = _alpha(mode) ** np.arange(cutoff) / np.sqrt(factorials)
-        ket = np.multiply.outer(ket, np.exp(-(abs(_alpha(mode)) ** 2) / 2) * amplitudes)
+        ket = np.multiply.outer(ket, coherent(_alpha(mode), cutoff))
     return ket

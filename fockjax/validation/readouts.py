@@ -1,4 +1,7 @@
-"""Every readout of a state, and the same from Strawberry Fields, or NumPy where it has none."""
+"""Every readout of a state, and the same from Strawberry Fields, or NumPy where it has none.
+
+What is read is a ket of three modes, or the density matrix of three modes, row axes first.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +16,8 @@ import numpy as np
 from fockjax import geometry
 from fockjax.interop import oracle
 from fockjax.states import State
+from fockjax.validation import detection
+from fockjax.validation.closed_forms import coherent, hermite_functions
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Readout:
     Attributes:
         name: of the method or property of `fockjax.State`, or of a function of a state.
         ours: reads a state: any tree of arrays.
-        theirs: reads its ket: the same arrays, in a list.
+        theirs: reads its ket or density matrix: the same arrays, in a list.
         arguments: real numbers and arrays that both take by name, and depend on smoothly.
         source: what ``theirs`` runs.
     """
@@ -45,12 +50,26 @@ def sf(name, ours, theirs, **arguments) -> Readout:
 
 
 TRUNCATIONS = 3  # of the states that are read
+MODES = 3
 
 
-def state(ket: np.ndarray) -> Any:
-    """Strawberry Fields' state of a ket, all cutoffs raised to the largest."""
-    size = max(ket.shape)
-    return oracle.state(np.pad(ket, [(0, size - length) for length in ket.shape]))
+def is_ket(array: np.ndarray) -> bool:
+    """Whether it is one, not a density matrix."""
+    return array.ndim == MODES
+
+
+def sizes(array: np.ndarray) -> tuple[int, ...]:
+    """The cutoffs."""
+    return array.shape[:MODES]
+
+
+def state(array: np.ndarray, modes: int = MODES) -> Any:
+    """Strawberry Fields' state of a ket or a density matrix, all cutoffs raised to the largest."""
+    size = max(array.shape)
+    array = np.pad(array, [(0, size - length) for length in array.shape])
+    if array.ndim == modes:
+        return oracle.state(array)
+    return oracle.load().backends.BaseFockState(oracle.interleaved(array), modes, False, size)
 
 
 def cut(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -58,66 +77,86 @@ def cut(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     return array[tuple(map(slice, shape))]
 
 
-def density(ket: np.ndarray, *modes: int) -> np.ndarray:
+def density(array: np.ndarray, *modes: int) -> np.ndarray:
     """The density matrix of some modes, shape (size, size)."""
-    rest = [mode for mode in range(ket.ndim) if mode not in modes]
-    matrix = ket.transpose(*modes, *rest).reshape(math.prod(ket.shape[m] for m in modes), -1)
-    return matrix @ matrix.conj().T
+    if is_ket(array):
+        array = np.multiply.outer(array, array.conj())
+    rest = [mode for mode in range(MODES) if mode not in modes]
+    order = [mode + side for side in (0, MODES) for mode in (*modes, *rest)]
+    kept, gone = (math.prod(array.shape[mode] for mode in some) for some in (modes, rest))
+    return np.trace(array.transpose(order).reshape(kept, gone, kept, gone), 0, 1, 3)
 
 
-def quadrature(ket: np.ndarray, mode: int, angle: float, hbar: float = 2.0) -> np.ndarray:
-    """``x cos(angle) + p sin(angle)`` of a mode on a ket, one photon number more in each mode."""
-    ket = np.pad(ket, [(0, 1)] * ket.ndim)
-    a = np.diag(np.sqrt(np.arange(1.0, ket.shape[mode])), 1)
-    x = math.sqrt(hbar / 2) * (np.exp(-1j * angle) * a + np.exp(1j * angle) * a.T)
-    return np.moveaxis(np.tensordot(x, ket, axes=(1, mode)), 0, mode)
+def populations(array: np.ndarray, *modes: int) -> np.ndarray:
+    """The photon-number probabilities of some modes."""
+    return np.real(np.diagonal(density(array, *modes))).reshape([array.shape[m] for m in modes])
 
 
-def moment(ket, mode, power, angle, hbar) -> float:
+def mean_of(observable: np.ndarray, rho: np.ndarray) -> complex:
+    """``trace(observable rho)``."""
+    return complex(np.sum(observable * rho.T))
+
+
+def quadrature(size: int, angle: float, hbar: float = 2.0) -> np.ndarray:
+    """``x cos(angle) + p sin(angle)``, cut."""
+    a = np.diag(np.sqrt(np.arange(1.0, size)), 1)
+    return math.sqrt(hbar / 2) * (np.exp(-1j * angle) * a + np.exp(1j * angle) * a.T)
+
+
+def moment(array, mode, power, angle, hbar) -> float:
     """The mean of a power of a quadrature."""
-    after = ket
-    for _ in range(power):
-        after = quadrature(after, mode, angle, hbar)
-    return np.vdot(ket, cut(after, ket.shape)).real
+    rho = density(array, mode)
+    x = quadrature(len(rho) + power, angle, hbar)  # with room for what it lifts
+    return mean_of(cut(np.linalg.matrix_power(x, power), rho.shape), rho).real
 
 
-def covariance(ket, hbar) -> tuple[np.ndarray, np.ndarray]:
+def covariance(array, hbar) -> tuple[np.ndarray, np.ndarray]:
     """Means and covariance matrix of (x1, .., xn, p1, .., pn)."""
-    after = [
-        quadrature(ket, mode, angle, hbar) for angle in (0, np.pi / 2) for mode in range(ket.ndim)
-    ]
-    means = np.array([np.vdot(ket, cut(one, ket.shape)).real for one in after])
-    products = np.array([[np.vdot(one, other).real for other in after] for one in after])
+    labels = [(mode, angle) for angle in (0, np.pi / 2) for mode in range(MODES)]
+    means = np.array([moment(array, mode, 1, angle, hbar) for mode, angle in labels])
+
+    def product(one, other) -> float:
+        (mode, angle), (second, turn) = one, other
+        if mode != second:
+            rho = density(array, mode, second)
+            x, y = (
+                quadrature(array.shape[mode], angle, hbar),
+                quadrature(array.shape[second], turn, hbar),
+            )
+            return mean_of(np.kron(x, y), rho).real
+        rho = density(array, mode)
+        x, y = (quadrature(len(rho) + 1, each, hbar) for each in (angle, turn))
+        return mean_of(cut(x @ y + y @ x, rho.shape) / 2, rho).real
+
+    products = np.array([[product(one, other) for other in labels] for one in labels])
     return means, products - np.outer(means, means)
 
 
-def hermite_functions(x: np.ndarray, count: int) -> np.ndarray:
-    """Those of orders below ``count``, shape (count, points)."""
-    rows = [np.zeros_like(x, float), math.pi**-0.25 * np.exp(-(x**2) / 2)]
-    for n in range(count - 1):
-        rows.append((math.sqrt(2) * x * rows[-1] - math.sqrt(n) * rows[-2]) / math.sqrt(n + 1))
-    return np.array(rows[1:])
-
-
-def distribution(ket, mode, x, angle, hbar) -> np.ndarray:
+def distribution(array, mode, x, angle, hbar) -> np.ndarray:
     """The probability density of a quadrature."""
-    rho = density(ket, mode)
+    rho = density(array, mode)
     waves = hermite_functions(x / math.sqrt(hbar), len(rho)) * hbar**-0.25
     waves = waves * np.exp(-1j * angle * np.arange(len(rho)))[:, None]
     return np.einsum("mx,mn,nx->x", waves, rho, waves.conj()).real
 
 
-def entropy(ket, *modes) -> float:
+def entropy(array, *modes) -> float:
     """Von Neumann's entropy."""
-    values = np.linalg.eigvalsh(density(ket, *modes))
+    values = np.linalg.eigvalsh(density(array, *modes))
     values = values[values > 1e-14]
     return -float(np.sum(values * np.log(values)))
 
 
-def coherent(alpha: complex, cutoff: int) -> np.ndarray:
-    """A truncated coherent state."""
-    factorials = np.array([math.factorial(n) for n in range(cutoff)], float)
-    return np.exp(-(abs(alpha) ** 2) / 2) * alpha ** np.arange(cutoff) / np.sqrt(factorials)
+def error_bound(array) -> float:
+    """``sqrt(truncations * leakage)`` of a ket, twice that of a density matrix."""
+    root = math.sqrt(TRUNCATIONS * max(1 - np.trace(density(array, 0)).real, 0.0))
+    return root if is_ket(array) else 2 * root
+
+
+def fidelity(array) -> float:
+    """With a product of coherent states."""
+    ket = _coherent_product(sizes(array)).ravel()
+    return float(np.real(np.vdot(ket, density(array, 0, 1, 2) @ ket)))
 
 
 def in_units(hbar, read) -> Any:
@@ -158,7 +197,7 @@ READOUTS: tuple[Readout, ...] = (
     sf(
         "density_matrix",
         lambda s: s.density_matrix(),
-        lambda k: [cut(state(k).dm().transpose(0, 2, 4, 1, 3, 5), k.shape * 2)],
+        lambda k: [cut(oracle.rows_first(state(k).dm()), sizes(k) * 2)],
     ),
     sf("trace", lambda s: s.trace, lambda k: [state(k).trace()]),
     sf("norm", lambda s: s.norm, lambda k: [math.sqrt(state(k).trace())]),
@@ -166,7 +205,7 @@ READOUTS: tuple[Readout, ...] = (
     numpy(
         "error_bound",
         lambda s: s.error_bound,
-        lambda k: [math.sqrt(TRUNCATIONS * max(1 - np.linalg.norm(k) ** 2, 0))],
+        lambda k: [error_bound(k)],
     ),
     numpy("is_finite", lambda s: s.is_finite, lambda k: [True]),
     sf(
@@ -176,7 +215,7 @@ READOUTS: tuple[Readout, ...] = (
         "probabilities",
         lambda s: (s.probabilities(), s.probabilities((2, 0)), s.probabilities(1)),
         lambda k: [
-            cut(p := state(k).all_fock_probs(), k.shape),
+            cut(p := state(k).all_fock_probs(), sizes(k)),
             cut(p.sum(1).T, (k.shape[2], k.shape[0])),
             cut(p.sum((0, 2)), k.shape[1:2]),
         ],
@@ -201,7 +240,7 @@ READOUTS: tuple[Readout, ...] = (
         lambda s, values: s.diagonal_expectation(
             values[: s.cutoffs[2], : s.cutoffs[0]], modes=(2, 0)
         ),
-        lambda k, values: [np.sum(cut(values, (k.shape[2], k.shape[0])) * (abs(k) ** 2).sum(1).T)],
+        lambda k, values: [np.sum(cut(values, (k.shape[2], k.shape[0])) * populations(k, 2, 0))],
         values=np.random.RandomState(1).uniform(-1, 1, (6, 6)),
     ),
     sf(
@@ -299,7 +338,7 @@ READOUTS: tuple[Readout, ...] = (
     numpy(
         "fidelity",
         lambda s: s.fidelity(_coherent_product(s.cutoffs).astype(s.dtype)),
-        lambda k: [abs(np.vdot(_coherent_product(k.shape), k)) ** 2],
+        lambda k: [fidelity(k)],
     ),
     sf(
         "fidelity_coherent",
@@ -331,13 +370,49 @@ def _coherent_product(cutoffs: Sequence[int]) -> np.ndarray:
     return ket
 
 
+PURE_ONLY = {"ket", "metric_tensor", "quantum_fisher"}  # readouts that mixed states do not have
+
+SHOTS = 2**14
+MEASURED = (2, 0)
+ANGLES = (0.4, 1.9)
+
+
+def sampled(name: str, ours: Callable[..., Any], **given: Any) -> Readout:
+    """Outcomes of modes (2, 0): of ``shots`` runs, from a key, and the mean of the product of their
+    `detection.wave`.
+    """
+
+    def mean(array):
+        rho = density(array, *MEASURED)
+        waves = [
+            detection.mean_wave(
+                name.removeprefix("sample_"),
+                {key: value[k] if key == "angle" else value for key, value in given.items()},
+                array.shape[mode],
+            )
+            for k, mode in enumerate(MEASURED)
+        ]
+        return [mean_of(np.kron(*waves), rho) / np.trace(rho).real]
+
+    return numpy(name, partial(ours, modes=MEASURED, **given), mean)
+
+
+SAMPLES: tuple[Readout, ...] = (
+    sampled("sample_photons", State.sample_photons, efficiency=0.7, dark_counts=0.2),
+    sampled("sample_threshold", State.sample_threshold, efficiency=0.6, dark_counts=0.1),
+    sampled("sample_homodyne", State.sample_homodyne, angle=ANGLES, hbar=2.0),
+    sampled("sample_heterodyne", State.sample_heterodyne),
+)
+"""Readouts that draw: ``ours(state, key=.., shots=..)`` are outcomes, ``theirs`` is a mean."""
+
 # What a State tells of how it is stored, which is not read from its amplitudes.
 STRUCTURE = {"cutoffs", "dtype", "factors", "groups", "hbar", "is_pure", "modes", "reflects"}
 STRUCTURE |= {"require_pure", "truncations"}
+# and of what was measured on the way to it, which belongs to measurements
+STRUCTURE |= {"outcomes", "score", "selected", "selection_probability", "weight"}
 
 
 def public_readouts() -> set[str]:
-    """The readouts there are, which is what has to be in `READOUTS`."""
-    # samples have no value to compare: `tests/test_sampling.py`
-    methods = {name for name in dir(State) if not name.startswith(("_", "sample_"))} - STRUCTURE
+    """The readouts there are, which is what has to be in `READOUTS` and `SAMPLES`."""
+    methods = {name for name in dir(State) if not name.startswith("_")} - STRUCTURE
     return methods | {"metric_tensor", "quantum_fisher"}

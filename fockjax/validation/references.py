@@ -1,15 +1,20 @@
-"""What Strawberry Fields runs for each operation, and NumPy for the few it does not have."""
+"""What Strawberry Fields runs for each operation, and NumPy for those it does not have."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from fockjax.decompositions import pairs
+from fockjax.detectors import REGISTRY as DETECTORS
 from fockjax.interop import oracle
 from fockjax.interop.oracle import Operation
-from fockjax.validation.cases import GateCall
-from fockjax.validation.readouts import hermite_functions
+from fockjax.validation import detection
+from fockjax.validation.cases import Case, GateCall
+from fockjax.validation.closed_forms import hermite_functions
+from fockjax.validation.noise import KRAUS
 
 Parameters = Mapping[str, Any]
 
@@ -25,12 +30,14 @@ CLASSES = {
     "displacement": "Dgate",
     "fourier": "Fouriergate",
     "kerr": "Kgate",
+    "loss": "LossChannel",
     "mach_zehnder": "MZgate",
     "p_displacement": "Zgate",
     "quadratic_phase": "Pgate",
     "rotation": "Rgate",
     "squeezed": "Squeezed",
     "squeezing": "Sgate",
+    "thermal": "Thermal",
     "symmetric_mach_zehnder": "sMZgate",
     "two_mode_squeezed": "S2gate",
     "two_mode_squeezing": "S2gate",
@@ -63,6 +70,12 @@ def strawberryfields(name: str, given: Parameters, modes: tuple[int, ...]) -> li
         return [("Interferometer", (_unitary(np.asarray(given["generator"])),), modes)]
     if name == "fock":
         return [("Fock", (given["n"],), modes)]
+    if name == "photons":
+        return [("MeasureFock", (given["select"],), modes)]
+    if name == "homodyne":
+        return [("MeasureHomodyne", (float(given["angle"]), float(given["select"])), modes)]
+    if name == "mixed_gaussian":
+        return [("Gaussian", (np.asarray(given["cov"]), np.asarray(given["mean"])), modes)]
     if name == "displaced_squeezed":  # by gates: SF's own preparation is off by 1e-10 / sinh(2 r_s)
         r_d, phi_d, r_s, phi_s = (float(value) for value in given.values())
         return [("Sgate", (r_s, phi_s), modes), ("Dgate", (r_d, phi_d), modes)]
@@ -82,7 +95,7 @@ def room(name: str, given: Parameters, cutoffs: Sequence[int]) -> int | None:
         return sum(cutoffs) - len(cutoffs) + 1
     if given.get("padding"):
         return cutoffs[0] + given["padding"]
-    return {"displaced_squeezed": 50, "gaussian": 24}.get(name)
+    return {"displaced_squeezed": 50, "gaussian": 24, "mixed_gaussian": 16}.get(name)
 
 
 def _snap(given: Parameters, ket: np.ndarray) -> np.ndarray:
@@ -125,8 +138,41 @@ NUMPY: Mapping[str, Callable[[Parameters, np.ndarray], np.ndarray]] = {
 }
 
 
-def run(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
-    """Run operations one by one on a joint ket of equal cutoffs, complex128."""
+class Result(NamedTuple):
+    """What operations leave.
+
+    Attributes:
+        array: a ket, or a density matrix, row axes first.
+        modes: their number.
+        probability: of the outcomes selected, or its density; None if there are none.
+    """
+
+    array: np.ndarray
+    modes: int
+    probability: float | None = None
+
+
+def run(gates: Sequence[GateCall], start: np.ndarray, modes: int) -> Result:
+    """Run operations one by one on a joint ket or density matrix of equal cutoffs, complex128."""
+    if start.ndim == modes:
+        return Result(_run_pure(gates, start), modes)
+    probability = None
+    for name, traced, on in gates:
+        given = {key: _number(value) for key, value in traced.items()}
+        if name in DETECTORS:
+            start, found = _measured(name, given, start, on)
+            probability = found * (1 if probability is None else probability)
+        else:
+            start = _run_mixed(name, given, start, on)
+    return Result(start, modes, probability)
+
+
+def _number(value: Any) -> Any:
+    """A JAX scalar as a number."""
+    return value.item() if isinstance(value, jax.Array) and value.ndim == 0 else value
+
+
+def _run_pure(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
     pending: list[Operation] = []  # what SF can run at the cutoff of the ket
     for name, given, modes in gates:
         cutoffs = [ket.shape[mode] for mode in modes]
@@ -147,9 +193,106 @@ def run(gates: Sequence[GateCall], ket: np.ndarray) -> np.ndarray:
     return oracle.run(pending, ket)
 
 
-def source(name: str) -> str:
+def _run_mixed(name: str, given: Parameters, rho: np.ndarray, modes) -> np.ndarray:
+    """A gate, a channel or a preparation."""
+    size, cutoff = len(rho) ** len(modes), len(rho)
+    if name in KRAUS:
+        return _mapped(KRAUS[name](given, cutoff), rho, modes)
+    if name in NUMPY:  # a gate: on the rows, its conjugate on the columns
+        n = rho.ndim // 2
+        for _ in range(2):
+            order = [*modes, *(axis for axis in range(2 * n) if axis not in modes)]
+            rho = NUMPY[name](given, rho.transpose(order)).transpose(np.argsort(order))
+            rho = rho.conj().transpose([*range(n, 2 * n), *range(n)])
+        return rho
+    if name == "density_matrix":
+        array = np.asarray(given["real"]) + 1j * np.asarray(given["imag"])
+        array = np.pad(array, [(0, cutoff - length) for length in array.shape])
+        return _replaced(array.reshape(size, size), rho, modes)
+    with oracle.convention(given.get("hbar", 2.0)):
+        larger = room(name, given, [cutoff] * len(modes))
+        if larger is None:
+            return oracle.run_mixed(strawberryfields(name, given, modes), rho)
+        vacuum = np.zeros((larger,) * (2 * len(modes)))
+        vacuum.flat[0] = 1
+        order = tuple(range(len(modes)))
+        array = oracle.run_mixed(strawberryfields(name, given, order), vacuum)
+        array = array[(slice(cutoff),) * array.ndim]
+        return _replaced(array.reshape(size, size), rho, modes)
+
+
+def _measured(name: str, given: Parameters, rho: np.ndarray, modes) -> tuple[np.ndarray, float]:
+    """What a selected outcome leaves, of the trace before; the probability."""
+    bras = detection.bras(name, given, len(rho))
+    kraus = np.zeros((len(bras), len(rho), len(rho)), complex)
+    kraus[:, 0] = bras  # the mode is in the vacuum afterwards
+    after = _mapped(kraus, rho, modes)
+    probability = _trace(after) / _trace(rho)
+    if is_sf_measurement(name, given):
+        with oracle.convention(given.get("hbar", 2.0)):
+            return oracle.run_mixed(strawberryfields(name, given, modes), rho), probability
+    return after / probability, probability
+
+
+def is_sf_measurement(name: str, given: Parameters) -> bool:
+    """Whether Strawberry Fields' Fock engine has it."""
+    perfect = given.get("efficiency", 1) == 1 and given.get("dark_counts", 0) == 0
+    return name == "homodyne" or (name == "photons" and perfect)
+
+
+def _front(rho: np.ndarray, modes) -> tuple[np.ndarray, list[int]]:
+    """With axes (modes, others) of rows, then of columns; and the order of the axes."""
+    n = rho.ndim // 2
+    order = [*modes, *(mode for mode in range(n) if mode not in modes)]
+    axes = [side + mode for side in (0, n) for mode in order]
+    size = len(rho) ** len(modes)
+    rest = len(rho) ** (n - len(modes))
+    return rho.transpose(axes).reshape(size, rest, size, rest), axes
+
+
+def _mapped(kraus: np.ndarray, rho: np.ndarray, modes) -> np.ndarray:
+    """After Kraus operators, shape (J, size, size), on some modes."""
+    front, axes = _front(rho, modes)
+    half = np.tensordot(kraus, front, 1)  # [j, after, rest, before, rest]
+    after = np.tensordot(half, kraus.conj(), ((0, 3), (0, 2))).transpose(0, 1, 3, 2)
+    return after.reshape(rho.shape).transpose(np.argsort(axes))
+
+
+def _replaced(new: np.ndarray, rho: np.ndarray, modes) -> np.ndarray:
+    """Modes in a new state of shape (size, size), the others in the one they were left in."""
+    front, axes = _front(rho, modes)
+    rest = np.trace(front, 0, 0, 2)
+    after = np.multiply.outer(new, rest).transpose(0, 2, 1, 3)
+    return after.reshape(rho.shape).transpose(np.argsort(axes))
+
+
+def _trace(rho: np.ndarray) -> float:
+    side = math.isqrt(rho.size)
+    return float(np.trace(rho.reshape(side, side)).real)
+
+
+def mean_wave(gate: GateCall, start: np.ndarray) -> np.ndarray:
+    """Of the `detection.wave` of an outcome that is drawn; and of its product with the parity of
+    the other modes in what it leaves.
+    """
+    name, traced, modes = gate
+    given = {key: _number(value) for key, value in traced.items()}
+    front, _ = _front(start, modes)
+    wave = detection.mean_wave(name, given, len(start))
+    others = np.indices((len(start),) * (start.ndim // 2 - len(modes))).sum(0).ravel()
+    parity = np.diag((-1.0) ** others)
+    means = [np.einsum("ab,cd,bdac->", wave, each, front) for each in (np.eye(len(others)), parity)]
+    return np.array([means[0] / _trace(start), means[1]])
+
+
+def source(case: Case) -> str:
     """Where the reference of an operation comes from."""
-    return "NumPy" if name in NUMPY else "Strawberry Fields"
+    theirs = (
+        is_sf_measurement(case.name, {**case.options, **case.ranges}) and not case.is_random
+        if case.kind == "measurement"
+        else case.name not in (*NUMPY, *KRAUS, "density_matrix")
+    )
+    return "Strawberry Fields" if theirs else "NumPy"
 
 
 def _mesh(theta, phi, rotation, modes, kind: str = "rectangular") -> list[Operation]:

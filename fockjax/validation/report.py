@@ -17,6 +17,7 @@ from fockjax.interop import oracle
 from fockjax.validation import golden, references
 from fockjax.validation.cases import (
     CIRCUIT_CUTOFFS,
+    NOISY_CUTOFF,
     ReadoutRow,
     Row,
     case_rows,
@@ -24,7 +25,8 @@ from fockjax.validation.cases import (
     circuit_rows,
     model_row,
     names,
-    readout_row,
+    noisy_row,
+    readout_rows,
 )
 from fockjax.validation.readings import (
     Readings,
@@ -32,24 +34,26 @@ from fockjax.validation.readings import (
     from_fockjax,
     from_strawberryfields,
 )
-from fockjax.validation.readouts import READOUTS, public_readouts
+from fockjax.validation.readouts import READOUTS, SAMPLES, public_readouts
 
 Source = Literal["auto", "sf", "golden"]
 DTYPES = np.dtype(np.complex128), np.dtype(np.complex64)
 
 
 class Deviations(NamedTuple):
-    """Largest deviation of each kind at complex128, and of any kind at complex64 (``single``);
-    minus infinity where there is nothing of a kind (a readout has no ket).
+    """Largest deviation of each kind at complex128, and of any of these at complex64 (``single``);
+    of means over what is drawn at random in either, in standard errors; minus infinity where there
+    is nothing of a kind (a readout has no state).
     """
 
     state: float
     observables: float
     gradients: float
     single: float
+    draws: float
 
 
-TOLERANCES = Deviations(state=1e-10, observables=1e-9, gradients=1e-6, single=2e-5)
+TOLERANCES = Deviations(state=1e-10, observables=1e-9, gradients=1e-6, single=2e-5, draws=5)
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,7 @@ def run(
         model: folder of a trained model; its circuit is compared too.
         source: "sf" runs Strawberry Fields, "golden" reads its stored answers, "auto" takes the
             first where Strawberry Fields can be imported and else the second.
-        only: names of gates, preparations and readouts: only these; by default all, and random
-            circuits.
+        only: names of operations and readouts: only these; by default all, and random circuits.
         console: where to print.
 
     Returns:
@@ -165,11 +168,9 @@ def model_reference(reference: Reference) -> Reference:
 
 
 def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) -> Iterator[Check]:
-    """What is to be checked: each gate, preparation and readout, random circuits, the trained
-    model.
-    """
+    """What is to be checked: each operation and readout, random circuits, the trained model."""
     operations, readouts = names(), sorted(public_readouts())
-    known = {readout.name: readout for readout in READOUTS}
+    known = {readout.name: readout for readout in READOUTS + SAMPLES}
     for wanted in only or ():
         if wanted not in {name for _, name in operations} | {*readouts}:
             yield Check(wanted, problem=f"no such operation or readout; {_listed(operations)}")
@@ -180,13 +181,13 @@ def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) 
                 where = "CASES in fockjax/validation/cases.py"
                 yield Check(name, problem=f"no validation case; add one to {where}")
             for case in found:
-                label = f"{case.label}{_apart(references.source(name))}"
+                label = f"{case.label}{_apart(references.source(case))}"
                 yield Check(label, list(case_rows(case)), reference)
     for name in readouts:
         if only is None or name in only:
             if name in known:
                 label = f"readout {name}{_apart(known[name].source)}"
-                yield Check(label, [readout_row(known[name])], reference)
+                yield Check(label, list(readout_rows(known[name])), reference)
             else:
                 where = "READOUTS in fockjax/validation/readouts.py"
                 yield Check(f"readout {name}", problem=f"no validation case; add one to {where}")
@@ -196,6 +197,9 @@ def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) 
             number = sum(len(row.points) for row in rows)
             label = f"{number} random circuits, {modes} modes, cutoff {cutoff}"
             yield Check(label, rows, reference)
+        row = noisy_row()
+        label = f"{len(row.points)} random circuits with channels and a measurement"
+        yield Check(f"{label}, 2 modes, cutoff {NOISY_CUTOFF}", [row], reference)
     if trained is not None:
         reference = model_reference(reference)
         label = f"trained model, {trained.circuit.modes} modes, cutoff {trained.cutoff}"
@@ -219,6 +223,7 @@ def deviations(row: Row | ReadoutRow, reference: Reference, ours: Sequence[Readi
         reference: what it is compared with.
         ours: fockjax's readings at complex128 and complex64. The latter deviate relative to the
             largest value of an array, if above 1: a variance of 30 rounds 30 times as coarsely.
+            What is drawn at random differs by chance in both.
     """
     double, single = ours
     expected = reference.values(row)
@@ -230,8 +235,12 @@ def deviations(row: Row | ReadoutRow, reference: Reference, ours: Sequence[Readi
             for array, values, correct in views
         ]
 
-    scales = [max(1.0, _largest(array)) for array in single]
-    return Deviations(*largest(double), single=float(np.max(np.divide(largest(single), scales))))
+    *exact, draws = largest(double)
+    *rounded, more_draws = largest(single)
+    scales = [max(1.0, _largest(array)) for array in single[:-1]]
+    return Deviations(
+        *exact, single=float(np.max(np.divide(rounded, scales))), draws=max(draws, more_draws)
+    )
 
 
 def _largest(array: np.ndarray) -> float:
@@ -272,7 +281,8 @@ def _table(lines: Sequence[Line], reference: Reference) -> Table:
     table.add_column("checked")
     for kind, limit in TOLERANCES._asdict().items():
         header = "complex64" if kind == "single" else kind
-        table.add_column(f"{header}\n<= {limit:.0e}", justify="right")
+        shown = f"{limit:g} s.e." if kind == "draws" else f"{limit:.0e}"
+        table.add_column(f"{header}\n<= {shown}", justify="right")
     table.add_column("")
     for line in lines:
         cells = ["-"] * len(TOLERANCES)
@@ -288,4 +298,5 @@ def _table(lines: Sequence[Line], reference: Reference) -> Table:
 def _cell(value: float, limit: float) -> str:
     if value == -np.inf:
         return "-"
-    return f"{value:.1e}" if value <= limit else f"[bold red]{value:.1e}[/]"
+    shown = f"{value:.1f}" if limit >= 1 else f"{value:.1e}"
+    return shown if value <= limit else f"[bold red]{shown}[/]"
