@@ -200,8 +200,8 @@ class Circuit(Builder):
             >>> import fockjax as fj
             >>> circuit = fj.Circuit(2).squeeze(1.0, mode=0).beamsplitter(0.3)
             >>> state = circuit.measure("photons", modes=1, select=1)({}, cutoff=20)
-            >>> print(state.selection_probability.round(3), state.parity(0).round(3))
-            0.104 -1.0
+            >>> print(f"{state.selection_probability:.3f} {state.photon_number(0).mean:.2f}")
+            0.080 3.73
         """
         spec = arguments.entry(kind, DETECTORS, "measurement")
         listed = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)

@@ -114,6 +114,7 @@ def test_a_mixture_says_the_mean_of_what_its_parts_say(name):
         close(leaf[2], (1 - SHARE) * leaf[0] + SHARE * leaf[1], 1e-13)
 
 
+@pytest.mark.slow
 def test_derivatives_of_all_readouts_along_a_line_of_density_matrices(x64):
     """Reverse mode against differences."""
 

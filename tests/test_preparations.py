@@ -114,13 +114,13 @@ ENTANGLED = {
 def test_one_of_several_entangled_modes_is_traced_out(how):
     entangle, options = ENTANGLED[how]
     circuit = entangle(fj.Circuit(3).displace(0.3, 0.2, mode=2).displace(0.2, mode=0))
-    before = circuit({}, cutoff=3, **options)
-    after = circuit.prepare("fock", n=1, modes=0)({}, cutoff=3, **options)
+    before = circuit({}, cutoff=2, **options)
+    after = circuit.prepare("fock", n=1, modes=0)({}, cutoff=2, **options)
     assert not after.is_pure
     left = [tuple(sorted({*group} - {0})) for group in before.groups if group != (0,)]
     assert after.groups == ((0,), *sorted(left))
-    close(after.reduced((1, 2)), before.reduced((1, 2)))
-    close(after.probabilities(0), [0, after.trace, 0])
+    close(after.reduced((1, 2)), before.reduced((1, 2)), 1e-6)
+    close(after.probabilities(0), [0, after.trace], 1e-6)
 
 
 def test_preparing_again_and_again_keeps_the_kind_of_a_layer():
@@ -134,7 +134,7 @@ def test_preparing_again_and_again_keeps_the_kind_of_a_layer():
     looped, plain = (circuit({}, cutoff=(4, 3)) for circuit in (repeated, written))
     assert looped.groups == plain.groups == ((0,), (1,))
     assert looped.truncations == plain.truncations
-    close(looped.density_matrix(), plain.density_matrix())
+    close(looped.density_matrix(), plain.density_matrix(), 1e-6)
 
 
 # Layers ------------------------------------------------------------------------------------------
