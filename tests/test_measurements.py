@@ -211,6 +211,7 @@ def test_layers_that_measure_are_those_written_out():
     assert len(list(planning.keys(circuit.operations, key))) == 3 * 5 + 1
 
 
+@pytest.mark.slow
 def test_the_weight_makes_gradients_unbiased():
     """A displacement by 0.4 n1 makes <n0> + 0.16 <n1^2> of <n0>, <n1 a0> being 0 here. Without the
     weight the derivative is 0.39 instead of 0.68.

@@ -240,6 +240,7 @@ def random_matrix(rng, shape):
     return 0.9 * sum(outer(dense.random_ket(rng, shape)) for _ in range(12)) / 12
 
 
+@pytest.mark.slow
 def test_fidelity_of_products_that_are_grouped_differently(x64):
     """Modes 0, 1, 3, 4 of one state against pairs of another: of each kind, pure and mixed meet."""
     rng = np.random.default_rng(11)
@@ -289,6 +290,7 @@ def family(t, turns, levels):
         )
 
 
+@pytest.mark.slow
 def test_derivatives_of_the_fidelity_of_mixed_states(x64):
     """Of any rank that stays, with eigenvalues that are equal, and at nothing."""
     rng = np.random.default_rng(12)

@@ -264,6 +264,7 @@ def test_the_gradient_of_the_mean_of_branches_is_that_of_the_density_matrix():
         assert np.all(np.abs(slopes[name].mean(0) - exact) < 4 * scatter)
 
 
+@pytest.mark.slow
 def test_a_branch_is_pure_and_of_the_trace_that_is_left():
     circuit, weights = branching(), {"T": 0.6, "r": 0.4}
     keys = jax.random.split(jax.random.key(0), 5)

@@ -282,6 +282,7 @@ SOME = ("snap", "vacuum", "loss", "photons", "parity", "sample_photons")
 
 
 @needs_oracle
+@pytest.mark.slow
 def test_some_of_everything_agrees():
     """A part, though every kind of row; all of it is the slow test (and `test_features` proves the
     values of all)."""
