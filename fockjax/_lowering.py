@@ -31,8 +31,11 @@ def contract(x, y, *, xs, ys, out, real):
 def contract_cpu(x, y, *, xs, ys, out, real):
     sizes = dict(zip(xs + ys, x.shape + y.shape, strict=True))
     summed = _contracted(xs, ys, out)
+    # What made a small operand would be computed anew for every element that it meets.
+    size = _product(sizes[label] for label in out)
+    x, y = (lax.optimization_barrier(z) if z.size < size else z for z in (x, y))
     terms = _product(sizes[label] for label in summed)
-    if terms > UNROLL or (summed and _product(sizes[label] for label in out) < UNROLL_RESULT):
+    if terms > UNROLL or (summed and size < UNROLL_RESULT):
         z = _dot(x, y, xs, ys, out, real)
     else:
         z = _multiply_add(x, y, xs, ys, out, real, summed, sizes)

@@ -235,3 +235,9 @@ def powers(x, rest, k):
         by_squares = jnp.where(k >> bit & 1, squared * by_squares, by_squares)
         squared = squared * squared
     return jnp.where(near, by_logarithm, by_squares)
+
+
+def ratio(a, b):
+    """a / b, and 0 where b is not positive; NaN stays NaN."""
+    nothing = b <= 0
+    return jnp.where(nothing, 0, a / jnp.where(nothing, 1, b))

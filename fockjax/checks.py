@@ -265,25 +265,19 @@ def density_matrix(rho, name: str = "Argument `rho`"):
         >>> fj.checks.density_matrix(np.diag([1.2, -0.2]))
         Traceback (most recent call last):
         ...
-        ValueError: Argument `rho` has the eigenvalue -0.2: that is no state.
+        ValueError: Argument `rho` has the eigenvalue -0.2, below 0: that is no state.
     """
-    array = rho if isinstance(rho, jax.Array) else np.asarray(rho)
+    array = _numbers(rho, name)
     half = array.ndim // 2
-    if not array.ndim or array.ndim % 2 or array.shape[:half] != array.shape[half:]:
+    if array.ndim % 2 or array.shape[:half] != array.shape[half:]:
         raise ValueError(
             f"{name} must have a row axis for each mode, then a column axis for each, of the same "
             f"lengths; got shape {array.shape}."
         )
-    if array.size == 0:
-        raise ValueError(f"{name} must not be empty, got an array of shape {array.shape}.")
-    if array.dtype.kind not in "fiuc":
-        raise ValueError(f"{name} must be made of numbers, got dtype {array.dtype}.")
     if isinstance(array, Tracer):
         return array
-    size = math.prod(array.shape[:half])
-    wide = np.complex128 if array.dtype.kind == "c" else np.float64
-    matrix = np.asarray(array).astype(wide).reshape(size, size)
-    tolerance = 1e-4 if array.dtype in (np.float32, np.complex64) else 1e-6
+    size, tolerance = math.prod(array.shape[:half]), _state_tolerance(array)
+    matrix = _wide(array).reshape(size, size)
     if not np.all(np.isfinite(matrix)):
         raise ValueError(f"{name} must be finite.")
     skew = abs(matrix - matrix.conj().T).max()
@@ -295,7 +289,7 @@ def density_matrix(rho, name: str = "Argument `rho`"):
         )
     lowest = np.linalg.eigvalsh(matrix)[0]
     if lowest < -tolerance:
-        raise ValueError(f"{name} has the eigenvalue {lowest:.4g}: that is no state.")
+        raise ValueError(f"{name} has the eigenvalue {lowest:.4g}, below 0: that is no state.")
     trace = np.trace(matrix).real
     if trace <= 0:
         raise ValueError(f"{name} is zero: that is no state.")
@@ -304,6 +298,59 @@ def density_matrix(rho, name: str = "Argument `rho`"):
             f"{name} has trace {trace:.7g}, above 1: that is no state. Divide it by its trace."
         )
     return array
+
+
+def ket(amplitudes, name: str = "Argument `amplitudes`"):
+    """Amplitudes as an array with an axis for each mode; where their values are known, those of a
+    state.
+
+    The norm may exceed one by 1e-6, or 1e-4 in single precision, which a long simulation in that
+    precision reaches.
+
+    Raises:
+        ValueError: naming ``name``, if they are empty or no numbers; where the values are known, if
+            they are not finite, all zero, or of norm above one.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> fj.checks.ket(np.zeros(3))
+        Traceback (most recent call last):
+        ...
+        ValueError: Argument `amplitudes` is zero: that is no state.
+    """
+    array = _numbers(amplitudes, name)
+    if isinstance(array, Tracer):
+        return array
+    norm = np.linalg.norm(_wide(array).ravel())
+    if not np.isfinite(norm):
+        raise ValueError(f"{name} must be finite.")
+    if norm == 0:
+        raise ValueError(f"{name} is zero: that is no state.")
+    if norm > 1 + _state_tolerance(array):
+        raise ValueError(
+            f"{name} has norm {norm:.7g}, above 1: that is no state. Divide it by its norm."
+        )
+    return array
+
+
+def _numbers(values, name: str):
+    """An array of numbers, not a scalar and not empty."""
+    array = values if isinstance(values, jax.Array) else np.asarray(values)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have one axis for each mode, got a scalar.")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got an array of shape {array.shape}.")
+    if array.dtype.kind not in "fiuc":
+        raise ValueError(f"{name} must be made of numbers, got dtype {array.dtype}.")
+    return array
+
+
+def _wide(array) -> np.ndarray:
+    return np.asarray(array).astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def _state_tolerance(array) -> float:
+    return 1e-4 if array.dtype in (np.float32, np.complex64) else 1e-6
 
 
 def _namespace(x):

@@ -1,6 +1,7 @@
 """Circuits as data: ordered operations with named parameters, and the call that runs them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,14 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from fockjax import arguments, drawing, planning
+from fockjax import arguments, checks, drawing, planning
 from fockjax._numerics import canonical_complex, checked_hbar, real_dtype
 from fockjax.builder import Builder
 from fockjax.channels import REGISTRY as CHANNELS
 from fockjax.detectors import REGISTRY as DETECTORS
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
-from fockjax.kets.array import checked as checked_ket
 from fockjax.layers import cvqnn_layer
 from fockjax.mixed import REGISTRY as MIXED
 from fockjax.operations import (
@@ -47,7 +47,8 @@ def _run(
     """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
     of small programs."""
     state, values = start(cutoffs, dtype, hbar, initial), Values(weights, x)
-    return planning.run(operations, state, values, memory_limit, key=key, unravel=unravel)
+    after = planning.run(operations, state, values, memory_limit, key=key, unravel=unravel)
+    return replace(after, outcomes={**state.outcomes, **after.outcomes})
 
 
 def start(cutoffs, dtype, hbar, initial) -> State:
@@ -469,7 +470,7 @@ class Circuit(Builder):
                     f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
                     f"{np.shape(initial)}."
                 )
-            initial = jnp.asarray(checked_ket(initial, "Argument `initial`"))
+            initial = jnp.asarray(checks.ket(initial, "Argument `initial`"))
         return {
             "cutoffs": cutoffs,
             "dtype": dtype,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ import numpy as np
 
 from fockjax.circuit import Circuit, Weights
 from fockjax.planning import MEMORY_LIMIT, pick
-from fockjax.states import State
+from fockjax.states import State, together
 
 
 class Grouped:
@@ -131,17 +130,12 @@ def side_by_side(states: Sequence[State]) -> State:
             for k, state in enumerate(states)
             for name, outcome in state.outcomes.items()
         },
-        selected=_product([state.selected for state in states]),
-        score=_product([state.score for state in states]),
+        selected=together([state.selected for state in states]),
+        score=together([state.score for state in states]),
         truncations=sum(state.truncations for state in states),
         reflects=any(state.reflects for state in states),
         hbar=states[0].hbar,
     )
-
-
-def _product(factors: Sequence[jax.Array | None]) -> jax.Array | None:
-    there = [factor for factor in factors if factor is not None]
-    return reduce(jnp.multiply, there) if there else None
 
 
 def grouped(build: Callable[[int], Circuit], *, modes: int, group_size: int) -> Grouped:

@@ -18,7 +18,7 @@ from fockjax.factors import Factor
 from fockjax.operations import Measurement, Repeat, Step, written_out
 from fockjax.parameters import Values, Weight
 from fockjax.planning import MEMORY_LIMIT
-from fockjax.states import State
+from fockjax.states import State, together
 
 NOTICEABLE = 1e-3  # the lost probability, or that of a top level, from which there is advice
 
@@ -270,7 +270,7 @@ def inspect(
     given = circuit.checked(weights, x, cutoff, dtype, initial, key, unravel)
     state = start(given["cutoffs"], given["dtype"], circuit.hbar, given["initial"])
     seen: list[tuple] = [(None, state.groups, _look(state.factors), None, None)]
-    outcomes: dict[str, jax.Array] = {}
+    outcomes = dict(state.outcomes)
     found: dict[str, jax.Array] = {}  # the same, as parameters
     values = Values(given["weights"], given["x"], found)
     keys = planning.keys(circuit.operations, key)
@@ -286,8 +286,8 @@ def inspect(
             )
             state = replace(
                 after,
-                selected=_product(state.selected, after.selected),
-                score=_product(state.score, after.score),
+                selected=together([state.selected, after.selected]),
+                score=together([state.score, after.score]),
                 truncations=state.truncations + after.truncations,
                 reflects=state.reflects or after.reflects,
             )
@@ -325,11 +325,6 @@ def inspect(
     return Inspection(tuple(rows), state)
 
 
-def _product(a: jax.Array | None, b: jax.Array | None) -> jax.Array | None:
-    """Of factors that are 1 where they are None."""
-    return b if a is None else a if b is None else a * b
-
-
 def _taken_apart(step: Step) -> tuple[Any, dict[str, Any]]:
     """What is static of a step, and the values of its other parameters."""
     fixed = {
@@ -355,14 +350,7 @@ def _advance(kind, values: dict[str, Any], state: State, key, memory_limit: int,
     make, name, modes, options, fixed, label = kind
     parameters = {name: Weight(name) for name in values} | dict(fixed)
     step = make(name, parameters, modes, dict(options), **dict(label))
-    after = planning.run_step(step, state, Values(values, None), memory_limit, key, unravel)
-    if not isinstance(step, Measurement) or step.selects:
-        return after, after.selected
-    # As probable as if it had been selected.
-    selecting = replace(step, parameters=parameters | {"select": Weight("select")})
-    known = Values({**values, "select": after.outcomes[step.label]}, None)
-    selected = planning.run_step(selecting, state, known, memory_limit, key, unravel).selected
-    return after, selected
+    return planning.run_step(step, state, Values(values, None), memory_limit, key, unravel)
 
 
 @jax.jit

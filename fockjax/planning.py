@@ -70,7 +70,7 @@ def run(
             made = next(remaining)
             if made is None:
                 made = _build_one(operation, state, values, memory_limit)
-            found = _step(register, operation, made, values, own)
+            found, _ = _step(register, operation, made, values, own)
         outcomes |= found
         values = values.update(outcomes=as_parameters(found, state.dtype))
     return replace(register.flush(), outcomes=outcomes)
@@ -83,11 +83,14 @@ def run_step(
     memory_limit: int,
     key: jax.Array | None,
     unravel: bool,
-) -> State:
-    """One step by itself; ``key`` is its own, as `keys` gives it."""
+) -> tuple[State, jax.Array | None]:
+    """One step by itself, and the probability of what it measured; ``key`` is its own, as `keys`
+    gives it.
+    """
     register = Register(state, memory_limit, unravel)
-    outcomes = _step(register, step, _build_one(step, state, values, memory_limit), values, key)
-    return replace(register.flush(), outcomes=outcomes)
+    made = _build_one(step, state, values, memory_limit)
+    outcomes, probability = _step(register, step, made, values, key)
+    return replace(register.flush(), outcomes=outcomes), probability
 
 
 def keys(operations: Operations, key: jax.Array | None) -> Iterator[jax.Array | None]:
@@ -109,7 +112,10 @@ def _layer_keys(key: jax.Array | None, repeat: Repeat) -> Any:
     return [None] * repeat.times if key is None else jax.random.split(key, repeat.times)
 
 
-def _step(register: Register, step: Step, made: Any, values: Values, key) -> Outcomes:
+def _step(
+    register: Register, step: Step, made: Any, values: Values, key
+) -> tuple[Outcomes, jax.Array | None]:
+    """What a step measured, and its probability."""
     match step:
         case Gate():
             register.gate(step, made)
@@ -122,8 +128,9 @@ def _step(register: Register, step: Step, made: Any, values: Values, key) -> Out
             if step.selects:
                 selected = jnp.asarray(evaluate(step.parameters["select"], values))
                 selected = selected.astype(_outcome_dtype(step, register.state.dtype))
-            return {step.label: register.measure(step, made, selected, key)}
-    return {}
+            outcome, probability = register.measure(step, made, selected, key)
+            return {step.label: outcome}, probability
+    return {}, None
 
 
 def _outcome_dtype(step: Measurement, dtype):

@@ -18,7 +18,8 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract
-from fockjax._numerics import safe_sqrt
+from fockjax._numerics import ratio, safe_sqrt
+from fockjax._random import index, unit
 from fockjax.detectors import Detector
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Box
@@ -114,8 +115,8 @@ class Register:
 
     def measure(
         self, step: Measurement, detector: Detector, selected: jax.Array | None, key: Any
-    ) -> jax.Array:
-        """Measure a mode and return what was found, or take ``selected`` for it."""
+    ) -> tuple[jax.Array, jax.Array]:
+        """Measure a mode, or take ``selected`` for found; the outcome and its probability."""
         (mode,) = step.modes
         self._apply_waiting(mode)
         factor = self._factor(mode)
@@ -128,18 +129,15 @@ class Register:
         probability = detector.probability(outcome, rho)
         weights, bras = detector.effect(outcome)
         if self.unravel and len(weights) > 1:
-            overlaps = contract(
-                contract(bras, rho, "jm,mn->jn"), bras.conj(), "jn,jn->j", real=True
-            )
-            j = self._draw(contract(weights, overlaps, "j,j->j"), key)
+            j = self._draw(detector.chances(outcome, rho), key)
             weights, bras = jnp.ones_like(weights[:1]), bras[j][None]
         self._project(mode, weights, bras)
         if selected is None:
-            self._weigh(_unit(probability))
+            self._weigh(unit(probability))
         else:
             selected = self.state.selection_probability * probability
             self.state = replace(self.state, selected=selected)
-        return outcome
+        return outcome, probability
 
     def flush(self) -> State:
         """Apply everything that waits, the diagonals of a factor as one."""
@@ -216,9 +214,9 @@ class Register:
         rest = factor.project(mode, weights, bras)
         vacuum = Pure.of_ket(Box((self.state.cutoffs[mode],)).vacuum(self.state.dtype), (mode,))
         if isinstance(rest, jax.Array):
-            left = [vacuum.weighted(jnp.where(rest > 0, before, 0))]
+            left = [vacuum.weighted(before * ratio(rest, rest))]
         else:
-            left = [rest.weighted(_ratio(before, rest.norm_squared())), vacuum]
+            left = [rest.weighted(ratio(before, rest.norm_squared())), vacuum]
         self._exchange([factor], left)
 
     def _forget(self, mode: int, key: Any) -> None:
@@ -242,8 +240,8 @@ class Register:
 
     def _draw(self, chances: jax.Array, key: Any) -> jax.Array:
         """An index, drawn as often as ``chances`` say."""
-        j = jax.random.categorical(key, jnp.log(lax.stop_gradient(chances)))
-        self._weigh(_unit(_ratio(chances[j], jnp.sum(chances))))
+        j = index(key, chances)
+        self._weigh(unit(ratio(chances[j], jnp.sum(chances))))
         return j
 
     def _weigh(self, weight: jax.Array) -> None:
@@ -291,18 +289,6 @@ def branch(state: State, key: jax.Array) -> State:
     return replace(state, factors=tuple(factors), score=score)
 
 
-def _ratio(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a / b, and 0 where b is 0."""
-    positive = b > 0
-    return jnp.where(positive, a / jnp.where(positive, b, 1), 0)
-
-
-def _unit(probability: jax.Array) -> jax.Array:
-    """1, with the derivative of the logarithm of a probability: see `State.weight`."""
-    drawn = lax.stop_gradient(probability)
-    return 1 + _ratio(probability - drawn, drawn)
-
-
 def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     """A pure branch of a density matrix and its weight: an eigenvector, as `Channel.unravel`.
 
@@ -317,7 +303,7 @@ def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     values, vectors = jnp.linalg.eigh(known)
     there = values > size * jnp.finfo(values.dtype).eps * values[-1]
     values = jnp.where(there, values, 0)
-    j = jax.random.categorical(key, jnp.log(values))
+    j = index(key, values)
     vector = vectors[:, j]
     step = contract(rho - known, vector, "mn,n->m")
     inside = jnp.where(there, contract(vectors.conj(), step, "mj,m->j"), 0)
@@ -326,5 +312,5 @@ def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     ket = root * vector + step / root
     chance = contract(ket.conj(), ket, "m,m->", real=True)
     total = jnp.trace(rho).real
-    ket = ket * safe_sqrt(_ratio(total, chance)).astype(ket.dtype)
-    return ket.reshape(cutoffs), _unit(_ratio(chance, total))
+    ket = ket * safe_sqrt(ratio(total, chance)).astype(ket.dtype)
+    return ket.reshape(cutoffs), unit(ratio(chance, total))

@@ -20,7 +20,6 @@ from fockjax import checks, kets
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
 from fockjax.factors import Factor, Mixed, Pure
-from fockjax.kets.array import checked as checked_ket
 from fockjax.layout import Box
 from fockjax.readouts import Readouts
 from fockjax.readouts.spectral import root_fidelity
@@ -228,6 +227,12 @@ class State(Readouts):
         return jnp.broadcast_to(value, (self.modes,))
 
 
+def together(factors: Sequence[jax.Array | None]) -> jax.Array | None:
+    """The product of probabilities or weights, None standing for 1."""
+    there = [factor for factor in factors if factor is not None]
+    return reduce(jnp.multiply, there) if there else None
+
+
 def vacuum(cutoffs: tuple[int, ...], dtype=None, *, hbar: float = 2.0) -> State:
     """The vacuum of ``len(cutoffs)`` modes, a factor for each mode.
 
@@ -255,7 +260,7 @@ def from_ket(ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
         ValueError: if it is a scalar or empty; where the amplitudes are known, not traced, if they
             are not finite, all zero, or of norm above one (by 1e-6, or 1e-4 in single precision).
     """
-    ket = jnp.asarray(checked_ket(ket, "Argument `ket`")).astype(canonical_complex(dtype))
+    ket = jnp.asarray(checks.ket(ket, "Argument `ket`")).astype(canonical_complex(dtype))
     factor = Pure.of_ket(ket, tuple(range(ket.ndim)))
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))
 

@@ -23,7 +23,9 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract, skew
-from fockjax._numerics import phase_factor, safe_sqrt
+from fockjax._numerics import phase_factor, ratio, safe_sqrt
+from fockjax._random import index, unit
+from fockjax.layout import Box
 from fockjax.operators import Diagonal, Matrix, Sectors
 
 
@@ -112,12 +114,12 @@ class Jumps(Channel):
         return self.superoperator.apply(rho, (*rows, *columns))
 
     def unravel(self, key, ket, axes):
-        photons = _photons(ket, *axes)
+        photons = Box(ket.shape).probabilities(ket, axes)
         m, n = np.indices(self.probabilities.shape)
         # By how much the number changes, mod D, becomes an axis.
         joint = contract(self.probabilities, photons, "mn,n->mn")
         each = jnp.sum(skew(joint, column=1, row=0, sign=-1), axis=1)
-        drawn = _draw(key, each)
+        drawn = index(key, each)
         scale, weight = _branch(each[drawn], jnp.sum(each))
         elements = scale * safe_sqrt(self.probabilities)
         jump = jnp.where((m - n) % len(n) == drawn, elements, 0)
@@ -191,12 +193,12 @@ class Kraus(Channel):
         size = int(np.prod(self.cutoffs))
         elements = self.elements.reshape(-1, size, size)
         effects = contract(elements.conj(), elements, "jab,jac->jbc")  # K_j^dagger K_j
-        reduced = _reduced(ket, axes).reshape(size, size)
+        reduced = Box(ket.shape).reduced(ket, axes).reshape(size, size)
         # Rounding may leave one that is 0 below it.
         each = jnp.maximum(contract(effects, reduced, "jbc,cb->j", real=True), 0)
-        ket = Matrix(self.elements[_draw(key, each)]).apply(ket, axes)
+        ket = Matrix(self.elements[index(key, each)]).apply(ket, axes)
         # The norm itself, of which a rare branch's share of a sum keeps few digits.
-        scale, weight = _branch(jnp.sum(_photons(ket, axes[0])), jnp.sum(each))
+        scale, weight = _branch(Box(ket.shape).norm_squared(ket), jnp.sum(each))
         labels = ascii_letters[: ket.ndim]
         return contract(scale, ket, f",{labels}->{labels}"), weight
 
@@ -235,33 +237,9 @@ class Composition(Channel):
         return ket, weight
 
 
-def _photons(ket: jax.Array, axis: int) -> jax.Array:
-    """The photon-number probabilities of a mode."""
-    labels = ascii_letters[: ket.ndim]
-    return contract(ket.conj(), ket, f"{labels},{labels}->{labels[axis]}", real=True)
-
-
-def _reduced(ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """The density matrix of some modes, their rows, then their columns."""
-    labels = ascii_letters[: ket.ndim]
-    columns = ascii_letters[ket.ndim : ket.ndim + len(axes)]
-    rows = "".join(labels[axis] for axis in axes)
-    bra = labels.translate(str.maketrans(rows, columns))
-    return contract(ket, ket.conj(), f"{labels},{bra}->{rows}{columns}")
-
-
-def _draw(key: jax.Array, each: jax.Array) -> jax.Array:
-    """An index, with probabilities in proportion to the numbers given."""
-    return jax.random.categorical(key, jnp.log(lax.stop_gradient(each)))
-
-
 def _branch(own: jax.Array, total: jax.Array) -> tuple[jax.Array, jax.Array]:
     """By what to scale a branch of squared norm ``own`` to ``total``, and its weight.
 
     A ket of norm 0 has no branches: it stays 0, with weight 1. NaN stays NaN.
     """
-    nothing = own == 0
-    own, total = (jnp.where(nothing, 1, x) for x in (own, total))
-    share = own / total
-    scale = jnp.where(nothing, 0, jnp.sqrt(total / own))
-    return scale, share / lax.stop_gradient(share)
+    return safe_sqrt(ratio(total, own)), unit(ratio(own, total))

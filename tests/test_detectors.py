@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.special import erfc, gammaln
 
 import fockjax as fj
-from fockjax.detectors._draws import photon_number, tails, uniform
+from fockjax._random import photon_number, tails, uniform
 from fockjax.detectors._inversion import Cells
 from fockjax.interop import oracle
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln, xlogy
 
 from fockjax._numerics import in_range, real_dtype
+from fockjax._random import photon_number, tails
 from fockjax._spec import check_ranges
 from fockjax.detectors._detector import Detector
-from fockjax.detectors._draws import photon_number, tails
 
 
 @dataclass(frozen=True, eq=False)

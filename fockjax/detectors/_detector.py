@@ -46,7 +46,11 @@ class Detector(abc.ABC):
         """How probable an outcome is in ``rho / trace(rho)``, or its density where outcomes are
         continuous.
         """
+        return jnp.sum(self.chances(outcome, rho)) / jnp.trace(rho).real
+
+    def chances(self, outcome: Any, rho: jax.Array) -> jax.Array:
+        """``weights[j] <bra_j| rho |bra_j>`` for each j of the `effect`, shape (J,)."""
         weights, bras = self.effect(outcome)
         left = contract(bras, rho, "jm,mn->jn")
         each = contract(left, bras.conj(), "jn,jn->j", real=True)
-        return contract(weights, each, "j,j->") / jnp.trace(rho).real
+        return contract(weights, each, "j,j->j")

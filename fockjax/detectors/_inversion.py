@@ -10,7 +10,7 @@ from jax import lax
 from numpy.polynomial import chebyshev
 
 from fockjax._linear import contract
-from fockjax.detectors._draws import uniform
+from fockjax._random import uniform
 
 ORDER = 16  # values of the density in each cell
 

@@ -95,7 +95,7 @@ def _tables(cutoff: int) -> tuple[np.ndarray, np.ndarray]:
     return products, hermite_table(math.sqrt(2) * _cells(cutoff).nodes(), orders)
 
 
-def homodyne(angle=0.0, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Homodyne:
+def homodyne(angle: Any = 0.0, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Homodyne:
     """A homodyne detector: the outcome is the quadrature ``x cos(angle) + p sin(angle)``, a real
     number in the units of hbar.
 

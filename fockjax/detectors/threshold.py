@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
+from fockjax._random import uniform
 from fockjax._spec import DetectorSpec
 from fockjax.detectors._counter import Counter, check, noise
-from fockjax.detectors._draws import uniform
 
 
 @jax.tree_util.register_dataclass

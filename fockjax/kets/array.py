@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 
+from fockjax import checks
 from fockjax._numerics import canonical_complex
 from fockjax._spec import KetSpec
 
@@ -36,13 +36,18 @@ def ket(amplitudes: jax.Array, *, cutoff: int | tuple[int, ...], dtype=None) -> 
         Array([0.6+0.j , 0. +0.8j, 0. +0.j ], dtype=complex64)
     """
     dtype = canonical_complex(dtype)
-    array = checked(amplitudes, "Argument `amplitudes`")
+    array = checks.ket(amplitudes)
     cutoffs = (cutoff,) * array.ndim if isinstance(cutoff, int | np.integer) else tuple(cutoff)
     if array.ndim != len(cutoffs):
         raise ValueError(
             f"Argument `amplitudes` must have one axis for each of {len(cutoffs)} modes, got shape "
             f"{array.shape}."
         )
+    return fitted(array, cutoffs, dtype)
+
+
+def fitted(array, cutoffs: tuple[int, ...], dtype) -> jax.Array:
+    """An array as complex numbers, zeros added up to the cutoffs or what is over them cut."""
     array = jnp.asarray(array)
     if not jnp.issubdtype(array.dtype, jnp.complexfloating):
         array = array.astype(jnp.finfo(dtype).dtype)
@@ -50,57 +55,27 @@ def ket(amplitudes: jax.Array, *, cutoff: int | tuple[int, ...], dtype=None) -> 
     return lax.pad(array.astype(dtype), jnp.zeros((), dtype), fit)
 
 
-def checked(amplitudes, name: str):
-    """The amplitudes as an array; where their values are known, a possible state.
-
-    The norm may exceed one by 1e-6, or 1e-4 in single precision, which a long simulation in that
-    precision reaches.
-
-    Raises:
-        ValueError: naming ``name``, if they are empty, not finite, all zero, or of norm above one.
-    """
-    array = amplitudes if isinstance(amplitudes, jax.Array) else np.asarray(amplitudes)
-    if array.ndim == 0:
-        raise ValueError(f"{name} must have one axis for each mode, got a scalar.")
-    if array.size == 0:
-        raise ValueError(f"{name} must not be empty, got an array of shape {array.shape}.")
-    if array.dtype.kind not in "fiuc":
-        raise ValueError(f"{name} must be made of numbers, got dtype {array.dtype}.")
-    if isinstance(array, Tracer):
-        return array
-    wide = np.complex128 if array.dtype.kind == "c" else np.float64
-    norm = np.linalg.norm(np.asarray(array).astype(wide).ravel())
-    if not np.isfinite(norm):
-        raise ValueError(f"{name} must be finite.")
-    if norm == 0:
-        raise ValueError(f"{name} is zero: that is no state.")
-    tolerance = 1e-4 if array.dtype in (np.float32, np.complex64) else 1e-6
-    if norm > 1 + tolerance:
+def check_parts(real, imag, modes: int, axes: int = 1) -> None:
+    """Refuse a real and an imaginary part that do not fit each other, or so many axes a mode."""
+    if real.ndim != axes * modes or imag.shape not in ((), real.shape):
+        each = {1: "one axis", 2: "two axes"}[axes]
         raise ValueError(
-            f"{name} has norm {norm:.7g}, above 1: that is no state. Divide it by its norm."
+            f"parameters 'real' and 'imag' must agree in shape, with {each} for each of {modes} "
+            f"mode(s); got shapes {real.shape} and {imag.shape}."
         )
-    return array
 
 
 def _build(real, imag, *, cutoff, dtype):
-    _check_shapes(real, imag, len(cutoff))
+    check_parts(real, imag, len(cutoff))
     return ket(lax.complex(real, jnp.broadcast_to(imag, real.shape)), cutoff=cutoff, dtype=dtype)
-
-
-def _check_shapes(real, imag, modes: int) -> None:
-    if real.ndim != modes or imag.shape not in ((), real.shape):
-        raise ValueError(
-            f"parameters 'real' and 'imag' must agree in shape, with one axis for each of {modes} "
-            f"mode(s); got shapes {real.shape} and {imag.shape}."
-        )
 
 
 def _check(parameters, modes, options):
     real, imag = parameters["real"], parameters["imag"]
     if not (isinstance(real, np.ndarray) and isinstance(imag, np.ndarray)):
         return  # known at the call
-    _check_shapes(real, imag, len(modes))
-    checked(real + 1j * imag, "the array of amplitudes")
+    check_parts(real, imag, len(modes))
+    checks.ket(real + 1j * imag, "the array of amplitudes")
 
 
 SPEC = KetSpec(

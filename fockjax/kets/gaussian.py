@@ -52,20 +52,11 @@ def gaussian(
         N. Quesada et al., Simulating realistic non-Gaussian state preparation, Phys. Rev. A 100,
         022341 (2019); the recurrence: `fockjax.kets._recurrence`.
     """
-    cutoffs = (cutoff,) if isinstance(cutoff, int | np.integer) else tuple(cutoff)
-    n, hbar = len(cutoffs), checked_hbar(hbar)
-    if not isinstance(cov, Tracer):
-        checks.constant_pure_covariance(cov, hbar)
-    real = real_dtype(dtype)
-    cov, mean = jnp.asarray(cov).astype(real), jnp.asarray(mean).astype(real)
-    check_shapes(cov, mean, n)
-
-    identity = np.eye(2 * n, dtype=real)
-    plus = (cov + cov.T) / hbar + identity  # V + 1
+    cutoffs, plus, mean = prepared(cov, mean, cutoff, hbar, dtype, checks.constant_pure_covariance)
+    n = len(cutoffs)
     m = 2 * jnp.linalg.inv(plus)
     sign, log_det = jnp.linalg.slogdet(plus / 2)
     quadratic = lax.complex(m[n:, n:] - m[:n, :n], -(m[:n, n:] + m[n:, :n])) / 2
-    mean = jnp.broadcast_to(mean, 2 * n) / np.sqrt(2 * hbar).astype(real)
     alpha = lax.complex(mean[:n], mean[n:])
     linear = alpha - contract(quadratic, alpha.conj(), "ij,j->i")
     log_vacuum = -contract(alpha.conj(), linear, "i,i->") / 2 - log_det.astype(linear.dtype) / 4
@@ -74,7 +65,26 @@ def gaussian(
     return physical * amplitudes(quadratic, linear, log_vacuum, cutoffs)
 
 
-def check_shapes(cov, mean, n: int) -> None:
+def prepared(cov, mean, cutoff, hbar: float, dtype, refuse):
+    """What the amplitudes of a Gaussian state, pure or mixed, are made of.
+
+    Args:
+        refuse: raises for a covariance matrix, known before tracing, that is no such state's.
+
+    Returns:
+        The cutoffs, ``V + 1`` with ``V = 2 cov / hbar``, and ``mean / sqrt(2 hbar)``.
+    """
+    cutoffs = (cutoff,) if isinstance(cutoff, int | np.integer) else tuple(cutoff)
+    n, hbar, real = len(cutoffs), checked_hbar(hbar), real_dtype(dtype)
+    if not isinstance(cov, Tracer):
+        refuse(cov, hbar)
+    cov, mean = jnp.asarray(cov).astype(real), jnp.asarray(mean).astype(real)
+    _check_shapes(cov, mean, n)
+    plus = (cov + cov.T) / hbar + np.eye(2 * n, dtype=real)
+    return cutoffs, plus, jnp.broadcast_to(mean, 2 * n) / np.sqrt(2 * hbar).astype(real)
+
+
+def _check_shapes(cov, mean, n: int) -> None:
     if cov.shape != (2 * n, 2 * n):
         raise ValueError(
             f"parameter 'cov' must have shape {(2 * n, 2 * n)} for {n} mode(s), got {cov.shape}."
@@ -85,11 +95,16 @@ def check_shapes(cov, mean, n: int) -> None:
         )
 
 
-def _check(parameters, modes, options):
-    cov, mean = parameters["cov"], parameters["mean"]
-    if isinstance(cov, np.ndarray):
-        checks.constant_pure_covariance(cov, options["hbar"])
-        check_shapes(cov, mean if isinstance(mean, np.ndarray) else np.zeros(()), len(modes))
+def check_with(refuse):
+    """The check of a Gaussian preparation: ``refuse`` as in `prepared`."""
+
+    def check(parameters, modes, options):
+        cov, mean = parameters["cov"], parameters["mean"]
+        if isinstance(cov, np.ndarray):
+            refuse(cov, options["hbar"])
+            _check_shapes(cov, mean if isinstance(mean, np.ndarray) else np.zeros(()), len(modes))
+
+    return check
 
 
 SPEC = KetSpec(
@@ -100,5 +115,5 @@ SPEC = KetSpec(
     defaults={"mean": 0.0},
     arrays=("cov", "mean"),
     options={"hbar": 2.0},
-    check=_check,
+    check=check_with(checks.constant_pure_covariance),
 )

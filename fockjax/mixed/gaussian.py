@@ -3,14 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from fockjax import checks
 from fockjax._linear import contract
-from fockjax._numerics import canonical_complex, checked_hbar, real_dtype
+from fockjax._numerics import canonical_complex
 from fockjax._spec import MixedSpec
 from fockjax.kets._recurrence import amplitudes
-from fockjax.kets.gaussian import check_shapes
+from fockjax.kets.gaussian import check_with, prepared
 
 
 def mixed_gaussian(
@@ -54,34 +53,21 @@ def mixed_gaussian(
         V. V. Dodonov, O. V. Man'ko and V. I. Man'ko, Phys. Rev. A 50, 813 (1994); the recurrence:
         `fockjax.kets._recurrence`.
     """
-    cutoffs = (cutoff,) if isinstance(cutoff, int | np.integer) else tuple(cutoff)
-    n, hbar = len(cutoffs), checked_hbar(hbar)
-    if not isinstance(cov, Tracer):
-        checks.constant_covariance(cov, hbar)
-    real = real_dtype(dtype)
-    cov, mean = jnp.asarray(cov).astype(real), jnp.asarray(mean).astype(real)
-    check_shapes(cov, mean, n)
-
-    identity = np.eye(2 * n, dtype=real)
-    plus = (cov + cov.T) / hbar + identity  # V + 1
+    cutoffs, plus, mean = prepared(cov, mean, cutoff, hbar, dtype, checks.constant_covariance)
+    n, real = len(cutoffs), plus.dtype
     sign, log_det = jnp.linalg.slogdet(plus / 2)
     Q = jnp.linalg.inv(plus)
     L = np.kron(np.array([[1, 1], [1j, -1j]]), np.eye(n)).astype(canonical_complex(dtype))
-    d = jnp.broadcast_to(mean, 2 * n) * np.sqrt(2 / hbar).astype(real)
+    d = 2 * mean
     shift = contract(Q, d, "ij,j->i")
-    quadratic = contract(contract(identity / 2 - Q, L, "ij,jk->ik"), L, "ik,il->lk")
+    quadratic = contract(
+        contract(np.eye(2 * n, dtype=real) / 2 - Q, L, "ij,jk->ik"), L, "ik,il->lk"
+    )
     linear = contract(L, shift, "ij,i->j")
     log_vacuum = -(contract(d, shift, "i,i->") + log_det) / 2
     # A determinant that is not positive belongs to no state.
     log_vacuum = jnp.where(sign > 0, log_vacuum, jnp.nan).astype(linear.dtype)
     return amplitudes(quadratic, linear, log_vacuum, cutoffs * 2)
-
-
-def _check(parameters, modes, options):
-    cov, mean = parameters["cov"], parameters["mean"]
-    if isinstance(cov, np.ndarray):
-        checks.constant_covariance(cov, options["hbar"])
-        check_shapes(cov, mean if isinstance(mean, np.ndarray) else np.zeros(()), len(modes))
 
 
 SPEC = MixedSpec(
@@ -92,5 +78,5 @@ SPEC = MixedSpec(
     defaults={"mean": 0.0},
     arrays=("cov", "mean"),
     options={"hbar": 2.0},
-    check=_check,
+    check=check_with(checks.constant_covariance),
 )

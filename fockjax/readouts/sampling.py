@@ -11,9 +11,9 @@ import numpy as np
 from jax import lax
 
 from fockjax import detectors
+from fockjax._random import photon_number, tails
 from fockjax.detectors import Detector
 from fockjax.detectors._counter import Counter
-from fockjax.detectors._draws import photon_number, tails
 from fockjax.readouts.factored import Factored, Modes, Part
 
 MEMORY = 64 * 2**20  # of what shots in progress hold, in bytes

@@ -1,8 +1,11 @@
-"""Random numbers that resolve what is rare."""
+"""Drawing: random numbers that resolve what is rare, and the derivatives of what was drawn."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+
+from fockjax._numerics import ratio
 
 
 def uniform(key: jax.Array, dtype) -> jax.Array:
@@ -30,3 +33,18 @@ def photon_number(key: jax.Array, tails: jax.Array) -> jax.Array:
     """
     drawn = jnp.sum(uniform(key, tails.dtype) * tails[0] < tails[1:], dtype=jnp.int32)
     return jnp.where(tails[0] > 0, drawn, -1)
+
+
+def index(key: jax.Array, chances: jax.Array) -> jax.Array:
+    """An index, drawn with probabilities in proportion to ``chances``, which may have any sum."""
+    return jax.random.categorical(key, jnp.log(lax.stop_gradient(chances)))
+
+
+def unit(probability: jax.Array) -> jax.Array:
+    """1, with the derivative of the logarithm of the probability of what was drawn.
+
+    The mean of ``unit(p) f`` over what is drawn has the derivative of the mean of f: the score
+    function estimator.
+    """
+    drawn = lax.stop_gradient(probability)
+    return 1 + ratio(probability - drawn, drawn)
