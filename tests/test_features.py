@@ -199,11 +199,15 @@ CONSTANT |= {"readout is_finite, mixed", "measure photons (select=2)", *DRAWN}
 CONSTANT |= {"measure heterodyne (select=(0.6-0.4j))"}
 SMOOTH = [name for name in ROWS if name not in CONSTANT]
 # Of each operation the first choice of options is quick, the others are slow; so is what is tested
-# elsewhere too, and counting many draws.
+# elsewhere too or compiles for seconds, and counting many draws.
 FIRST = {label(case) for case in {(c.kind, c.name): c for c in reversed(CASES)}.values()}
 FIRST -= {"channel amplifier", "channel additive_noise", "channel kraus (1 mode)"}
-FIRST -= {"prepare mixed_gaussian (2 modes)"}
+FIRST -= {"channel thermal_loss", "gate controlled_x", "gate controlled_z"}
+FIRST -= {"gate passive (2 modes)", "gate gaussian_transform (2 modes)"}
+FIRST -= {"prepare cat", "prepare gaussian (2 modes)", "prepare mixed_gaussian (2 modes)"}
 FIRST |= {f"readout {readout.name}" for readout in READOUTS}
+FIRST -= {"readout wigner", "readout quadrature_distribution", "readout quadrature_polynomial"}
+FIRST -= {"readout quadrature", "readout quadrature_moment", "readout metric_tensor"}
 
 
 def quick(names, those):

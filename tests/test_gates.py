@@ -76,7 +76,7 @@ def test_gates_are_those_of_the_dense_oracle(x64):
 
 
 @pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 9))]
+    "seed", [2, *(pytest.param(k, marks=pytest.mark.slow) for k in (0, 1, *range(3, 9)))]
 )
 def test_a_circuit_of_all_of_them(seed, x64):
     """In random order on modes of unequal cutoffs: what waits on a mode fuses with what follows."""

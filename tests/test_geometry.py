@@ -95,6 +95,7 @@ def test_factors_that_lost_probability_nested_as_a_hessian(x64):
             close(metrics[a][b][0], expected, 1e-11)
 
 
+@pytest.mark.slow
 def test_it_is_the_second_derivative_of_the_infidelity_and_has_derivatives(x64):
     rng = np.random.default_rng(1)
     written = dense.random_circuit(3, 2, 5)

@@ -66,7 +66,8 @@ def noisy_circuit():
     return circuit.displace(0.1 * fj.Outcome("n")[-1], 0.3, mode=0).loss(0.8, mode=0)
 
 
-@pytest.mark.parametrize("unravel", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("unravel", [False, True])
 def test_the_same_key_sees_what_the_call_sees(unravel):
     circuit, weights = noisy_circuit(), {"t": jnp.array([0.8, 1.6])}
     options = {"cutoff": (4, 3), "key": jax.random.key(19), "unravel": unravel}

@@ -114,7 +114,7 @@ def test_dense_elements(name):
     close(operator.to_dense(), dense)
 
 
-QUICK = ["diagonal", "matrix", "sectors +1 (2, 0)", "product"]
+QUICK = ["diagonal", "matrix"]
 
 
 @pytest.mark.parametrize(

@@ -108,9 +108,9 @@ def test_density_matrices_as_circuits_build_them(x64):
 @pytest.mark.parametrize(
     "elements, message",
     [
-        ([0.5, 0.5], r"an axis for the row .* got shape \(2,\)"),
-        (np.ones((2, 3)) / 9, r"of the same length .* got shape \(2, 3\)"),
-        (np.zeros((0, 0)), r"got shape \(0, 0\)"),
+        ([0.5, 0.5], r"a row axis for each mode, .*; got shape \(2,\)"),
+        (np.ones((2, 3)) / 9, r"of the same lengths; got shape \(2, 3\)"),
+        (np.zeros((0, 0)), r"not be empty, .* \(0, 0\)"),
         ([["a"]], "made of numbers"),
         (np.diag([0.5, np.nan]), "must be finite"),
         ([[0.5, 0.1], [0.2, 0.5]], "must be Hermitian, .* by 0.1"),

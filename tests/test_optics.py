@@ -345,7 +345,9 @@ def test_gaussian_transform_moves_means_and_covariances():
             close(moments.variance, direction @ V @ direction, 1e-8)
 
 
-@pytest.mark.parametrize("name", ["equal squeezings", "controlled X"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("equal squeezings", marks=pytest.mark.slow), "controlled X"]
+)
 def test_exact_gaussian_transform_has_the_walrus_elements(name):
     """<m|G|n> from The Walrus's multidimensional Hermite polynomials, with the vacuum's phase."""
     S = SYMPLECTIC[name]
@@ -361,6 +363,7 @@ def test_exact_gaussian_transform_has_the_walrus_elements(name):
 # gradients
 
 
+@pytest.mark.slow
 def test_passive_is_smooth_where_meshes_are_singular():
     """Both directions and second order against differences: at no coupling, at permutations."""
     cutoffs = (3, 4, 3)

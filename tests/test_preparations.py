@@ -156,7 +156,10 @@ def parted_layer(r, a):
 
 @pytest.mark.parametrize(
     "layer, groups, truncations",
-    [(joint_layer, ((0, 1, 2),), 5), (parted_layer, ((0, 2), (1,)), 5)],
+    [
+        (joint_layer, ((0, 1, 2),), 5),
+        pytest.param(parted_layer, ((0, 2), (1,)), 5, marks=pytest.mark.slow),
+    ],
 )
 def test_preparations_in_repeated_layers(x64, layer, groups, truncations):
     """Under scan, as written out one after the other; losses add up, truncations are counted."""

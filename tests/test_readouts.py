@@ -362,6 +362,7 @@ def compare(actual, expected, tolerance=1e-11):
 GRID = np.array([-1.3, 0.2, 2.5])
 
 
+@pytest.mark.slow
 def test_readouts_of_leaky_factors_are_those_of_their_dense_ket(x64):
     """Unequal cutoffs, one of them 1; the factors of the other state are grouped differently."""
     rng = np.random.default_rng(1)
