@@ -1,4 +1,6 @@
-"""Every Python block of README.md and docs/ runs as a test; pytest itself runs the docstrings'."""
+"""Every Python block of README.md and docs/ runs as a test, those of docs/ as slow ones; pytest
+itself runs the docstrings'.
+"""
 
 import os
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
@@ -22,6 +24,12 @@ pytest_collect_file = Sybil(
     ],
     patterns=["README.md", "docs/*.md"],
 ).pytest()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.suffix == ".md" and item.path.parent.name == "docs":
+            item.add_marker(pytest.mark.slow)
 
 
 # Most time goes into compiling programs that run once, so they are compiled less thoroughly, but

@@ -155,13 +155,13 @@ def grouped(build: Callable[[int], Circuit], *, modes: int, group_size: int) -> 
         ...     circuit = fj.Circuit(modes)
         ...     for mode in range(modes):
         ...         circuit.displace(fj.Input(mode), mode=mode)
-        ...     return circuit.cvqnn_layers(2)
-        >>> circuit = fj.grouped(block, modes=6, group_size=4)
+        ...     return circuit.cvqnn_layers(1)
+        >>> circuit = fj.grouped(block, modes=5, group_size=2)
         >>> weights = circuit.init(jax.random.key(0))
-        >>> state = circuit(weights, 0.1 * jnp.arange(6.0), cutoff=5)
+        >>> state = circuit(weights, 0.1 * jnp.arange(5.0), cutoff=5)
         >>> state.groups
-        ((0, 1, 2, 3), (4, 5))
+        ((0, 1), (2, 3), (4,))
         >>> fj.nn.quadratures(state).shape
-        (12,)
+        (10,)
     """
     return Grouped(build, modes, group_size)

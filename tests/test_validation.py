@@ -245,7 +245,7 @@ def test_golden_file_has_every_row():
 
 @needs_oracle
 def test_golden_file_is_what_strawberry_fields_says_today():
-    some = [case for case in cases.CASES if case.name in ("kerr", "cat")]
+    some = [case for case in cases.CASES if case.name == "kerr"]
     agrees_with_the_file(next(cases.case_rows(case)) for case in some)
 
 
