@@ -19,6 +19,9 @@ from fockjax._numerics import HIGHEST
 # result, for which it is preferred to a matrix product.
 UNROLL = 16
 UNROLL_RESULT = 1024
+OUT = True
+LANES = (16, 256)
+ACCUMULATORS = 2**16
 
 
 def contract(x, y, *, xs, ys, out, real):
@@ -31,15 +34,25 @@ def contract(x, y, *, xs, ys, out, real):
 def contract_cpu(x, y, *, xs, ys, out, real):
     sizes = dict(zip(xs + ys, x.shape + y.shape, strict=True))
     summed = _contracted(xs, ys, out)
-    # What made a small operand would be computed anew for every element that it meets.
+    # What made an operand would be computed anew each time that one of its elements is read.
     size = _product(sizes[label] for label in out)
-    x, y = (lax.optimization_barrier(z) if z.size < size else z for z in (x, y))
+    reads = _product(sizes.values())
+    x, y = (lax.optimization_barrier(z) if z.size < reads else z for z in (x, y))
+    if not summed:
+        return _multiply(_aligned(x, xs, out), _aligned(y, ys, out), real)
     terms = _product(sizes[label] for label in summed)
     if terms > UNROLL or (summed and size < UNROLL_RESULT):
-        z = _dot(x, y, xs, ys, out, real)
+        lanes = _lanes(xs, ys, summed, sizes)
+        first = _first(x, y, xs, ys, summed)
+        if terms > 1 and size * terms <= max(x.size, y.size) and sizes[first] <= UNROLL:
+            z = _stages(x, y, xs, ys, out, real, first, summed, sizes)
+        elif lanes and size * lanes <= ACCUMULATORS:
+            z = _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes)
+        else:
+            z = _dot(x, y, xs, ys, out, real)
     else:
         z = _multiply_add(x, y, xs, ys, out, real, summed, sizes)
-    return lax.optimization_barrier(z)
+    return lax.optimization_barrier(z) if OUT else z
 
 
 def _contracted(xs, ys, out) -> str:
@@ -74,6 +87,74 @@ def _multiply_add(x, y, xs, ys, out, real, summed, sizes):
             )
         )
     return reduce(operator.add, terms)
+
+
+def _first(x, y, xs, ys, summed) -> str:
+    """Of the contracted labels, the outermost of the larger operand."""
+    order = xs if x.size >= y.size else ys
+    return min(summed, key=order.index)
+
+
+def _stages(x, y, xs, ys, out, real, first, summed, sizes):
+    """Sum over the contracted labels one after the other.
+
+    Where no product of different elements is formed: the first stage leaves the operands' size
+    divided by that of one label, and each of the rest little of what is left.
+    """
+    rest = summed.replace(first, "")
+    order = xs if x.size >= y.size else ys
+    kept = "".join(k for k in order if k in out or k in rest)
+    kept += "".join(k for k in out if k not in kept)
+    z = _multiply_add(x, y, xs, ys, kept, real, first, sizes)
+    for label in sorted(rest, key=kept.index):
+        z = lax.optimization_barrier(z)
+        axis = kept.index(label)
+        kept = kept.replace(label, "")
+        if sizes[label] > UNROLL:
+            z = z.sum(axis)
+        else:
+            z = reduce(operator.add, (lax.index_in_dim(z, k, axis, False) for k in range(sizes[label])))
+    return z.transpose([kept.index(k) for k in out])
+
+
+def _lanes(xs, ys, summed, sizes) -> int:
+    """How many elements of the last axis, if both operands end with it and it is summed, an
+    accumulator keeps apart: 0 for none.
+    """
+    label = xs[-1:]
+    if label != ys[-1:] or label not in summed:
+        return 0
+    size = sizes[label]
+    return max((n for n in range(LANES[0], LANES[1] + 1) if size % n == 0), default=0)
+
+
+def _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes):
+    """Sum over the contracted labels, in a loop that keeps the innermost of them apart.
+
+    A small result of large operands, the gradient of a gate: the accumulators stay in the cache,
+    and the operands are read once, as they lie.
+    """
+    label = xs[-1]
+    rest = [k for k in summed if k != label]
+    spans = [sizes[k] for k in rest] + [sizes[label] // lanes]
+    kept = out + label
+
+    def part(z, labels, at):
+        starts = [at[rest.index(k)] if k in rest else 0 for k in labels[:-1]] + [at[-1] * lanes]
+        shape = [1 if k in rest else sizes[k] for k in labels[:-1]] + [lanes]
+        z = lax.dynamic_slice(z, starts, shape)
+        z = lax.squeeze(z, [i for i, k in enumerate(labels) if k in rest])
+        labels = "".join(k for k in labels if k not in rest)
+        return _aligned(z, labels, kept)
+
+    def step(k, total):
+        at = jnp.unravel_index(k, spans)
+        return total + _multiply(part(x, xs, at), part(y, ys, at), real)
+
+    shape = [sizes[k] for k in out] + [lanes]
+    dtype = jnp.result_type(x, y)
+    zero = jnp.zeros(shape, jnp.finfo(dtype).dtype if real else dtype)
+    return lax.fori_loop(0, _product(spans), step, zero).sum(-1)
 
 
 def _aligned(x, labels, out):
