@@ -1,27 +1,28 @@
 """How a contraction is executed: every choice that depends on the backend stands here.
 
-On CPU a contraction over a small index is a sum of fused multiply-adds whose inner loop runs over
-the last axis (the batch, after vmap): XLA's matrix product is slower there, and its complex one
-slower still. Optimisation barriers keep XLA from evaluating the producer of an operand once per
-term. Large contractions, and everything on other backends, are matrix products at HIGHEST
-precision: the default would run complex64 in TF32 on recent GPUs.
+On CPU the inner loops of a contraction run over the last axis (the batch, after vmap): XLA's matrix
+product is slower than that for the small sums of a gate, and its complex one slower still. XLA
+would also evaluate what makes an operand once for each time that an element of it is read;
+optimisation barriers keep it from doing so. Large contractions, and everything on other backends,
+are matrix products at HIGHEST precision: the default would run complex64 in TF32 on recent GPUs.
+
+The measurements that these choices follow are in benchmarks/README.md.
 """
 
+import math
 import operator
 from functools import reduce
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from fockjax._numerics import HIGHEST
 
-# Chosen by judgement, not tuned: the most terms of an unrolled sum, and the fewest elements of its
-# result, for which it is preferred to a matrix product.
-UNROLL = 16
-UNROLL_RESULT = 1024
-OUT = True
-LANES = (16, 256)
-ACCUMULATORS = 2**16
+UNROLL = 16  # terms of a sum that are written out
+FEW = 1024  # elements of a result that are too few to loop over them
+LANES = range(16, 257)  # elements of the last axis that an accumulator keeps apart
+ACCUMULATORS = 2**16  # that fit into the cache of a core
 
 
 def contract(x, y, *, xs, ys, out, real):
@@ -32,129 +33,105 @@ def contract(x, y, *, xs, ys, out, real):
 
 
 def contract_cpu(x, y, *, xs, ys, out, real):
+    """A product, sums written out, a loop with accumulators or a matrix product."""
     sizes = dict(zip(xs + ys, x.shape + y.shape, strict=True))
     summed = _contracted(xs, ys, out)
-    # What made an operand would be computed anew each time that one of its elements is read.
-    size = _product(sizes[label] for label in out)
-    reads = _product(sizes.values())
+    reads = math.prod(sizes.values())
     x, y = (lax.optimization_barrier(z) if z.size < reads else z for z in (x, y))
     if not summed:
         return _multiply(_aligned(x, xs, out), _aligned(y, ys, out), real)
-    terms = _product(sizes[label] for label in summed)
-    if terms > UNROLL or (summed and size < UNROLL_RESULT):
-        lanes = _lanes(xs, ys, summed, sizes)
-        first = _first(x, y, xs, ys, summed)
-        if terms > 1 and size * terms <= max(x.size, y.size) and sizes[first] <= UNROLL:
-            z = _stages(x, y, xs, ys, out, real, first, summed, sizes)
-        elif lanes and size * lanes <= ACCUMULATORS:
-            z = _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes)
-        else:
-            z = _dot(x, y, xs, ys, out, real)
-    else:
-        z = _multiply_add(x, y, xs, ys, out, real, summed, sizes)
-    return lax.optimization_barrier(z) if OUT else z
+    terms = math.prod(sizes[label] for label in summed)
+    size = reads // terms
+    if terms <= UNROLL and size >= FEW:
+        return _sum(x, y, xs, ys, out, real, summed, sizes)
+    whole = max(xs, ys, key=len)
+    first = min(summed, key=whole.index)
+    if len(whole) == len(sizes) and sizes[first] <= UNROLL:
+        return _stages(x, y, xs, ys, out, real, whole, first, summed, sizes)
+    lanes = _lanes(xs, ys, summed, sizes)
+    if 0 < size * lanes <= ACCUMULATORS:
+        return _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes)
+    return _dot(x, y, xs, ys, out, real)
 
 
-def _contracted(xs, ys, out) -> str:
+def _contracted(xs: str, ys: str, out: str) -> str:
     return "".join(label for label in xs if label in ys and label not in out)
 
 
-def _product(sizes) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
-
-
-def _multiply_add(x, y, xs, ys, out, real, summed, sizes):
+def _sum(x, y, xs, ys, out, real, summed, sizes):
     """Sum over the contracted labels, one broadcast product a term."""
     if not summed:
         return _multiply(_aligned(x, xs, out), _aligned(y, ys, out), real)
     label, rest = summed[0], summed[1:]
     xi, yi = xs.index(label), ys.index(label)
-    terms = []
-    for k in range(sizes[label]):
-        terms.append(
-            _multiply_add(
-                lax.index_in_dim(x, k, xi, keepdims=False),
-                lax.index_in_dim(y, k, yi, keepdims=False),
-                xs.replace(label, ""),
-                ys.replace(label, ""),
-                out,
-                real,
-                rest,
-                sizes,
-            )
+    xs, ys = xs.replace(label, ""), ys.replace(label, "")
+    terms = (
+        _sum(
+            lax.index_in_dim(x, k, xi, keepdims=False),
+            lax.index_in_dim(y, k, yi, keepdims=False),
+            xs,
+            ys,
+            out,
+            real,
+            rest,
+            sizes,
         )
+        for k in range(sizes[label])
+    )
     return reduce(operator.add, terms)
 
 
-def _first(x, y, xs, ys, summed) -> str:
-    """Of the contracted labels, the outermost of the larger operand."""
-    order = xs if x.size >= y.size else ys
-    return min(summed, key=order.index)
-
-
-def _stages(x, y, xs, ys, out, real, first, summed, sizes):
-    """Sum over the contracted labels one after the other.
-
-    Where no product of different elements is formed: the first stage leaves the operands' size
-    divided by that of one label, and each of the rest little of what is left.
+def _stages(x, y, xs, ys, out, real, whole, first, summed, sizes):
+    """Sum over the contracted labels one after the other, where one operand has the whole of the
+    labels: of it nothing is read twice, and each stage leaves a fraction of the one before.
     """
-    rest = summed.replace(first, "")
-    order = xs if x.size >= y.size else ys
-    kept = "".join(k for k in order if k in out or k in rest)
-    kept += "".join(k for k in out if k not in kept)
-    z = _multiply_add(x, y, xs, ys, kept, real, first, sizes)
-    for label in sorted(rest, key=kept.index):
+    kept = whole.replace(first, "")
+    z = _sum(x, y, xs, ys, kept, real, first, sizes)
+    for label in (label for label in kept if label in summed):
         z = lax.optimization_barrier(z)
         axis = kept.index(label)
         kept = kept.replace(label, "")
         if sizes[label] > UNROLL:
             z = z.sum(axis)
         else:
-            z = reduce(operator.add, (lax.index_in_dim(z, k, axis, False) for k in range(sizes[label])))
-    return z.transpose([kept.index(k) for k in out])
+            z = reduce(
+                operator.add, (lax.index_in_dim(z, k, axis, False) for k in range(z.shape[axis]))
+            )
+    return z.transpose([kept.index(label) for label in out])
 
 
 def _lanes(xs, ys, summed, sizes) -> int:
-    """How many elements of the last axis, if both operands end with it and it is summed, an
-    accumulator keeps apart: 0 for none.
+    """How many elements of the last axis an accumulator keeps apart: 0 unless both operands end
+    with it and it is summed.
     """
     label = xs[-1:]
     if label != ys[-1:] or label not in summed:
         return 0
-    size = sizes[label]
-    return max((n for n in range(LANES[0], LANES[1] + 1) if size % n == 0), default=0)
+    return max((lanes for lanes in LANES if sizes[label] % lanes == 0), default=0)
 
 
 def _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes):
-    """Sum over the contracted labels, in a loop that keeps the innermost of them apart.
-
-    A small result of large operands, the gradient of a gate: the accumulators stay in the cache,
-    and the operands are read once, as they lie.
+    """Sum over the contracted labels in a loop, for a small result of large operands, as the
+    gradient of a gate: the accumulators stay in the cache, and the operands are read as they lie.
     """
-    label = xs[-1]
-    rest = [k for k in summed if k != label]
-    spans = [sizes[k] for k in rest] + [sizes[label] // lanes]
-    kept = out + label
+    last = xs[-1]
+    looped = summed.replace(last, "")
+    spans = [sizes[label] for label in looped] + [sizes[last] // lanes]
 
     def part(z, labels, at):
-        starts = [at[rest.index(k)] if k in rest else 0 for k in labels[:-1]] + [at[-1] * lanes]
-        shape = [1 if k in rest else sizes[k] for k in labels[:-1]] + [lanes]
-        z = lax.dynamic_slice(z, starts, shape)
-        z = lax.squeeze(z, [i for i, k in enumerate(labels) if k in rest])
-        labels = "".join(k for k in labels if k not in rest)
-        return _aligned(z, labels, kept)
+        starts = [at[looped.index(k)] if k in looped else 0 for k in labels[:-1]]
+        shape = [1 if k in looped else sizes[k] for k in labels[:-1]]
+        z = lax.dynamic_slice(z, [*starts, at[-1] * lanes], [*shape, lanes])
+        z = lax.squeeze(z, [axis for axis, k in enumerate(labels) if k in looped])
+        return _aligned(z, "".join(k for k in labels if k not in looped), out + last)
 
-    def step(k, total):
+    def add(k, total):
         at = jnp.unravel_index(k, spans)
         return total + _multiply(part(x, xs, at), part(y, ys, at), real)
 
-    shape = [sizes[k] for k in out] + [lanes]
-    dtype = jnp.result_type(x, y)
-    zero = jnp.zeros(shape, jnp.finfo(dtype).dtype if real else dtype)
-    return lax.fori_loop(0, _product(spans), step, zero).sum(-1)
+    dtype = np.promote_types(x.dtype, y.dtype)
+    zero = jnp.zeros([sizes[k] for k in out] + [lanes], jnp.finfo(dtype).dtype if real else dtype)
+    return lax.fori_loop(0, math.prod(spans), add, zero).sum(-1)
 
 
 def _aligned(x, labels, out):
