@@ -16,7 +16,7 @@ import numpy as np
 import fockjax as fj
 from fockjax import planning
 from fockjax.operations import Repeat
-from fockjax.operators import Diagonal, Matrix, Padded, Product, Sectors, steps
+from fockjax.operators import Diagonal, Matrix, Padded, Product, Sectors, Turned, steps
 from fockjax.parameters import Values
 
 HIGHEST = jax.lax.Precision.HIGHEST
@@ -62,6 +62,8 @@ def _dense(gate):
     match gate:
         case Product():
             return Product(tuple(map(_dense, gate.factors)), gate.placements, gate.sizes)
+        case Turned():
+            return _dense(gate.fused())
         case Sectors():
             return Matrix(_scattered(gate))
         case Padded():

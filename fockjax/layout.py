@@ -184,8 +184,7 @@ class Square:
 
     def apply(self, operator: Operator, rho: jax.Array, positions: tuple[int, ...]) -> jax.Array:
         rows, columns = self.axes(positions)
-        conjugate = jax.tree.map(jnp.conj, operator)
-        return conjugate.apply(operator.apply(rho, rows), columns)
+        return operator.conj().apply(operator.apply(rho, rows), columns)
 
     def weighted(self, rho: jax.Array, weight: jax.Array) -> jax.Array:
         """The density matrix times ``weight``, a real scalar >= 0."""

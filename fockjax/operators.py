@@ -10,14 +10,18 @@ Operators are pytrees of one sample; batch them with `jax.vmap`.
 """
 
 import abc
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from string import ascii_letters
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from fockjax._linear import contract, skew
+from fockjax._numerics import phase_factor
 
 
 class Operator(abc.ABC):
@@ -60,6 +64,10 @@ class Operator(abc.ABC):
                 f"{tuple(ket.shape[mode] for mode in modes)}; build it with those."
             )
         return self._apply(ket, modes)
+
+    def conj(self) -> "Operator":
+        """The operator with the complex conjugate of every matrix element."""
+        return jax.tree.map(jnp.conj, self)
 
     def to_dense(self) -> jax.Array:
         """The matrix elements <m1, m2, ..| O |n1, n2, ..> as an array of shape ``(*cutoffs,
@@ -133,15 +141,72 @@ class Matrix(Operator):
         return self.elements.shape[: self.elements.ndim // 2]
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-        labels = ascii_letters[: ket.ndim]
-        new = ascii_letters[ket.ndim : ket.ndim + len(axes)]
-        old = "".join(labels[axis] for axis in axes)
-        out = "".join(new[axes.index(k)] if k in axes else label for k, label in enumerate(labels))
-        return contract(self.elements, ket, f"{new}{old},{labels}->{out}")
+        return _matrix(self.elements, ket, axes)
 
     def adjoint(self) -> "Matrix":
         modes = self.elements.ndim // 2
         return Matrix(self.elements.conj().transpose([*range(modes, 2 * modes), *range(modes)]))
+
+
+def _matrix(elements: jax.Array, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    labels = ascii_letters[: ket.ndim]
+    new = ascii_letters[ket.ndim : ket.ndim + len(axes)]
+    old = "".join(labels[axis] for axis in axes)
+    out = "".join(new[axes.index(k)] if k in axes else label for k, label in enumerate(labels))
+    return contract(elements, ket, f"{new}{old},{labels}->{out}")
+
+
+Band = tuple[int, jax.Array]  # (k, c): takes x to c[n] x[n - k], zero where there is no n - k
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Generated(Matrix):
+    """A real matrix M(r) of one mode with ``dM/dr = A M + M B``, A and B made of few bands, which
+    holds for M cut to any size.
+
+    So its gradient when applied to a ket takes the kets before and after, and no array of the size
+    of M. To any order: the rule is made of M, A and B, which differentiate in turn.
+
+    Attributes:
+        elements: M, of shape ``(cutoff, cutoff)``.
+        r: what it depends on, a real scalar.
+        slope: ``(r, cutoff) -> (bands of A, bands of B)``.
+    """
+
+    r: jax.Array
+    slope: Callable[[jax.Array, int], tuple[list[Band], list[Band]]] = field(
+        metadata={"static": True}
+    )
+
+    def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+        return _generated(self.slope, axes[0], self.r, lax.stop_gradient(self.elements), ket)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _generated(slope, axis, r, elements, ket):
+    return _matrix(elements, ket, (axis,))
+
+
+@_generated.defjvp
+def _generated_jvp(slope, axis, primals, tangents):
+    r, elements, before = primals
+    dr, _, dbefore = tangents
+    left, right = slope(r, len(elements))
+    after = _generated(slope, axis, r, elements, before)
+    moved = dbefore + _banded(right, dr, before, axis)
+    return after, _generated(slope, axis, r, elements, moved) + _banded(left, dr, after, axis)
+
+
+def _banded(bands: list[Band], scale: jax.Array, ket: jax.Array, axis: int) -> jax.Array:
+    """Their sum, times ``scale``, acting on an axis."""
+    labels = ascii_letters[: ket.ndim]
+    total = jnp.zeros_like(ket)
+    for k, values in bands:
+        shift = [(k, -k, 0) if n == axis else (0, 0, 0) for n in range(ket.ndim)]
+        shifted = lax.pad(ket, jnp.zeros((), ket.dtype), shift)
+        total += contract(scale * values, shifted, f"{labels[axis]},{labels}->{labels}")
+    return total
 
 
 @jax.tree_util.register_dataclass
@@ -206,6 +271,62 @@ class Sectors(Operator):
 def row_mode(sizes: tuple[int, ...]) -> int:
     """The position of the largest cutoff, the last of them where several are: see `Sectors`."""
     return max(range(len(sizes)), key=lambda k: (sizes[k], k))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Turned(Operator):
+    """A gate with a phase, ``e^{i phi n} core e^{-i phi n}``, n the photon number of one of its
+    modes.
+
+    Attributes:
+        core: the gate without it, mostly real.
+        phi: the phase in radians, a real scalar.
+        mode: the position of the mode.
+        steps: 2 pi / 256 times this is added to the phase, without rounding.
+    """
+
+    core: Matrix | Sectors
+    phi: jax.Array
+    mode: int = field(metadata={"static": True})
+    steps: int = field(default=0, metadata={"static": True})
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return self.core.cutoffs
+
+    def fused(self) -> Matrix | Sectors:
+        """With the phase in the elements.
+
+        One factor ``e^{i phi (m - n)}`` for each, not two: in their product the derivatives in phi
+        cancel, which in single precision costs the Hessian four digits at cutoff 200.
+        """
+        if isinstance(self.core, Matrix):
+            n = np.arange(self.core.cutoffs[0])
+            turns = phase_factor(self.phi, n[:, None] - n, self.steps)
+            return Matrix(contract(turns, self.core.elements, "mn,mn->mn"))
+        # In a block the columns count the photons of one mode; those of the other go the other way.
+        core = self.core
+        c = np.arange(core.blocks.shape[-1])
+        away = -core.charge if self.mode == core.row else 1
+        turns = phase_factor(self.phi, away * (c[:, None] - c), self.steps)
+        return Sectors(contract(turns, core.blocks, "ac,rac->rac"), core.sizes, core.charge)
+
+    def parts(self) -> tuple[tuple[Operator, tuple[int, ...]], ...]:
+        """As three operators, the first acting first, each with the positions it acts on."""
+        n = np.arange(self.cutoffs[self.mode])
+        turn = Diagonal(phase_factor(self.phi, n, self.steps))
+        everywhere = tuple(range(len(self.cutoffs)))
+        return (turn.adjoint(), (self.mode,)), (self.core, everywhere), (turn, (self.mode,))
+
+    def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+        return self.fused()._apply(ket, axes)
+
+    def adjoint(self) -> "Turned":
+        return replace(self, core=self.core.adjoint())
+
+    def conj(self) -> "Turned":
+        return replace(self, core=self.core.conj(), phi=-self.phi, steps=-self.steps)
 
 
 @jax.tree_util.register_dataclass
@@ -282,13 +403,14 @@ def product(*steps: tuple[Operator, tuple[int, ...]], cutoffs: tuple[int, ...]) 
 
 def steps(operator: Operator, modes: tuple[int, ...]) -> list[tuple[Operator, tuple[int, ...]]]:
     """An operator on ``modes`` as a flat list of simple ones, each with the modes it acts on."""
-    if not isinstance(operator, Product):
-        return [(operator, tuple(modes))]
-    return [
-        step
-        for factor, at in zip(operator.factors, operator.placements, strict=True)
-        for step in steps(factor, tuple(modes[k] for k in at))
-    ]
+    match operator:
+        case Product():
+            parts = zip(operator.factors, operator.placements, strict=True)
+        case Turned():
+            parts = operator.parts()
+        case _:
+            return [(operator, tuple(modes))]
+    return [step for factor, at in parts for step in steps(factor, tuple(modes[k] for k in at))]
 
 
 def join(a: Diagonal, b: Diagonal) -> Diagonal:
@@ -306,6 +428,7 @@ def expand(operator: Diagonal, position: int, sizes: tuple[int, ...]) -> Diagona
 
 
 def _compose(a: Operator, b: Operator) -> Operator:
+    a, b = (operator.fused() if isinstance(operator, Turned) else operator for operator in (a, b))
     if isinstance(a, Product) or isinstance(b, Product):
         everywhere = tuple(range(len(a.cutoffs)))
         flat = steps(b, everywhere) + steps(a, everywhere)

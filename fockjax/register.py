@@ -7,6 +7,7 @@ and fall apart where modes are measured or prepared anew.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
@@ -18,13 +19,14 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract
+from fockjax._lowering import FOLD
 from fockjax._numerics import ratio, safe_sqrt
 from fockjax._random import index, unit
 from fockjax.detectors import Detector
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Box
 from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
-from fockjax.operators import Diagonal, Matrix, Operator, Padded, Sectors, expand, join, steps
+from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, join, steps
 from fockjax.states import State
 from fockjax.superoperators import Channel
 
@@ -42,7 +44,7 @@ class Register:
         self.state = state
         self.memory_limit = memory_limit
         self.unravel = unravel
-        self.pending: dict[int, Operator] = {}
+        self.waiting: dict[int, list[Operator]] = defaultdict(list)
 
     # operations
 
@@ -62,8 +64,7 @@ class Register:
         self._count(operator.truncations, step.spec.reflects(step.options))
 
     def channel(self, step: Noise, channel: Channel, key: Any) -> None:
-        for mode in step.modes:
-            self._apply_waiting(mode)
+        self._settle(step.modes)
         self._join(step)
         (factor,) = self._factors(step.modes)
         if self.unravel:
@@ -79,10 +80,10 @@ class Register:
     def prepare(self, step: Preparation, array: jax.Array, key: Any) -> None:
         """Give modes a new state. What they were coupled to stays as their trace leaves it."""
         for mode in step.modes:
-            waiting = self.pending.get(mode)
-            if waiting is not None and not waiting.truncations:  # unitary: the trace drops it
-                del self.pending[mode]
-            self._apply_waiting(mode)
+            waiting = self.waiting[mode]
+            while waiting and not waiting[-1].truncations:  # unitary: the trace drops it
+                waiting.pop()
+            self._settle((mode,))
         array = jnp.asarray(array, self.state.dtype)
         if step.is_mixed and not self.unravel:
             new = Mixed.of_matrix(array, step.modes)
@@ -118,7 +119,7 @@ class Register:
     ) -> tuple[jax.Array, jax.Array]:
         """Measure a mode, or take ``selected`` for found; the outcome and its probability."""
         (mode,) = step.modes
-        self._apply_waiting(mode)
+        self._settle((mode,))
         factor = self._factor(mode)
         rho = factor.reduced((mode,)).astype(self.state.dtype)
         if selected is not None:
@@ -140,49 +141,48 @@ class Register:
         return outcome, probability
 
     def flush(self) -> State:
-        """Apply everything that waits, the diagonals of a factor as one."""
+        """Apply everything that waits."""
         for factor in self.state.factors:
-            waiting = [mode for mode in factor.modes if mode in self.pending]
-            diagonals: dict[int, Diagonal] = {}
-            for mode in waiting:
-                operator = self.pending.pop(mode)
-                if isinstance(operator, Diagonal):
-                    diagonals[mode] = operator
-                else:
-                    self._apply(operator, (mode,))
-            if diagonals:
-                self._apply(reduce(join, diagonals.values()), tuple(diagonals))
+            self._settle(factor.modes)
         return self.state
 
     # operators
 
     def _one_mode(self, operator: Operator, mode: int) -> None:
-        waiting = self.pending.pop(mode, None)
-        if waiting is None:
-            self.pending[mode] = operator
-        elif (
-            len(self._factor(mode).modes) == 1
-            and isinstance(operator, Matrix)
-            and isinstance(waiting, Matrix)
-        ):
-            # On a mode alone, applying a matrix costs D^2, composing two costs D^3.
-            self._apply(waiting, (mode,))
-            self.pending[mode] = operator
+        waiting = self.waiting[mode]
+        if waiting and self._fuse(operator, waiting[-1], mode):
+            waiting[-1] = operator @ waiting[-1]
         else:
-            self.pending[mode] = operator @ waiting
+            waiting.append(operator)
+
+    def _fuse(self, operator: Operator, before: Operator, mode: int) -> bool:
+        """Whether to make one of two operators on a mode."""
+        diagonals = isinstance(operator, Diagonal) + isinstance(before, Diagonal)
+        if diagonals or len(self._factor(mode).modes) > 1:
+            return diagonals == 2 or self.state.cutoffs[mode] <= FOLD
+        return False  # on a mode alone, applying a matrix costs D^2, composing two costs D^3
 
     def _several_modes(self, operator: Operator, modes: tuple[int, ...]) -> None:
-        for position, mode in enumerate(modes):
-            waiting = self.pending.pop(mode, None)
-            if isinstance(waiting, Diagonal) and isinstance(operator, Diagonal | Sectors):
-                operator = operator @ expand(waiting, position, operator.cutoffs)
-            elif waiting is not None:
-                self._apply(waiting, (mode,))
+        small = isinstance(operator, Sectors) and max(operator.cutoffs) <= FOLD
+        if small or isinstance(operator, Diagonal):
+            for position, mode in enumerate(modes):
+                waiting = self.waiting[mode]
+                if waiting and isinstance(waiting[-1], Diagonal):
+                    operator = operator @ expand(waiting.pop(), position, operator.cutoffs)
+        self._settle(modes)
         self._apply(operator, modes)
 
-    def _apply_waiting(self, mode: int) -> None:
-        if mode in self.pending:
-            self._apply(self.pending.pop(mode), (mode,))
+    def _settle(self, modes: Sequence[int]) -> None:
+        """Apply what waits on modes, diagonals of the same factor as one."""
+        while any(self.waiting[mode] for mode in modes):
+            first = {mode: self.waiting[mode].pop(0) for mode in modes if self.waiting[mode]}
+            diagonals = {m: op for m, op in first.items() if isinstance(op, Diagonal)}
+            for factor in self._factors(tuple(diagonals)):
+                own = {m: op for m, op in diagonals.items() if m in factor.modes}
+                self._apply(reduce(join, own.values()), tuple(own))
+            for mode, operator in first.items():
+                if mode not in diagonals:
+                    self._apply(operator, (mode,))
 
     def _apply(self, operator: Operator, modes: tuple[int, ...]) -> None:
         factor = self._factor(modes[0])
@@ -198,7 +198,7 @@ class Register:
             return
         for factor in self._factors(step.modes):
             if len(factor.modes) == 1:
-                self._apply_waiting(factor.modes[0])
+                self._settle(factor.modes)
         together = self._factors(step.modes)
         modes = tuple(sorted(mode for factor in together for mode in factor.modes))
         sizes = tuple(self.state.cutoffs[mode] for mode in modes)

@@ -7,7 +7,7 @@ from fockjax._numerics import checked_hbar, real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
 from fockjax.gates.phases import turned
-from fockjax.operators import Matrix, Operator
+from fockjax.operators import Band, Generated, Operator
 
 
 def real_core(r, cutoff):
@@ -19,6 +19,18 @@ def real_core(r, cutoff):
     """
     r = jnp.asarray(r)
     return _recurrence.matrix(first_column(r, cutoff), _squared(r), _weight, cutoff, step=1)
+
+
+def core(r, cutoff) -> Generated:
+    """D(r) with its derivative."""
+    return Generated(real_core(r, cutoff), r, _slope)
+
+
+def _slope(r, cutoff) -> tuple[list[Band], list[Band]]:
+    """dD/dr = (a+ - r) D - D a, from D = e^{-r^2/2} e^{r a+} e^{-r a}."""
+    n = np.arange(cutoff)
+    up, down = (np.sqrt(k).astype(r.dtype) for k in (n, n + 1))
+    return [(1, jnp.asarray(up)), (0, jnp.full(cutoff, -r))], [(-1, jnp.asarray(-down))]
 
 
 def first_column(r, cutoff):
@@ -62,8 +74,7 @@ def displacement(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
     Reference:
         K. E. Cahill and R. J. Glauber, Phys. Rev. 177, 1857 (1969), eq. (B.4).
     """
-    core = Matrix(real_core(jnp.asarray(r, real_dtype(dtype)), cutoff))
-    return turned(core, phi, 0, dtype)
+    return turned(core(jnp.asarray(r, real_dtype(dtype)), cutoff), phi, 0, dtype)
 
 
 def x_displacement(x, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator:
@@ -84,7 +95,7 @@ def x_displacement(x, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator
         >>> print(fj.gates.x_displacement(1.0, cutoff=4).to_dense().round(3)[:, 0])
         [0.882 0.441 0.156 0.045]
     """
-    return Matrix(real_core(_amplitude(x, hbar, dtype), cutoff))
+    return turned(core(_amplitude(x, hbar, dtype), cutoff), 0.0, 0, dtype)
 
 
 def p_displacement(p, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator:
@@ -105,8 +116,8 @@ def p_displacement(p, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator
         >>> print(fj.gates.p_displacement(1.0, cutoff=4).to_dense().round(3)[:, 0] + 0)
         [ 0.882+0.j     0.   +0.441j -0.156+0.j     0.   -0.045j]
     """
-    core = Matrix(real_core(_amplitude(p, hbar, dtype), cutoff))
-    return turned(core, 0.0, 0, dtype, steps=64)  # a quarter turn
+    amplitude = _amplitude(p, hbar, dtype)
+    return turned(core(amplitude, cutoff), 0.0, 0, dtype, steps=64)  # a quarter turn
 
 
 def _amplitude(quadrature, hbar, dtype):

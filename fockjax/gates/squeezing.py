@@ -10,7 +10,7 @@ from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
 from fockjax.gates.phases import is_zero, turned
-from fockjax.operators import Matrix, Operator
+from fockjax.operators import Band, Generated, Operator
 
 
 def real_core(r, cutoff):
@@ -22,6 +22,25 @@ def real_core(r, cutoff):
     r = jnp.asarray(r)
     _, delta = sech(r)
     return _recurrence.matrix(first_column(r, cutoff), delta, _weight, cutoff, step=2)
+
+
+def core(r, cutoff) -> Generated:
+    """S(r) with its derivative."""
+    return Generated(real_core(r, cutoff), r, _slope)
+
+
+def _slope(r, cutoff) -> tuple[list[Band], list[Band]]:
+    """dS/dr = -((1 - s^2/2) a+^2 + t (n + 1/2)) S + S a^2 s^2/2 with s = sech r, t = tanh r, from
+    S = e^{-t a+^2/2} s^{n + 1/2} e^{t a^2/2}.
+    """
+    n = np.arange(cutoff)
+    up, down, half = (
+        v.astype(r.dtype)
+        for v in (np.sqrt(n * np.maximum(n - 1, 0)), np.sqrt((n + 1) * (n + 2)), n + 0.5)
+    )
+    s = sech(r)[0]
+    left = [(2, (s * s / 2 - 1) * up), (0, -jnp.tanh(r) * half)]
+    return left, [(-2, s * s / 2 * down)]
 
 
 def first_column(r, cutoff):
@@ -88,10 +107,10 @@ def squeezing(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
         The elements are Gegenbauer polynomials in sech r; recurrence: NIST DLMF 18.9 (see
         docs/kernels.md).
     """
-    core = Matrix(real_core(jnp.asarray(r, real_dtype(dtype)), cutoff))
+    gate = core(jnp.asarray(r, real_dtype(dtype)), cutoff)
     # S(z) turns with half the phase of z: e^{i phi n / 2} S(r) e^{-i phi n / 2}
     half = phi if is_zero(phi) else jnp.asarray(phi, real_dtype(dtype)) / 2
-    return turned(core, half, 0, dtype)
+    return turned(gate, half, 0, dtype)
 
 
 SPEC = GateSpec("squeezing", ("r", "phi"), 1, squeezing, defaults={"phi": 0.0})
