@@ -46,9 +46,8 @@ def contract_cpu(x, y, *, xs, ys, out, real):
     if terms <= UNROLL and size >= FEW:
         return _sum(x, y, xs, ys, out, real, summed, sizes)
     whole = max(xs, ys, key=len)
-    first = min(summed, key=whole.index)
-    if len(whole) == len(sizes) and sizes[first] <= UNROLL:
-        return _stages(x, y, xs, ys, out, real, whole, first, summed, sizes)
+    if len(whole) == len(sizes):
+        return _stages(x, y, xs, ys, out, real, whole, summed, sizes)
     lanes = _lanes(xs, ys, summed, sizes)
     if 0 < size * lanes <= ACCUMULATORS:
         return _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes)
@@ -82,10 +81,13 @@ def _sum(x, y, xs, ys, out, real, summed, sizes):
     return reduce(operator.add, terms)
 
 
-def _stages(x, y, xs, ys, out, real, whole, first, summed, sizes):
+def _stages(x, y, xs, ys, out, real, whole, summed, sizes):
     """Sum over the contracted labels one after the other, where one operand has the whole of the
     labels: of it nothing is read twice, and each stage leaves a fraction of the one before.
     """
+    first = min(summed, key=whole.index)
+    if sizes[first] > UNROLL:
+        first = ""
     kept = whole.replace(first, "")
     z = _sum(x, y, xs, ys, kept, real, first, sizes)
     for label in (label for label in kept if label in summed):
