@@ -166,7 +166,7 @@ class Generated(Matrix):
     holds for M cut to any size.
 
     So its gradient when applied to a ket takes the kets before and after, and no array of the size
-    of M. To any order: the rule is made of M, A and B, which differentiate in turn.
+    of M. Derivatives of this rule, where M stands once more, go through its elements.
 
     Attributes:
         elements: M, of shape ``(cutoff, cutoff)``.
@@ -180,7 +180,7 @@ class Generated(Matrix):
     )
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-        return _generated(self.slope, axes[0], self.r, lax.stop_gradient(self.elements), ket)
+        return _generated(self.slope, axes[0], self.r, self.elements, ket)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -195,7 +195,7 @@ def _generated_jvp(slope, axis, primals, tangents):
     left, right = slope(r, len(elements))
     after = _generated(slope, axis, r, elements, before)
     moved = dbefore + _banded(right, dr, before, axis)
-    return after, _generated(slope, axis, r, elements, moved) + _banded(left, dr, after, axis)
+    return after, _matrix(elements, moved, (axis,)) + _banded(left, dr, after, axis)
 
 
 def _banded(bands: list[Band], scale: jax.Array, ket: jax.Array, axis: int) -> jax.Array:
