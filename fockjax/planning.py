@@ -14,6 +14,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import jax
@@ -282,6 +283,11 @@ def _run_layers(
             after = jax.eval_shape(run_layer, state, layer)
             if _kinds(after.factors) == _kinds(state.factors):
                 break
+            if joined := _joined(state, after):
+                after = jax.eval_shape(run_layer, joined, layer)
+                if _kinds(after.factors) == _kinds(joined.factors):
+                    state = joined
+                    break
         state = run_layer(state, layer)
         found.append(pick(state.outcomes, None))
         done += 1
@@ -309,6 +315,23 @@ def _run_layers(
         truncations=state.truncations + left * lossy,
         reflects=after.reflects,
     )
+
+
+def _joined(state: State, after: State) -> State | None:
+    """A state with its factors joined in pairs as they are after a layer, if that is all it takes.
+
+    A layer that joins them on the way saves no more than one gate on two modes, and is compiled
+    apart from the others. On more modes the state grows as it goes, which saves nearly all of it.
+    """
+    factors = []
+    for factor in after.factors:
+        parts = [part for part in state.factors if set(part.modes) <= set(factor.modes)]
+        if len(factor.modes) > 2 or any(type(part) is not type(factor) for part in parts):
+            return None
+        factors.append(reduce(lambda a, b: a.join(b), parts))
+    if _kinds(tuple(factors)) != _kinds(after.factors):
+        return None
+    return replace(state, factors=tuple(factors))
 
 
 def _kinds(factors: tuple[Factor, ...]):

@@ -166,23 +166,26 @@ class Register:
         small = isinstance(operator, Sectors) and max(operator.cutoffs) <= FOLD
         if small or isinstance(operator, Diagonal):
             for position, mode in enumerate(modes):
-                waiting = self.waiting[mode]
-                if waiting and isinstance(waiting[-1], Diagonal):
-                    operator = operator @ expand(waiting.pop(), position, operator.cutoffs)
+                last = self.waiting[mode][-1:]
+                if last and isinstance(last[0], Diagonal):
+                    self.waiting[mode].pop()
+                    operator = operator @ expand(last[0], position, operator.cutoffs)
         self._settle(modes)
         self._apply(operator, modes)
 
     def _settle(self, modes: Sequence[int]) -> None:
-        """Apply what waits on modes, diagonals of the same factor as one."""
-        while any(self.waiting[mode] for mode in modes):
-            first = {mode: self.waiting[mode].pop(0) for mode in modes if self.waiting[mode]}
+        """Apply what waits on modes, diagonals where they meet as one."""
+        while first := {mode: self.waiting[mode][0] for mode in modes if self.waiting[mode]}:
             diagonals = {m: op for m, op in first.items() if isinstance(op, Diagonal)}
+            if others := [mode for mode in first if mode not in diagonals]:
+                for mode in others:
+                    self._apply(self.waiting[mode].pop(0), (mode,))
+                continue
             for factor in self._factors(tuple(diagonals)):
-                own = {m: op for m, op in diagonals.items() if m in factor.modes}
-                self._apply(reduce(join, own.values()), tuple(own))
-            for mode, operator in first.items():
-                if mode not in diagonals:
-                    self._apply(operator, (mode,))
+                own = [mode for mode in diagonals if mode in factor.modes]
+                self._apply(reduce(join, [diagonals[mode] for mode in own]), tuple(own))
+            for mode in diagonals:
+                self.waiting[mode].pop(0)
 
     def _apply(self, operator: Operator, modes: tuple[int, ...]) -> None:
         factor = self._factor(modes[0])
