@@ -35,7 +35,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from _hlo import kernels
-from _timing import alternate, compile_fresh
+from _timing import GIB, LeftOut, Limits, compile_fresh, time_calls, time_within
 from workloads import W1, W2, W3, W4, Workload
 
 from fockjax.training.files import atomic_writer
@@ -47,18 +47,6 @@ BATCHES = [2**k for k in (0, 5, 7, 10, 12, 14, 16)]
 WORKLOADS = {w.name: w for w in (W1, W2, W3, W4)}
 MILLION = 10**6
 TOLERANCE = 2e-5  # that of `fockjax validate`
-GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is left out: batches above the largest, calls over so many seconds, programs over so
-    many bytes.
-    """
-
-    batch: int
-    seconds: float
-    bytes: int
 
 
 class Report:
@@ -102,10 +90,6 @@ def date() -> str:
     return datetime.date.today().isoformat()
 
 
-def seconds_of(run: Callable, *args, rounds: int = 5) -> float:
-    return alternate([run], args, rounds)[0].median / 1e3
-
-
 @dataclass(frozen=True)
 class Ceilings:
     """Bytes and real operations a second."""
@@ -128,8 +112,10 @@ def ceilings(report: Report, quick: bool) -> Ceilings:
         return array
 
     product = jax.jit(lambda x: jnp.dot(x, x, precision=jax.lax.Precision.HIGHEST))
-    found = Ceilings(8 * words / seconds_of(copied), 2 * size**3 / seconds_of(product, square))
-    nothing = seconds_of(jax.jit(lambda x: x + 1), jnp.zeros(()))
+    found = Ceilings(
+        8 * words / time_calls(copied, (), 5), 2 * size**3 / time_calls(product, (square,), 5)
+    )
+    nothing = time_calls(jax.jit(lambda x: x + 1), (jnp.zeros(()),), 5)
     report.add(
         "",
         f"Ceilings: {found.bandwidth / 1e9:.0f} GB/s ({8 * words / 1e6:.0f} MB read and written), "
@@ -208,7 +194,7 @@ def program(workload: Workload, batch: int) -> Program:
 
 
 def measure(
-    report: Report, workload: Workload, limits: Limits, ceilings: Ceilings
+    report: Report, workload: Workload, batches: list[int], limits: Limits, ceilings: Ceilings
 ) -> dict[int, float]:
     """Report a workload; the seconds of a forward pass by batch."""
     found: dict[int, float] = {}
@@ -217,7 +203,7 @@ def measure(
         *("batch", "", "compile s", "ms", "samples/s", "kernels", "of bandwidth", "of arithmetic"),
         *("MB predicted", "MB in use at most"),
     )
-    for batch in [b for b in BATCHES if b <= limits.batch]:
+    for batch in batches:
         made = program(workload, batch)
         try:
             found[batch], *cells = point(batch, made.forward, made.args[:2], limits, ceilings)
@@ -230,27 +216,11 @@ def measure(
     return found
 
 
-class LeftOut(Exception):
-    """Why a point is not measured."""
-
-
 def point(batch: int, function: Callable, args: tuple, limits: Limits, ceilings: Ceilings):
     """Seconds a call, and the cells of the table."""
     before = memory_in_use()
     compiled = compile_fresh(function, *args)
-    memory = compiled.run.memory_analysis()
-    predicted = sum(
-        getattr(memory, f"{part}_size_in_bytes") for part in ("argument", "output", "temp")
-    )
-    if predicted > limits.bytes:
-        raise LeftOut(f"{predicted / GIB:.1f} GiB, over {limits.bytes / GIB:.1f}")
-    try:
-        first = seconds_of(compiled.run, *args, rounds=1)
-        if first > limits.seconds:
-            raise LeftOut(f"{first:.1f} s a call, over {limits.seconds:g}")
-        seconds = seconds_of(compiled.run, *args)
-    except jax.errors.JaxRuntimeError as error:
-        raise LeftOut(str(error).splitlines()[0][:80]) from error
+    seconds = time_within(limits, compiled, args, 5)
     after = memory_in_use()
     counts = compiled.run.cost_analysis()
     return (
@@ -261,7 +231,7 @@ def point(batch: int, function: Callable, args: tuple, limits: Limits, ceilings:
         kernels(compiled.run.as_text()),
         f"{counts['bytes accessed'] / seconds / ceilings.bandwidth:.2f}",
         f"{counts['flops'] / seconds / ceilings.arithmetic:.3f}",
-        f"{predicted / 1e6:.1f}",
+        f"{compiled.bytes / 1e6:.1f}",
         f"{after / 1e6:.1f}" if after > before else "-",
     )
 
@@ -281,7 +251,7 @@ def million(report: Report, seconds: dict[int, float], samples: int) -> None:
         return jax.lax.map(lambda x: W1.fockjax(weights, x), x)
 
     compiled = compile_fresh(run, W1.weights(), x)
-    taken = seconds_of(compiled.run, W1.weights(), x, rounds=3)
+    taken = time_calls(compiled.run, (W1.weights(), x), 3)
     report.add(
         "",
         f"{count * batch:,} samples of W1 forward, in batches of {batch:,}: {taken:.3g} s "
@@ -303,11 +273,8 @@ def main() -> None:
     path = options.output or Path(__file__).parent / "results" / f"{date()}-{name}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     holds = (device.memory_stats() or {}).get("bytes_limit", 4 * GIB / 0.9)
-    limits = Limits(
-        batch=128 if options.quick else BATCHES[-1],
-        seconds=options.seconds,
-        bytes=int(GIB * options.gib if options.gib else 0.9 * holds),
-    )
+    limits = Limits(options.seconds, GIB * options.gib if options.gib else 0.9 * holds)
+    batches = [batch for batch in BATCHES if batch <= 128 or not options.quick]
     report = Report(path)
     report.add(f"# {device.device_kind}", "", machine())
     if device.platform != "gpu":
@@ -316,7 +283,8 @@ def main() -> None:
     if not options.no_golden:
         correctness(report, options.quick)
     seconds = {
-        name: measure(report, WORKLOADS[name], limits, measured) for name in options.workloads
+        name: measure(report, WORKLOADS[name], batches, limits, measured)
+        for name in options.workloads
     }
     if seconds.get("W1"):
         million(report, seconds["W1"], MILLION // 100 if options.quick else MILLION)
