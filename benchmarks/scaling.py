@@ -185,25 +185,24 @@ HEADER = (
 def draw(found: list[tuple[Series, list[Point]]], path: Path) -> None:
     """Time above, memory below, a column for each thing that grows."""
     whats = list(dict.fromkeys(series.what for series, _ in found))
-    figure = Figure(figsize=(3.6 * len(whats), 6.4), layout="constrained")
+    figure = Figure(figsize=(4 * len(whats), 6.4), layout="constrained")
     axes = figure.subplots(2, len(whats), sharex="col", squeeze=False)
-    for column, what in zip(axes.T, whats, strict=True):
+    for (time, memory), what in zip(axes.T, whats, strict=True):
         of_this = [(series, points) for series, points in found if series.what == what]
         for colour, (series, points) in zip(COLOURS, of_this, strict=False):
             for part, style in zip(PARTS, ("--", "-"), strict=True):
                 own = [point for point in points if point.part == part]
                 sizes = [point.size for point in own]
-                label = f"{series.label}, {part}"
-                plain = {"color": colour, "linestyle": style, "marker": "o", "markersize": 3}
-                column[0].loglog(sizes, [1e3 * p.seconds for p in own], label=label, **plain)
-                column[1].loglog(sizes, [p.compiled.bytes / 1e6 for p in own], **plain)
-        decorate(column[0], "", "milliseconds a call")
-        decorate(column[1], what, "megabytes")
-        column[0].legend(fontsize=6.5, frameon=False)
-        if what == "modes":
-            ticks = of_this[0][0].sizes
-            column[1].set_xticks(ticks, map(str, ticks))
-            column[1].minorticks_off()
+                line = {"color": colour, "linestyle": style, "marker": "o", "markersize": 3}
+                label = series.label if style == "-" else None
+                time.plot(sizes, [1e3 * p.seconds for p in own], label=label, **line)
+                memory.plot(sizes, [p.compiled.bytes / 1e6 for p in own], **line)
+        time.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+        time.set(yscale="log")
+        memory.set(yscale="log", xscale="linear" if what == "modes" else "log")
+        decorate(time, "", "milliseconds a call")
+        decorate(memory, what, "megabytes")
+    figure.suptitle("solid: value and gradient; dashed: forward pass", fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 
