@@ -1,4 +1,4 @@
-"""How the benchmarks here time: in turns, compilation apart, wall and CPU time side by side."""
+"""How the benchmarks time: in turns, compilation apart, wall and CPU time, within limits."""
 
 import statistics
 import time
@@ -8,15 +8,28 @@ from dataclasses import dataclass
 import jax
 
 LEAST = 0.05  # seconds that a run lasts, at the least
+GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Compiled:
     """An executable, and what compiling it took."""
 
-    run: Callable
+    run: jax.stages.Compiled
     seconds: float
-    temp_bytes: int
+
+    @property
+    def temp_bytes(self) -> int:
+        """What it needs besides arguments and results."""
+        return self.run.memory_analysis().temp_size_in_bytes
+
+    @property
+    def bytes(self) -> int:
+        """All it needs."""
+        memory = self.run.memory_analysis()
+        return sum(
+            getattr(memory, f"{part}_size_in_bytes") for part in ("argument", "output", "temp")
+        )
 
 
 def compile_fresh(function: Callable, *args) -> Compiled:
@@ -24,8 +37,7 @@ def compile_fresh(function: Callable, *args) -> Compiled:
     jax.clear_caches()
     start = time.perf_counter()
     run = jax.jit(function).lower(*args).compile()
-    seconds = time.perf_counter() - start
-    return Compiled(run, seconds, run.memory_analysis().temp_size_in_bytes)
+    return Compiled(run, time.perf_counter() - start)
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,40 @@ def alternate(calls: Sequence[Callable], args: tuple, rounds: int) -> list[Times
             record.wall.append(1e3 * (time.perf_counter() - wall) / count)
             record.cpu.append(1e3 * (time.process_time() - cpu) / count)
     return times
+
+
+class LeftOut(Exception):
+    """Why a point is not measured."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The longest call, and the most memory of a program."""
+
+    seconds: float
+    bytes: float
+
+
+def time_within(limits: Limits, compiled: Compiled, args: tuple, rounds: int) -> float:
+    """Seconds a call, the median over the rounds.
+
+    Raises:
+        LeftOut: if it needs more than the limits allow, or than there is.
+    """
+    if compiled.bytes > limits.bytes:
+        raise LeftOut(f"needs {compiled.bytes / GIB:.1f} GiB, more than {limits.bytes / GIB:.1f}")
+    try:
+        first = time_calls(compiled.run, args, 1)
+        if first > limits.seconds:
+            raise LeftOut(f"a call takes {first:.1f} s, more than {limits.seconds:g}")
+        return time_calls(compiled.run, args, rounds)
+    except jax.errors.JaxRuntimeError as error:
+        raise LeftOut(str(error).splitlines()[0][:80]) from error
+
+
+def time_calls(call: Callable, args: tuple, rounds: int) -> float:
+    """Seconds a call, the median over the rounds."""
+    return alternate([call], args, rounds)[0].median / 1e3
 
 
 def ratio(slow: Times, fast: Times) -> float:
