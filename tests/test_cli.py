@@ -26,8 +26,8 @@ def flowers(tmp_path):
     return path
 
 
-def without_circuit(features, config, *, photonic=True):
-    return training.model.build_model(features, config, photonic=False)
+def without_circuit(features, config, *, photonic=True, outputs=1):
+    return training.model.build_model(features, config, photonic=False, outputs=outputs)
 
 
 SMALL = ["--modes", "1", "--cutoff", "4", "--layers", "1", "--epochs", "2"]
@@ -68,7 +68,7 @@ def one_line(capsys):
         (["--target", "kind"], "need --data FILE"),
         (["--drop", "kind"], "need --data FILE"),
         (["--task", "regression"], "needs --data"),
-        (["--data", "FLOWERS", "--target", "width"], "column 'kind': 'iris' is not a finite"),
+        (["--data", "FLOWERS", "--target", "width", "--drop", "x"], "no column 'x'"),
         (["--data", "FLOWERS", "--target", "kind", "--folds", "30"], "at least 30"),
         (["--data", "FLOWERS", "--target", "kind", "--test-fraction", "0.01"], "cannot be split"),
         (["--resume", "--overwrite"], "give only one"),

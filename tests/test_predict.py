@@ -1,7 +1,6 @@
 """Inference over files: order, padding, columns by name, unusable rows by number."""
 
 import csv
-import dataclasses
 import functools
 import io
 import json
@@ -13,8 +12,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from fockjax import inference
-from fockjax.inference import load_model, predict
+from fockjax import inference, prediction
+from fockjax.inference import load_model
+from fockjax.prediction import predict
 from fockjax.training import TrainConfig, UserError, train
 from fockjax.training import run as training_run
 from fockjax.training.data import Dataset, make_splits
@@ -56,15 +56,15 @@ def regressor(tmp_path_factory):
     return out
 
 
-def without_circuit(features, config, *, photonic=True):
-    return build_model(features, config, photonic=False)
+def without_circuit(features, config, *, photonic=True, outputs=1):
+    return build_model(features, config, photonic=False, outputs=outputs)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def loaded_once():
     """`predict` compiles a model once for all tests that read it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "load_model", lambda path, warn: once(path))
+        patch.setattr(prediction, "load_model", lambda path, warn: once(path))
         yield
 
 
@@ -139,8 +139,7 @@ def test_files_of_any_length_compile_once(classifier, caplog):
 @pytest.mark.parametrize("suffix", [".csv", ".npy"])
 @pytest.mark.parametrize("source", [".csv", ".npy"])
 def test_every_source_and_output_gives_the_same(classifier, tmp_path, monkeypatch, source, suffix):
-    monkeypatch.setattr(inference, "CHUNK_ROWS", 17)
-    monkeypatch.setattr("fockjax.training.csvfile.CHUNK_ROWS", 17)
+    monkeypatch.setattr(prediction, "CHUNK_ROWS", 17)
     data, out = tmp_path / f"data{source}", tmp_path / "new" / f"out{suffix}"
     if source == ".csv":
         write_csv(data)
@@ -237,7 +236,7 @@ def test_unusable_rows_can_be_left_empty_and_change_no_other(classifier, tmp_pat
         ("data.npy", np.zeros((4, 3), complex), "real numbers.*complex128"),
         ("data.npy", np.zeros((0, 3)), "has no rows"),
         ("data.npy", np.array([[None] * 3]), "cannot be read"),
-        ("data.parquet", "x", "must end in .csv or .npy"),
+        ("data.xlsx", "x", "must end in .csv, .parquet or .npy"),
     ],
 )
 def test_data_that_cannot_be_used_are_refused(classifier, tmp_path, name, content, message):
@@ -253,7 +252,7 @@ def test_data_that_cannot_be_used_are_refused(classifier, tmp_path, name, conten
 
 def test_the_output_is_checked_before_anything_is_done(classifier, tmp_path):
     data = write_csv(tmp_path / "data.csv")
-    with pytest.raises(UserError, match="must end in .csv or .npy"):
+    with pytest.raises(UserError, match="must end in .csv, .parquet or .npy"):
         run(classifier, data, tmp_path / "out.txt")
     with pytest.raises(UserError, match="would replace the data"):
         run(classifier, data, data)
@@ -262,7 +261,7 @@ def test_the_output_is_checked_before_anything_is_done(classifier, tmp_path):
 
 
 def test_much_leakage_is_pointed_out(classifier, tmp_path, monkeypatch):
-    monkeypatch.setattr(inference, "NOTABLE_LEAKAGE", 1e-9)
+    monkeypatch.setattr(prediction, "NOTABLE_LEAKAGE", 1e-9)
     _, text = run(classifier, write_csv(tmp_path / "data.csv"), tmp_path / "out.csv")
     assert "rows lose more than" in text and "cutoff 5" in text
 
@@ -315,9 +314,3 @@ def test_folders_that_are_no_finished_model_say_so(classifier, tmp_path):
     (model / "config.json").write_text(json.dumps(description))
     with pytest.raises(UserError, match="no checkpoint yet"):
         load_model(model)
-
-
-def test_predictions_are_plain_data():
-    assert [field.name for field in dataclasses.fields(inference.Predictions)] == list(
-        inference.COLUMNS
-    )

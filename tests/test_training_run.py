@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 from rich.console import Console
 
 from fockjax.training import TrainConfig, UserError, breast_cancer, folder, loop, model, run, train
@@ -44,11 +46,12 @@ def without_circuit():
     """Leave the circuit out, and compile once what runs of one configuration have in common."""
     programs, make_program = {}, loop.make_program
 
-    def build(features, config, *, photonic=True):
-        return model.build_model(features, config, photonic=False)
+    def build(features, config, *, photonic=True, outputs=1):
+        return model.build_model(features, config, photonic=False, outputs=outputs)
 
     def once(model, task, config, rows):
-        key = (json.dumps(config.identity()), task, rows)
+        shapes = [leaf.shape for leaf in jax.tree.leaves(nnx.state(model))]
+        key = (json.dumps(config.identity()), task, rows, str(shapes))
         if key not in programs:
             programs[key] = make_program(model, task, config, rows)
         return programs[key]
@@ -269,7 +272,7 @@ from fockjax.training import TrainConfig, run, model
 from fockjax.training.run import train
 build = model.build_model
 if sys.argv[1] == "classical":
-    run.build_model = lambda n, c, photonic=True: build(n, c, photonic=False)
+    run.build_model = lambda n, c, photonic=True, outputs=1: build(n, c, photonic=False)
 train(TrainConfig(out=Path(sys.argv[2]), epochs=int(sys.argv[3]), cutoff=4, layers=1,
                   checkpoint_seconds=0, patience=10**6, resume=True))
 """
