@@ -83,7 +83,7 @@ def open_journal(
     """The journal of a run: a new one, or the one that an interrupted run has left.
 
     Args:
-        path: the file; it stays until `Journal.discard`.
+        path: the file; if it has rows, it stays until `Journal.discard`.
         identity: what the run is of, as hashes; another one than that of the file is refused.
         kind: dtype of the rows, structured.
         restart: begin anew, whatever is there.
@@ -105,14 +105,20 @@ def open_journal(
     with open(path, "a+b") as file:
         _lock(file, path)
         file.seek(0)
-        stored = _parse(file.readline())
-        if restart or stored is None:
+        stored, begun = _parse(file.readline()), file.read(1)
+        if restart or stored is None or not begun:
             file.truncate(0)
             file.write(json.dumps(head).encode() + b"\n")
-            file.flush()
         else:
             _check_same(path, stored, head)
-        yield Journal(path, file, kind)
+        file.seek(0)
+        file.readline()
+        journal = Journal(path, file, kind)
+        try:
+            yield journal
+        finally:
+            if journal.rows == 0:
+                journal.discard()
 
 
 def _lock(file: IO[bytes], path: Path) -> None:

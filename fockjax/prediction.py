@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from fockjax.inference import Predictions, Predictor, load_model
+from fockjax.inference import Predictor, load_model
 from fockjax.journal import Journal, open_journal
 from fockjax.training.errors import UserError
 from fockjax.training.files import remove_leftovers
@@ -110,7 +110,7 @@ def predict(
     return journal.rows
 
 
-class BadRows:
+class _BadRows:
     """Rows that cannot be used: how many, and why the first of them."""
 
     def __init__(self):
@@ -135,12 +135,12 @@ def _run(
     batch_size: int,
     skip_bad: bool,
     show: Callable[[int], None],
-) -> BadRows:
+) -> "_BadRows":
     """Bring all rows of the table into the journal; returns those for which that is refused.
 
     Once a row is refused nothing more is computed, only the other such rows are looked for.
     """
-    refused = BadRows()
+    refused = _BadRows()
     if not skip_bad:
         for part, reasons in journal.chunks():
             refused.add(int((~part["usable"]).sum()), reasons)
@@ -150,21 +150,37 @@ def _run(
         chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
         usable = predictor.usable(chunk.values)
         usable[[problem.row - raw.start - 1 for problem in chunk.problems]] = False
-        finite = np.ones_like(usable)
+        part, good = None, usable
         if skip_bad or (usable.all() and not refused):
-            # Rows that cannot be used are run as the mean row: others must not feel them.
-            values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
-            result = predictor.predict_usable(values, batch_size)
-            part = _records(result, journal.kind)
-            finite = np.all([np.isfinite(part[name]) for name in _numbers(part.dtype)], axis=0)
-            part["usable"] = usable & finite
-        reasons = _describe_bad(chunk, raw.start, usable, finite)
-        if skip_bad or not (reasons or refused):
+            part = _answer(predictor, chunk, usable, journal.kind, batch_size)
+            good = part["usable"]
+        reasons = _describe_bad(chunk, raw.start, usable, good)
+        if part is not None and (skip_bad or not reasons):
             journal.append(part, reasons[:SHOWN_PROBLEMS])
         else:
             refused.add(len(reasons), reasons)
         show(raw.start + raw.count)
     return refused
+
+
+def _answer(
+    predictor: Predictor, chunk: Chunk, usable: np.ndarray, kind: np.dtype, batch_size: int
+) -> np.ndarray:
+    """The answers for a chunk as rows of `kind`; its "usable" says which of them are some."""
+    # Rows that cannot be used are run as the mean row: others must not feel them.
+    values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
+    result = predictor.predict_usable(values, batch_size)
+    part = np.empty(len(values), kind)
+    part["prediction"], part["leakage"] = result.prediction, result.leakage
+    if result.probability is not None:
+        names = [name for name in kind.names or () if name.startswith("probability")]
+        for name, column in zip(names, result.probability.reshape(len(part), -1).T, strict=True):
+            part[name] = column
+    part["usable"] = usable
+    for name in kind.names or ():
+        if kind[name].kind == "f":
+            part["usable"] &= np.isfinite(part[name])
+    return part
 
 
 def _deliver(journal: Journal, out: Path, kind: np.dtype) -> "_Figures":
@@ -184,7 +200,7 @@ class _Figures:
     """What is reported of all rows together."""
 
     def __init__(self):
-        self.bad, self.rows, self.total, self.most, self.notable = BadRows(), 0, 0.0, 0.0, 0
+        self.bad, self.rows, self.total, self.most, self.notable = _BadRows(), 0, 0.0, 0.0, 0
 
     def add(self, part: np.ndarray, reasons: list[str]) -> None:
         leakage = part["leakage"][part["usable"]]
@@ -233,12 +249,12 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _describe_bad(chunk: Chunk, start: int, usable: np.ndarray, finite: np.ndarray) -> list[str]:
-    """One line for each row that cannot be used: its first problem."""
+def _describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray) -> list[str]:
+    """One line for each row that is not good: its first problem."""
     first: dict[int, str] = {}
     for problem in chunk.problems:
         first.setdefault(problem.row, str(problem))
-    for offset in np.flatnonzero(~(usable & finite)):
+    for offset in np.flatnonzero(~good):
         row = start + int(offset) + 1
         place = f"row {row} (line {chunk.lines[offset]})" if chunk.lines else f"row {row}"
         what = "the result is not finite" if usable[offset] else "a value is too large"
@@ -256,21 +272,6 @@ def _columns(classes: tuple | None) -> np.dtype:
         label = np.array(classes).dtype.str
         probabilities = [f"probability_{each}" for each in classes]
     return np.dtype([("prediction", label), *((n, "<f8") for n in (*probabilities, "leakage"))])
-
-
-def _records(result: Predictions, kind: np.dtype) -> np.ndarray:
-    """Results as rows of `kind`."""
-    part = np.empty(len(result.prediction), kind)
-    part["prediction"], part["leakage"] = result.prediction, result.leakage
-    if result.probability is not None:
-        names = [name for name in kind.names or () if name.startswith("probability")]
-        for name, column in zip(names, result.probability.reshape(len(part), -1).T, strict=True):
-            part[name] = column
-    return part
-
-
-def _numbers(kind: np.dtype) -> list[str]:
-    return [name for name in kind.names or () if kind[name].kind == "f"]
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ from fockjax.training.metrics import Evaluation, one_against_rest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST_NAMED = 16  # classes; figures of more have no room for each count and curve to be named
+
 
 def learning_curve(path: Path, history: list[dict], score_name: str) -> None:
     """Loss, score and leakage over the epochs; the chosen epoch is marked."""
@@ -38,24 +40,22 @@ def confusion_matrix(path: Path, evaluation: Evaluation, classes: tuple) -> None
     """Counts of the test rows by true and predicted class."""
     from sklearn.metrics import confusion_matrix as count
 
-    places = np.arange(len(classes))
+    names = [str(label) for label in classes]
+    places = np.arange(len(names))
     counts = count(evaluation.truth, evaluation.prediction, labels=places)
-    side = max(2.8, 0.75 * len(classes))
+    side = min(12.0, max(2.8, 0.75 * len(names)))
     figure = _figure(side + 1.6, side + 1.1)
     axis = figure.subplots()
     axis.imshow(counts, cmap="Blues", vmin=0, vmax=max(1, counts.max()) * 1.15)
-    big, small = (16, 9) if len(classes) <= 4 else (11, 7)
-    for (row, column), value in np.ndenumerate(counts):
+    big, small = (16, 9) if len(names) <= 4 else (11, 7)
+    for (row, column), value in np.ndenumerate(counts if len(names) <= MOST_NAMED else ()):
         share = value / max(1, counts[row].sum())
         colour = "white" if value > counts.max() * 0.6 else "black"
         style: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
         axis.text(column, row - 0.06, str(value), size=big, **style)
         axis.text(column, row + 0.24, f"{share:.1%}", size=small, **style)
-    names = [str(label) for label in classes]
-    many = len(classes) > 4
-    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if many else {}
-    axis.set_xticks(places, names, **turned)
-    axis.set_yticks(places, names, rotation=0 if many else 90, va="center")
+    axis.set_xticks(places, names, rotation=90 if sum(map(len, names)) > 40 else 0)
+    axis.set_yticks(places, names, rotation=90 if len(names) <= 4 else 0, va="center")
     axis.tick_params(length=0)
     axis.set(xlabel="predicted", ylabel="true", title=f"test rows: {counts.sum()}")
     axis.spines[:].set_visible(False)
@@ -102,8 +102,8 @@ def _roc(
     axis.set_aspect("equal")
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     decorate(axis, "false positive rate", "true positive rate")
-    columns = 1 + len(curves) // 12
-    axis.legend(frameon=False, fontsize=8, loc="lower right", title=legend, ncols=columns)
+    if len(curves) <= MOST_NAMED:
+        axis.legend(frameon=False, fontsize=8, loc="lower right", title=legend)
     _save(figure, path)
 
 

@@ -52,7 +52,7 @@ def read_table(
     """Read a CSV or Parquet file of numbers and categories.
 
     Args:
-        path: .csv (UTF-8, comma separated, first line the column names) or .parquet.
+        path: .parquet, or CSV (UTF-8, comma separated, first line the column names).
         target: column to predict; all the others are features.
         drop: columns to leave out.
         task: "classification", "regression", or "auto": classification when the target is text
@@ -60,7 +60,7 @@ def read_table(
         categorical: columns of numbers that are to be categories, as columns of text are.
         missing_allowed: let a missing feature be NaN instead of an error.
     """
-    table = open_table(Path(path))
+    table = open_table(Path(path), otherwise=".csv")
     path, header = table.path, table.names
     if header is None:
         raise UserError(f"{path} has no column names: training needs a CSV or Parquet file")

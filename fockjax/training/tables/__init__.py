@@ -22,9 +22,12 @@ READERS = {".csv": csvfile.CsvTable, ".parquet": parquet.ParquetTable, ".npy": n
 WRITERS = {".csv": csvfile.write, ".parquet": parquet.write, ".npy": npyfile.write}
 
 
-def open_table(path: Path, what: str = "data") -> Table:
-    """The table in a file, its format told by its suffix."""
-    return READERS[_suffix(path, what)](path)
+def open_table(path: Path, otherwise: str | None = None) -> Table:
+    """The table in a file, its format told by its suffix; another suffix means `otherwise`."""
+    suffix = path.suffix.lower()
+    if otherwise is not None and suffix not in READERS:
+        suffix = otherwise
+    return READERS[_known("data", path, suffix)](path)
 
 
 def write_table(
@@ -43,11 +46,10 @@ def write_table(
 
 def check_output(path: Path) -> str:
     """The format in which `path` is to be written, or UserError."""
-    return _suffix(path, "output")
+    return _known("output", path, path.suffix.lower())
 
 
-def _suffix(path: Path, what: str) -> str:
-    suffix = path.suffix.lower()
+def _known(what: str, path: Path, suffix: str) -> str:
     if suffix not in READERS:
         raise UserError(f"the {what} must end in .csv, .parquet or .npy, got {path}")
     return suffix
