@@ -1,9 +1,13 @@
 """CSV files good and bad, the decision on the task, honest splits, standardisation."""
 
+import dataclasses
 import functools
+import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from fockjax.training import TrainConfig, UserError, breast_cancer, data, read_table
 from fockjax.training.scaling import Scaler
@@ -56,6 +60,9 @@ def test_a_byte_order_mark_and_blank_lines_are_harmless(table):
         (lambda i: 2 + 3 * (i % 2), "auto", (2, 5)),
         (lambda i: 0.5 + (i % 2), "auto", (0.5, 1.5)),
         (lambda i: i / 7, "auto", None),
+        (lambda i: "cab"[i % 3], "auto", ("a", "b", "c")),
+        (lambda i: 10 ** (i % 3), "classification", (1, 10, 100)),
+        (lambda i: i % 3, "auto", None),
         (lambda i: i % 2, "regression", None),
     ],
 )
@@ -63,9 +70,7 @@ def test_the_task_follows_from_the_target(table, target, task, classes):
     dataset = read_table(table(target), "y", task=task)
     assert dataset.classes == classes
     if classes is not None:
-        np.testing.assert_array_equal(
-            dataset.target, [str(target(i)) == str(classes[1]) for i in range(30)]
-        )
+        assert [classes[int(index)] for index in dataset.target] == [target(i) for i in range(30)]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +92,52 @@ def test_an_unusable_field_is_named_by_row_line_and_column(table, edit, words):
         read_table(table(edit=edit), "y")
     for word in words:
         assert word in str(error.value)
+
+
+def test_text_is_categories_and_what_is_missing_may_be_imputed(table):
+    words = {(row, 0): "xyz"[row % 3] for row in range(1, 31)}
+    path = table(edit=words | {(4, 0): "NA", (5, 1): ""})
+    with pytest.raises(
+        UserError, match=r"row 4 .*'a': .*missing \('NA'\); row 5 .*'b': .*missing$"
+    ):
+        read_table(path, "y")
+    dataset = read_table(path, "y", missing_allowed=True)
+    assert dataset.categories == {"a": ("x", "y", "z")}
+    expected = np.array([row % 3 for row in range(1, 31)], float)
+    expected[3] = np.nan
+    np.testing.assert_array_equal(dataset.features[:, 0], expected)
+    assert np.flatnonzero(np.isnan(dataset.features[:, 1])).tolist() == [4]
+    with pytest.raises(UserError, match="not finite"):
+        data.make_splits(dataset, TrainConfig())
+    assert len(data.make_splits(dataset, TrainConfig(impute="mean"))) == 1
+
+
+def test_numbers_are_categories_if_asked_for(table):
+    path = table(edit={(row, 0): str(row % 4) for row in range(1, 31)})
+    assert read_table(path, "y").categories == {}
+    dataset = read_table(path, "y", categorical=("a",))
+    assert dataset.categories == {"a": ("0", "1", "2", "3")}
+    for name, message in (("q", "no column 'q'"), ("y", "'y', which is not a feature")):
+        with pytest.raises(UserError, match=message):
+            read_table(path, "y", categorical=(name,))
+
+
+def test_parquet_is_read_like_csv(table, tmp_path):
+    path = table(lambda i: "pqr"[i % 3], edit={(2, 0): "", (3, 1): "null"})
+    dataset = read_table(path, "y", missing_allowed=True)
+    a, b = dataset.features.T
+    target = pa.array(["pqr"[i % 3] for i in range(30)]).dictionary_encode()
+    other = tmp_path / "table.parquet"
+    parquet.write_table(
+        pa.table({"a": pa.array(a, from_pandas=True), "y": target, "b": pa.array(b)}), other
+    )
+    again = read_table(other, "y", missing_allowed=True)
+    assert again.fingerprint() == dataset.fingerprint() and again.name == "table"
+    with pytest.raises(UserError, match="row 2, column 'a': the value is missing; row 3, column"):
+        read_table(other, "y")
+    np.save(tmp_path / "table.npy", np.eye(3))
+    with pytest.raises(UserError, match="no column names"):
+        read_table(tmp_path / "table.npy", "y")
 
 
 def test_problems_are_found_beyond_the_first_chunk(table, monkeypatch):
@@ -208,6 +259,50 @@ def dataset_of(features, target, classes):
 def test_data_that_cannot_be_learned_from_are_refused(features, target, classes, folds, message):
     with pytest.raises(UserError, match=message):
         data.make_splits(dataset_of(features, target, classes), TrainConfig(folds=folds))
+
+
+NAN = np.nan
+
+
+@pytest.mark.parametrize(
+    ("how", "fill"), [("mean", [3.5, 1]), ("median", [2, 1]), ("most-frequent", [1, 1])]
+)
+def test_what_is_missing_is_filled_with_what_is_known(how, fill):
+    values = np.array([[1.0, 0], [NAN, 1], [1, 1], [9, NAN], [3, 2]])
+    scaler = Scaler.fit(values, values[:, 0], "classification", [0, 3], how)
+    np.testing.assert_array_equal(scaler.fill, fill)
+    filled = np.array([1, fill[0], 1, 9, 3])
+    inputs = scaler.features(values)
+    np.testing.assert_allclose(inputs[:, 0], (filled - filled.mean()) / filled.std(), rtol=1e-6)
+    np.testing.assert_array_equal(inputs[:, 1:], np.eye(3)[[0, 1, 1, 1, 2]])
+    again = Scaler.from_json(json.loads(json.dumps(scaler.to_json())))
+    np.testing.assert_array_equal(again.features(values), inputs)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([NAN] * 30, "no row has a value in: c1; leave out"),
+        ([0, 1, 2] * 10, "'c1' must hold indices of its 2 categories"),
+    ],
+)
+def test_columns_that_cannot_be_are_refused(column, message):
+    dataset = dataset_of(np.column_stack([np.arange(30), column]), np.arange(30), None)
+    dataset = dataclasses.replace(dataset, categories={"c1": ("u", "v")})
+    with pytest.raises(UserError, match=message):
+        data.make_splits(dataset, TrainConfig(impute="mean"))
+
+
+def test_no_part_may_lack_a_class_or_all_values_of_a_column():
+    kind = np.repeat([0, 1, 2], [5, 500, 500])
+    dataset = dataset_of(np.arange(1005)[:, None], kind, ("a", "b", "c"))
+    with pytest.raises(UserError, match="cannot be split by 0.02: a class would have no row"):
+        data.make_splits(dataset, TrainConfig(test_fraction=0.02))
+    features = np.column_stack([np.arange(30.0), np.full(30, NAN)])
+    split = data.make_splits(dataset_of(features[:, :1], np.arange(30), None), TrainConfig())[0]
+    features[split.test, 1] = 1
+    with pytest.raises(UserError, match="no training row has a value in: c1"):
+        data.make_splits(dataset_of(features, np.arange(30), None), TrainConfig(impute="mean"))
 
 
 def test_the_fingerprint_sees_any_change():

@@ -264,6 +264,33 @@ def test_regression_is_reported_in_the_units_of_the_target(tmp_path):
     assert "constant in training, so without effect: c" in text
 
 
+def several(rows=90):
+    """Three classes, a column of two categories, some values missing."""
+    rng = np.random.default_rng(6)
+    kind = rng.integers(3, size=rows)
+    features = np.column_stack([kind + 0.2 * rng.normal(size=rows), kind == 1, np.ones(rows)])
+    features[:5, 0] = features[9:12, 1] = np.nan
+    columns, categories = ("a", "b", "one"), {"b": ("no", "yes")}
+    return Dataset("several", features, kind * 1.0, columns, "kind", ("x", "y", "z"), categories)
+
+
+def test_several_classes_are_reported_drawn_and_compared(tmp_path):
+    out = tmp_path / "several"
+    options = config(out, epochs=40, batch_size=8, learning_rate=0.05, impute="mean")
+    results, text = quietly(options, several())
+    for figures in results["figures"].values():
+        assert list(figures) == ["accuracy", "auc"] and figures["auc"] > 0.5
+    for key in ("photonic", "linear", "mlp"):
+        assert results["figures"][key]["accuracy"] > 0.8 and results["figures"][key]["auc"] > 0.9
+    for name in ("confusion_matrix.png", "learning_curve.png", "roc.png"):
+        assert (out / name).read_bytes().startswith(PNG)
+    assert "columns of categories: b (2)" in text and "all 4 features" in text
+    assert "8 missing values imputed (mean) in: a, b" in text and "without effect: one" in text
+    description = folder.read_config(out)
+    assert description["data"]["classes"] == ["x", "y", "z"]
+    assert description["data"]["categories"] == {"b": ["no", "yes"]}
+
+
 # A run in its own process, to be killed. The first argument says whether there is a circuit.
 SCRIPT = """
 import sys
