@@ -447,6 +447,7 @@ def long(tmp_path, monkeypatch):
 
 
 OPTIONS = {"skip_bad": True, "batch_size": 16}
+CHUNKS = [16] * 6 + [9]  # rows of `long`
 
 
 def stop_at(patch, place, number):
@@ -501,10 +502,9 @@ def test_a_run_stopped_anywhere_goes_on_and_ends_the_same(
         assert out.exists() == (place == "before the journal goes")
         rows, text = run(classifier, data, out, **OPTIONS)
         assert rows == 105 and out.read_bytes() == whole.read_bytes(), (place, number)
-        twice = 16 if place == "before it is stored" and number < 6 else 0
-        twice = 9 if place == "before it is stored" and number == 6 else twice
-        assert sum(computed) == 105 + twice, (place, number)
-        kept = 105 if finished else min(105, 16 * (number + (place == "after it is stored")))
+        again = CHUNKS[number] if place == "before it is stored" else 0
+        assert sum(computed) == 105 + again, (place, number)
+        kept = 105 if finished else sum(CHUNKS[: number + (place == "after it is stored")])
         assert (f"resuming after row {kept}" in text) == (kept > 0)
         assert told.partition("->")[2].splitlines()[1:] == text.partition("->")[2].splitlines()[1:]
         out.unlink()

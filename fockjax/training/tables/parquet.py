@@ -30,6 +30,8 @@ class ParquetTable(Table):
             skipped = 0  # rows of the groups that are not read
             while groups and skipped + (rows := _rows(file, groups[0])) <= start:
                 groups, skipped = groups[1:], skipped + rows
+            if not groups:
+                return
             first = skipped
             try:
                 for batch in file.iter_batches(size, groups, list(names), use_threads=False):
