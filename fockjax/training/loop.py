@@ -105,7 +105,7 @@ def _decayed(params: nnx.State) -> Any:
 
 def sample_loss(task: Task, output: jax.Array, y: jax.Array) -> jax.Array:
     """Loss of each sample: cross-entropy of a logit or of one per class, or the squared error."""
-    if output.ndim > y.ndim:
+    if output.ndim > y.ndim:  # a logit for each of several classes
         return optax.softmax_cross_entropy_with_integer_labels(output, y.astype(jnp.int32))
     if task == "classification":
         return optax.sigmoid_binary_cross_entropy(output, y)
