@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from fockjax.inference import predict
+from fockjax.prediction import predict
 from fockjax.training import TrainConfig, UserError, train
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -23,11 +23,13 @@ class Predict:
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """Model folder, from fockjax train."""
     data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA")]
-    """CSV file whose header names the model's columns, in any order; or .npy (rows, columns)."""
+    """CSV or Parquet file that names the model's columns, in any order; or .npy (rows, columns)."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
-    """Where to write prediction, probability and leakage: .csv or .npy."""
+    """Where to write prediction, probabilities and leakage: .csv, .parquet or .npy."""
     skip_bad: bool = False
     """Leave the results of unusable rows empty instead of refusing the file."""
+    restart: bool = False
+    """Begin anew instead of going on from the journal of an interrupted run."""
     batch_size: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Rows per call of the model; by default as fits in memory, at most 1024."""
 
@@ -81,7 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
         return USER_ERROR
     except KeyboardInterrupt:
-        advice = "; continue with --resume" if isinstance(command, TrainConfig) else ""
+        advice = ""
+        if isinstance(command, TrainConfig):
+            advice = "; continue with --resume"
+        elif isinstance(command, Predict):
+            advice = "; the same command goes on from here"
         Console(stderr=True).print(f"interrupted{advice}")
         return INTERRUPTED
 

@@ -26,8 +26,8 @@ def flowers(tmp_path):
     return path
 
 
-def without_circuit(features, config, *, photonic=True):
-    return training.model.build_model(features, config, photonic=False)
+def without_circuit(features, config, *, photonic=True, outputs=1):
+    return training.model.build_model(features, config, photonic=False, outputs=outputs)
 
 
 SMALL = ["--modes", "1", "--cutoff", "4", "--layers", "1", "--epochs", "2"]
@@ -67,8 +67,9 @@ def one_line(capsys):
         (["--data", "FLOWERS"], "--target COLUMN"),
         (["--target", "kind"], "need --data FILE"),
         (["--drop", "kind"], "need --data FILE"),
+        (["--categorical", "kind"], "need --data FILE"),
         (["--task", "regression"], "needs --data"),
-        (["--data", "FLOWERS", "--target", "width"], "column 'kind': 'iris' is not a finite"),
+        (["--data", "FLOWERS", "--target", "width", "--drop", "x"], "no column 'x'"),
         (["--data", "FLOWERS", "--target", "kind", "--folds", "30"], "at least 30"),
         (["--data", "FLOWERS", "--target", "kind", "--test-fraction", "0.01"], "cannot be split"),
         (["--resume", "--overwrite"], "give only one"),
@@ -114,6 +115,15 @@ def test_the_values_in_a_message_are_not_taken_for_markup(capsys, tmp_path):
     assert "[bold] is not a model folder" in one_line(capsys)
 
 
+def test_an_interrupted_prediction_says_how_to_go_on(capsys, monkeypatch):
+    def interrupted(**options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "predict", interrupted)
+    assert cli.main(["predict", "model", "x.csv", "-o", "y.csv"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
 def test_an_interrupted_training_says_how_to_go_on(capsys, monkeypatch):
     def interrupted(config):
         raise KeyboardInterrupt
@@ -138,7 +148,8 @@ def test_validate_passes_the_model_on(monkeypatch, model):
     assert asked == [((Path(model) if model else None,), {"source": "golden"})]
 
 
-def test_importing_the_tool_loads_neither_matplotlib_nor_scikit_learn():
-    code = "import sys, fockjax.cli; print(sorted({'matplotlib', 'sklearn'} & set(sys.modules)))"
+def test_importing_the_tool_loads_no_heavy_library():
+    heavy = {"matplotlib", "pyarrow", "sklearn"}
+    code = f"import sys, fockjax.cli; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ import sys
 
 import fockjax as fj
 
-HEAVY = {"matplotlib", "numba", "sklearn", "strawberryfields", "sympy", "thewalrus"}
+HEAVY = {"matplotlib", "numba", "pyarrow", "sklearn", "strawberryfields", "sympy", "thewalrus"}
 
 PUBLIC = {
     "Circuit",

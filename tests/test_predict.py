@@ -1,20 +1,28 @@
 """Inference over files: order, padding, columns by name, unusable rows by number."""
 
 import csv
-import dataclasses
 import functools
 import io
 import json
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from rich.console import Console
 
-from fockjax import inference
-from fockjax.inference import load_model, predict
+from fockjax import inference, prediction
+from fockjax.inference import load_model
+from fockjax.journal import Journal
+from fockjax.prediction import predict
 from fockjax.training import TrainConfig, UserError, train
 from fockjax.training import run as training_run
 from fockjax.training.data import Dataset, make_splits
@@ -56,16 +64,41 @@ def regressor(tmp_path_factory):
     return out
 
 
-def without_circuit(features, config, *, photonic=True):
-    return build_model(features, config, photonic=False)
+def without_circuit(features, config, *, photonic=True, outputs=1):
+    return build_model(features, config, photonic=False, outputs=outputs)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def loaded_once():
     """`predict` compiles a model once for all tests that read it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "load_model", lambda path, warn: once(path))
+        patch.setattr(prediction, "load_model", lambda path, warn: once(path))
         yield
+
+
+def several(rows=90):
+    """Three classes, a column of categories, missing values, no circuit."""
+    rng = np.random.default_rng(3)
+    kind = rng.integers(3, size=rows)
+    place = np.where(rng.random(rows) < 0.8, kind, rng.integers(3, size=rows))
+    features = np.column_stack([kind + rng.normal(size=rows), place, rng.normal(size=rows) * 100])
+    features[rng.random((rows, 3)) < 0.1] = np.nan
+    places = {"place": ("here", "there", "where")}
+    return Dataset("several", features, kind * 1.0, ("a", "place", "c"), "k", (10, 20, 30), places)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("models") / "mixed"
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (training_run, inference):
+            patch.setattr(module, "build_model", without_circuit)
+        config = TrainConfig(
+            out=out, modes=2, cutoff=4, layers=1, epochs=60, learning_rate=0.05, impute="median"
+        )
+        train(config, several(), Console(file=io.StringIO()))
+        once(out)
+    return out
 
 
 once = functools.cache(load_model)
@@ -83,6 +116,11 @@ def write_csv(path, features=FEATURES, columns=COLUMNS, edit=None, extra=None):
     return path
 
 
+def write_parquet(path, features):
+    columns = dict(zip(COLUMNS, features.T, strict=True))
+    parquet.write_table(pa.table({"other": ["x"] * len(features), **columns}), path)
+
+
 def run(model, data, out, **options):
     text = io.StringIO()
     rows = predict(model, data, out, console=Console(file=text, width=300), **options)
@@ -92,6 +130,13 @@ def run(model, data, out, **options):
 def read_csv(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def read(path):
+    """The rows of an output, each to be asked by name."""
+    if path.suffix == ".parquet":
+        return parquet.read_table(path).to_pylist()
+    return np.load(path) if path.suffix == ".npy" else read_csv(path)
 
 
 def test_predictions_are_those_of_the_module_by_hand(classifier):
@@ -136,20 +181,16 @@ def test_files_of_any_length_compile_once(classifier, caplog):
     assert len(compilations) == 1, compilations
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".npy"])
-@pytest.mark.parametrize("source", [".csv", ".npy"])
+@pytest.mark.parametrize("suffix", [".csv", ".npy", ".parquet"])
+@pytest.mark.parametrize("source", [".csv", ".npy", ".parquet"])
 def test_every_source_and_output_gives_the_same(classifier, tmp_path, monkeypatch, source, suffix):
-    monkeypatch.setattr(inference, "CHUNK_ROWS", 17)
-    monkeypatch.setattr("fockjax.training.csvfile.CHUNK_ROWS", 17)
+    monkeypatch.setattr(prediction, "CHUNK_ROWS", 17)
     data, out = tmp_path / f"data{source}", tmp_path / "new" / f"out{suffix}"
-    if source == ".csv":
-        write_csv(data)
-    else:
-        np.save(data, FEATURES)
+    {".csv": write_csv, ".npy": np.save, ".parquet": write_parquet}[source](data, FEATURES)
     rows, text = run(classifier, data, out, batch_size=16)
     assert rows == 60 and "60 rows" in text and "'yes'" in text and "leakage: mean" in text
     expected = once(classifier)(FEATURES)
-    result = np.load(out) if suffix == ".npy" else read_csv(out)
+    result = read(out)
     assert len(result) == 60
     for name in ("probability", "leakage"):
         got = [float(row[name]) for row in result]
@@ -237,7 +278,7 @@ def test_unusable_rows_can_be_left_empty_and_change_no_other(classifier, tmp_pat
         ("data.npy", np.zeros((4, 3), complex), "real numbers.*complex128"),
         ("data.npy", np.zeros((0, 3)), "has no rows"),
         ("data.npy", np.array([[None] * 3]), "cannot be read"),
-        ("data.parquet", "x", "must end in .csv or .npy"),
+        ("data.xlsx", "x", "must end in .csv, .parquet or .npy"),
     ],
 )
 def test_data_that_cannot_be_used_are_refused(classifier, tmp_path, name, content, message):
@@ -253,7 +294,7 @@ def test_data_that_cannot_be_used_are_refused(classifier, tmp_path, name, conten
 
 def test_the_output_is_checked_before_anything_is_done(classifier, tmp_path):
     data = write_csv(tmp_path / "data.csv")
-    with pytest.raises(UserError, match="must end in .csv or .npy"):
+    with pytest.raises(UserError, match="must end in .csv, .parquet or .npy"):
         run(classifier, data, tmp_path / "out.txt")
     with pytest.raises(UserError, match="would replace the data"):
         run(classifier, data, data)
@@ -262,7 +303,7 @@ def test_the_output_is_checked_before_anything_is_done(classifier, tmp_path):
 
 
 def test_much_leakage_is_pointed_out(classifier, tmp_path, monkeypatch):
-    monkeypatch.setattr(inference, "NOTABLE_LEAKAGE", 1e-9)
+    monkeypatch.setattr(prediction, "NOTABLE_LEAKAGE", 1e-9)
     _, text = run(classifier, write_csv(tmp_path / "data.csv"), tmp_path / "out.csv")
     assert "rows lose more than" in text and "cutoff 5" in text
 
@@ -317,7 +358,250 @@ def test_folders_that_are_no_finished_model_say_so(classifier, tmp_path):
         load_model(model)
 
 
-def test_predictions_are_plain_data():
-    assert [field.name for field in dataclasses.fields(inference.Predictions)] == list(
-        inference.COLUMNS
+def write_several(path):
+    """`several` as a file of the user's, missing values in several spellings."""
+    dataset = several()
+    texts = [
+        ["NA" if a != a else a, "" if p != p else dataset.categories["place"][int(p)], c]
+        for a, p, c in dataset.features.tolist()
+    ]
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([("c", "place", "a"), *((c, p, a) for a, p, c in texts)])
+    return path
+
+
+def test_several_classes_have_a_probability_each(mixed, tmp_path):
+    predictor, dataset = once(mixed), several()
+    result = predictor(dataset.features)
+    assert result.probability.shape == (90, 3)
+    np.testing.assert_allclose(result.probability.sum(axis=1), 1)
+    np.testing.assert_array_equal(
+        result.prediction, np.array([10, 20, 30])[result.probability.argmax(axis=1)]
     )
+    assert np.mean(result.prediction == 10 * (dataset.target + 1)) > 0.6
+    for suffix in (".csv", ".npy", ".parquet"):
+        out = tmp_path / f"out{suffix}"
+        run(mixed, write_several(tmp_path / "data.csv"), out)
+        rows = read(out)
+        names = [f"probability_{label}" for label in (10, 20, 30)]
+        got = np.array([[float(row[name]) for name in names] for row in rows])
+        np.testing.assert_allclose(got, result.probability, atol=1e-6)
+        assert [float(row["prediction"]) for row in rows] == result.prediction.tolist()
+
+
+def test_the_inputs_of_a_model_by_hand(mixed):
+    scaler, dataset = once(mixed).scaler, several()
+    split = make_splits(dataset, once(mixed).config)[0]
+    known = dataset.features[split.train]
+    fill = np.nanmedian(known, axis=0)
+    kinds, counts = np.unique(known[~np.isnan(known[:, 1]), 1], return_counts=True)
+    fill[1] = kinds[counts.argmax()]
+    np.testing.assert_array_equal(scaler.fill, fill)
+    filled = np.where(np.isnan(dataset.features), fill, dataset.features)
+    mean, scale = (f(filled[split.train], axis=0) for f in (np.mean, np.std))
+    standard = (filled - mean) / scale
+    inputs = np.column_stack([standard[:, 0], np.eye(3)[filled[:, 1].astype(int)], standard[:, 2]])
+    np.testing.assert_allclose(scaler.features(dataset.features), inputs, atol=1e-6)
+    assert scaler.inputs == 5
+    assert not once(mixed).usable(np.array([[0, 3, 0], [0, 0.5, 0], [0, -1, 0.0]])).any()
+    assert once(mixed).usable(np.array([[np.nan] * 3])).all()
+
+
+def test_an_unknown_category_is_a_bad_row_and_a_matrix_has_none(mixed, tmp_path):
+    data = write_several(tmp_path / "data.csv")
+    lines = data.read_text().splitlines()
+    lines[4] = "1.5,nowhere,2"
+    data.write_text("\n".join(lines))
+    with pytest.raises(UserError, match=r"row 4 \(line 5\).*'nowhere'.*\(here, there, where\)"):
+        run(mixed, data, tmp_path / "out.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+    run(mixed, data, tmp_path / "out.parquet", skip_bad=True)
+    rows = read(tmp_path / "out.parquet")
+    assert [number for number, row in enumerate(rows, 1) if row["prediction"] is None] == [4]
+    np.save(tmp_path / "data.npy", several().features)
+    with pytest.raises(UserError, match="'place' are categories: give a .csv or .parquet"):
+        run(mixed, tmp_path / "data.npy", tmp_path / "out.csv")
+
+
+class Stop(BaseException):
+    """Ends a run at a chosen place."""
+
+
+@pytest.fixture
+def long(tmp_path, monkeypatch):
+    """A file of seven chunks, two rows of it bad, and how many rows have been computed."""
+    monkeypatch.setattr(prediction, "CHUNK_ROWS", 16)
+    features = np.tile(FEATURES, (2, 1))[:105]
+    features[[20, 103], 1] = np.nan
+    data = tmp_path / "data.parquet"
+    write_parquet(data, features)
+    computed, original = [], inference.Predictor.predict_usable
+
+    def counting(self, features, batch_size):
+        result = original(self, features, batch_size)
+        computed.append(len(features))
+        return result
+
+    monkeypatch.setattr(inference.Predictor, "predict_usable", counting)
+    return data, computed
+
+
+OPTIONS = {"skip_bad": True, "batch_size": 16}
+CHUNKS = [16] * 6 + [9]  # rows of `long`
+
+
+def stop_at(patch, place, number):
+    """Let the `number`-th call (from 0) of a step of the run not return, or not even begin."""
+    owner, name, late = {
+        "before a chunk": (inference.Predictor, "predict_usable", False),
+        "before it is stored": (Journal, "append", False),
+        "after it is stored": (Journal, "append", True),
+        "within the output": (prediction._Figures, "add", False),
+        "before the journal goes": (Journal, "discard", False),
+    }[place]
+    original, calls = getattr(owner, name), []
+
+    def stopping(*arguments):
+        calls.append(0)
+        if len(calls) == number + 1 and not late:
+            raise Stop
+        result = original(*arguments)
+        if len(calls) == number + 1:
+            raise Stop
+        return result
+
+    patch.setattr(owner, name, stopping)
+
+
+STOPS = [
+    *(
+        (place, number)
+        for place in ("before a chunk", "before it is stored", "after it is stored")
+        for number in range(7)
+    ),
+    *(("within the output", number) for number in range(7)),
+    ("before the journal goes", 0),
+]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npy", ".parquet"])
+def test_a_run_stopped_anywhere_goes_on_and_ends_the_same(
+    classifier, tmp_path, monkeypatch, long, suffix
+):
+    data, computed = long
+    whole = tmp_path / f"whole{suffix}"
+    _, told = run(classifier, data, whole, **OPTIONS)
+    for place, number in STOPS:
+        out = tmp_path / f"out{suffix}"
+        computed.clear()
+        with monkeypatch.context() as patch:
+            stop_at(patch, place, number)
+            with pytest.raises(Stop):
+                run(classifier, data, out, **OPTIONS)
+        finished = place in ("within the output", "before the journal goes")
+        assert out.exists() == (place == "before the journal goes")
+        rows, text = run(classifier, data, out, **OPTIONS)
+        assert rows == 105 and out.read_bytes() == whole.read_bytes(), (place, number)
+        again = CHUNKS[number] if place == "before it is stored" else 0
+        assert sum(computed) == 105 + again, (place, number)
+        kept = 105 if finished else sum(CHUNKS[: number + (place == "after it is stored")])
+        assert (f"resuming after row {kept}" in text) == (kept > 0)
+        assert told.partition("->")[2].splitlines()[1:] == text.partition("->")[2].splitlines()[1:]
+        out.unlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [data.name, whole.name]
+
+
+def test_what_has_changed_since_is_noticed_and_restart_begins_anew(
+    classifier, regressor, tmp_path, monkeypatch, long
+):
+    data, computed = long
+    out, journal = tmp_path / "out.csv", tmp_path / "out.csv.journal"
+
+    def stopped():
+        with monkeypatch.context() as patch:
+            stop_at(patch, "before a chunk", 3)
+            with pytest.raises(Stop):
+                run(classifier, data, out, **OPTIONS)
+
+    stopped()
+    before = journal.read_bytes()
+    with pytest.raises(UserError, match="journal is of .* other model and columns; --restart"):
+        run(regressor, data, out, **OPTIONS)
+    write_parquet(data, np.tile(FEATURES, (2, 1)))
+    with pytest.raises(UserError, match="journal is of .* other data; --restart"):
+        run(classifier, data, out, **OPTIONS)
+    assert journal.read_bytes() == before and not out.exists()
+    computed.clear()
+    rows, text = run(classifier, data, out, restart=True, **OPTIONS)
+    assert rows == sum(computed) == 120 and "resuming" not in text
+    assert not journal.exists()
+
+
+def test_data_that_change_under_the_run_are_noticed(classifier, tmp_path, monkeypatch, long):
+    data, _ = long
+    append = Journal.append
+
+    def touching(self, *arguments):
+        append(self, *arguments)
+        os.utime(data, ns=(1, 1))
+
+    monkeypatch.setattr(Journal, "append", touching)
+    with pytest.raises(UserError, match="was changed while it was read"):
+        run(classifier, data, tmp_path / "out.csv", **OPTIONS)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_nothing_is_computed_after_a_row_that_is_refused(classifier, tmp_path, long):
+    data, computed = long
+    with pytest.raises(UserError, match=r"row 21, column 'b'.*; row 104, column 'b'"):
+        run(classifier, data, tmp_path / "out.csv", batch_size=16)
+    assert sum(computed) == 16
+    assert [path.name for path in tmp_path.iterdir()] == [data.name]
+
+
+# A run in its own process, to be killed: this one compiles in another way.
+SCRIPT = """
+import sys
+from pathlib import Path
+from fockjax.prediction import predict
+predict(*map(Path, sys.argv[1:4]), skip_bad=True, batch_size=8)
+"""
+BYTES = 12 + 8 + 8 + 1  # of a row in the journal
+
+
+def start(*paths):
+    command = [sys.executable, "-c", SCRIPT, *map(str, paths)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("source", "suffix"), [(".csv", ".parquet"), (".npy", ".csv")])
+def test_a_process_killed_at_any_moment_is_resumed_exactly(classifier, tmp_path, source, suffix):
+    rng = np.random.default_rng()  # unlike others, this test means to differ each time
+    count = 16000
+    features = np.tile(FEATURES, (count // 60 + 1, 1))[:count] + rng.normal(size=(count, 3))
+    features[rng.integers(count, size=3)] = np.inf
+    data, out, whole = (tmp_path / name for name in (f"data{source}", "out", "whole"))
+    out, whole = out.with_suffix(suffix), whole.with_suffix(suffix)
+    (write_csv if source == ".csv" else np.save)(data, features)
+    start(classifier, data, whole).communicate()
+    journal, kept = tmp_path / f"out{suffix}.journal", [0]
+    for share in sorted(rng.uniform(0, 0.9, size=3)):
+        process = start(classifier, data, out)
+        while process.poll() is None:
+            if journal.exists() and journal.stat().st_size >= share * count * BYTES:
+                process.send_signal(signal.SIGKILL)
+        kept.append(resumed(process))
+        assert process.returncode == -signal.SIGKILL and not out.exists()
+    process = start(classifier, data, out)
+    kept.append(resumed(process))
+    assert kept == sorted(kept) and kept[-1] > 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(tmp_path.iterdir()) == sorted([data, out, whole])
+
+
+def resumed(process):
+    """After which row it went on, when the process has ended."""
+    told, _ = process.communicate()
+    rows = re.search("resuming after row ([0-9,]+)", told)
+    return int(rows[1].replace(",", "")) if rows else 0

@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 from rich.console import Console
 
 from fockjax.training import TrainConfig, UserError, breast_cancer, folder, loop, model, run, train
@@ -44,11 +46,12 @@ def without_circuit():
     """Leave the circuit out, and compile once what runs of one configuration have in common."""
     programs, make_program = {}, loop.make_program
 
-    def build(features, config, *, photonic=True):
-        return model.build_model(features, config, photonic=False)
+    def build(features, config, *, photonic=True, outputs=1):
+        return model.build_model(features, config, photonic=False, outputs=outputs)
 
     def once(model, task, config, rows):
-        key = (json.dumps(config.identity()), task, rows)
+        shapes = [leaf.shape for leaf in jax.tree.leaves(nnx.state(model))]
+        key = (json.dumps(config.identity()), task, rows, str(shapes))
         if key not in programs:
             programs[key] = make_program(model, task, config, rows)
         return programs[key]
@@ -261,6 +264,33 @@ def test_regression_is_reported_in_the_units_of_the_target(tmp_path):
     assert "constant in training, so without effect: c" in text
 
 
+def several(rows=90):
+    """Three classes, a column of two categories, some values missing."""
+    rng = np.random.default_rng(6)
+    kind = rng.integers(3, size=rows)
+    features = np.column_stack([kind + 0.2 * rng.normal(size=rows), kind == 1, np.ones(rows)])
+    features[:5, 0] = features[9:12, 1] = np.nan
+    columns, categories = ("a", "b", "one"), {"b": ("no", "yes")}
+    return Dataset("several", features, kind * 1.0, columns, "kind", ("x", "y", "z"), categories)
+
+
+def test_several_classes_are_reported_drawn_and_compared(tmp_path):
+    out = tmp_path / "several"
+    options = config(out, epochs=40, batch_size=8, learning_rate=0.05, impute="mean")
+    results, text = quietly(options, several())
+    for figures in results["figures"].values():
+        assert list(figures) == ["accuracy", "auc"] and figures["auc"] > 0.5
+    for key in ("photonic", "linear", "mlp"):
+        assert results["figures"][key]["accuracy"] > 0.8 and results["figures"][key]["auc"] > 0.9
+    for name in ("confusion_matrix.png", "learning_curve.png", "roc.png"):
+        assert (out / name).read_bytes().startswith(PNG)
+    assert "columns of categories: b (2)" in text and "all 4 features" in text
+    assert "8 missing values imputed (mean) in: a, b" in text and "without effect: one" in text
+    description = folder.read_config(out)
+    assert description["data"]["classes"] == ["x", "y", "z"]
+    assert description["data"]["categories"] == {"b": ["no", "yes"]}
+
+
 # A run in its own process, to be killed. The first argument says whether there is a circuit.
 SCRIPT = """
 import sys
@@ -269,7 +299,7 @@ from fockjax.training import TrainConfig, run, model
 from fockjax.training.run import train
 build = model.build_model
 if sys.argv[1] == "classical":
-    run.build_model = lambda n, c, photonic=True: build(n, c, photonic=False)
+    run.build_model = lambda n, c, photonic=True, outputs=1: build(n, c, photonic=False)
 train(TrainConfig(out=Path(sys.argv[2]), epochs=int(sys.argv[3]), cutoff=4, layers=1,
                   checkpoint_seconds=0, patience=10**6, resume=True))
 """

@@ -34,8 +34,10 @@ def evaluate_baselines(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             estimator.fit(x, y)
-        prediction = estimator.predict(test[0])
-        scores = prediction if task == "regression" else estimator.predict_proba(test[0])[:, 1]
+        prediction = scores = estimator.predict(test[0])
+        if task == "classification":
+            scores = estimator.predict_proba(test[0])
+            scores = scores[:, 1] if scores.shape[1] == 2 else scores
         yield key, Evaluation(test[1], prediction, scores, np.zeros(len(prediction)))
 
 

@@ -10,6 +10,8 @@ import tyro
 
 from fockjax.training.errors import UserError
 
+Imputation = Literal["mean", "median", "most-frequent"]
+
 # How a run is executed, not what it computes: these may differ between a run and its resumption.
 EXECUTION_FIELDS = ("data", "out", "resume", "overwrite", "checkpoint_seconds", "quiet")
 
@@ -24,11 +26,16 @@ class TrainConfig:
     """
 
     data: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """CSV file with a header and numeric columns; without it, the bundled breast-cancer data."""
+    """CSV file with a header, or Parquet file; without it, the bundled breast-cancer data."""
     target: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None
     """Column of --data to predict; all the others are features."""
     drop: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN...")] = ()
     """Columns of --data to leave out (an identifier, say)."""
+    categorical: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN...")] = ()
+    """Columns of numbers that are categories, as columns of text are without being named."""
+    impute: Imputation | None = None
+    """Fill missing features with this of the training rows (categories: always the most frequent);
+    without it a missing value is an error."""
     task: Literal["auto", "classification", "regression"] = "auto"
     """auto: classification when the target is text or has two distinct values, else regression."""
 
@@ -96,8 +103,8 @@ class TrainConfig:
                 raise UserError(f"--{_dashed(name)} must lie between 0 and 1, got {value}")
         if self.resume and self.overwrite:
             raise UserError("--resume continues a run and --overwrite discards it: give only one")
-        if self.data is None and (self.target is not None or self.drop):
-            raise UserError("--target and --drop need --data FILE")
+        if self.data is None and (self.target is not None or self.drop or self.categorical):
+            raise UserError("--target, --drop and --categorical need --data FILE")
         if self.data is not None and self.target is None:
             raise UserError("--data needs --target COLUMN, the column to predict")
 

@@ -1,33 +1,33 @@
-"""Data sets, honest splits and standardisation; everything here is NumPy on the host."""
+"""Data sets and honest splits; everything here is NumPy on the host."""
 
 import dataclasses
 import hashlib
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from fockjax.training.config import TrainConfig
-from fockjax.training.csvfile import Problem, read_chunks, read_header
 from fockjax.training.errors import UserError
 
 Task = Literal["classification", "regression"]
 MINIMUM_ROWS = 20
 MINIMUM_PER_CLASS = 5
-SHOWN_PROBLEMS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Finite numbers and what they are called.
+    """Numbers and what they are called.
 
     Attributes:
         name: short name, used for the model folder.
-        features: float64 (rows, columns).
-        target: float64 (rows,): the class index (0 or 1), or the value to predict.
+        features: float64 (rows, columns); of a column of categories, the index of the category;
+            NaN where a value is missing, if it is to be imputed.
+        target: float64 (rows,): the class index from 0, or the value to predict.
         columns: names of the features.
         target_name: name of the target.
-        classes: the two labels, the second being "positive"; None for regression.
+        classes: the labels, of two the second being "positive"; None for regression.
+        categories: the categories of the columns that are not of numbers, by name.
     """
 
     name: str
@@ -35,15 +35,22 @@ class Dataset:
     target: np.ndarray
     columns: tuple[str, ...]
     target_name: str
-    classes: tuple[str | int | float, str | int | float] | None
+    classes: tuple[str | int | float, ...] | None
+    categories: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def task(self) -> Task:
         return "regression" if self.classes is None else "classification"
 
+    @property
+    def outputs(self) -> int:
+        """Numbers a model has to give for a row: one, or as many as there are classes from 3 on."""
+        return outputs(self.classes)
+
     def fingerprint(self) -> str:
         """SHA-256 of the numbers and names, so that a run is resumed on the same data only."""
-        digest = hashlib.sha256(repr((self.columns, self.target_name, self.classes)).encode())
+        names = (self.columns, self.target_name, self.classes, sorted(self.categories.items()))
+        digest = hashlib.sha256(repr(names).encode())
         digest.update(np.ascontiguousarray(self.features).tobytes())
         digest.update(np.ascontiguousarray(self.target).tobytes())
         return digest.hexdigest()
@@ -58,61 +65,9 @@ class Split:
     test: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class Scaler:
-    """Standardisation fitted on training rows only: (value - mean) / scale.
-
-    For classification the target is left alone (mean 0, scale 1).
-    """
-
-    mean: np.ndarray  # (columns,)
-    scale: np.ndarray  # (columns,)
-    target_mean: float
-    target_scale: float
-
-    @classmethod
-    def fit(cls, features: np.ndarray, target: np.ndarray, task: Task) -> "Scaler":
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, scale = features.mean(axis=0), features.std(axis=0)
-        # Rounding gives a constant column a tiny spread; it must not be blown up to 1.
-        scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, 1.0)
-        if task == "classification":
-            return cls(mean, scale, 0.0, 1.0)
-        return cls(mean, scale, float(target.mean()), float(target.std()) or 1.0)
-
-    def features(self, values: np.ndarray) -> np.ndarray:
-        """Standardised features, float32, (rows, columns)."""
-        with np.errstate(over="ignore"):  # a row this far out is reported by who asked
-            return ((values - self.mean) / self.scale).astype(np.float32)
-
-    def target(self, values: np.ndarray) -> np.ndarray:
-        """Standardised target, float32, (rows,)."""
-        return ((values - self.target_mean) / self.target_scale).astype(np.float32)
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "mean": self.mean.tolist(),
-            "scale": self.scale.tolist(),
-            "target_mean": self.target_mean,
-            "target_scale": self.target_scale,
-        }
-
-    @classmethod
-    def from_json(cls, value: dict) -> "Scaler":
-        mean, scale = (np.asarray(value[name], np.float64) for name in ("mean", "scale"))
-        return cls(mean, scale, float(value["target_mean"]), float(value["target_scale"]))
-
-
-def load_dataset(config: TrainConfig) -> Dataset:
-    """The data a run is about: the user's CSV file, or the bundled breast-cancer data."""
-    if config.data is None:
-        dataset = breast_cancer()
-        if config.task == "regression":
-            raise UserError("--task regression needs --data: the bundled data are for two classes")
-    else:
-        assert config.target is not None  # TrainConfig.check
-        dataset = read_csv(config.data, config.target, drop=config.drop, task=config.task)
-    return dataset
+def outputs(classes: tuple | None) -> int:
+    """Numbers a model has to give for a row: a value, one logit, or a logit for each class."""
+    return 1 if classes is None or len(classes) == 2 else len(classes)
 
 
 def breast_cancer() -> Dataset:
@@ -129,49 +84,6 @@ def breast_cancer() -> Dataset:
         target_name="diagnosis",
         classes=(malignant, benign),
     )
-
-
-def read_csv(path: Path, target: str, *, drop: tuple[str, ...] = (), task: str = "auto") -> Dataset:
-    """Read a CSV file whose columns are numbers; a classification target may be text.
-
-    Args:
-        path: UTF-8, comma separated, first line the column names.
-        target: column to predict; all the others are features.
-        drop: columns to leave out.
-        task: "classification", "regression", or "auto": classification when the target is text
-            or has exactly two distinct values.
-    """
-    path = Path(path)
-    header = read_header(path)
-    for name in (target, *drop):
-        if name not in header:
-            hint = "" if len(header) > 1 else " (one column only: are the fields comma-separated?)"
-            raise UserError(
-                f"{path} has no column {name!r}; its columns are: {', '.join(header)}{hint}"
-            )
-    if target in drop:
-        raise UserError(f"the target {target!r} is also named by --drop")
-    columns = tuple(name for name in header if name not in (target, *drop))
-    if not columns:
-        raise UserError(f"{path} has no feature columns beside {target!r}")
-
-    chunks = list(read_chunks(path, columns, target))
-    raise_problems(path, [problem for chunk in chunks for problem in chunk.problems])
-    labels = [text for chunk in chunks for text in chunk.text]
-    lines = [line for chunk in chunks for line in chunk.lines]
-    if len(labels) < MINIMUM_ROWS:
-        raise UserError(f"{path} has {len(labels)} rows; at least {MINIMUM_ROWS} are needed")
-    values, classes = _read_target(path, target, labels, lines, task)
-    features = np.concatenate([chunk.values for chunk in chunks])
-    return Dataset(path.stem, features, values, columns, target, classes)
-
-
-def raise_problems(path: Path, problems: list[Problem]) -> None:
-    """Raise UserError that lists the first unusable fields, if there are any."""
-    if problems:
-        shown = "; ".join(str(problem) for problem in problems[:SHOWN_PROBLEMS])
-        more = len(problems) - SHOWN_PROBLEMS
-        raise UserError(f"{path}: {shown}" + (f"; and {more} more" if more > 0 else ""))
 
 
 def make_splits(dataset: Dataset, config: TrainConfig) -> list[Split]:
@@ -191,8 +103,12 @@ def make_splits(dataset: Dataset, config: TrainConfig) -> list[Split]:
             kept, held_out = train_test_split(
                 rows, test_size=fraction, random_state=seed, stratify=stratify
             )
-        except ValueError as error:  # a fraction that leaves a part without some class
+        except ValueError as error:  # a part would be empty
             raise UserError(f"{len(rows)} rows cannot be split by {fraction}: {error}") from None
+        if labels is not None and len(np.unique(labels[held_out])) < len(np.unique(labels)):
+            raise UserError(
+                f"{len(rows)} rows cannot be split by {fraction}: a class would have no row there"
+            )
         return np.sort(kept), np.sort(held_out)
 
     if config.folds == 1:
@@ -205,6 +121,7 @@ def make_splits(dataset: Dataset, config: TrainConfig) -> list[Split]:
     for rest, test in parts:
         train, validation = cut(rest, config.validation_fraction, config.seed)
         splits.append(Split(train, validation, test))
+        _check_known(dataset, train, "training row")
     return splits
 
 
@@ -213,13 +130,23 @@ def _check_size(dataset: Dataset, config: TrainConfig) -> None:
         raise UserError(
             f"{dataset.name} has {len(dataset.target)} rows; at least {MINIMUM_ROWS} are needed"
         )
-    if not (np.isfinite(dataset.features).all() and np.isfinite(dataset.target).all()):
+    features = dataset.features
+    usable = np.isfinite(features)
+    if config.impute is not None:
+        usable |= np.isnan(features)
+    if not (usable.all() and np.isfinite(dataset.target).all()):
         raise UserError(f"{dataset.name} has values that are not finite")
-    spread = np.ptp(dataset.features, axis=0)
-    if not (spread > 0).any():
+    _check_known(dataset, slice(None), "row")
+    for name, categories in dataset.categories.items():
+        codes = features[:, dataset.columns.index(name)]
+        if not np.isin(codes[~np.isnan(codes)], np.arange(len(categories))).all():
+            raise UserError(
+                f"column {name!r} must hold indices of its {len(categories)} categories"
+            )
+    if not (spread(features) > 0).any():
         raise UserError(f"every feature of {dataset.name} is constant: nothing can be learned")
     with np.errstate(over="ignore", invalid="ignore"):
-        large = ~np.isfinite(dataset.features.std(axis=0))
+        large = ~np.isfinite(np.nanstd(features, axis=0))
     if large.any():
         names = ", ".join(dataset.columns[i] for i in np.flatnonzero(large))
         raise UserError(f"values too large to standardise in: {names}")
@@ -239,51 +166,13 @@ def _check_size(dataset: Dataset, config: TrainConfig) -> None:
             )
 
 
-def _read_target(path: Path, name: str, labels: list[str], lines: list[int], task: str):
-    """Values and classes of the target column, after deciding on the task."""
-    try:
-        numbers = np.array(labels, dtype=np.float64)
-    except ValueError:
-        numbers = None
-    if task == "regression" or (task == "auto" and numbers is not None and _distinct(numbers) != 2):
-        finite = (
-            [_is_finite(label) for label in labels] if numbers is None else np.isfinite(numbers)
-        )
-        problems = [
-            Problem(int(row) + 1, lines[row], name, f"{labels[row]!r} is not a finite number")
-            for row in np.flatnonzero(~np.asarray(finite))
-        ]
-        raise_problems(path, problems)
-        assert numbers is not None
-        return numbers, None
-
-    found: list[Any] = sorted(set(labels)) if numbers is None else np.unique(numbers).tolist()
-    if len(found) != 2:
-        shown = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
-        advice = "" if numbers is None else "; a number is predicted with --task regression"
-        raise UserError(
-            f"{path}: classification needs a target with two distinct values, but column {name!r} "
-            f"has {len(found)} ({shown}){advice}"
-        )
-    negative, positive = found
-    if numbers is None:
-        values = np.array([label == positive for label in labels], np.float64)
-        return values, (negative, positive)
-    values = (numbers == positive).astype(np.float64)
-    return values, (_plain(negative), _plain(positive))
+def _check_known(dataset: Dataset, rows: slice | np.ndarray, what: str) -> None:
+    unknown = np.isnan(dataset.features[rows]).all(axis=0)
+    if unknown.any():
+        names = ", ".join(dataset.columns[i] for i in np.flatnonzero(unknown))
+        raise UserError(f"no {what} has a value in: {names}; leave out such columns with --drop")
 
 
-def _distinct(numbers: np.ndarray) -> int:
-    return len(np.unique(numbers))
-
-
-def _is_finite(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False
-
-
-def _plain(number: float) -> int | float:
-    """2.0 -> 2, so that labels print as they were written."""
-    return int(number) if number == int(number) else number
+def spread(features: np.ndarray) -> np.ndarray:
+    """Largest minus smallest value of each column, missing ones left out."""
+    return np.nanmax(features, axis=0) - np.nanmin(features, axis=0)

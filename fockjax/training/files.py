@@ -1,6 +1,7 @@
 """Files that are either whole or absent: written beside their place, synced, then renamed."""
 
 import contextlib
+import glob
 import json
 import os
 import tempfile
@@ -39,6 +40,12 @@ def atomic_writer(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[A
             os.unlink(temporary)
         raise
     sync_folder(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed while writing `path` have left beside it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:

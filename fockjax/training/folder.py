@@ -21,7 +21,7 @@ from fockjax.training.files import atomic_writer, write_json
 CONFIG, RESULTS, METRICS, REPORT = "config.json", "results.json", "metrics.jsonl", "report.md"
 CHECKPOINTS = "checkpoints"
 PLOTS = ("learning_curve.png", "confusion_matrix.png", "roc.png", "predicted_vs_true.png")
-FORMAT = 1
+FORMAT = 2
 
 
 def claim(folder: Path, description: dict, config: TrainConfig) -> None:

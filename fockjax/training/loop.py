@@ -104,7 +104,9 @@ def _decayed(params: nnx.State) -> Any:
 
 
 def sample_loss(task: Task, output: jax.Array, y: jax.Array) -> jax.Array:
-    """Loss of each sample: cross-entropy of a logit, or the squared error."""
+    """Loss of each sample: cross-entropy of a logit or of one per class, or the squared error."""
+    if output.ndim > y.ndim:  # a logit for each of several classes
+        return optax.softmax_cross_entropy_with_integer_labels(output, y.astype(jnp.int32))
     if task == "classification":
         return optax.sigmoid_binary_cross_entropy(output, y)
     return (output - y) ** 2
@@ -112,6 +114,8 @@ def sample_loss(task: Task, output: jax.Array, y: jax.Array) -> jax.Array:
 
 def score(task: Task, output: jax.Array, y: jax.Array) -> jax.Array:
     """Accuracy; or 1 - mean squared error, which is R^2 as y has unit variance in training."""
+    if output.ndim > y.ndim:
+        return jnp.mean(jnp.argmax(output, axis=-1) == y.astype(jnp.int32))
     if task == "classification":
         return jnp.mean((output > 0) == (y > 0.5))
     return 1 - jnp.mean((output - y) ** 2)

@@ -3,8 +3,10 @@
 import dataclasses
 
 import numpy as np
+from scipy.special import softmax
 
-from fockjax.training.data import Scaler, Task
+from fockjax.training.data import Task
+from fockjax.training.scaling import Scaler
 
 FIGURES: dict[Task, tuple[str, str]] = {
     "classification": ("accuracy", "auc"),
@@ -20,7 +22,8 @@ class Evaluation:
     Attributes:
         truth: class index, or value in the user's units (rows,).
         prediction: likewise (rows,).
-        score: probability of the second class; the prediction for regression (rows,).
+        score: probability of the second of two classes (rows,), or of each class (rows, classes);
+            the prediction for regression (rows,).
         leakage: probability lost by the cutoff in each row (rows,); 0 where there is no circuit.
     """
 
@@ -33,12 +36,24 @@ class Evaluation:
 def from_output(
     task: Task, scaler: Scaler, output: np.ndarray, truth: np.ndarray, leakage: np.ndarray
 ) -> Evaluation:
-    """Evaluation of what a hybrid model returns: a logit, or a standardised value."""
+    """Evaluation of what a hybrid model returns: logits, or a standardised value."""
     if task == "classification":
-        probability = sigmoid(output)
-        return Evaluation(truth, (probability > 0.5).astype(np.float64), probability, leakage)
+        index, probability = decide(output)
+        return Evaluation(truth, index.astype(np.float64), probability, leakage)
     value = output.astype(np.float64) * scaler.target_scale + scaler.target_mean
     return Evaluation(truth, value, value, leakage)
+
+
+def decide(output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index of the class and probability, from one logit (rows,) or one per class (rows, classes).
+
+    The probability is that of the second class (rows,), or of each class (rows, classes).
+    """
+    if output.ndim == 1:
+        probability = sigmoid(output)
+        return (probability > 0.5).astype(int), probability
+    probability = softmax(output.astype(np.float64), axis=1)
+    return probability.argmax(axis=1), probability
 
 
 def sigmoid(logit: np.ndarray) -> np.ndarray:
@@ -54,11 +69,20 @@ def figures(task: Task, evaluation: Evaluation) -> dict[str, float]:
 
     truth = evaluation.truth
     if task == "classification":
+        areas = [metrics.roc_auc_score(*each) for each in one_against_rest(evaluation)]
         return {
             "accuracy": float(metrics.accuracy_score(truth, evaluation.prediction)),
-            "auc": float(metrics.roc_auc_score(truth, evaluation.score)),
+            "auc": float(np.mean(areas)),
         }
     return {
         "rmse": float(metrics.root_mean_squared_error(truth, evaluation.prediction)),
         "r2": float(metrics.r2_score(truth, evaluation.prediction)),
     }
+
+
+def one_against_rest(evaluation: Evaluation) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(truth, score) of two classes; of more, of each class against all others."""
+    truth, score = evaluation.truth, evaluation.score
+    if score.ndim == 1:
+        return [(truth, score)]
+    return [(truth == index, score[:, index]) for index in range(score.shape[1])]

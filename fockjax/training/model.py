@@ -30,11 +30,18 @@ class HybridModel(nnx.Module):
         features: number of columns of x.
         config: modes, cutoff, layers and alpha_max are read from it.
         photonic: whether the circuit is there.
+        outputs: 1, or the number of classes from 3 on.
         rngs: source of the initial weights.
     """
 
     def __init__(
-        self, features: int, config: TrainConfig, *, photonic: bool = True, rngs: nnx.Rngs
+        self,
+        features: int,
+        config: TrainConfig,
+        *,
+        photonic: bool = True,
+        outputs: int = 1,
+        rngs: nnx.Rngs,
     ):
         modes = config.modes
         self.alpha_max = config.alpha_max
@@ -48,30 +55,39 @@ class HybridModel(nnx.Module):
                 readout=nn.with_leakage(nn.quadratures),
                 rngs=rngs,
             )
-        self.head = nnx.Linear(2 * modes if photonic else modes, 1, precision=HIGHEST, rngs=rngs)
+        readouts = 2 * modes if photonic else modes
+        self.head = nnx.Linear(readouts, outputs, precision=HIGHEST, rngs=rngs)
 
     def encode(self, x: jax.Array) -> jax.Array:
         """(..., features) -> displacement amplitudes (..., modes), within +-alpha_max."""
         return self.alpha_max * jnp.tanh(self.encoder(x))
 
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(..., features) -> logit or standardised value (...,), leakage (...,)."""
+        """(..., features) -> output, leakage (...,).
+
+        The output is a logit or a standardised value (...,), or a logit for each class
+        (..., classes).
+        """
         alpha = self.encode(x)
         if self.quantum is None:
             readout, leakage = alpha, jnp.zeros(alpha.shape[:-1], alpha.dtype)
         else:
             readout, leakage = self.quantum(alpha)
-        return self.head(readout)[..., 0], leakage
+        output = self.head(readout)
+        return (output[..., 0] if output.shape[-1] == 1 else output), leakage
 
 
-def build_model(features: int, config: TrainConfig, *, photonic: bool = True) -> HybridModel:
+def build_model(
+    features: int, config: TrainConfig, *, photonic: bool = True, outputs: int = 1
+) -> HybridModel:
     """The model of a run, its initial weights drawn from the run's seed.
 
     Raises:
         UserError: the circuit cannot be built, or its state would be too large.
     """
     try:
-        model = HybridModel(features, config, photonic=photonic, rngs=nnx.Rngs(config.seed))
+        rngs = nnx.Rngs(config.seed)
+        model = HybridModel(features, config, photonic=photonic, outputs=outputs, rngs=rngs)
         jax.eval_shape(model, jax.ShapeDtypeStruct((1, features), jnp.float32))
     except ValueError as error:
         reason = str(error).splitlines()[0]

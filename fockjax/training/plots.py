@@ -1,16 +1,18 @@
 """The plots of a model folder, drawn on Figure objects so that no global state is touched."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate
 from fockjax.training.files import atomic_writer
-from fockjax.training.metrics import Evaluation
+from fockjax.training.metrics import Evaluation, one_against_rest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+MOST_NAMED = 16  # classes; figures of more have no room for each count and curve to be named
 
 
 def learning_curve(path: Path, history: list[dict], score_name: str) -> None:
@@ -38,48 +40,70 @@ def confusion_matrix(path: Path, evaluation: Evaluation, classes: tuple) -> None
     """Counts of the test rows by true and predicted class."""
     from sklearn.metrics import confusion_matrix as count
 
-    counts = count(evaluation.truth, evaluation.prediction, labels=[0, 1])
-    figure = _figure(4.4, 3.9)
+    names = [str(label) for label in classes]
+    places = np.arange(len(names))
+    counts = count(evaluation.truth, evaluation.prediction, labels=places)
+    side = min(12.0, max(2.8, 0.75 * len(names)))
+    figure = _figure(side + 1.6, side + 1.1)
     axis = figure.subplots()
     axis.imshow(counts, cmap="Blues", vmin=0, vmax=max(1, counts.max()) * 1.15)
-    for (row, column), value in np.ndenumerate(counts):
+    big, small = (16, 9) if len(names) <= 4 else (11, 7)
+    for (row, column), value in np.ndenumerate(counts if len(names) <= MOST_NAMED else ()):
         share = value / max(1, counts[row].sum())
         colour = "white" if value > counts.max() * 0.6 else "black"
-        axis.text(column, row - 0.06, str(value), ha="center", va="center", color=colour, size=16)
-        axis.text(column, row + 0.2, f"{share:.1%}", ha="center", va="center", color=colour, size=9)
-    names = [str(label) for label in classes]
-    axis.set_xticks([0, 1], names)
-    axis.set_yticks([0, 1], names, rotation=90, va="center")
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
+        axis.text(column, row - 0.06, str(value), size=big, **style)
+        axis.text(column, row + 0.24, f"{share:.1%}", size=small, **style)
+    axis.set_xticks(places, names, rotation=90 if sum(map(len, names)) > 40 else 0)
+    axis.set_yticks(places, names, rotation=90 if len(names) <= 4 else 0, va="center")
     axis.tick_params(length=0)
     axis.set(xlabel="predicted", ylabel="true", title=f"test rows: {counts.sum()}")
     axis.spines[:].set_visible(False)
     _save(figure, path)
 
 
-def roc_curve(path: Path, evaluations: dict[str, Evaluation]) -> None:
-    """ROC curves of the models by title, the first one drawn on top."""
+def roc_of_models(path: Path, evaluations: dict[str, Evaluation]) -> None:
+    """ROC curves of two classes for the models by title, the first one drawn on top."""
+    curves = {title: (each.truth, each.score) for title, each in evaluations.items()}
+    _roc(path, curves, "area under the curve, test")
+
+
+def roc_of_classes(path: Path, evaluation: Evaluation, classes: tuple) -> None:
+    """ROC curves of one model for each class against all others."""
+    curves = dict(zip(map(str, classes), one_against_rest(evaluation), strict=True))
+    _roc(path, curves, "class against the rest: area, test", first_on_top=False)
+
+
+def _roc(
+    path: Path,
+    curves: dict[str, tuple[np.ndarray, np.ndarray]],
+    legend: str,
+    first_on_top: bool = True,
+) -> None:
     from sklearn.metrics import roc_auc_score
     from sklearn.metrics import roc_curve as curve
 
     figure = _figure(5.4, 5.0)
     axis = figure.subplots()
-    for index, (title, evaluation) in enumerate(evaluations.items()):
-        false, true, _ = curve(evaluation.truth, evaluation.score)
-        area = roc_auc_score(evaluation.truth, evaluation.score)
+    for index, (title, (truth, score)) in enumerate(curves.items()):
+        false, true, _ = curve(truth, score)
+        first = first_on_top and index == 0
         axis.plot(
             false,
             true,
             color=COLOURS[index % len(COLOURS)],
-            linewidth=2.4 if index == 0 else 1.2,
-            alpha=1 if index == 0 else 0.85,
-            zorder=3 if index == 0 else 2,
-            label=f"{title}: {area:.3f}",
+            linestyle=("-", "--", ":")[index // len(COLOURS) % 3],
+            linewidth=2.4 if first else 1.2,
+            alpha=1 if first else 0.85,
+            zorder=3 if first else 2,
+            label=f"{title}: {roc_auc_score(truth, score):.3f}",
         )
     axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     axis.set_aspect("equal")
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     decorate(axis, "false positive rate", "true positive rate")
-    axis.legend(frameon=False, fontsize=8, loc="lower right", title="area under the curve, test")
+    if len(curves) <= MOST_NAMED:
+        axis.legend(frameon=False, fontsize=8, loc="lower right", title=legend)
     _save(figure, path)
 
 

@@ -12,12 +12,14 @@ from rich.console import Console
 
 from fockjax.training import baselines, checkpoint, folder, loop, plots, report
 from fockjax.training.config import TrainConfig, identity_hash
-from fockjax.training.data import Dataset, Scaler, Split, load_dataset, make_splits
+from fockjax.training.data import Dataset, Split, make_splits, spread
 from fockjax.training.errors import UserError
 from fockjax.training.files import write_json
 from fockjax.training.metrics import FIGURES, TITLES, Evaluation, figures, from_output
 from fockjax.training.model import build_model
 from fockjax.training.progress import TrainingProgress
+from fockjax.training.reading import load_dataset
+from fockjax.training.scaling import Scaler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +80,24 @@ class _Run:
     ):
         self.config, self.dataset, self.console = config, dataset, console
         rows = min(len(split.train) for split in splits)
+        self.inputs = self.scaler(splits[0]).inputs
 
         def program(photonic: bool) -> loop.Program:
-            model = build_model(len(dataset.columns), config, photonic=photonic)
+            model = build_model(self.inputs, config, photonic=photonic, outputs=dataset.outputs)
             return loop.make_program(model, dataset.task, config, rows)
 
         self.photonic, self.identity = program(True), program(False)
+
+    def scaler(self, split: Split) -> Scaler:
+        """What the training rows of a split say of the columns."""
+        dataset, rows = self.dataset, split.train
+        return Scaler.fit(
+            dataset.features[rows],
+            dataset.target[rows],
+            dataset.task,
+            [len(dataset.categories.get(name, ())) for name in dataset.columns],
+            self.config.impute,
+        )
 
     def train_folds(self, splits: list[Split], out: Path) -> dict[str, Any]:
         """Results over all folds, each in its own model folder inside `out`."""
@@ -106,8 +120,7 @@ class _Run:
         """Results of one split, and its model folder."""
         began = time.perf_counter()
         config, dataset = self.config, self.dataset
-        rows = split.train
-        scaler = Scaler.fit(dataset.features[rows], dataset.target[rows], dataset.task)
+        scaler = self.scaler(split)
         description = self.describe(fold) | {
             "scaler": scaler.to_json(),
             "split": {part: len(rows) for part, rows in dataclasses.asdict(split).items()},
@@ -167,6 +180,7 @@ class _Run:
                 "target": dataset.target_name,
                 "task": dataset.task,
                 "classes": None if dataset.classes is None else list(dataset.classes),
+                "categories": {name: list(each) for name, each in dataset.categories.items()},
             },
         }
 
@@ -262,11 +276,17 @@ class _Run:
         ]
         if skipped:
             notes.append(f"{skipped} steps skipped, as their loss or gradient was not finite")
-        spread = np.ptp(dataset.features[split.train], axis=0)
-        if (spread == 0).any():
-            names = ", ".join(dataset.columns[index] for index in np.flatnonzero(spread == 0))
+        if dataset.categories:
+            names = ", ".join(f"{name} ({len(each)})" for name, each in dataset.categories.items())
+            notes.append(f"columns of categories: {names}")
+        if (missing := np.isnan(dataset.features)).any():
+            names = ", ".join(dataset.columns[i] for i in np.flatnonzero(missing.any(axis=0)))
+            notes.append(f"{missing.sum()} missing values imputed ({config.impute}) in: {names}")
+        constant = spread(dataset.features[split.train]) == 0
+        if constant.any():
+            names = ", ".join(dataset.columns[index] for index in np.flatnonzero(constant))
             notes.append(f"constant in training, so without effect: {names}")
-        titles = baselines.titles(dataset.task, len(dataset.columns), config.modes, config.cutoff)
+        titles = baselines.titles(dataset.task, self.inputs, config.modes, config.cutoff)
         return {
             "task": dataset.task,
             "data": dataset.name,
@@ -296,5 +316,8 @@ def _draw(
         plots.predicted_against_true(out / scatter, evaluations["photonic"], dataset.target_name)
         return [curve, scatter]
     plots.confusion_matrix(out / matrix, evaluations["photonic"], dataset.classes)
-    plots.roc_curve(out / roc, {titles[key]: each for key, each in evaluations.items()})
+    if dataset.outputs == 1:
+        plots.roc_of_models(out / roc, {titles[key]: each for key, each in evaluations.items()})
+    else:
+        plots.roc_of_classes(out / roc, evaluations["photonic"], dataset.classes)
     return [curve, matrix, roc]

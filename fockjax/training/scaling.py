@@ -1,0 +1,109 @@
+"""From the columns of a data set to the inputs of a model: filling, indicators, standardisation."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from fockjax.training.config import Imputation
+from fockjax.training.data import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaler:
+    """From the columns to the inputs of a model, as fitted on training rows only.
+
+    What is missing is filled; numbers become (value - mean) / scale; a column of categories becomes
+    one input per category, 1 or 0. For classification the target is left alone (mean 0, scale 1).
+    """
+
+    mean: np.ndarray  # (columns,)
+    scale: np.ndarray  # (columns,)
+    target_mean: float
+    target_scale: float
+    categories: np.ndarray  # (columns,) their number, 0 for a column of numbers
+    fill: np.ndarray | None = None  # (columns,) what a missing value becomes; None: it is refused
+
+    @classmethod
+    def fit(
+        cls,
+        features: np.ndarray,
+        target: np.ndarray,
+        task: Task,
+        categories: Sequence[int] = (),
+        impute: Imputation | None = None,
+    ) -> "Scaler":
+        counts = np.array(categories or [0] * features.shape[1])
+        fill = None
+        if impute is not None:
+            hows = np.where(counts > 0, "most-frequent", impute)
+            fill = np.array([_typical(*each) for each in zip(features.T, hows, strict=True)])
+            features = np.where(np.isnan(features), fill, features)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = features.mean(axis=0), features.std(axis=0)
+        # Rounding gives a constant column a tiny spread; it must not be blown up to 1.
+        scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, 1.0)
+        mean, scale = np.where(counts, 0.0, mean), np.where(counts, 1.0, scale)
+        if task == "classification":
+            return cls(mean, scale, 0.0, 1.0, counts, fill)
+        centre, spread = float(target.mean()), float(target.std()) or 1.0
+        return cls(mean, scale, centre, spread, counts, fill)
+
+    @property
+    def inputs(self) -> int:
+        """Inputs of the model: a column of categories has one for each."""
+        return int(np.maximum(self.categories, 1).sum())
+
+    def features(self, values: np.ndarray) -> np.ndarray:
+        """Inputs of the model, float32, (rows, inputs); not finite where the row is unusable."""
+        if self.fill is not None:
+            values = np.where(np.isnan(values), self.fill, values)
+        with np.errstate(over="ignore"):  # a row this far out is reported by who asked
+            scaled = ((values - self.mean) / self.scale).astype(np.float32)
+        if not self.categories.any():
+            return scaled
+        return np.concatenate(
+            [
+                _indicators(column, count) if count else column[:, None]
+                for column, count in zip(scaled.T, self.categories, strict=True)
+            ],
+            axis=1,
+        )
+
+    def target(self, values: np.ndarray) -> np.ndarray:
+        """Standardised target, float32, (rows,)."""
+        return ((values - self.target_mean) / self.target_scale).astype(np.float32)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "mean": self.mean.tolist(),
+            "scale": self.scale.tolist(),
+            "target_mean": self.target_mean,
+            "target_scale": self.target_scale,
+            "categories": self.categories.tolist(),
+            "fill": None if self.fill is None else self.fill.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict) -> "Scaler":
+        mean, scale = (np.asarray(value[name], np.float64) for name in ("mean", "scale"))
+        fill = None if value["fill"] is None else np.asarray(value["fill"], np.float64)
+        categories = np.asarray(value["categories"], int)
+        target = float(value["target_mean"]), float(value["target_scale"])
+        return cls(mean, scale, *target, categories, fill)
+
+
+def _typical(values: np.ndarray, how: str) -> float:
+    known = values[~np.isnan(values)]
+    if how == "mean":
+        return float(known.mean())
+    if how == "median":
+        return float(np.median(known))
+    distinct, counts = np.unique(known, return_counts=True)
+    return float(distinct[counts.argmax()])
+
+
+def _indicators(codes: np.ndarray, count: int) -> np.ndarray:
+    """(rows,) -> (rows, count): 1 at the code; NaN in a row whose code is none."""
+    hits = codes[:, None] == np.arange(count, dtype=codes.dtype)
+    return np.where(hits.any(axis=1, keepdims=True), hits, np.nan).astype(np.float32)

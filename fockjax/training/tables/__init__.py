@@ -1,0 +1,55 @@
+"""Tables on disk, in and out: one file for each format, all read and written in chunks."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from fockjax.training.errors import UserError
+from fockjax.training.tables import csvfile, npyfile, parquet
+from fockjax.training.tables.columns import Chunk as Chunk
+from fockjax.training.tables.columns import Column as Column
+from fockjax.training.tables.columns import Problem as Problem
+from fockjax.training.tables.columns import Table as Table
+from fockjax.training.tables.columns import as_text as as_text
+from fockjax.training.tables.columns import encode as encode
+from fockjax.training.tables.columns import is_missing as is_missing
+from fockjax.training.tables.columns import missing as missing
+from fockjax.training.tables.columns import plain as plain
+from fockjax.training.tables.columns import survey as survey
+
+READERS = {".csv": csvfile.CsvTable, ".parquet": parquet.ParquetTable, ".npy": npyfile.NpyTable}
+WRITERS = {".csv": csvfile.write, ".parquet": parquet.write, ".npy": npyfile.write}
+
+
+def open_table(path: Path, otherwise: str | None = None) -> Table:
+    """The table in a file, its format told by its suffix; another suffix means `otherwise`."""
+    suffix = path.suffix.lower()
+    if otherwise is not None and suffix not in READERS:
+        suffix = otherwise
+    return READERS[_known("data", path, suffix)](path)
+
+
+def write_table(
+    path: Path, kind: np.dtype, rows: int, parts: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    """Write a table chunk by chunk; it appears complete or not at all.
+
+    Args:
+        path: its suffix tells the format.
+        kind: structured dtype, a field for each column.
+        rows: rows in all parts together.
+        parts: (records, usable) of consecutive rows; those not usable are left empty.
+    """
+    WRITERS[check_output(path)](path, kind, rows, parts)
+
+
+def check_output(path: Path) -> str:
+    """The format in which `path` is to be written, or UserError."""
+    return _known("output", path, path.suffix.lower())
+
+
+def _known(what: str, path: Path, suffix: str) -> str:
+    if suffix not in READERS:
+        raise UserError(f"the {what} must end in .csv, .parquet or .npy, got {path}")
+    return suffix

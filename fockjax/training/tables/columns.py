@@ -1,0 +1,204 @@
+"""What a column holds, numbers or categories, and from the fields of a file to float64."""
+
+import abc
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fockjax.training.errors import UserError
+
+CHUNK_ROWS = 16384
+MOST_CATEGORIES = 64
+MISSING = ("", "na", "n/a", "nan", "null")  # in any case of letters
+
+Field = np.ndarray | list[str]
+"""A column as its file has it: float64 (NaN: missing), or text."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A feature: numbers, or the `categories` that its text can be."""
+
+    name: str
+    categories: tuple[str, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One field that cannot be used."""
+
+    row: int  # counted from 1, a header not counted
+    line: int | None  # of the file, counted from 1; None where there are no lines
+    column: str
+    reason: str
+
+    def __str__(self) -> str:
+        line = "" if self.line is None else f" (line {self.line})"
+        return f"row {self.row}{line}, column {self.column!r}: {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Raw:
+    """Consecutive rows as a file has them."""
+
+    start: int  # rows before them
+    count: int
+    fields: Mapping[str, Field]  # by column
+    lines: list[int] | None = None  # (count,) lines of the file, where it has lines
+    problems: Sequence[Problem] = ()  # of rows without the right number of fields
+
+    def place(self, offset: int) -> tuple[int, int | None]:
+        """Row and line, counted from 1."""
+        return self.start + offset + 1, None if self.lines is None else self.lines[offset]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows as numbers; of a column of categories, the index of the category."""
+
+    values: np.ndarray  # (rows, columns) float64, NaN where a value is missing or unusable
+    lines: list[int] | None
+    problems: list[Problem]  # in the order of rows
+
+
+class Table(abc.ABC):
+    """A file of rows: `names` of its columns (None if it has none), `rows` (None if unknown)."""
+
+    path: Path
+    names: list[str] | None
+    rows: int | None
+
+    @abc.abstractmethod
+    def chunks(self, names: Sequence[str], start: int = 0, size: int = CHUNK_ROWS) -> Iterator[Raw]:
+        """The rows from `start` on in order, at most `size` at a time, of the columns `names`."""
+
+
+def check_names(path: Path, names: list[str]) -> list[str]:
+    """`names` if every column has one of its own."""
+    for position, name in enumerate(names, 1):
+        if not name:
+            raise UserError(f"{path}: column {position} has no name in the header")
+        if names.count(name) > 1:
+            raise UserError(f"{path}: the header names column {name!r} {names.count(name)} times")
+    return names
+
+
+def survey(
+    table: Table, names: Sequence[str], categorical: Collection[str] = ()
+) -> tuple[Column, ...]:
+    """Look through a table: text columns, and those in `categorical`, are of categories.
+
+    A column that has numbers as well as text is one of numbers, so that `encode` finds the text.
+    """
+    texts: dict[str, set[str]] = {name: set() for name in names}
+    numeric: set[str] = set()  # where a number was found that is no category
+    for raw in table.chunks(names):
+        for name, field in raw.fields.items():
+            if name not in categorical and _has_only_numbers(field):
+                numeric.add(name)
+                continue
+            found = {text for text in as_text(field) if not is_missing(text)}
+            if name in categorical:
+                words = found
+            else:
+                words = {text for text in found if np.isnan(_number(text))}
+            texts[name] |= words
+            if len(words) < len(found):
+                numeric.add(name)
+    columns = []
+    for name in names:
+        categories = tuple(sorted(texts[name]))
+        if len(categories) > MOST_CATEGORIES and name not in numeric:
+            raise UserError(
+                f"{table.path}: column {name!r} has {len(categories)} distinct values, too many "
+                f"for categories (at most {MOST_CATEGORIES}): leave it out with --drop"
+            )
+        columns.append(Column(name, None if name in numeric else categories or None))
+    return tuple(columns)
+
+
+def encode(raw: Raw, columns: Sequence[Column], filled: bool = False) -> Chunk:
+    """Numbers of a chunk, and every field that cannot be used.
+
+    Args:
+        raw: the chunk.
+        columns: what to take, in this order.
+        filled: missing values will be filled in, so they are no problem.
+    """
+    values = np.empty((raw.count, len(columns)))
+    problems = list(raw.problems)
+    misshapen = {problem.row for problem in problems}
+    for index, column in enumerate(columns):
+        field = raw.fields[column.name]
+        if column.categories is None:
+            values[:, index] = _numbers(field)
+        else:
+            values[:, index] = _codes(field, column.categories)
+        for offset in np.flatnonzero(~np.isfinite(values[:, index])).tolist():
+            values[offset, index] = np.nan
+            row, line = raw.place(offset)
+            reason = _reason(as_text(field[offset : offset + 1])[0], column, filled)
+            if reason and row not in misshapen:
+                problems.append(Problem(row, line, column.name, reason))
+    problems.sort(key=lambda problem: problem.row)
+    return Chunk(values, raw.lines, problems)
+
+
+def is_missing(text: str) -> bool:
+    return text.lower() in MISSING
+
+
+def missing(text: str) -> str:
+    """The reason why a missing value cannot be used."""
+    return "the value is missing" + (f" ({text!r})" if text else "")
+
+
+def as_text(field: Field) -> list[str]:
+    """The fields without spaces around them; numbers as one would write them, NaN as nothing."""
+    if isinstance(field, list):
+        return [text.strip() for text in field]
+    return ["" if number != number else repr(plain(number)) for number in field.tolist()]
+
+
+def plain(number: float) -> int | float:
+    """2.0 -> 2, so that labels print as they were written."""
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def _reason(text: str, column: Column, filled: bool) -> str | None:
+    if is_missing(text):
+        return None if filled else missing(text)
+    if column.categories is None:
+        return f"{text!r} is not a finite number"
+    shown = ", ".join(column.categories[:8]) + (", ..." if len(column.categories) > 8 else "")
+    return f"{text!r} is not among the categories of the training ({shown})"
+
+
+def _has_only_numbers(field: Field) -> bool:
+    if isinstance(field, np.ndarray):
+        return True
+    try:
+        return bool(np.isfinite(np.array(field, np.float64)).any())
+    except ValueError:
+        return False
+
+
+def _numbers(field: Field) -> np.ndarray:
+    try:
+        return np.array(field, np.float64)
+    except ValueError:  # some field is no number: parse one by one
+        return np.array([_number(text) for text in field])
+
+
+def _codes(field: Field, categories: tuple[str, ...]) -> np.ndarray:
+    index = {category: float(position) for position, category in enumerate(categories)}
+    return np.array([index.get(text, np.nan) for text in as_text(field)])
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

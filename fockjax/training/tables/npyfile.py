@@ -1,0 +1,58 @@
+"""NumPy's .npy: in, a matrix of numbers without names; out, a structured array."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fockjax.training.errors import UserError
+from fockjax.training.files import atomic_writer
+from fockjax.training.tables.columns import CHUNK_ROWS, Raw, Table
+
+
+class NpyTable(Table):
+    """Real numbers (rows, columns); its columns have no names, so those asked for are in order."""
+
+    def __init__(self, path: Path):
+        self.path, self.names = path, None
+        array = self._array()
+        self.rows, self.kind, self.shape = len(array) if array.ndim else 0, array.dtype, array.shape
+
+    def chunks(self, names: Sequence[str], start: int = 0, size: int = CHUNK_ROWS) -> Iterator[Raw]:
+        if len(self.shape) != 2 or self.shape[1] != len(names) or self.kind.kind not in "fiub":
+            raise UserError(
+                f"{self.path} must hold real numbers of shape (rows, {len(names)}), the columns in "
+                f"the order of the training data; it holds {self.kind} of shape {self.shape}"
+            )
+        for first in range(start, self.shape[0], size):
+            # Mapped anew each time, so that pages read before do not stay in memory.
+            values = np.array(self._array()[first : first + size], np.float64)
+            yield Raw(first, len(values), dict(zip(names, values.T, strict=True)))
+
+    def _array(self) -> Any:
+        try:
+            return np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            raise UserError(f"{self.path} does not exist") from None
+        except (ValueError, EOFError, OSError) as error:
+            raise UserError(f"{self.path} cannot be read: {error}") from None
+
+
+def write(
+    path: Path, kind: np.dtype, rows: int, parts: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    """See `write_table`; an unusable row is of NaN and empty text, so integers become float64."""
+    fields = [(name, _emptiable(kind[name])) for name in kind.names or ()]
+    header = {"descr": fields, "fortran_order": False, "shape": (rows,)}
+    with atomic_writer(path) as file:
+        np.lib.format.write_array_header_2_0(file, header)
+        for records, usable in parts:
+            out = records.astype(fields)
+            for name, _ in fields:
+                out[name][~usable] = "" if out.dtype[name].kind == "U" else np.nan
+            file.write(out.tobytes())
+
+
+def _emptiable(kind: np.dtype) -> str:
+    return kind.str if kind.kind == "U" else "<f8"

@@ -1,0 +1,129 @@
+"""The journal: what was finished is there again, whatever happened to the end of the file."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fockjax.journal import open_journal
+from fockjax.training import UserError
+
+KIND = np.dtype([("label", "<U2"), ("x", "<f8"), ("usable", "?")])
+IDENTITY = {"data": "abc", "model": "def"}
+
+
+def rows(start, count):
+    part = np.zeros(count, KIND)
+    part["x"], part["label"] = np.arange(start, start + count), "é"
+    return part
+
+
+def opened(path, **options):
+    return open_journal(path, IDENTITY, KIND, **options)
+
+
+def stored(journal):
+    return [(part["x"].tolist(), notes) for part, notes in journal.chunks()]
+
+
+@pytest.fixture
+def three(tmp_path):
+    """A journal of three records, and where in the file each ends."""
+    path, ends = tmp_path / "journal", []
+    with opened(path) as journal:
+        for start, count, notes in ((0, 3, ["one\ntwo", "é"]), (3, 1, []), (4, 2, ["x"])):
+            journal.append(rows(start, count), notes)
+            ends.append(path.stat().st_size)
+    return path, ends
+
+
+WHOLE = [([0, 1, 2], ["one\ntwo", "é"]), ([3], []), ([4, 5], ["x"])]
+
+
+def test_a_journal_gives_back_what_was_put_in(three):
+    with opened(three[0]) as journal:
+        assert journal.rows == 6 and stored(journal) == WHOLE == stored(journal)
+
+
+def test_a_record_cut_anywhere_does_not_count_and_is_written_over(three):
+    path, ends = three
+    content = path.read_bytes()
+    for size in range(ends[0], ends[2]):
+        path.write_bytes(content[:size])
+        with opened(path) as journal:
+            whole = sum(size >= end for end in ends)
+            assert stored(journal) == WHOLE[:whole] and journal.rows == (0, 3, 4)[whole]
+            journal.append(rows(0, 3), WHOLE[0][1])
+        with opened(path) as journal:
+            assert stored(journal) == [*WHOLE[:whole], WHOLE[0]]
+
+
+def test_a_flipped_bit_ends_what_counts(three):
+    path, ends = three
+    content = path.read_bytes()
+    for place in range(ends[0], ends[1]):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with opened(path) as journal:
+            assert stored(journal) == WHOLE[:1]
+
+
+def test_a_file_cut_within_its_first_line_is_begun_anew(three):
+    path, _ = three
+    content = path.read_bytes()
+    for size in (0, 1, content.index(b"\n")):
+        path.write_bytes(content[:size])
+        with opened(path) as journal:
+            assert journal.rows == 0
+            journal.append(rows(0, 3))
+        with opened(path) as journal:
+            assert journal.rows == 3
+
+
+def test_another_run_is_refused_by_what_differs(three):
+    path, _ = three
+    before = path.read_bytes()
+    for identity, kind, message in (
+        (IDENTITY | {"data": "x"}, KIND, "other data; --restart"),
+        ({"data": "x", "model": "y"}, KIND, "other data and model; --restart"),
+        (IDENTITY, np.dtype([("x", "<f8")]), "other columns; --restart"),
+    ):
+        with pytest.raises(UserError, match=message), open_journal(path, identity, kind):
+            pass
+    assert path.read_bytes() == before
+    with opened(path, restart=True) as journal:
+        assert journal.rows == 0 and stored(journal) == []
+        journal.append(rows(7, 1))
+        assert stored(journal) == [([7], [])]
+
+
+def test_a_journal_without_rows_leaves_nothing_and_hinders_nothing(tmp_path):
+    path = tmp_path / "journal"
+    with pytest.raises(KeyboardInterrupt), opened(path):
+        raise KeyboardInterrupt
+    assert not path.exists()
+    path.write_text('{"data": "of a run killed before its first chunk"}\n')
+    with opened(path) as journal:
+        assert journal.rows == 0
+
+
+def test_a_failed_write_can_be_repeated(three, monkeypatch):
+    path, _ = three
+    with opened(path) as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fsync", lambda descriptor: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                journal.append(rows(6, 2))
+        journal.append(rows(6, 2))
+        assert journal.rows == 8 and stored(journal) == [*WHOLE, ([6, 7], [])]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no flock")
+def test_two_processes_do_not_write_to_one_journal(three):
+    path, _ = three
+    code = f"import fcntl; fcntl.flock(open({str(path)!r}, 'rb'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    with opened(path):
+        with pytest.raises(UserError, match="another process is writing"), opened(path):
+            pass
+        assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE).returncode == 1
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,202 @@
+"""Tables on disk: what each format gives and takes, columns of numbers and of categories."""
+
+import decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from fockjax.training import UserError
+from fockjax.training.tables import Column, encode, open_table, survey, write_table
+from fockjax.training.tables.columns import MOST_CATEGORIES
+
+ROWS = 50
+NUMBERS = np.random.default_rng(0).normal(size=(ROWS, 2))
+
+
+def made(path, **options):
+    """A file with the columns a, b of NUMBERS, where the format has names."""
+    if path.suffix == ".csv":
+        lines = [",".join(map(repr, row)) for row in NUMBERS.tolist()]
+        path.write_text("\n".join(["a,b", *lines]))
+    elif path.suffix == ".npy":
+        np.save(path, np.asarray(NUMBERS, **options))
+    else:
+        parquet.write_table(pa.table(dict(zip("ab", NUMBERS.T, strict=True))), path, **options)
+    return open_table(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("t.csv", {}), ("t.npy", {}), ("t.npy", {"order": "F"}), ("t.parquet", {"row_group_size": 7})],
+)
+@pytest.mark.parametrize("start", [0, 1, 7, 20, 21, ROWS - 1, ROWS])
+def test_a_table_is_read_in_order_from_any_row_on(tmp_path, name, options, start):
+    table = made(tmp_path / name, **options)
+    columns = (Column("a"), Column("b"))
+    seen = start
+    for raw in table.chunks(("a", "b"), start, 8):
+        assert raw.start == seen and 0 < raw.count <= 8
+        np.testing.assert_array_equal(encode(raw, columns).values, NUMBERS[seen : seen + raw.count])
+        seen += raw.count
+    assert seen == ROWS and table.rows in (None, ROWS)
+
+
+def test_columns_go_by_name_in_the_order_asked_for(tmp_path):
+    for name in ("t.csv", "t.parquet"):
+        (raw,) = made(tmp_path / name).chunks(("b",))
+        assert list(raw.fields) == ["b"]
+        np.testing.assert_array_equal(encode(raw, [Column("b")]).values, NUMBERS[:, 1:])
+
+
+def of(tmp_path, **columns):
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table(columns), path)
+    return open_table(path)
+
+
+def test_parquet_has_numbers_truth_values_and_text_of_many_types(tmp_path):
+    table = of(
+        tmp_path,
+        small=pa.array([1, None, 3], pa.int8()),
+        half=pa.array(np.array([0.5, 1, 2], np.float16)),
+        exact=pa.array([decimal.Decimal("1.25"), None, decimal.Decimal("2.50")]),
+        truth=pa.array([True, None, False]),
+        none=pa.nulls(3),
+        text=pa.array(["x", None, " y "]),
+        large=pa.array(["x", "y", None], pa.large_string()),
+        coded=pa.array(["x", "y", "x"]).dictionary_encode(),
+    )
+    columns = survey(table, table.names)
+    kinds = {column.name: column.categories for column in columns}
+    assert kinds == dict.fromkeys(("small", "half", "exact", "truth", "none")) | dict.fromkeys(
+        ("text", "large", "coded"), ("x", "y")
+    )
+    (raw,) = table.chunks(table.names)
+    chunk = encode(raw, columns, filled=True)
+    nan = np.nan
+    np.testing.assert_array_equal(
+        chunk.values.T,
+        [
+            [1, nan, 3],
+            [0.5, 1, 2],
+            [1.25, nan, 2.5],
+            [1, nan, 0],
+            [nan, nan, nan],
+            [0, nan, 1],
+            [0, 1, nan],
+            [0, 1, 0],
+        ],
+    )
+    assert not chunk.problems
+    problems = encode(raw, columns).problems
+    assert len(problems) == 8 and {problem.reason for problem in problems} == {
+        "the value is missing"
+    }
+    assert str(problems[0]) == "row 1, column 'none': the value is missing"
+
+
+def test_parquet_that_cannot_be_used_is_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    with pytest.raises(UserError, match="does not exist"):
+        open_table(path)
+    path.write_bytes(b"no parquet")
+    with pytest.raises(UserError, match="is no Parquet file"):
+        open_table(path)
+    table = of(tmp_path, when=pa.array([0, 1], pa.timestamp("s")))
+    with pytest.raises(UserError, match="'when' is of type timestamp.*--drop"):
+        list(table.chunks(["when"]))
+    parquet.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), path)
+    with pytest.raises(UserError, match="column 'a' 2 times"):
+        open_table(path)
+    made(path)
+    content = bytearray(path.read_bytes())
+    content[4:40] = bytes(36)  # of the first page
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read"):
+        list(open_table(path).chunks(["a"]))
+
+
+def csv_of(tmp_path, text):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    return open_table(path)
+
+
+def test_text_is_categories_unless_there_are_numbers_too(tmp_path):
+    table = csv_of(tmp_path, "a,b,c,d,e\n1,x,1,NA,3\n2, y ,z,,3.0\nnull,,3,NaN,20\n")
+    assert survey(table, "abcde", categorical="e") == (
+        Column("a"),
+        Column("b", ("x", "y")),
+        Column("c"),
+        Column("d"),
+        Column("e", ("20", "3", "3.0")),
+    )
+
+
+def test_whole_numbers_are_the_same_category_in_every_format(tmp_path):
+    table = of(tmp_path, zone=pa.array([10.0, 2.0, 10.0]))
+    columns = survey(table, ["zone"], categorical=["zone"])
+    assert columns == (Column("zone", ("10", "2")),)
+    (raw,) = csv_of(tmp_path, "zone\n2\n10\n2\n").chunks(["zone"])
+    np.testing.assert_array_equal(encode(raw, columns).values[:, 0], [1, 0, 1])
+
+
+def test_a_category_that_is_new_is_named(tmp_path):
+    (raw,) = csv_of(tmp_path, 'k\nx\nz\n""\n').chunks(["k"])
+    chunk = encode(raw, [Column("k", ("x", "y"))])
+    np.testing.assert_array_equal(chunk.values[:, 0], [0, np.nan, np.nan])
+    assert [str(problem) for problem in chunk.problems] == [
+        "row 2 (line 3), column 'k': 'z' is not among the categories of the training (x, y)",
+        "row 3 (line 4), column 'k': the value is missing",
+    ]
+
+
+def test_names_are_not_taken_for_categories(tmp_path):
+    table = csv_of(tmp_path, "id\n" + "".join(f"n{i}\n" for i in range(MOST_CATEGORIES + 1)))
+    with pytest.raises(UserError, match="'id' has 65 distinct values.*--drop"):
+        survey(table, ["id"])
+
+
+KIND = np.dtype([("label", "<U3"), ("count", "<i8"), ("share", "<f8")])
+RECORDS = np.array([("yes", 1, 0.5), ("no", 2, 0.1), ("no", 3, 1e-300)], KIND)
+USABLE = np.array([True, False, True])
+
+
+def written(path):
+    parts = [(RECORDS[:2], USABLE[:2]), (RECORDS[2:], USABLE[2:])]
+    write_table(path, KIND, 3, iter(parts))
+    return path
+
+
+def test_what_is_written_can_be_read_and_bad_rows_are_empty(tmp_path):
+    assert written(tmp_path / "t.csv").read_text().split() == [
+        "label,count,share",
+        "yes,1,0.5",
+        ",,",
+        "no,3,1e-300",
+    ]
+    table = parquet.read_table(written(tmp_path / "t.parquet"))
+    assert table.schema.types == [pa.string(), pa.int64(), pa.float64()]
+    empty = dict.fromkeys(KIND.names)
+    assert table.to_pylist() == [
+        {"label": "yes", "count": 1, "share": 0.5},
+        empty,
+        {"label": "no", "count": 3, "share": 1e-300},
+    ]
+    array = np.load(written(tmp_path / "t.npy"))
+    assert array.dtype == np.dtype([("label", "<U3"), ("count", "<f8"), ("share", "<f8")])
+    assert array[0].tolist() == ("yes", 1, 0.5) and array[2].tolist() == ("no", 3, 1e-300)
+    assert array[1]["label"] == "" and np.isnan(array[1].tolist()[1:]).all()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+def test_a_table_that_is_not_finished_does_not_appear(tmp_path, suffix):
+    def parts():
+        yield RECORDS, USABLE
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_table(tmp_path / f"t{suffix}", KIND, 6, parts())
+    assert not list(tmp_path.iterdir())
