@@ -48,7 +48,7 @@ def refuse_rows(leaves: list[np.ndarray]) -> None:
     bad = np.zeros(len(leaves[0]), bool)
     for leaf in leaves:
         if np.issubdtype(leaf.dtype, np.inexact):
-            bad |= ~np.isfinite(leaf).reshape(len(leaf), -1).all(1)
+            bad |= ~np.isfinite(leaf).all(tuple(range(1, leaf.ndim)))
     if bad.any():
         raise ValueError(
             f"Argument `x` must be finite in {leaves[0].dtype}, but {listed(np.flatnonzero(bad))} "

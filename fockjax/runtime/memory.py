@@ -125,8 +125,8 @@ def _left_in_groups(root: Path):
             if limit and use and limit.strip().isdigit() and int(limit) < UNLIMITED:
                 # Pages of files that nobody uses are given back when memory is short.
                 stat = _text(folder / "memory.stat") or ""
-                idle = re.search(r"^(?:total_)?inactive_file (\d+)$", stat, re.MULTILINE)
-                yield max(int(limit) - int(use) + (int(idle[1]) if idle else 0), 0)
+                idle = re.findall(r"^(?:total_)?inactive_file (\d+)$", stat, re.MULTILINE)
+                yield max(int(limit) - int(use) + max(map(int, idle), default=0), 0)
             if folder == top:
                 break
 
@@ -187,11 +187,11 @@ def make_plan(
     Raises:
         TooLarge: if one row on each device does not fit.
     """
-    small, large = min(16, largest), min(64, largest)
-    (least, source), (most, _) = need(small), need(large)
-    # Through the origin where there is but one point: on the safe side.
-    per_row = max(most - least, 0.0) / (large - small) if large > small else most / large
-    fixed = max(most - per_row * large, 0.0)
+    small = min(16, largest)
+    (least, source), (most, _) = need(small), need(largest)
+    # Through the origin where there is but one point.
+    per_row = max(most - least, 0.0) / (largest - small) if largest > small else most / largest
+    fixed = max(most - per_row * largest, 0.0)
     fit = (room - fixed) / per_row if per_row else math.inf if fixed <= room else 0.0
     if fit < 1:
         # Small batches may not lie on the line.

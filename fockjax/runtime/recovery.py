@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from fockjax.runtime.memory import TooLarge
+
 
 class Remedy(enum.Enum):
     """What may help after a failure."""
@@ -29,7 +31,7 @@ def remedy(error: Exception) -> Remedy:
     >>> remedy(ValueError("no")).value
     'nothing'
     """
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) and not isinstance(error, TooLarge):
         return Remedy.SMALLER_BATCH
     if isinstance(error, jax.errors.JaxRuntimeError):
         if "RESOURCE_EXHAUSTED" in str(error):

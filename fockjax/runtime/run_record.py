@@ -1,7 +1,6 @@
 """The record of a run: what it did, how long it took, what went wrong."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -47,7 +46,7 @@ class RunRecord:
     rows: int
     seconds: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
-    batches: Counter[int] = field(default_factory=Counter)
+    batches: dict[int, int] = field(default_factory=dict)
     levels: dict[int, int] = field(default_factory=dict)
     leakage: dict[str, float] = field(default_factory=dict)
     outputs: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -97,7 +97,7 @@ class Runner:
         self.devices = tuple(devices or jax.local_devices())
         self.memory, self.tolerance = memory, tolerance
         self.patience = patience or Patience()
-        self.executables = executables or Executables()
+        self.executables = Executables() if executables is None else executables
         self.device = device or Device()
         self.about, self.log = str(about), log
         self.record: RunRecord | None = None
@@ -188,8 +188,10 @@ class Runner:
             todo = np.flatnonzero(~rows.done)
             if todo.size:
                 self._finish(level, rows, todo, record)
-            if self.tolerance is not None and level + 1 < len(self.functions):
-                rows.done &= ~rows.over(self.tolerance)
+            if self.tolerance is not None:
+                over = rows.over(self.tolerance)
+                if level + 1 < len(self.functions):
+                    rows.done &= ~over
 
     def _finish(self, level: int, rows: "_Rows", todo: np.ndarray, record: RunRecord) -> None:
         """Run the rows ``todo``, and go on after failures from the first that is not done."""
@@ -227,7 +229,7 @@ class Runner:
             size = self._size(level, rows.signature, plan, len(numbers))
             program = self._program(level, rows.signature, size)
             before, launched = launched, (numbers, self._launch(program, rows, numbers, size))
-            record.batches[size] += 1
+            record.batches[size] = record.batches.get(size, 0) + 1
             if before is not None:
                 yield before[0], self.device.fetch(before[1])
         if launched is not None:
