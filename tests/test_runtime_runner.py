@@ -15,6 +15,7 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fockjax.cli import main
 from fockjax.runtime import Checked, Executables, Runner, TooLarge, functional, memory
 from fockjax.runtime.run_record import read_records
 from fockjax.runtime.runner import _Rows
@@ -61,9 +62,9 @@ def test_any_number_of_rows_compiles_nothing_once_warm(warm, rows):
 def test_a_cold_run_compiles_the_plan_the_batch_and_no_ragged_end():
     runner = Runner(function, PARAMS, largest_batch=128)
     runner(X)  # 128 and 72 rows
-    assert runner.executables.compiled == 2 and runner.record.batches == {128: 2}
+    assert runner.executables.compiled == 2 and runner.record.batches == {"128": 2}
     runner(X[:130])  # 128 and 2 rows
-    assert runner.executables.compiled == 2 and runner.record.batches == {128: 1, 16: 1}
+    assert runner.executables.compiled == 2 and runner.record.batches == {"128": 1, "16": 1}
 
 
 def test_inputs_are_left_alone_though_donated():
@@ -133,7 +134,7 @@ def test_rows_over_the_tolerance_are_run_again_alone():
     assert results.level.tolist() == [0, 2, 0, 1]
     np.testing.assert_allclose(results.values, [0.1, 20, 0.2, 2])
     np.testing.assert_allclose(results.leakage, [0.01, 0.4, 0.04, 0.5], atol=1e-6)
-    assert results.ok.all() and runner.record.levels == {0: 2, 1: 1, 2: 1}
+    assert results.ok.all() and runner.record.levels == {"0": 2, "1": 1, "2": 1}
 
 
 def test_rows_over_the_tolerance_at_the_largest_cutoff_are_never_silent():
@@ -267,3 +268,21 @@ def test_a_flax_module_runs_as_it_is():
     model = nnx.Sequential(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), jnp.tanh)
     results = Runner(*functional(model), largest_batch=64)(X)
     np.testing.assert_allclose(results.values, model(X), atol=1e-6)
+
+
+@pytest.mark.loose_promotion
+def test_the_report_shows_it_all(tmp_path, capsys):
+    log, page = tmp_path / "runs.jsonl", tmp_path / "report.html"
+    runner = Runner(level(1), None, about="squares <&>", log=log, tolerance=1, larger=[level(99)])
+    runner(X[:, 0])
+    with pytest.raises(TypeError):
+        Runner(lambda _, x: x.reshape(7), None, log=log)(X)
+    assert main(["report", str(log)]) == 0
+    text = capsys.readouterr().out
+    assert "2, 50.0% of them completed" in text and "TypeError 1" in text
+    assert main(["report", str(log), "-o", str(page)]) == 0
+    html = page.read_text()
+    assert "TypeError" in html and html.count("<img") == 1 and "<script" not in html
+    (tmp_path / "none.jsonl").write_text("1\n")
+    assert main(["report", str(tmp_path / "none.jsonl")]) == 2
+    assert "not a file of records" in capsys.readouterr().err

@@ -46,8 +46,8 @@ class RunRecord:
     rows: int
     seconds: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
-    batches: dict[int, int] = field(default_factory=dict)
-    levels: dict[int, int] = field(default_factory=dict)
+    batches: dict[str, int] = field(default_factory=dict)
+    levels: dict[str, int] = field(default_factory=dict)
     leakage: dict[str, float] = field(default_factory=dict)
     outputs: dict[str, dict[str, float]] = field(default_factory=dict)
     not_finite: int = 0
@@ -78,10 +78,8 @@ class RunRecord:
         self.memory = watch.memory()
         if results is None or not len(results.ok):
             return
-        self.levels = {
-            int(level): int(n)
-            for level, n in zip(*np.unique(results.level, return_counts=True), strict=True)
-        }
+        counts = np.bincount(results.level).tolist()
+        self.levels = {str(level): count for level, count in enumerate(counts) if count}
         self.not_finite = int((~results.finite).sum())
         if results.leakage is not None and results.finite.any():
             lost = results.leakage[results.finite]

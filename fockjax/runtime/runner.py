@@ -229,7 +229,7 @@ class Runner:
             size = self._size(level, rows.signature, plan, len(numbers))
             program = self._program(level, rows.signature, size)
             before, launched = launched, (numbers, self._launch(program, rows, numbers, size))
-            record.batches[size] = record.batches.get(size, 0) + 1
+            record.batches[str(size)] = record.batches.get(str(size), 0) + 1
             if before is not None:
                 yield before[0], self.device.fetch(before[1])
         if launched is not None:
