@@ -59,12 +59,14 @@ def test_any_number_of_rows_compiles_nothing_once_warm(warm, rows):
     np.testing.assert_allclose(results.values["sum"], X[:rows].sum(1), atol=1e-5)
 
 
-def test_a_cold_run_compiles_the_plan_the_batch_and_no_ragged_end():
+def test_a_run_compiles_one_program_and_few_rows_another():
     runner = Runner(function, PARAMS, largest_batch=128)
     runner(X)  # 128 and 72 rows
-    assert runner.executables.compiled == 2 and runner.record.batches == {"128": 2}
+    assert runner.executables.compiled == 1 and runner.record.batches == {"128": 2}
     runner(X[:130])  # 128 and 2 rows
-    assert runner.executables.compiled == 2 and runner.record.batches == {"128": 1, "16": 1}
+    assert runner.executables.compiled == 1 and runner.record.batches == {"128": 2}
+    runner(X[:5])  # not worth 128
+    assert runner.executables.compiled == 2 and runner.record.batches == {"16": 1}
 
 
 def test_inputs_are_left_alone_though_donated():
@@ -180,7 +182,7 @@ def test_without_a_word_of_the_compiler_the_largest_operation_counts(monkeypatch
 
     monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", refuse)
     plan = Runner(function, PARAMS, largest_batch=64).plan(X)
-    assert plan.source == "the largest operation" and plan.per_row == 2 * 3 * 4
+    assert plan.source == "the largest operation" and 24 <= plan.per_row < 25
 
 
 # Executables
@@ -196,14 +198,14 @@ def test_equal_programs_are_shared_and_others_are_not():
         Runner(times(np.full(3, factor, np.float32)), None, executables=shared)(X[:10]).values
         for factor in (2, 3, 2)
     ]
-    assert shared.compiled == 4  # two sizes for each constant
+    assert shared.compiled == 4  # for each constant the largest size and that of ten rows
     np.testing.assert_allclose(results[1], 3 * X[:10], atol=1e-6)
     np.testing.assert_array_equal(results[0], results[2])
 
 
 def test_the_least_used_program_leaves_first():
     runner = Runner(function, PARAMS, largest_batch=64, executables=Executables(2))
-    runner(X[:10])  # plans with 16 and 64, and runs 16
+    runner(X[:10])  # plans with 64, and runs 16
     runner._program(0, _signature(X), 4)
     assert len(runner.executables) == 2 and runner.executables.compiled == 3
     compiled = runner.executables.compiled
@@ -230,7 +232,7 @@ def test_the_record_says_what_happened(tmp_path):
     assert first.memory["peak"] >= first.memory["after"] > 0
     assert first.leakage["mean"] == pytest.approx((X[:, 0] ** 2).mean() / 2, rel=1e-5)
     assert first.outputs["result"]["max"] == pytest.approx(2 * X[:, 0].max(), rel=1e-5)
-    assert first.batches == {"64": 3, "16": 1} and first.levels == {"0": 200}
+    assert first.batches == {"64": 4} and first.levels == {"0": 200}
     assert second.error["count"] == 200 and len(second.error["sha256"]) == 64
 
 

@@ -187,22 +187,25 @@ def make_plan(
     Raises:
         TooLarge: if one row on each device does not fit.
     """
-    small = min(16, largest)
-    (least, source), (most, _) = need(small), need(largest)
-    # Through the origin where there is but one point.
-    per_row = max(most - least, 0.0) / (largest - small) if largest > small else most / largest
-    fixed = max(most - per_row * largest, 0.0)
-    fit = (room - fixed) / per_row if per_row else math.inf if fixed <= room else 0.0
+    most, source = need(largest)
+    if most <= room:
+        return Plan(largest * devices, devices, 0.0, most / largest, room, source)
+    fit = fixed = per_row = 0.0
+    if largest > 1:
+        small = min(16, largest // 2)
+        per_row = max(most - need(small)[0], 0.0) / (largest - small)
+        fixed = max(most - per_row * largest, 0.0)
+        fit = (room - fixed) / per_row if per_row else 0.0
     if fit < 1:
-        # Small batches may not lie on the line.
-        (fixed, source), per_row, fit = need(1), 0.0, 1.0
+        # One row alone may lie below the line.
+        fixed, per_row, fit = need(1)[0], 0.0, 1.0
         if fixed > room:
             raise TooLarge(
                 f"One row needs {show_size(fixed)} (from {source}), but there is room for "
                 f"{show_size(room)}. Give more memory, lower the cutoffs, or use fockjax.grouped "
                 "if there are independent groups of modes."
             )
-    batch = largest if fit >= largest else 2 ** int(math.log2(fit))
+    batch = 2 ** int(math.log2(min(fit, largest)))
     return Plan(batch * devices, devices, fixed, per_row, room, source)
 
 

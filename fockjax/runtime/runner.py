@@ -198,7 +198,9 @@ class Runner:
         attempt = position = 0
         while position < len(todo):
             try:
-                for numbers, arrays in self._batches(level, rows, todo[position:], record):
+                for numbers, arrays in self._batches(
+                    level, rows, todo[position:], len(todo), record
+                ):
                     rows.store(numbers, arrays, level)
                     position, attempt = position + len(numbers), 0
             except Exception as error:
@@ -219,14 +221,14 @@ class Runner:
                 record.recoveries.append(f"{way.value} from row {todo[position]}: {error}")
 
     def _batches(
-        self, level: int, rows: "_Rows", todo: np.ndarray, record: RunRecord
+        self, level: int, rows: "_Rows", todo: np.ndarray, total: int, record: RunRecord
     ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
         """Row numbers and results, batch by batch; the next is launched before one is fetched."""
         plan = self._plan(level, rows.signature)
         launched = None
         for start in range(0, len(todo), plan.batch):
             numbers = todo[start : start + plan.batch]
-            size = self._size(level, rows.signature, plan, len(numbers))
+            size = self._size(level, rows.signature, plan, len(numbers), few=total < plan.batch)
             program = self._program(level, rows.signature, size)
             before, launched = launched, (numbers, self._launch(program, rows, numbers, size))
             record.batches[str(size)] = record.batches.get(str(size), 0) + 1
@@ -280,13 +282,13 @@ class Runner:
         powers = (4**k for k in range(largest.bit_length()))
         return [plan.devices * size for size in sorted({*filter(largest.__gt__, powers), largest})]
 
-    def _size(self, level: int, signature: "_Signature", plan: Plan, rows: int) -> int:
-        """The smallest size for so many rows that is compiled, or else the smallest."""
+    def _size(self, level: int, signature: "_Signature", plan: Plan, rows: int, few: bool) -> int:
+        """The smallest size for so many rows; for the end of many, of those that are compiled."""
         sizes = [size for size in self._sizes(plan) if size >= rows]
         compiled = (
             size for size in sizes if self._names.get((level, signature, size)) in self.executables
         )
-        return next(compiled, sizes[0])
+        return sizes[0] if few else next(compiled, sizes[-1])
 
     # programs
 
