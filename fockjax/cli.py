@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from fockjax.inference import predict
+from fockjax.runtime import RunError, TooLarge
 from fockjax.runtime.report import html_report, print_report
 from fockjax.runtime.run_record import read_records
 from fockjax.training import TrainConfig, UserError, train
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         return _run(command)
-    except (UserError, OSError, ImportError) as error:
+    except (UserError, OSError, ImportError, TooLarge, RunError) as error:
         Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
         return USER_ERROR
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from fockjax.cli import main
 from fockjax.runtime import Checked, Executables, Runner, TooLarge, functional, memory
+from fockjax.runtime import runner as runner_module
 from fockjax.runtime.run_record import read_records
 from fockjax.runtime.runner import _Rows
 
@@ -59,13 +60,16 @@ def test_any_number_of_rows_compiles_nothing_once_warm(warm, rows):
     np.testing.assert_allclose(results.values["sum"], X[:rows].sum(1), atol=1e-5)
 
 
-def test_a_run_compiles_one_program_and_few_rows_another():
+def test_a_run_compiles_one_program_and_few_costly_rows_another(monkeypatch):
     runner = Runner(function, PARAMS, largest_batch=128)
     runner(X)  # 128 and 72 rows
     assert runner.executables.compiled == 1 and runner.record.batches == {"128": 2}
     runner(X[:130])  # 128 and 2 rows
     assert runner.executables.compiled == 1 and runner.record.batches == {"128": 2}
-    runner(X[:5])  # not worth 128
+    runner(X[:5])  # cheap
+    assert runner.executables.compiled == 1 and runner.record.batches == {"128": 1}
+    monkeypatch.setattr(runner_module, "CHEAP", 0)
+    runner(X[:5])
     assert runner.executables.compiled == 2 and runner.record.batches == {"16": 1}
 
 
@@ -198,12 +202,13 @@ def test_equal_programs_are_shared_and_others_are_not():
         Runner(times(np.full(3, factor, np.float32)), None, executables=shared)(X[:10]).values
         for factor in (2, 3, 2)
     ]
-    assert shared.compiled == 4  # for each constant the largest size and that of ten rows
+    assert shared.compiled == 2
     np.testing.assert_allclose(results[1], 3 * X[:10], atol=1e-6)
     np.testing.assert_array_equal(results[0], results[2])
 
 
-def test_the_least_used_program_leaves_first():
+def test_the_least_used_program_leaves_first(monkeypatch):
+    monkeypatch.setattr(runner_module, "CHEAP", 0)
     runner = Runner(function, PARAMS, largest_batch=64, executables=Executables(2))
     runner(X[:10])  # plans with 64, and runs 16
     runner._program(0, _signature(X), 4)

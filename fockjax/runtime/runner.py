@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fockjax.runtime import guard, memory
@@ -21,6 +22,8 @@ from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
 from fockjax.runtime.run_record import RunRecord
 
 Function = Callable[[Any, Any], Any]
+
+CHEAP = 64e6  # bytes: a batch that takes no more runs in less time than another program compiles
 
 
 class Results(NamedTuple):
@@ -283,12 +286,16 @@ class Runner:
         return [plan.devices * size for size in sorted({*filter(largest.__gt__, powers), largest})]
 
     def _size(self, level: int, signature: "_Signature", plan: Plan, rows: int, few: bool) -> int:
-        """The smallest size for so many rows; for the end of many, of those that are compiled."""
+        """The smallest size for so many rows that is compiled; where rows are few and a padded
+        batch would be costly, the smallest there is.
+        """
         sizes = [size for size in self._sizes(plan) if size >= rows]
+        if few and plan.bytes > CHEAP:
+            return sizes[0]
         compiled = (
             size for size in sizes if self._names.get((level, signature, size)) in self.executables
         )
-        return sizes[0] if few else next(compiled, sizes[-1])
+        return next(compiled, sizes[-1])
 
     # programs
 
@@ -303,22 +310,27 @@ class Runner:
         return program
 
     def _lower(self, level: int, signature: "_Signature", size: int) -> jax.stages.Lowered:
-        batched = self._batched(level, signature)
-        samples = signature.structs(size)
         whole, split = PartitionSpec(), PartitionSpec("rows")
+        samples = signature.structs(size // len(self.devices))
+        jaxpr, result = jax.make_jaxpr(self._batched(level, signature), return_shape=True)(
+            self._params, *samples
+        )
+
+        def run(params, *leaves):
+            return jax.tree.unflatten(
+                jax.tree.structure(result), jaxpr_as_fun(jaxpr)(*jax.tree.leaves(params), *leaves)
+            )
+
         # Each device runs the program of one device; the compiler has nothing to decide.
         parallel = jax.shard_map(
-            batched,
+            run,
             mesh=self._split.mesh,
             in_specs=(whole, *[split] * len(samples)),
             out_specs=split,
             check_vma=False,
         )
         # An input is donated where a result of its shape and type can take its place.
-        free = [
-            (out.shape, out.dtype)
-            for out in jax.tree.leaves(jax.eval_shape(batched, self._params, *samples))
-        ]
+        free = [(out.shape, out.dtype) for out in jax.tree.leaves(result)]
         donated = []
         for index, sample in enumerate(samples):
             if (sample.shape, sample.dtype) in free:
@@ -330,7 +342,7 @@ class Runner:
             in_shardings=(self._whole, *[self._split] * len(samples)),
             out_shardings=self._split,
         )
-        return program.lower(self._params, *samples)
+        return program.lower(self._params, *signature.structs(size))
 
     def _batched(self, level: int, signature: "_Signature") -> Callable:
         """The function of parameters and the leaves of a batch, with the status of each row."""
