@@ -100,6 +100,7 @@ class Runner:
         self.devices = tuple(devices or jax.local_devices())
         self.memory, self.tolerance = memory, tolerance
         self.patience = patience or Patience()
+        self._shares = executables is not None
         self.executables = Executables() if executables is None else executables
         self.device = device or Device()
         self.about, self.log = str(about), log
@@ -171,9 +172,10 @@ class Runner:
                 self._program(level, signature, size)
 
     def close(self) -> None:
-        """Let go of the parameters and the programs on the device."""
+        """Let go of the parameters and the programs on the device, if it does not share these."""
         self._placed = None
-        self.executables.clear()
+        if not self._shares:
+            self.executables.clear()
 
     def __enter__(self) -> "Runner":
         return self
