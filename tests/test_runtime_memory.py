@@ -97,20 +97,32 @@ def line(fixed, per_row):
     [(10**9, 1024, 1024), (1000 + 10 * 700, 1024, 512), (1010, 1024, 1), (10**9, 100, 100)],
 )
 def test_the_largest_batch_that_fits(room, largest, batch):
-    plan = make_plan(line(1000, 10), room, largest)
+    plan = make_plan(line(1000, 10), lambda: room, largest)
     assert plan.batch == batch
     assert plan.bytes == 1000 + 10 * batch <= room
-    shared = make_plan(line(1000, 10), room, largest, devices=4)
+    shared = make_plan(line(1000, 10), lambda: room, largest, devices=4)
     assert shared.batch == 4 * batch and shared.bytes == plan.bytes
 
 
 def test_a_row_that_does_not_fit_is_refused_with_the_sizes():
     with pytest.raises(TooLarge, match="One row needs 1.01 kB .* room for 999 B"):
-        make_plan(line(1000, 10), 999, 1024)
+        make_plan(line(1000, 10), lambda: 999, 1024)
 
 
 def test_one_row_at_a_time_needs_no_line():
-    assert make_plan(line(0, 10), 10, 1).batch == 1
+    assert make_plan(line(0, 10), lambda: 10, 1).batch == 1
+
+
+def test_what_compiling_takes_is_not_there_any_more():
+    left = 10_000
+
+    def need(rows):
+        nonlocal left
+        left -= 1000
+        return 10.0 * rows, "a line"
+
+    plan = make_plan(need, lambda: left, 1024)
+    assert plan.batch == 512 and plan.room == 7000
 
 
 def test_the_largest_operation_is_found_in_loops():

@@ -186,7 +186,7 @@ def test_without_a_word_of_the_compiler_the_largest_operation_counts(monkeypatch
 
     monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", refuse)
     plan = Runner(function, PARAMS, largest_batch=64).plan(X)
-    assert plan.source == "the largest operation" and 24 <= plan.per_row < 25
+    assert plan.source == "the largest operation" and 64 * 24 <= plan.bytes < 64 * 25
 
 
 # Executables

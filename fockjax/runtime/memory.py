@@ -149,64 +149,62 @@ class Plan:
     Attributes:
         batch: rows of the largest batch, on all devices together.
         devices: how many devices share it.
-        fixed, per_row: bytes a device needs for a batch: ``fixed + per_row * its rows``.
+        bytes: what each device needs for its share.
         room: bytes there are on each device.
         source: who said so: "the compiler", or "the largest operation".
     """
 
     batch: int
     devices: int
-    fixed: float
-    per_row: float
+    bytes: float
     room: int
     source: str
 
-    @property
-    def bytes(self) -> float:
-        """What a device needs for the largest batch."""
-        return self.fixed + self.per_row * self.batch / self.devices
-
     def __str__(self) -> str:
+        per_row = self.bytes * self.devices / self.batch
         return (
             f"{self.batch} rows at a time: {show_size(self.bytes)} of {show_size(self.room)} "
-            f"({show_size(self.per_row)} a row and {show_size(self.fixed)}; from {self.source})"
+            f"({show_size(per_row)} a row; from {self.source})"
         )
 
 
 def make_plan(
-    need: Callable[[int], tuple[float, str]], room: int, largest: int, devices: int = 1
+    need: Callable[[int], tuple[float, str]],
+    room: Callable[[], int],
+    largest: int,
+    devices: int = 1,
 ) -> Plan:
     """The largest batch that fits.
 
     Args:
         need: from the rows on a device to the bytes they need there, and who says so.
-        room: bytes there are.
+        room: bytes there are now; asked again and again, since asking the compiler takes some.
         largest: rows on each device at most.
         devices: how many share the batch.
 
     Raises:
         TooLarge: if one row on each device does not fit.
     """
-    most, source = need(largest)
-    if most <= room:
-        return Plan(largest * devices, devices, 0.0, most / largest, room, source)
-    fit = fixed = per_row = 0.0
-    if largest > 1:
-        small = min(16, largest // 2)
-        per_row = max(most - need(small)[0], 0.0) / (largest - small)
-        fixed = max(most - per_row * largest, 0.0)
-        fit = (room - fixed) / per_row if per_row else 0.0
-    if fit < 1:
-        # One row alone may lie below the line.
-        fixed, per_row, fit = need(1)[0], 0.0, 1.0
-        if fixed > room:
+    rows = largest
+    needed, source = need(rows)
+    if needed > room() and rows > 1:
+        # Memory is a straight line in the rows, but for little: a second point tells where to look.
+        small = min(16, rows // 2)
+        least, _ = need(small)
+        per_row = (needed - least) / (rows - small)
+        fit = small + (room() - least) / per_row if per_row > 0 else 1.0
+        rows = 2 ** int(math.log2(min(max(fit, 1.0), rows - 1)))
+        needed, source = need(rows)
+    while needed > room():
+        if rows == 1:
             raise TooLarge(
-                f"One row needs {show_size(fixed)} (from {source}), but there is room for "
-                f"{show_size(room)}. Give more memory, lower the cutoffs, or use fockjax.grouped "
+                f"One row needs {show_size(needed)} (from {source}), but there is room for "
+                f"{show_size(room())}. Give more memory, lower the cutoffs, or use fockjax.grouped "
                 "if there are independent groups of modes."
             )
-    batch = 2 ** int(math.log2(min(fit, largest)))
-    return Plan(batch * devices, devices, fixed, per_row, room, source)
+        rows //= 2
+        needed, source = need(rows)
+    return Plan(rows * devices, devices, needed, room(), source)
 
 
 def compiled_bytes(program: jax.stages.Compiled) -> float | None:

@@ -257,7 +257,7 @@ class Runner:
         if key not in self._plans:
             self._plans[key] = memory.make_plan(
                 partial(self._need, level, signature),
-                memory.room(self.memory, self.devices),
+                partial(memory.room, self.memory, self.devices),
                 self._largest,
                 len(self.devices),
             )
