@@ -1,4 +1,4 @@
-"""The command line tool: `fockjax train`, `fockjax predict`, `fockjax validate`."""
+"""The command line tool: `fockjax train`, `predict`, `validate` and `report`."""
 
 import dataclasses
 import sys
@@ -11,7 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from fockjax.prediction import predict
+from fockjax.runtime import RunError, TooLarge
+from fockjax.runtime.report import html_report, print_report
+from fockjax.runtime.run_record import read_records
 from fockjax.training import TrainConfig, UserError, train
+from fockjax.training.files import atomic_writer
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -44,6 +48,16 @@ class Validate:
     """Strawberry Fields itself, its stored answers, or the first where it is installed."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Options of `fockjax report`."""
+
+    log: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="LOG")]
+    """File of records, one JSON object a line, as a Runner with log=... writes it."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
+    """Write an HTML page with plots there instead of showing the tables."""
+
+
 Command = (
     Annotated[
         TrainConfig,
@@ -65,6 +79,10 @@ Command = (
             "with Strawberry Fields.",
         ),
     ]
+    | Annotated[
+        Report,
+        tyro.conf.subcommand("report", description="Show the records of runs, as text or HTML."),
+    ]
 )
 
 
@@ -79,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         return _run(command)
-    except (UserError, OSError, ImportError) as error:
+    except (UserError, OSError, ImportError, TooLarge, RunError) as error:
         Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
         return USER_ERROR
     except KeyboardInterrupt:
@@ -92,16 +110,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(command: TrainConfig | Predict | Validate) -> int:
+def _run(command: TrainConfig | Predict | Validate | Report) -> int:
     if isinstance(command, TrainConfig):
         train(command)
         return 0
     if isinstance(command, Predict):
         predict(**dataclasses.asdict(command))
         return 0
+    if isinstance(command, Report):
+        report(command.log, command.out)
+        return 0
     from fockjax.validation import run  # may load Strawberry Fields
 
     return run(command.model, source=command.source)
+
+
+def report(log: Path, out: Path | None = None, console: Console | None = None) -> None:
+    """Show the records in a file, or write them as HTML; the page appears complete or not at all.
+
+    Raises:
+        UserError: a file that has no records, or holds something else.
+    """
+    console = console or Console()
+    try:
+        records = read_records(log)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{log} is not a file of records: {error}") from None
+    if not records:
+        raise UserError(f"{log} has no records yet")
+    if out is None:
+        print_report(records, console)
+        return
+    with atomic_writer(out, "w", encoding="utf-8") as file:
+        file.write(html_report(records))
+    console.print(f"{len(records)} runs -> {out}", soft_wrap=True)
 
 
 def _escaped(error: Exception) -> str:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from fockjax.runtime import Checked, Runner, functional
 from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import outputs
@@ -65,13 +66,8 @@ class Predictor:
         )
         self.target: str = data["target"]
         self.classes: tuple | None = None if data["classes"] is None else tuple(data["classes"])
-        graph, params, rest = nnx.split(model, nnx.Param, ...)
-
-        @jax.jit
-        def apply(params, x):
-            return nnx.merge(graph, params, rest)(x)
-
-        self._apply, self._params = apply, params
+        self._function, self._params = functional(model)
+        self._runners: dict[int, Runner] = {}
 
     def __call__(self, features: np.ndarray, batch_size: int | None = None) -> Predictions:
         """Predict for `features` (rows, columns), raw, in the order of `columns`.
@@ -98,22 +94,16 @@ class Predictor:
         return np.all(np.isfinite(self.scaler.features(features)), axis=1)
 
     def predict_usable(self, features: np.ndarray, batch_size: int) -> Predictions:
-        """Predict for usable rows, in batches of one fixed size.
-
-        The last batch is padded with zeros: one shape, one compilation. All batches are under way
-        before the first result is waited for.
-        """
-        x = self.scaler.features(features)
-        x = np.pad(x, ((0, -len(x) % batch_size), (0, 0)))
-        starts = range(0, len(x), batch_size)
-        running = [
-            self._apply(self._params, jax.device_put(x[start : start + batch_size]))
-            for start in starts
-        ]
-        results = jax.device_get(running)
+        """Predict for usable rows, at most `batch_size` at a time on each device."""
+        if batch_size not in self._runners:
+            self._runners[batch_size] = Runner(
+                lambda params, x: Checked(*self._function(params, x)),
+                self._params,
+                largest_batch=batch_size,
+            )
+        results = self._runners[batch_size](self.scaler.features(features))
         output, leakage = (
-            np.concatenate([result[part] for result in results]).astype(np.float64)[: len(features)]
-            for part in (0, 1)
+            np.asarray(part, np.float64) for part in (results.values, results.leakage)
         )
         if self.classes is None:
             value = output * self.scaler.target_scale + self.scaler.target_mean

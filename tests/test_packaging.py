@@ -35,6 +35,7 @@ PUBLIC = {
     "nn",
     "plotting",
     "quantum_fisher",
+    "runtime",
     "to_strawberryfields",
     "vacuum",
 }

@@ -1,0 +1,97 @@
+"""Compiled programs: kept while they are used, counted, and kept on disk if asked."""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from fockjax.runtime.device import Device, Hardware
+
+
+class Executables:
+    """Programs by what they say and where they run; the least recently used leave first.
+
+    A program's text holds the circuit, the cutoffs, the size of the batch, the types and every
+    constant, so equal texts are the same program, and a changed circuit is another one. May be
+    shared by runners and by threads.
+
+    Args:
+        capacity: programs kept at most.
+
+    Attributes:
+        compiled, found: how often a program was compiled, and how often it was there.
+        compile_seconds: what the compilations took, or loading from `keep_compiled`'s folder.
+    """
+
+    def __init__(self, capacity: int = 64):
+        if capacity < 1:
+            raise ValueError(f"Argument `capacity` must be at least 1, got {capacity!r}.")
+        self.capacity = capacity
+        self.compiled = self.found = 0
+        self.compile_seconds = 0.0
+        self._programs: OrderedDict[str, jax.stages.Compiled] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._programs)
+
+    def __contains__(self, name: str | None) -> bool:
+        return name in self._programs
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self)} programs of at most {self.capacity}: {self.compiled} compiled in "
+            f"{self.compile_seconds:.1f} s, {self.found} found"
+        )
+
+    def find(self, name: str | None) -> jax.stages.Compiled | None:
+        """The program of this name, if it is there."""
+        with self._lock:
+            program = self._programs.get(name) if name else None
+            if name and program is not None:
+                self.found += 1
+                self._programs.move_to_end(name)
+            return program
+
+    def compile(
+        self, lowered: jax.stages.Lowered, devices: Sequence[Hardware], device: Device
+    ) -> tuple[str, jax.stages.Compiled]:
+        """The name of a program and the program, compiled by ``device`` if it is not there."""
+        text = f"{devices}\n{lowered.as_text()}"
+        name = hashlib.sha256(text.encode()).hexdigest()
+        program = self.find(name)
+        if program is None:
+            before = device.seconds["compile"]
+            program = device.compile(lowered)
+            with self._lock:
+                self.compiled += 1
+                self.compile_seconds += device.seconds["compile"] - before
+                self._programs[name] = program
+                while len(self._programs) > self.capacity:
+                    self._programs.popitem(last=False)
+        return name, program
+
+    def clear(self) -> None:
+        """Let go of all programs."""
+        with self._lock:
+            self._programs.clear()
+
+
+def keep_compiled(folder: Path | str) -> None:
+    """Keep whatever JAX compiles in this process in a folder, for the processes to come.
+
+    The same as::
+
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+    JAX runs what it finds in the folder: it must be one that only you can write. Entries that are
+    damaged, and a folder that cannot be written, cost a warning and a compilation.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

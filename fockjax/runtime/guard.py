@@ -1,0 +1,113 @@
+"""What may go in, and what is said of what comes out."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fockjax.states import State
+
+SHOWN_ROWS = 10
+
+
+class Checked(NamedTuple):
+    """What a function may return: its values, and the leakage of the state they were read from."""
+
+    values: Any
+    leakage: Any
+
+
+def checked(state: State, readout: Callable[[State], Any]) -> Checked:
+    """The readout of a state together with its leakage.
+
+    >>> import fockjax as fj
+    >>> state = fj.Circuit(1).displace(1.0, mode=0)({}, cutoff=4)
+    >>> checked(state, fj.nn.photon_numbers).leakage.round(3)
+    Array(0.019, dtype=float32)
+    """
+    return Checked(readout(state), state.leakage)
+
+
+def with_status(result: Any) -> tuple[Checked, jax.Array]:
+    """A function's result as `Checked`, its leakage None if it tells none, and whether all of it
+    is finite; of one sample, traced.
+    """
+    result = result if isinstance(result, Checked) else Checked(result, None)
+    result = jax.tree.map(jnp.asarray, result)
+    finite = jnp.array(True)
+    for leaf in jax.tree.leaves(result):
+        finite &= jnp.all(jnp.isfinite(leaf))
+    return result, finite
+
+
+def refuse_rows(leaves: list[np.ndarray]) -> None:
+    """Raise ValueError with the numbers of the rows that are not finite, if there are any."""
+    bad = np.zeros(len(leaves[0]), bool)
+    for leaf in leaves:
+        if np.issubdtype(leaf.dtype, np.inexact):
+            bad |= ~np.isfinite(leaf).all(tuple(range(1, leaf.ndim)))
+    if bad.any():
+        raise ValueError(
+            f"Argument `x` must be finite in {leaves[0].dtype}, but {listed(np.flatnonzero(bad))} "
+            "(from 0) are not: leave them out."
+        )
+
+
+def listed(rows: np.ndarray) -> str:
+    """
+    >>> listed(np.arange(12))
+    '12 rows (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..)'
+    """
+    more = ", .." if len(rows) > SHOWN_ROWS else ""
+    noun = "row" if len(rows) == 1 else "rows"
+    return f"{len(rows)} {noun} ({', '.join(map(str, rows[:SHOWN_ROWS]))}{more})"
+
+
+def bounded(
+    params: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]], *, clip: bool = False
+) -> dict[str, Any]:
+    """Parameters that are finite and within their bounds.
+
+    Args:
+        params: arrays by name, as `Circuit.init` gives.
+        bounds: lowest and highest value by name; what is not named is only checked to be finite.
+        clip: bring values outside to the nearest bound, with a warning, instead of refusing them.
+
+    Raises:
+        ValueError: for a parameter that is not finite; for one outside its bounds, unless ``clip``;
+            for a bound of a parameter that is not there.
+
+    Example:
+        >>> bounded({"r": 0.3}, {"r": (-1, 1)})
+        {'r': 0.3}
+        >>> bounded({"r": 1.3}, {"r": (-1, 1)})
+        Traceback (most recent call last):
+        ValueError: Parameter `r` must be within [-1, 1], but is 1.3; `clip=True` brings it there.
+    """
+    if unknown := bounds.keys() - params.keys():
+        raise ValueError(
+            f"Argument `bounds` names {sorted(unknown)}, but the parameters are {sorted(params)}."
+        )
+    result = dict(params)
+    for name, value in params.items():
+        values = np.asarray(value)
+        if not np.isfinite(values).all():
+            raise ValueError(f"Parameter `{name}` is not finite: {values}.")
+        low, high = bounds.get(name, (-np.inf, np.inf))
+        if ((values < low) | (values > high)).any():
+            worst = values.ravel()[np.argmax(np.maximum(low - values, values - high))]
+            if not clip:
+                raise ValueError(
+                    f"Parameter `{name}` must be within [{low}, {high}], but is {worst:g}; "
+                    "`clip=True` brings it there."
+                )
+            warnings.warn(
+                f"parameter {name} is clipped to [{low}, {high}]: it was {worst:g}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            result[name] = jnp.clip(value, low, high)
+    return result

@@ -1,0 +1,236 @@
+"""How much memory there is, how much a batch needs, and so how many rows fit."""
+
+import contextlib
+import math
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import psutil
+from jax.extend.core import jaxprs_in_params
+
+from fockjax.runtime.device import Hardware
+
+SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(i?)[bB]?\s*")
+UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as a huge number
+
+
+def parse_size(size: int | str) -> int:
+    """Bytes of "8GB", "1.5 GiB", "500M" or a number.
+
+    Raises:
+        ValueError: for anything else, or nothing.
+
+    >>> parse_size("8GB"), parse_size("1.5 GiB"), parse_size(1000)
+    (8000000000, 1610612736, 1000)
+    """
+    if isinstance(size, int) and not isinstance(size, bool):
+        found = size
+    else:
+        match = SIZE.fullmatch(size) if isinstance(size, str) else None
+        number, prefix, binary = match.groups() if match else ("0", "", "")
+        found = int(
+            float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix.upper() or " ")
+        )
+    if found <= 0:
+        raise ValueError(
+            f"A size of memory must be a number of bytes or like '8GB' or '500MiB', got {size!r}."
+        )
+    return found
+
+
+def show_size(size: float) -> str:
+    """
+    >>> show_size(1536), show_size(8.2e9)
+    ('1.5 kB', '8.2 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def in_use(device: Hardware) -> int:
+    """Bytes in use: by this process where the device computes in its memory, else on the device."""
+    stats = device.memory_stats()
+    return psutil.Process().memory_info().rss if stats is None else stats["bytes_in_use"]
+
+
+class Watch:
+    """Time and memory from here on."""
+
+    def __init__(self, device: Hardware):
+        self._device, self._start, self._before = device, time.perf_counter(), in_use(device)
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark starts anew
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+    def memory(self) -> dict[str, int]:
+        """Bytes in use "before", at the "peak" and "after"; the peak is that of the whole process
+        so far where the system cannot tell another.
+        """
+        stats, after = self._device.memory_stats(), in_use(self._device)
+        if stats is not None:
+            peak = stats["peak_bytes_in_use"]
+        else:
+            mark = re.search(r"VmHWM:\s*(\d+) kB", _text(Path("/proc/self/status")) or "")
+            peak = int(mark[1]) * 1024 if mark else after
+        return {"before": self._before, "peak": max(peak, after), "after": after}
+
+
+def room(memory: int | str | None, devices: Sequence[Hardware]) -> int:
+    """Bytes that a run may take on each device, beyond those in use now.
+
+    Args:
+        memory: what may be in use in all, of each device (CPUs share one memory); by default all
+            that a device reports to have, on a CPU what is in use and half of what is available.
+    """
+    stats = devices[0].memory_stats()
+    if stats is None:
+        free = available_memory()
+        free = free // 2 if memory is None else min(parse_size(memory) - in_use(devices[0]), free)
+        return max(free, 0) // len(devices)
+    limit = min(device.memory_stats()["bytes_limit"] for device in devices)
+    limit = limit if memory is None else min(parse_size(memory), limit)
+    return max(limit - max(map(in_use, devices)), 0)
+
+
+def available_memory(root: Path = Path("/")) -> int:
+    """Bytes this process may still take: of the machine, and of the control groups it is in."""
+    return min([psutil.virtual_memory().available, *_left_in_groups(root)])
+
+
+def _left_in_groups(root: Path):
+    """Limit less use, of each control group (v1 or v2) with a limit from our own up."""
+    groups = _text(root / "proc/self/cgroup") or ""
+    for line in groups.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            top, names = root / "sys/fs/cgroup/memory", ("limit_in_bytes", "usage_in_bytes")
+        elif not controllers:
+            top, names = root / "sys/fs/cgroup", ("max", "current")
+        else:
+            continue
+        # In a container its own group is often mounted as the top, and the path is unknown there.
+        group = top / path.lstrip("/")
+        for folder in [group, *group.parents]:
+            limit, use = (_text(folder / f"memory.{name}") for name in names)
+            if limit and use and limit.strip().isdigit() and int(limit) < UNLIMITED:
+                # Pages of files that nobody uses are given back when memory is short.
+                stat = _text(folder / "memory.stat") or ""
+                idle = re.findall(r"^(?:total_)?inactive_file (\d+)$", stat, re.MULTILINE)
+                yield max(int(limit) - int(use) + max(map(int, idle), default=0), 0)
+            if folder == top:
+                break
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except OSError:
+        return None
+
+
+class TooLarge(MemoryError):
+    """One row needs more memory than there is."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many rows run at a time, and why.
+
+    Attributes:
+        batch: rows of the largest batch, on all devices together.
+        devices: how many devices share it.
+        bytes: what each device needs for its share.
+        room: bytes there are on each device.
+        source: who said so: "the compiler", or "the largest operation".
+    """
+
+    batch: int
+    devices: int
+    bytes: float
+    room: int
+    source: str
+
+    def __str__(self) -> str:
+        per_row = self.bytes * self.devices / self.batch
+        return (
+            f"{self.batch} rows at a time: {show_size(self.bytes)} of {show_size(self.room)} "
+            f"({show_size(per_row)} a row; from {self.source})"
+        )
+
+
+def make_plan(
+    need: Callable[[int], tuple[float, str]],
+    room: Callable[[], int],
+    largest: int,
+    devices: int = 1,
+) -> Plan:
+    """The largest batch that fits.
+
+    Args:
+        need: from the rows on a device to the bytes they need there, and who says so.
+        room: bytes there are now; asked again and again, since asking the compiler takes some.
+        largest: rows on each device at most.
+        devices: how many share the batch.
+
+    Raises:
+        TooLarge: if one row on each device does not fit.
+    """
+    rows = largest
+    needed, source = need(rows)
+    if needed > room() and rows > 1:
+        # Memory is a straight line in the rows, but for little: a second point tells where to look.
+        small = min(16, rows // 2)
+        least, _ = need(small)
+        per_row = (needed - least) / (rows - small)
+        fit = small + (room() - least) / per_row if per_row > 0 else 1.0
+        rows = 2 ** int(math.log2(min(max(fit, 1.0), rows - 1)))
+        needed, source = need(rows)
+    while needed > room():
+        if rows == 1:
+            raise TooLarge(
+                f"One row needs {show_size(needed)} (from {source}), but there is room for "
+                f"{show_size(room())}. Give more memory, lower the cutoffs, or use fockjax.grouped "
+                "if there are independent groups of modes."
+            )
+        rows //= 2
+        needed, source = need(rows)
+    return Plan(rows * devices, devices, needed, room(), source)
+
+
+def compiled_bytes(program: jax.stages.Compiled) -> float | None:
+    """What two batches under way need, one of them running; None where the compiler won't say."""
+    try:
+        found = program.memory_analysis()
+    except NotImplementedError:
+        return None
+    if found is None:
+        return None
+    kept = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+    return found.temp_size_in_bytes + 2 * kept
+
+
+def largest_operation(function: Callable, *arguments: Any) -> float:
+    """Bytes of the operands and results of the largest operation: less than a program needs, but
+    of the right order. For compilers that don't say.
+    """
+
+    def size(variables) -> int:
+        avals = (variable.aval for variable in variables)
+        return sum(math.prod(a.shape) * a.dtype.itemsize for a in avals if hasattr(a, "shape"))
+
+    def largest(jaxpr) -> int:
+        own = [size([*eqn.invars, *eqn.outvars]) for eqn in jaxpr.eqns]
+        inner = [largest(sub) for eqn in jaxpr.eqns for sub in jaxprs_in_params(eqn.params)]
+        return max([0, *own, *inner])
+
+    return float(largest(jax.make_jaxpr(function)(*arguments).jaxpr))

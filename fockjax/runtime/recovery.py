@@ -1,0 +1,74 @@
+"""What a failure calls for, and what a run that cannot be completed leaves."""
+
+import enum
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from fockjax.runtime.memory import TooLarge
+
+
+class Remedy(enum.Enum):
+    """What may help after a failure."""
+
+    SMALLER_BATCH = "a batch of half the size"
+    RETRY = "another try"
+    NONE = "nothing"
+
+
+# The status that an error of XLA begins with. Others (INVALID_ARGUMENT, UNIMPLEMENTED, ..) come
+# back however often one tries.
+TRANSIENT = ("UNAVAILABLE", "ABORTED", "CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
+
+
+def remedy(error: Exception) -> Remedy:
+    """
+    >>> remedy(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")).value
+    'a batch of half the size'
+    >>> remedy(ValueError("no")).value
+    'nothing'
+    """
+    if isinstance(error, MemoryError) and not isinstance(error, TooLarge):
+        return Remedy.SMALLER_BATCH
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        if "RESOURCE_EXHAUSTED" in str(error):
+            return Remedy.SMALLER_BATCH
+        if str(error).startswith(TRANSIENT):
+            return Remedy.RETRY
+    return Remedy.NONE
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often to try again, and how long to wait before that.
+
+    Attributes:
+        retries: tries after the first, as long as nothing succeeds in between.
+        delay: seconds before the first of them; each further one waits twice as long.
+    """
+
+    retries: int = 3
+    delay: float = 0.1
+
+    def wait(self, attempt: int) -> bool:
+        """Wait before try number ``attempt`` (from 1); False if there is none left."""
+        if attempt > self.retries:
+            return False
+        time.sleep(self.delay * 2 ** (attempt - 1))
+        return True
+
+
+class RunError(RuntimeError):
+    """A run that could not be completed.
+
+    Attributes:
+        results: the `Results` of the rows that are finished, in order, or None if there are none.
+        missing: the numbers of the others, from 0.
+    """
+
+    def __init__(self, message: str, results: Any, missing: np.ndarray):
+        super().__init__(message)
+        self.results, self.missing = results, missing

@@ -1,0 +1,454 @@
+"""One function of one sample over many rows: in batches that fit, in order, whatever fails."""
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.extend.core import jaxpr_as_fun
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from fockjax.runtime import guard, memory
+from fockjax.runtime.device import Device, Hardware
+from fockjax.runtime.executables import Executables
+from fockjax.runtime.memory import Plan
+from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
+from fockjax.runtime.run_record import RunRecord
+
+Function = Callable[[Any, Any], Any]
+
+CHEAP = 64e6  # bytes: a batch that takes no more runs in less time than another program compiles
+
+
+class Results(NamedTuple):
+    """Results in the order of the rows, in NumPy arrays.
+
+    Attributes:
+        values: what the function returns; its arrays have the rows as their first axis.
+        ok: which rows are finite and within the tolerance; (rows,).
+        finite: which rows have neither NaN nor infinity; (rows,).
+        leakage: what the cutoff lost, (rows,); None where the function does not tell.
+        level: which function gave the row: 0, or from 1 one of ``larger``; (rows,).
+    """
+
+    values: Any
+    ok: np.ndarray
+    finite: np.ndarray
+    leakage: np.ndarray | None
+    level: np.ndarray
+
+
+class Runner:
+    """Runs a pure function of one sample over many rows, within a limit of memory.
+
+    See docs/runner.md. A runner is not for several threads at once; its `Executables` may be
+    shared.
+
+    Args:
+        function: from the parameters and one sample to a pytree of arrays; with `checked` it also
+            tells the leakage.
+        params: a pytree of arrays.
+        memory: bytes, or a text as "8GB"; see `fockjax.runtime.memory.room`.
+        largest_batch: rows on each device at a time, at most. More take memory and save no time.
+        devices: what to run on; by default all local ones.
+        tolerance: leakage above which a row is run again by ``larger``.
+        larger: the function at larger and larger cutoffs.
+        patience: how often to try again after a fault that may pass.
+        executables: where compiled programs are kept.
+        about: what runs here, for the record; a circuit, say.
+        log: a file to which the record of each call is appended.
+        device: what compiles, sends, runs and fetches; tests make it fail.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> from fockjax.runtime import Runner, checked
+        >>> circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).squeeze(fj.Weight("r"), mode=0)
+        >>> def function(weights, x):
+        ...     return checked(circuit(weights, x, cutoff=8), fj.nn.positions)
+        >>> results = Runner(function, {"r": 0.1})(np.linspace(-0.3, 0.3, 5)[:, None])
+        >>> results.values.shape, results.ok.all()
+        ((5, 1), np.True_)
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        params: Any,
+        *,
+        memory: int | str | None = None,
+        largest_batch: int = 1024,
+        devices: Sequence[Hardware] | None = None,
+        tolerance: float | None = None,
+        larger: Sequence[Function] = (),
+        patience: Patience | None = None,
+        executables: Executables | None = None,
+        about: object = "",
+        log: Path | str | None = None,
+        device: Device | None = None,
+    ):
+        if largest_batch < 1:
+            raise ValueError(f"Argument `largest_batch` must be at least 1, got {largest_batch!r}.")
+        if larger and tolerance is None:
+            raise ValueError("Argument `larger` needs a `tolerance`: when are its functions taken?")
+        self.functions = (function, *larger)
+        self.devices = tuple(devices or jax.local_devices())
+        self.memory, self.tolerance = memory, tolerance
+        self.patience = patience or Patience()
+        self._shares = executables is not None
+        self.executables = Executables() if executables is None else executables
+        self.device = device or Device()
+        self.about, self.log = str(about), log
+        self.record: RunRecord | None = None
+        # As NumPy arrays: a runner that is closed holds nothing on the device.
+        self._params = jax.device_get(jax.tree.map(jnp.asarray, params))
+        self._placed: Any = None
+        self._largest = largest_batch
+        self._plans: dict[Any, Plan] = {}
+        self._names: dict[Any, str] = {}
+        mesh = jax.make_mesh(
+            (len(self.devices),), ("rows",), (AxisType.Auto,), devices=self.devices
+        )
+        self._split = NamedSharding(mesh, PartitionSpec("rows"))
+        self._whole = NamedSharding(mesh, PartitionSpec())
+
+    # what a user calls
+
+    def __call__(self, x: Any) -> Results:
+        """Run all rows.
+
+        Args:
+            x: samples; a pytree of real arrays with the rows as their first axis.
+
+        Raises:
+            ValueError: for rows that are not finite, or arrays that do not belong together.
+            MemoryError: if one row does not fit.
+            RunError: if not all rows could be finished; it has those that could.
+        """
+        rows = _Rows(x)
+        guard.refuse_rows(rows.leaves)
+        record = self.record = RunRecord.begin(self.about, self.devices, len(rows))
+        watch, seconds = memory.Watch(self.devices[0]), self.device.seconds
+        seconds.clear()
+        try:
+            self._run(rows, record)
+        except Exception as error:
+            record.failed(error, rows.digest(), np.flatnonzero(~rows.done))
+            raise
+        finally:
+            results = rows.results(self.tolerance)
+            record.end(watch, seconds, results)
+            if self.log is not None:
+                record.append_to(self.log)
+        assert results is not None
+        over = np.flatnonzero(results.finite & ~results.ok)
+        if over.size:
+            warnings.warn(
+                f"{guard.listed(over)} lose more than the tolerance {self.tolerance:g} even at the "
+                "largest cutoff; their results are not ok",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return results
+
+    def stream(self, chunks: Iterable[Any]) -> Iterator[Results]:
+        """Run one chunk of rows after another; only one is in memory at a time."""
+        return map(self, chunks)
+
+    def plan(self, x: Any) -> Plan:
+        """How many rows like those of ``x`` run at a time, and what memory that takes."""
+        return self._plan(0, _Rows(x).signature)
+
+    def warm_up(self, x: Any) -> None:
+        """Compile for rows like those of ``x`` whatever a call may need."""
+        signature = _Rows(x).signature
+        for level in range(len(self.functions)):
+            for size in self._sizes(self._plan(level, signature)):
+                self._program(level, signature, size)
+
+    def close(self) -> None:
+        """Let go of the parameters and the programs on the device, if it does not share these."""
+        self._placed = None
+        if not self._shares:
+            self.executables.clear()
+
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    # batches
+
+    def _run(self, rows: "_Rows", record: RunRecord) -> None:
+        if not len(rows):
+            samples = rows.signature.structs(0)
+            rows.allocate(jax.eval_shape(self._batched(0, rows.signature), self._params, *samples))
+        for level in range(len(self.functions)):
+            todo = np.flatnonzero(~rows.done)
+            if todo.size:
+                self._finish(level, rows, todo, record)
+            if self.tolerance is not None:
+                over = rows.over(self.tolerance)
+                if level + 1 < len(self.functions):
+                    rows.done &= ~over
+
+    def _finish(self, level: int, rows: "_Rows", todo: np.ndarray, record: RunRecord) -> None:
+        """Run the rows ``todo``, and go on after failures from the first that is not done."""
+        attempt = position = 0
+        while position < len(todo):
+            try:
+                for numbers, arrays in self._batches(
+                    level, rows, todo[position:], len(todo), record
+                ):
+                    rows.store(numbers, arrays, level)
+                    position, attempt = position + len(numbers), 0
+            except Exception as error:
+                way = remedy(error)
+                attempt += way is Remedy.RETRY
+                helped = (way is Remedy.RETRY and self.patience.wait(attempt)) or (
+                    way is Remedy.SMALLER_BATCH and self._halve(level, rows.signature)
+                )
+                if not helped and way is Remedy.NONE and not rows.done.any():
+                    raise
+                if not helped:
+                    missing = np.flatnonzero(~rows.done)
+                    raise RunError(
+                        f"{guard.listed(missing)} of {len(rows)} could not be finished: {error}",
+                        rows.results(self.tolerance),
+                        missing,
+                    ) from error
+                record.recoveries.append(f"{way.value} from row {todo[position]}: {error}")
+
+    def _batches(
+        self, level: int, rows: "_Rows", todo: np.ndarray, total: int, record: RunRecord
+    ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+        """Row numbers and results, batch by batch; the next is launched before one is fetched."""
+        plan = self._plan(level, rows.signature)
+        launched = None
+        for start in range(0, len(todo), plan.batch):
+            numbers = todo[start : start + plan.batch]
+            size = self._size(level, rows.signature, plan, len(numbers), few=total < plan.batch)
+            program = self._program(level, rows.signature, size)
+            before, launched = launched, (numbers, self._launch(program, rows, numbers, size))
+            record.batches[str(size)] = record.batches.get(str(size), 0) + 1
+            if before is not None:
+                yield before[0], self.device.fetch(before[1])
+        if launched is not None:
+            yield launched[0], self.device.fetch(launched[1])
+
+    def _launch(self, program, rows: "_Rows", numbers: np.ndarray, size: int):
+        if self._placed is None:
+            self._placed = self.device.put(self._params, self._whole)
+        # What is missing in a batch repeats its last row, which is as good a sample as any.
+        padded = np.pad(numbers, (0, size - len(numbers)), mode="edge")
+        samples = self.device.put([leaf[padded] for leaf in rows.leaves], self._split)
+        return self.device.execute(program, self._placed, *samples)
+
+    # sizes of batches
+
+    def _plan(self, level: int, signature: "_Signature") -> Plan:
+        key = level, signature
+        if key not in self._plans:
+            self._plans[key] = memory.make_plan(
+                partial(self._need, level, signature),
+                partial(memory.room, self.memory, self.devices),
+                self._largest,
+                len(self.devices),
+            )
+        return self._plans[key]
+
+    def _need(self, level: int, signature: "_Signature", rows: int) -> tuple[float, str]:
+        """Bytes that each device needs for so many rows, and who says so."""
+        program = self._program(level, signature, rows * len(self.devices))
+        need = memory.compiled_bytes(program)
+        if need is not None:
+            return need, "the compiler"
+        samples = signature.structs(rows)
+        batched = self._batched(level, signature)
+        return memory.largest_operation(batched, self._params, *samples), "the largest operation"
+
+    def _halve(self, level: int, signature: "_Signature") -> bool:
+        """Make batches smaller from here on; False if they have but one row on each device."""
+        plan = self._plans.get((level, signature))
+        batch = self._largest if plan is None else plan.batch // plan.devices
+        self._largest = max(batch // 2, 1)
+        self._plans.clear()
+        return batch > 1
+
+    def _sizes(self, plan: Plan) -> list[int]:
+        """The sizes of batches: powers of four, and the largest."""
+        largest = plan.batch // plan.devices
+        powers = (4**k for k in range(largest.bit_length()))
+        return [plan.devices * size for size in sorted({*filter(largest.__gt__, powers), largest})]
+
+    def _size(self, level: int, signature: "_Signature", plan: Plan, rows: int, few: bool) -> int:
+        """The smallest size for so many rows that is compiled; where rows are few and a padded
+        batch would be costly, the smallest there is.
+        """
+        sizes = [size for size in self._sizes(plan) if size >= rows]
+        if few and plan.bytes > CHEAP:
+            return sizes[0]
+        compiled = (
+            size for size in sizes if self._names.get((level, signature, size)) in self.executables
+        )
+        return next(compiled, sizes[-1])
+
+    # programs
+
+    def _program(self, level: int, signature: "_Signature", size: int) -> jax.stages.Compiled:
+        key = level, signature, size
+        program = self.executables.find(self._names.get(key))
+        if program is None:
+            with self.device.clock("trace"):
+                lowered = self._lower(level, signature, size)
+            name, program = self.executables.compile(lowered, self.devices, self.device)
+            self._names[key] = name
+        return program
+
+    def _lower(self, level: int, signature: "_Signature", size: int) -> jax.stages.Lowered:
+        whole, split = PartitionSpec(), PartitionSpec("rows")
+        samples = signature.structs(size // len(self.devices))
+        jaxpr, result = jax.make_jaxpr(self._batched(level, signature), return_shape=True)(
+            self._params, *samples
+        )
+
+        def run(params, *leaves):
+            return jax.tree.unflatten(
+                jax.tree.structure(result), jaxpr_as_fun(jaxpr)(*jax.tree.leaves(params), *leaves)
+            )
+
+        # Each device runs the program of one device; the compiler has nothing to decide.
+        parallel = jax.shard_map(
+            run,
+            mesh=self._split.mesh,
+            in_specs=(whole, *[split] * len(samples)),
+            out_specs=split,
+            check_vma=False,
+        )
+        # An input is donated where a result of its shape and type can take its place.
+        free = [(out.shape, out.dtype) for out in jax.tree.leaves(result)]
+        donated = []
+        for index, sample in enumerate(samples):
+            if (sample.shape, sample.dtype) in free:
+                free.remove((sample.shape, sample.dtype))
+                donated.append(1 + index)
+        program = jax.jit(
+            parallel,
+            donate_argnums=tuple(donated),
+            in_shardings=(self._whole, *[self._split] * len(samples)),
+            out_shardings=self._split,
+        )
+        return program.lower(self._params, *signature.structs(size))
+
+    def _batched(self, level: int, signature: "_Signature") -> Callable:
+        """The function of parameters and the leaves of a batch, with the status of each row."""
+        function = self.functions[level]
+
+        def one(params, *leaves):
+            return guard.with_status(function(params, signature.tree.unflatten(leaves)))
+
+        return jax.vmap(one, in_axes=(None, *[0] * len(signature.shapes)))
+
+
+def functional(module: nnx.Module) -> tuple[Function, Any]:
+    """A Flax module as a pure function of its parameters and a sample, and its parameters.
+
+    >>> from flax import nnx
+    >>> import numpy as np
+    >>> runner = Runner(*functional(nnx.Linear(3, 2, rngs=nnx.Rngs(0))))
+    >>> runner(np.ones((5, 3), np.float32)).values.shape
+    (5, 2)
+    """
+    graph, params, rest = nnx.split(module, nnx.Param, ...)
+    return lambda params, x: nnx.merge(graph, params, rest)(x), params
+
+
+class _Signature(NamedTuple):
+    """What samples look like: a program is compiled for it."""
+
+    tree: Any
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[np.dtype, ...]
+
+    def structs(self, rows: int) -> list[jax.ShapeDtypeStruct]:
+        return [
+            jax.ShapeDtypeStruct((rows, *shape), dtype)
+            for shape, dtype in zip(self.shapes, self.dtypes, strict=True)
+        ]
+
+
+class _Rows:
+    """The rows of a call: the samples, and what is known of them so far."""
+
+    def __init__(self, x: Any):
+        leaves, tree = jax.tree.flatten(x)
+        arrays = [np.asarray(leaf) for leaf in leaves]
+        # Overflow to infinity in single precision is found by the guard, by row.
+        with np.errstate(over="ignore"):
+            self.leaves = [
+                array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+                for array in arrays
+            ]
+        lengths = {leaf.shape[:1] for leaf in self.leaves}
+        if len(lengths) != 1 or not all(lengths):
+            raise ValueError(
+                "Argument `x` must be arrays with the rows as their first axis, as many in each, "
+                f"got shapes {[leaf.shape for leaf in self.leaves]}."
+            )
+        shapes = tuple(leaf.shape[1:] for leaf in self.leaves)
+        self.signature = _Signature(tree, shapes, tuple(leaf.dtype for leaf in self.leaves))
+        self.done = np.zeros(len(self), bool)
+        self.level = np.zeros(len(self), np.int8)
+        self._out: list[np.ndarray] | None = None
+        self._tree: Any = None
+
+    def __len__(self) -> int:
+        return len(self.leaves[0])
+
+    def digest(self) -> str:
+        """A hash of the rows that are not done."""
+        parts = (leaf[~self.done].tobytes() for leaf in self.leaves)
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+    def allocate(self, arrays: Any) -> list[np.ndarray]:
+        """Make room for results like these, for all rows."""
+        found, self._tree = jax.tree.flatten(arrays)
+        self._out = [np.empty((len(self), *leaf.shape[1:]), leaf.dtype) for leaf in found]
+        return self._out
+
+    def store(self, numbers: np.ndarray, arrays: Any, level: int) -> None:
+        """Keep the results of some rows; of a padded batch the first ones are theirs."""
+        found, tree = jax.tree.flatten(arrays)
+        out = self._out or self.allocate(arrays)
+        if tree != self._tree or any(
+            own.shape[1:] != leaf.shape[1:] for own, leaf in zip(out, found, strict=True)
+        ):
+            raise ValueError(
+                f"Argument `larger`: function {level} returns other shapes than the first one does."
+            )
+        for own, leaf in zip(out, found, strict=True):
+            own[numbers] = leaf[: len(numbers)]
+        self.done[numbers], self.level[numbers] = True, level
+
+    def over(self, tolerance: float) -> np.ndarray:
+        """Which rows lose more than the tolerance."""
+        checked, _ = self._tree.unflatten(self._out)
+        if checked.leakage is None:
+            raise ValueError("Argument `tolerance` needs a function that returns `checked`.")
+        return checked.leakage > tolerance
+
+    def results(self, tolerance: float | None) -> Results | None:
+        """Of the rows that are done; None if there are none."""
+        if self._out is None:
+            return None
+        done = slice(None) if self.done.all() else self.done
+        checked, finite = self._tree.unflatten([leaf[done] for leaf in self._out])
+        lost = checked.leakage
+        ok = finite if tolerance is None or lost is None else finite & (lost <= tolerance)
+        return Results(checked.values, ok, finite, lost, self.level[done])

@@ -1,0 +1,295 @@
+"""Rows in order, one program a size, nothing left on the device, nothing silent."""
+
+import gc
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fockjax.cli import main
+from fockjax.runtime import Checked, Executables, Runner, TooLarge, functional, memory
+from fockjax.runtime import runner as runner_module
+from fockjax.runtime.run_record import read_records
+from fockjax.runtime.runner import _Rows
+
+X = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+PARAMS = {"a": np.float32(0.7)}
+
+
+def function(params, x):
+    return {"sine": jnp.sin(params["a"] * x), "sum": jnp.sum(x), "sign": x[0] > 0}
+
+
+@pytest.fixture(scope="module")
+def warm():
+    runner = Runner(function, PARAMS, largest_batch=64)
+    runner.warm_up(X)
+    return runner
+
+
+def test_results_are_those_of_the_function_row_by_row(warm):
+    results = warm(X)
+    np.testing.assert_allclose(results.values["sine"], np.sin(0.7 * X), atol=1e-6)
+    np.testing.assert_allclose(results.values["sum"], X.sum(1), atol=1e-5)
+    np.testing.assert_array_equal(results.values["sign"], X[:, 0] > 0)
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(results))
+    assert results.ok.all() and results.finite.all() and results.leakage is None
+    assert not results.level.any()
+
+
+@given(st.integers(0, 200))
+def test_any_number_of_rows_compiles_nothing_once_warm(warm, rows):
+    before, events = warm.executables.compiled, []
+    jax.monitoring.register_event_duration_secs_listener(note := lambda *a, **k: events.append(a))
+    try:
+        results = warm(X[:rows])
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+    assert warm.executables.compiled == before
+    assert not [name for name, *_ in events if "backend_compile" in name]
+    assert results.values["sine"].shape == (rows, 3)
+    np.testing.assert_allclose(results.values["sum"], X[:rows].sum(1), atol=1e-5)
+
+
+def test_a_run_compiles_one_program_and_few_costly_rows_another(monkeypatch):
+    runner = Runner(function, PARAMS, largest_batch=128)
+    runner(X)  # 128 and 72 rows
+    assert runner.executables.compiled == 1 and runner.record.batches == {"128": 2}
+    runner(X[:130])  # 128 and 2 rows
+    assert runner.executables.compiled == 1 and runner.record.batches == {"128": 2}
+    runner(X[:5])  # cheap
+    assert runner.executables.compiled == 1 and runner.record.batches == {"128": 1}
+    monkeypatch.setattr(runner_module, "CHEAP", 0)
+    runner(X[:5])
+    assert runner.executables.compiled == 2 and runner.record.batches == {"16": 1}
+
+
+def test_inputs_are_left_alone_though_donated():
+    runner = Runner(lambda _, x: jnp.sin(x), None, largest_batch=100)
+    x = np.zeros((200, 3), np.float32) + 1
+    np.testing.assert_allclose(runner(x).values, np.sin(1), atol=1e-6)
+    assert (x == 1).all()
+    text = runner._lower(0, _signature(x), 4).as_text()
+    assert "tf.aliasing_output" in text or "jax.buffer_donor" in text
+
+
+def _signature(x):
+    return _Rows(x).signature
+
+
+def test_samples_may_be_pytrees_and_draw_at_random():
+    def noisy(params, sample):
+        x, seed = sample
+        return x + jax.random.normal(jax.random.key(seed), x.shape, x.dtype)
+
+    seeds = np.arange(50, dtype=np.uint32)
+    small, large = (
+        Runner(noisy, None, largest_batch=size)((X[:50], seeds)).values for size in (4, 64)
+    )
+    np.testing.assert_allclose(small, large, atol=1e-6)
+    assert np.std(small - X[:50]) > 0.5
+
+
+def test_chunks_come_back_one_by_one(warm):
+    chunks = iter(np.array_split(X, 7))
+    stream = warm.stream(chunks)
+    first = next(stream)
+    assert len(first.ok) == 29 and len(next(chunks)) == 29  # the second was not read yet
+    rest = [result.values["sum"] for result in stream]
+    expected = np.concatenate([X[:29], X[58:]]).sum(1)
+    np.testing.assert_allclose(np.concatenate([first.values["sum"], *rest]), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_rows_that_are_not_finite_are_refused_by_number(warm, bad):
+    x = X.astype(np.float64)
+    x[[3, 77], 1] = bad
+    with pytest.raises(ValueError, match=r"2 rows \(3, 77\)"):
+        warm(x)
+
+
+@pytest.mark.parametrize("x", [1.0, (X, X[:3]), ()])
+def test_arrays_that_do_not_belong_together_are_refused(warm, x):
+    with pytest.raises(ValueError, match="rows as their first axis"):
+        warm(x)
+
+
+def test_the_status_tells_rows_that_came_out_not_finite():
+    x = np.array([[1.0], [0.0], [2.0]], np.float32)
+    results = Runner(lambda _, x: 1 / x, None)(x)
+    assert results.finite.tolist() == results.ok.tolist() == [True, False, True]
+
+
+def level(scale):
+    return lambda _, x: Checked(scale * x, x * x / scale)
+
+
+def test_rows_over_the_tolerance_are_run_again_alone():
+    x = np.array([0.1, 2.0, 0.2, 1.0], np.float32)
+    runner = Runner(level(1), None, tolerance=0.5, larger=[level(2), level(10)])
+    results = runner(x)
+    assert results.level.tolist() == [0, 2, 0, 1]
+    np.testing.assert_allclose(results.values, [0.1, 20, 0.2, 2])
+    np.testing.assert_allclose(results.leakage, [0.01, 0.4, 0.04, 0.5], atol=1e-6)
+    assert results.ok.all() and runner.record.levels == {"0": 2, "1": 1, "2": 1}
+
+
+def test_rows_over_the_tolerance_at_the_largest_cutoff_are_never_silent():
+    x = np.array([0.1, 2.0], np.float32)
+    with pytest.warns(RuntimeWarning, match=r"1 row \(1\) lose.* tolerance 0.5"):
+        results = Runner(level(1), None, tolerance=0.5)(x)
+    assert results.ok.tolist() == [True, False] and results.leakage[1] == 4
+
+
+def test_a_tolerance_needs_to_know_the_leakage():
+    with pytest.raises(ValueError, match="checked"):
+        Runner(lambda _, x: x, None, tolerance=0.1)(X)
+    with pytest.raises(ValueError, match="larger.*tolerance"):
+        Runner(level(1), None, larger=[level(2)])
+
+
+def test_a_scoped_run_leaves_nothing_on_the_device():
+    gc.collect()
+    before = {id(array) for array in jax.live_arrays()}
+    with Runner(function, PARAMS, largest_batch=64) as runner:
+        results = runner(X)
+        assert len(runner.executables)
+        gc.collect()
+        left = [a for a in jax.live_arrays() if id(a) not in before]
+        assert sum(array.size for array in left) == 1  # the parameter
+        del left
+    gc.collect()
+    assert {id(array) for array in jax.live_arrays()} <= before
+    assert not len(runner.executables) and results.ok.all()
+
+
+def test_a_row_that_cannot_fit_is_refused_before_anything_runs(monkeypatch):
+    monkeypatch.setattr(memory, "room", lambda *_: 10)
+    runner = Runner(function, PARAMS)
+    monkeypatch.setattr(runner.device, "execute", None)
+    with pytest.raises(TooLarge, match="One row needs .* room for 10 B"):
+        runner(X)
+
+
+def test_without_a_word_of_the_compiler_the_largest_operation_counts(monkeypatch):
+    def refuse(self):
+        raise NotImplementedError
+
+    monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", refuse)
+    plan = Runner(function, PARAMS, largest_batch=64).plan(X)
+    assert plan.source == "the largest operation" and 64 * 24 <= plan.bytes < 64 * 25
+
+
+# Executables
+
+
+def test_equal_programs_are_shared_and_others_are_not():
+    shared = Executables()
+
+    def times(factor):
+        return lambda _, x: x * jnp.asarray(factor)
+
+    results = [
+        Runner(times(np.full(3, factor, np.float32)), None, executables=shared)(X[:10]).values
+        for factor in (2, 3, 2)
+    ]
+    assert shared.compiled == 2
+    np.testing.assert_allclose(results[1], 3 * X[:10], atol=1e-6)
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_the_least_used_program_leaves_first(monkeypatch):
+    monkeypatch.setattr(runner_module, "CHEAP", 0)
+    runner = Runner(function, PARAMS, largest_batch=64, executables=Executables(2))
+    runner(X[:10])  # plans with 64, and runs 16
+    runner._program(0, _signature(X), 4)
+    assert len(runner.executables) == 2 and runner.executables.compiled == 3
+    compiled = runner.executables.compiled
+    runner(X[:10])
+    assert runner.executables.compiled == compiled
+    runner(X[:40])
+    assert runner.executables.compiled == compiled + 1
+
+
+# Records
+
+
+def test_the_record_says_what_happened(tmp_path):
+    log = tmp_path / "runs.jsonl"
+    runner = Runner(level(2), None, tolerance=9, about="squares", log=log, largest_batch=64)
+    runner(X[:, 0])
+    with pytest.raises(TypeError):
+        Runner(lambda _, x: x.reshape(7), None, log=log)(X)
+    with open(log, "a") as file:
+        file.write('{"started": "cut o')
+    first, second = read_records(log)
+    assert first.about == "squares" and first.rows == 200 and first.error is None
+    assert first.seconds["total"] >= sum(first.seconds[k] for k in ("compute", "compile", "trace"))
+    assert first.memory["peak"] >= first.memory["after"] > 0
+    assert first.leakage["mean"] == pytest.approx((X[:, 0] ** 2).mean() / 2, rel=1e-5)
+    assert first.outputs["result"]["max"] == pytest.approx(2 * X[:, 0].max(), rel=1e-5)
+    assert first.batches == {"64": 4} and first.levels == {"0": 200}
+    assert second.error["count"] == 200 and len(second.error["sha256"]) == 64
+
+
+DEVICES = """
+import json, sys, jax, numpy as np, jax.numpy as jnp
+sys.path.insert(0, {path!r})
+import fockjax as fj
+from fockjax.runtime import Runner, checked
+circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).squeeze(fj.Weight("r"), mode=1)
+circuit.beamsplitter(0.4)
+function = lambda w, x: checked(circuit(w, x, cutoff=5), fj.nn.quadratures)
+x = np.linspace(-0.5, 0.5, 37, dtype=np.float32)[:, None]
+assert jax.local_device_count() == 3
+results = [Runner(function, {{"r": 0.2}}, largest_batch=4, devices=d)(x)
+           for d in (jax.devices(), jax.devices()[:1])]
+many, one = (np.c_[r.values, r.leakage] for r in results)
+print(json.dumps([float(np.abs(many - one).max()), bool(results[0].ok.all()), len(many)]))
+"""
+
+
+@pytest.mark.slow
+def test_several_devices_give_what_one_gives():
+    code = DEVICES.format(path=str(Path(__file__).parents[1]))
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "3", "JAX_PLATFORMS": "cpu"}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert run.returncode == 0, run.stderr
+    difference, ok, rows = json.loads(run.stdout)
+    assert difference < 1e-6 and ok and rows == 37
+
+
+@pytest.mark.loose_promotion
+def test_a_flax_module_runs_as_it_is():
+    model = nnx.Sequential(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), jnp.tanh)
+    results = Runner(*functional(model), largest_batch=64)(X)
+    np.testing.assert_allclose(results.values, model(X), atol=1e-6)
+
+
+@pytest.mark.loose_promotion
+def test_the_report_shows_it_all(tmp_path, capsys):
+    log, page = tmp_path / "runs.jsonl", tmp_path / "report.html"
+    runner = Runner(level(1), None, about="squares <&>", log=log, tolerance=1, larger=[level(99)])
+    runner(X[:, 0])
+    with pytest.raises(TypeError):
+        Runner(lambda _, x: x.reshape(7), None, log=log)(X)
+    assert main(["report", str(log)]) == 0
+    text = capsys.readouterr().out
+    assert "2, 50.0% of them completed" in text and "TypeError 1" in text
+    assert main(["report", str(log), "-o", str(page)]) == 0
+    html = page.read_text()
+    assert "TypeError" in html and html.count("<img") == 1 and "<script" not in html
+    (tmp_path / "none.jsonl").write_text("1\n")
+    assert main(["report", str(tmp_path / "none.jsonl")]) == 2
+    assert "not a file of records" in capsys.readouterr().err
