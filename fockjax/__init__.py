@@ -9,6 +9,7 @@ from fockjax import kets as kets
 from fockjax import mixed as mixed
 from fockjax import nn as nn
 from fockjax import plotting as plotting
+from fockjax import runtime as runtime
 from fockjax.circuit import Circuit as Circuit
 from fockjax.geometry import metric_tensor as metric_tensor
 from fockjax.geometry import quantum_fisher as quantum_fisher
@@ -56,6 +57,7 @@ __all__ = [
     "nn",
     "plotting",
     "quantum_fisher",
+    "runtime",
     "to_strawberryfields",
     "vacuum",
 ]
