@@ -33,8 +33,10 @@ import numpy as np
 from fockjax import arguments, planning
 from fockjax.circuit import Circuit, Weights
 from fockjax.drawing import label
-from fockjax.operations import Step
+from fockjax.operations import Step, flat
 from fockjax.runtime import gaussian, pilot
+
+Levels = Sequence[int] | np.ndarray  # of each mode the place of its cutoff in a ladder of them
 
 SAFETY = 4  # of the bound above
 BUCKETS = (*range(2, 12, 2), *range(12, 32, 4), *range(32, 64, 8), *range(64, 128, 16))
@@ -84,7 +86,8 @@ class Plan:
     Attributes:
         cutoffs: one for each mode.
         tolerance: the probability that a sample may lose.
-        bound: what the samples looked at lose at most, but for those in ``short``.
+        bound: what a sample loses at most, those aside that may lose more than the tolerance.
+        within: how many of the samples, or of those that ran, are known to keep to the tolerance.
         rungs: these cutoffs, then the next ones, up to the maximum: for samples that lose more.
         reasons: for each mode why it has its cutoff; None where it is the least allowed.
         rows: the samples looked at.
@@ -95,6 +98,7 @@ class Plan:
     cutoffs: tuple[int, ...]
     tolerance: float
     bound: float
+    within: int
     rungs: tuple[tuple[int, ...], ...]
     reasons: tuple[Reason | None, ...]
     rows: np.ndarray
@@ -102,17 +106,19 @@ class Plan:
     trial: Trial | None = None
 
     def __str__(self) -> str:
-        table = [("mode", "cutoff", "beyond the next lower", "photons", "row", "after")]
+        table: list[tuple[str, ...]] = [
+            ("mode", "cutoff", "beyond the next lower", "photons", "row", "after")
+        ]
         for mode, (cutoff, why) in enumerate(zip(self.cutoffs, self.reasons, strict=True)):
             told = ("the least allowed", "", "", "")
             if why:
                 told = (f"{why.beyond:.1e}", f"{why.photons:.2f}", str(why.row), why.where)
             table.append((str(mode), str(cutoff), *told))
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        count = len(self.rows)
+        count = len(self.trial.rows if self.trial else self.rows)
         lines = [
-            f"Cutoffs {self.cutoffs}: of {count} sample{'s' if count > 1 else ''} each loses at "
-            f"most {self.bound:.1e}; {self.tolerance:.1e} allowed.",
+            f"Cutoffs {self.cutoffs}: {self.within} of {count} samples lose at most "
+            f"{self.bound:.1e}, {self.tolerance:.1e} allowed.",
             *("  ".join(map(str.ljust, row, widths)).rstrip() for row in table),
         ]
         if self.trial:
@@ -122,11 +128,12 @@ class Plan:
                 f"cutoffs {generous}. At those planned they lose at most {max(lost):.1e}."
             )
         else:
-            lines.append("Guaranteed for these samples: wherever it is cut, it is Gaussian.")
+            lines.append("A guarantee for these samples: wherever it is cut, it is Gaussian.")
         if len(self.short):
             lines.append(
-                f"Rows {_listed(self.short)} may lose more even at the maximum {self.rungs[-1]}: "
-                "raise `maximum`, or bound what they displace and squeeze."
+                f"Rows {_listed(self.short)} may lose more even at cutoffs "
+                f"{self.trial.generous if self.trial else self.rungs[-1]}: raise `maximum`, or "
+                "bound what they displace and squeeze."
             )
         if len(self.rungs) > 1:
             few = (
@@ -142,6 +149,7 @@ def plan_cutoffs(
     x: Any = None,
     *,
     tolerance: float = 1e-3,
+    share: float = 1.0,
     minimum: int | Sequence[int] = 4,
     maximum: int | Sequence[int] = 64,
     key: jax.Array | None = None,
@@ -162,6 +170,8 @@ def plan_cutoffs(
             (`spread`). Of more than 1024 as many are looked at, among them those with the extreme
             values of each input.
         tolerance: the probability that a sample may lose.
+        share: of the samples that the cutoffs must suffice for, in (0, 1]. The few most extreme
+            ones are better left to higher cutoffs than to make all others dearer.
         minimum, maximum: the least and the greatest cutoff, for all modes or for each. Give a mode
             that is acted on by a matrix the cutoff of that as both.
         key: a JAX random key, for a circuit that measures.
@@ -180,11 +190,17 @@ def plan_cutoffs(
         >>> print(fj.runtime.plan_cutoffs(circuit.beamsplitter(0.3), {}, [[0.2], [1.5]]))
         Cutoffs (12, 6): of 2 samples each loses at most 3.8e-05; 1.0e-03 allowed.
     """
-    least, most = (arguments.cutoffs_of(circuit.modes, bound) for bound in (minimum, maximum))
+    least, most = (list(arguments.cutoffs_of(circuit.modes, bound)) for bound in (minimum, maximum))
+    for step in flat(circuit.operations):
+        if step.name == "fock":
+            (mode,) = step.modes
+            least[mode] = max(least[mode], step.options["n"] + 1)
     if any(low > high for low, high in zip(least, most, strict=True)):
         raise ValueError(f"Argument `minimum` must not exceed `maximum`, got {least} and {most}.")
     if not 0 < tolerance < 1:
         raise ValueError(f"Argument `tolerance` must be between 0 and 1, got {tolerance!r}.")
+    if not 0 < share <= 1:
+        raise ValueError(f"Argument `share` must be in (0, 1], got {share!r}.")
     samples = rows_of(circuit, x)
     weights = circuit.checked(weights, samples[0], least, dtype, None, key)["weights"]
     ladders = tuple(_ladder(low, high) for low, high in zip(least, most, strict=True))
@@ -196,21 +212,23 @@ def plan_cutoffs(
         for mode, one in cut.moments.items():
             beyond = gaussian.tails(one, ladders[mode])
             tally.add(mode, beyond, one.photons + abs(one.mean) ** 2, cut.number, cut.step)
-    trial = None
+    spared, trial = int((1 - share) * len(rows)), None
     if exact:
-        levels, short = tally.choose(tolerance / SAFETY)
+        levels, short = tally.choose(tolerance / SAFETY, spared)
     else:
         course = _Course(circuit, weights, samples, key, dtype)
-        tally, generous = _look(course, tally, tolerance)
+        tally, generous = _look(course, tally, tolerance, spared)
         levels, short = tally.choose(tolerance / SAFETY)
         levels, lost = _verified(course, tally, levels, short, ladders, tolerance)
         trial = Trial(tally.rows, generous, lost)
-    beyond = tally.beyond(levels)
+    bounds = SAFETY * tally.beyond(levels)
+    within = bounds <= tolerance
     cutoffs = _at(ladders, levels)
     return Plan(
         cutoffs=cutoffs,
         tolerance=tolerance,
-        bound=min(SAFETY * float(np.max(beyond, where=~short | short.all(), initial=0)), 1.0),
+        bound=min(float(np.max(bounds, where=within | ~within.any(), initial=0)), 1.0),
+        within=int(np.sum(within)),
         rungs=_rungs(ladders, levels),
         reasons=tuple(tally.reason(mode, level) for mode, level in enumerate(levels)),
         rows=rows,
@@ -283,17 +301,17 @@ class _Tally:
                 reason = Reason(value, float(photons[row]), int(self.rows[row]), where)
                 self.peaks[mode][level] = reason
 
-    def beyond(self, levels: Sequence[int]) -> np.ndarray:
+    def beyond(self, levels: Levels) -> np.ndarray:
         """Of each row what is beyond the cutoffs at these levels of the ladders, and lost."""
         return self.lost + sum(self.share(levels))
 
-    def share(self, levels: Sequence[int]) -> np.ndarray:
+    def share(self, levels: Levels) -> np.ndarray:
         """What each mode has beyond, (modes, rows)."""
         return np.stack([own[:, level] for own, level in zip(self.sums, levels, strict=True)])
 
-    def choose(self, allowed: float) -> tuple[tuple[int, ...], np.ndarray]:
-        """Levels at which no row has more than allowed beyond, and the rows that have at every
-        level; they do not count unless there are no others.
+    def choose(self, allowed: float, spared: int = 0) -> tuple[tuple[int, ...], np.ndarray]:
+        """Levels at which no row has more than allowed beyond, but for so many spared, and the rows
+        that have at every level; these do not count unless there are no others.
 
         The mode with most beyond is raised, in the row with most, until all is well; what was
         raised too far is lowered in the end.
@@ -302,24 +320,32 @@ class _Tally:
         short = self.beyond(top) > allowed
         if short.all():
             return tuple(top), short
+        spared = min(spared, int(np.sum(~short)) - 1)
 
-        def fits(levels):
-            return not np.any(self.beyond(levels)[~short] > allowed)
+        def worst(levels: Levels) -> tuple[int, float]:
+            beyond = np.where(short, -1, self.beyond(levels))
+            row = int(np.argsort(-beyond, kind="stable")[spared])
+            return row, beyond[row]
 
         levels = [0] * len(top)
-        while not fits(levels):
-            worst = np.where(short, -1, self.beyond(levels)).argmax()
-            open_ = np.array(levels) < top
-            mode = int(np.where(open_, self.share(levels)[:, worst], -1).argmax())
-            levels[mode] += 1
+        while True:
+            row, most = worst(levels)
+            if most <= allowed:
+                break
+            free = np.array(levels) < top
+            levels[int(np.where(free, self.share(levels)[:, row], -1).argmax())] += 1
         for mode in range(len(levels)):
-            while levels[mode] and fits([*levels[:mode], levels[mode] - 1, *levels[mode + 1 :]]):
+            while levels[mode]:
                 levels[mode] -= 1
+                if worst(levels)[1] > allowed:
+                    levels[mode] += 1
+                    break
         return tuple(levels), short
 
-    def extreme(self, count: int) -> np.ndarray:
-        """The rows with most beyond, of each mode in turn."""
+    def extreme(self, count: int, spared: int) -> np.ndarray:
+        """The rows with most beyond, of each mode in turn, but for so many of each."""
         order = np.stack([(-own.sum(1)).argsort(kind="stable") for own in self.sums], 1)
+        order = order[min(spared, len(order) - 1) :]
         return self.rows[np.array(list(dict.fromkeys(order.ravel()))[:count])]
 
     def reason(self, mode: int, level: int) -> Reason | None:
@@ -362,14 +388,16 @@ class _Course(NamedTuple):
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state.factors))
 
 
-def _look(course: _Course, guess: _Tally, tolerance: float) -> tuple[_Tally, tuple[int, ...]]:
+def _look(
+    course: _Course, guess: _Tally, tolerance: float, spared: int
+) -> tuple[_Tally, tuple[int, ...]]:
     """What lies beyond the cutoffs in the extreme rows, and the cutoffs at which they ran: so
     generous that what is lost there hardly counts, or the greatest there are.
     """
     ladders = guess.ladders
     top = np.array([len(ladder) - 1 for ladder in ladders])
-    levels = np.minimum(np.array(guess.choose(tolerance / SAFETY)[0]) + GENEROUS, top)
-    rows = guess.extreme(PILOTS)
+    levels = np.minimum(np.array(guess.choose(tolerance / SAFETY, spared)[0]) + GENEROUS, top)
+    rows = guess.extreme(PILOTS, spared)
     if planning.is_random(course.circuit.operations, unravel=False):
         rows = np.repeat(rows, SHOTS)
     while True:

@@ -19,7 +19,7 @@ import numpy as np
 
 from fockjax.circuit import Circuit, Weights
 from fockjax.decompositions import pairs
-from fockjax.operations import Measurement, Step, written_out
+from fockjax.operations import Measurement, Preparation, Step, written_out
 from fockjax.parameters import Parameter, Values
 
 Parameters = Mapping[str, Any]
@@ -87,17 +87,17 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
         return OneMode(a.copy(), N - 0.5, M.copy())
 
     for number, step in enumerate(evaluated(circuit, weights, x), 1):
+        own = set(step.modes)
+        known = step.name in GAUSSIAN and not step.fed_forward
+        moves = GAUSSIAN[step.name](step.parameters, step.options) if known else []
         if isinstance(step, Measurement):
             # What is found tells of the modes that were coupled to this one, which is left empty.
-            moves, other = [_fresh(1)], set(range(n)) - set(step.modes)
-            moves = [moves[0]._replace(cuts=False)]
-        else:
-            if step.name in _NEW:
-                other -= set(step.modes)
-            known = step.name in GAUSSIAN and not step.fed_forward
-            moves = GAUSSIAN[step.name](step.parameters, step.options) if known else []
-            if not known or other & set(step.modes):
-                other |= set(step.modes)
+            moves, other = [_empty(own)], set(range(n)) - own
+        elif isinstance(step, Preparation):
+            moves = moves or [_empty(own)]
+            other = other - own if known else other | own
+        elif not known or other & own:
+            other |= own
         for move in moves:
             at = [step.modes[k] for k in move.on]
             both = [*at, *(n + mode for mode in at)]
@@ -107,9 +107,8 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
             C[:, :, both] = C[:, :, both] @ flip
             C[np.ix_(range(len(x)), both, both)] += move.noise
             if move.cuts:
-                own = {mode: moments(mode) for mode in at}
-                yield Cut(number, step, own, not other & set(at))
-        if not moves and step.name not in KEEPS_PHOTONS:
+                yield Cut(number, step, {mode: moments(mode) for mode in at}, not other & set(at))
+        if not known and step.name not in KEEPS_PHOTONS and not isinstance(step, Measurement):
             yield Cut(number, step, {mode: moments(mode) for mode in step.modes}, False)
 
 
@@ -161,7 +160,7 @@ def tails(one: OneMode, cutoffs: tuple[int, ...]) -> np.ndarray:
     radius = 10 ** (-12 / points)
     z = radius * np.exp(2j * np.pi * np.arange(points // 2 + 1) / points)
     spread = abs(one.pairs)
-    along = one.mean * np.exp(-0.5j * np.angle(one.pairs))
+    along: Any = one.mean * np.exp(-0.5j * np.angle(one.pairs))
     log = 0
     for q, v in ((along.real, one.photons + spread), (along.imag, one.photons - spread)):
         width = 1 + v[:, None] * (1 - z)
@@ -176,8 +175,6 @@ def tails(one: OneMode, cutoffs: tuple[int, ...]) -> np.ndarray:
 # -------------------------------------------------------------------------------------------------
 
 KEEPS_PHOTONS = ("kerr", "cross_kerr", "snap", "dephasing", "loss")
-_NEW = ("vacuum", "coherent", "squeezed", "displaced_squeezed", "two_mode_squeezed", "gaussian")
-_NEW += ("thermal", "mixed_gaussian")
 
 
 def _bogoliubov(E: Any, F: Any) -> np.ndarray:
@@ -188,14 +185,8 @@ def _bogoliubov(E: Any, F: Any) -> np.ndarray:
 
 def _matrix(*rows: tuple[Any, ...]) -> np.ndarray:
     """A matrix for each sample from numbers for each sample."""
-    return np.stack(
-        [np.stack(np.broadcast_arrays(*row), -1) for row in map(_together(rows), rows)], -2
-    )
-
-
-def _together(rows):
-    shape = np.broadcast_shapes(*(np.shape(entry) for row in rows for entry in row))
-    return lambda row: [np.broadcast_to(entry, shape) for entry in row]
+    numbers = np.broadcast_arrays(*(entry for row in rows for entry in row))
+    return np.stack(numbers, -1).reshape(*numbers[0].shape, len(rows), -1)
 
 
 def _phase(phi: Any) -> np.ndarray:
@@ -248,8 +239,7 @@ def _symmetric_mach_zehnder(p: Parameters, options: Parameters) -> list[Move]:
 
 
 def _turns(*phases: Any) -> np.ndarray:
-    phases = np.stack(phases, -1)
-    return _phase(phases)[..., None] * np.eye(phases.shape[-1])
+    return _phase(np.stack(phases, -1))[..., None] * np.eye(len(phases))
 
 
 def _mesh(theta, phi, rotation, mesh: str) -> list[Move]:
@@ -280,7 +270,7 @@ def _generated(p: Parameters, options: Parameters) -> list[Move]:
 def _gaussian_transform(p: Parameters, options: Parameters) -> list[Move]:
     modes = np.shape(p["r"])[-1]
     first, second = (
-        _mesh(*(p[name][..., k, :] for name in ("theta", "phi", "rotation")), "rectangular")
+        _mesh(p["theta"][..., k, :], p["phi"][..., k, :], p["rotation"][..., k, :], "rectangular")
         for k in range(2)
     )
     squeezers = [Move((m,), _squeezing(p["r"][..., m], 0.0)) for m in range(modes)]
@@ -331,6 +321,10 @@ def _fresh(modes: int, T: Any = None, shift: Any = 0.0, photons: Any = 0.0) -> M
     return Move(tuple(range(modes)), np.zeros((2 * modes, 2 * modes)), shift, noise)
 
 
+def _empty(modes) -> Move:
+    return _fresh(len(modes))._replace(cuts=False)
+
+
 def _prepared(p: Parameters, options: Parameters) -> list[Move]:
     """The state of a covariance matrix and means of quadratures."""
     cov = np.asarray(p["cov"], float)
@@ -368,7 +362,7 @@ GAUSSIAN: dict[str, Callable[[Parameters, Parameters], list[Move]]] = {
     "thermal_loss": lambda p, o: [_noisy(p["T"], (1 - p["T"]) * (p["nbar"] + 0.5))],
     "amplifier": lambda p, o: [_noisy(p["gain"], (p["gain"] - 1) * (p["nbar"] + 0.5))],
     "additive_noise": lambda p, o: [_noisy(1.0, p["variance"] / o["hbar"])],
-    "vacuum": lambda p, o: [_fresh(1)._replace(cuts=False)],
+    "vacuum": lambda p, o: [_empty((0,))],
     "coherent": lambda p, o: [_fresh(1, shift=_shift(p["r"] * _phase(p["phi"])))],
     "squeezed": lambda p, o: [_fresh(1, _squeezing(p["r"], p["phi"]))],
     "displaced_squeezed": lambda p, o: [
