@@ -218,7 +218,9 @@ def table(found: list[Found], tolerance: float) -> str:
 def plot(found: list[Found], tolerance: float, path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(
+        1, 2, figsize=(9.5, 4.2), layout="constrained", sharex=True, sharey=True
+    )
     for axis, title, lost, size in (
         (axes[0], "plan_cutoffs", "lost", "size"),
         (axes[1], "3 + 2 max|alpha| + max r", "heuristic_lost", "heuristic_size"),
@@ -231,7 +233,8 @@ def plot(found: list[Found], tolerance: float, path: Path) -> None:
         axis.axhline(tolerance, color="black", lw=1)
         axis.set(title=title, xlabel="bytes of a state, complex64")
     axes[0].set_ylabel("lost probability")
-    axes[0].annotate("tolerance", (0.98, tolerance), xycoords=("axes fraction", "data"), ha="right")
+    where = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+    axes[0].annotate("tolerance", (0.98, tolerance * 1.05), **where)
     axes[1].legend()
     figure.savefig(path, dpi=110)
 

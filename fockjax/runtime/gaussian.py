@@ -108,8 +108,17 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
             C[np.ix_(range(len(x)), both, both)] += move.noise
             if move.cuts:
                 yield Cut(number, step, {mode: moments(mode) for mode in at}, not other & set(at))
-        if not known and step.name not in KEEPS_PHOTONS and not isinstance(step, Measurement):
+        if not known and _may_cut(step):
             yield Cut(number, step, {mode: moments(mode) for mode in step.modes}, False)
+
+
+def _may_cut(step: Step) -> bool:
+    match step:
+        case Measurement():
+            return False
+        case Preparation():
+            return step.spec.truncates
+    return step.name not in KEEPS_PHOTONS
 
 
 def evaluated(circuit: Circuit, weights: Weights, x: np.ndarray) -> list[Step]:
