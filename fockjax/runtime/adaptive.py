@@ -146,14 +146,14 @@ def run_adaptive(
     Example:
         >>> import numpy as np, fockjax as fj
         >>> circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
-        >>> plan = fj.runtime.plan_cutoffs(circuit, {}, [[0.5]])
+        >>> plan = fj.runtime.plan_cutoffs(circuit, {}, [[0.5]], maximum=16)
         >>> read = lambda state: state.photon_number(0).mean
-        >>> result = fj.runtime.run_adaptive(circuit, read, {}, [[0.5], [0.4], [3.0]], plan)
+        >>> result = fj.runtime.run_adaptive(circuit, read, {}, [[0.5], [0.4], [1.0]], plan)
         >>> print(result)
-        cutoffs (6,): 2 samples
-        cutoffs (20,): 1 sample
+        cutoffs (4,): 2 samples
+        cutoffs (6,): 1 sample
         >>> result.values.round(2)
-        array([0.25, 0.16, 8.99], dtype=float32)
+        array([0.25, 0.16, 1.  ], dtype=float32)
     """
     samples = rows_of(circuit, x)
     size = int(batch)
