@@ -1,7 +1,7 @@
 """Looking into a circuit: what each of its operations does to the state."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -268,39 +268,9 @@ def inspect(
             "jax.grad and jax.vmap."
         )
     given = circuit.checked(weights, x, cutoff, dtype, initial, key, unravel)
-    state = start(given["cutoffs"], given["dtype"], circuit.hbar, given["initial"])
-    seen: list[tuple] = [(None, state.groups, _look(state.factors), None, None)]
-    outcomes = dict(state.outcomes)
-    found: dict[str, jax.Array] = {}  # the same, as parameters
-    values = Values(given["weights"], given["x"], found)
-    keys = planning.keys(circuit.operations, key)
-    for operation in circuit.operations:
-        layers: dict[str, list[jax.Array]] = defaultdict(list)
-        for step in written_out((operation,), values):
-            before = replace(
-                state, outcomes={}, selected=None, score=None, truncations=0, reflects=False
-            )
-            kind, parameters = _taken_apart(step)
-            after, probability = _advance(
-                kind, parameters, before, next(keys), memory_limit, unravel
-            )
-            state = replace(
-                after,
-                selected=together([state.selected, after.selected]),
-                score=together([state.score, after.score]),
-                truncations=state.truncations + after.truncations,
-                reflects=state.reflects or after.reflects,
-            )
-            for name, outcome in after.outcomes.items():
-                layers[name].append(outcome)
-            found |= planning.as_parameters(after.outcomes, after.dtype)
-            outcome = next(iter(after.outcomes.values()), None)
-            seen.append((step, state.groups, _look(state.factors), outcome, probability))
-        repeats = isinstance(operation, Repeat)
-        own = {name: jnp.stack(each) if repeats else each[0] for name, each in layers.items()}
-        outcomes |= own
-        found |= planning.as_parameters(own, state.dtype)
-    state = replace(state, outcomes=outcomes)
+    seen: list[tuple] = []
+    for step, state, outcome, probability in walk(circuit, given, memory_limit):
+        seen.append((step, state.groups, _look(state.factors), outcome, probability))
     rows = []
     for step, groups, numbers, outcome, probability in seen:
         if step:
@@ -322,7 +292,56 @@ def inspect(
                 probability=1.0 if probability is None else float(probability),
             )
         )
-    return Inspection(tuple(rows), state)
+    return Inspection(tuple(rows), state)  # pyright: ignore[reportPossiblyUnbound]
+
+
+def walk(
+    circuit: Circuit, given: dict[str, Any], memory_limit: int = MEMORY_LIMIT
+) -> Iterator[tuple[Step | None, State, jax.Array | None, jax.Array | None]]:
+    """The start, then each operation, layers written out: the operation, the state after it, what
+    it measured and the probability of that.
+
+    It compiles a kind of operation once, also under `jax.vmap`. All states share the dictionary of
+    outcomes, which is complete at the end.
+
+    Args:
+        circuit: the circuit.
+        given: what its `Circuit.checked` makes of the arguments of a call.
+        memory_limit: bytes that a factor may take.
+    """
+    state = start(given["cutoffs"], given["dtype"], circuit.hbar, given["initial"])
+    outcomes = dict(state.outcomes)
+    state = replace(state, outcomes=outcomes)
+    yield None, state, None, None
+    found: dict[str, jax.Array] = {}  # the same, as parameters
+    values = Values(given["weights"], given["x"], found)
+    keys = planning.keys(circuit.operations, given["key"])
+    for operation in circuit.operations:
+        layers: dict[str, list[jax.Array]] = defaultdict(list)
+        for step in written_out((operation,), values):
+            before = replace(
+                state, outcomes={}, selected=None, score=None, truncations=0, reflects=False
+            )
+            kind, parameters = _taken_apart(step)
+            after, probability = _advance(
+                kind, parameters, before, next(keys), memory_limit, given["unravel"]
+            )
+            state = replace(
+                after,
+                outcomes=outcomes,
+                selected=together([state.selected, after.selected]),
+                score=together([state.score, after.score]),
+                truncations=state.truncations + after.truncations,
+                reflects=state.reflects or after.reflects,
+            )
+            for name, outcome in after.outcomes.items():
+                layers[name].append(outcome)
+            found |= planning.as_parameters(after.outcomes, after.dtype)
+            yield step, state, next(iter(after.outcomes.values()), None), probability
+        repeats = isinstance(operation, Repeat)
+        own = {name: jnp.stack(each) if repeats else each[0] for name, each in layers.items()}
+        outcomes |= own
+        found |= planning.as_parameters(own, state.dtype)
 
 
 def _taken_apart(step: Step) -> tuple[Any, dict[str, Any]]:

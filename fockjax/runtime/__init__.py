@@ -1,12 +1,20 @@
-"""Running circuits and models over many rows: see docs/runner.md."""
+"""Running circuits and models over many rows: docs/runner.md, docs/cutoffs.md."""
 
+from fockjax.runtime.adaptive import Adapted as Adapted
+from fockjax.runtime.adaptive import LeakageError as LeakageError
+from fockjax.runtime.adaptive import climb as climb
+from fockjax.runtime.adaptive import run_adaptive as run_adaptive
+from fockjax.runtime.cutoffs import CutoffPlan as CutoffPlan
+from fockjax.runtime.cutoffs import plan_cutoffs as plan_cutoffs
+from fockjax.runtime.cutoffs import spread as spread
 from fockjax.runtime.executables import Executables as Executables
 from fockjax.runtime.executables import keep_compiled as keep_compiled
 from fockjax.runtime.guard import Checked as Checked
 from fockjax.runtime.guard import bounded as bounded
 from fockjax.runtime.guard import checked as checked
-from fockjax.runtime.memory import Plan as Plan
+from fockjax.runtime.memory import BatchPlan as BatchPlan
 from fockjax.runtime.memory import TooLarge as TooLarge
+from fockjax.runtime.pilot import lost as lost
 from fockjax.runtime.recovery import Patience as Patience
 from fockjax.runtime.recovery import RunError as RunError
 from fockjax.runtime.runner import Results as Results

@@ -143,7 +143,7 @@ class TooLarge(MemoryError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """How many rows run at a time, and why.
 
     Attributes:
@@ -173,7 +173,7 @@ def make_plan(
     room: Callable[[], int],
     largest: int,
     devices: int = 1,
-) -> Plan:
+) -> BatchPlan:
     """The largest batch that fits.
 
     Args:
@@ -204,7 +204,7 @@ def make_plan(
             )
         rows //= 2
         needed, source = need(rows)
-    return Plan(rows * devices, devices, needed, room(), source)
+    return BatchPlan(rows * devices, devices, needed, room(), source)
 
 
 def compiled_bytes(program: jax.stages.Compiled) -> float | None:

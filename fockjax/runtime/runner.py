@@ -17,7 +17,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from fockjax.runtime import guard, memory
 from fockjax.runtime.device import Device, Hardware
 from fockjax.runtime.executables import Executables
-from fockjax.runtime.memory import Plan
+from fockjax.runtime.memory import BatchPlan
 from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
 from fockjax.runtime.run_record import RunRecord
 
@@ -109,7 +109,7 @@ class Runner:
         self._params = jax.device_get(jax.tree.map(jnp.asarray, params))
         self._placed: Any = None
         self._largest = largest_batch
-        self._plans: dict[Any, Plan] = {}
+        self._plans: dict[Any, BatchPlan] = {}
         self._names: dict[Any, str] = {}
         mesh = jax.make_mesh(
             (len(self.devices),), ("rows",), (AxisType.Auto,), devices=self.devices
@@ -160,7 +160,7 @@ class Runner:
         """Run one chunk of rows after another; only one is in memory at a time."""
         return map(self, chunks)
 
-    def plan(self, x: Any) -> Plan:
+    def plan(self, x: Any) -> BatchPlan:
         """How many rows like those of ``x`` run at a time, and what memory that takes."""
         return self._plan(0, _Rows(x).signature)
 
@@ -252,7 +252,7 @@ class Runner:
 
     # sizes of batches
 
-    def _plan(self, level: int, signature: "_Signature") -> Plan:
+    def _plan(self, level: int, signature: "_Signature") -> BatchPlan:
         key = level, signature
         if key not in self._plans:
             self._plans[key] = memory.make_plan(
@@ -281,13 +281,15 @@ class Runner:
         self._plans.clear()
         return batch > 1
 
-    def _sizes(self, plan: Plan) -> list[int]:
+    def _sizes(self, plan: BatchPlan) -> list[int]:
         """The sizes of batches: powers of four, and the largest."""
         largest = plan.batch // plan.devices
         powers = (4**k for k in range(largest.bit_length()))
         return [plan.devices * size for size in sorted({*filter(largest.__gt__, powers), largest})]
 
-    def _size(self, level: int, signature: "_Signature", plan: Plan, rows: int, few: bool) -> int:
+    def _size(
+        self, level: int, signature: "_Signature", plan: BatchPlan, rows: int, few: bool
+    ) -> int:
         """The smallest size for so many rows that is compiled; where rows are few and a padded
         batch would be costly, the smallest there is.
         """

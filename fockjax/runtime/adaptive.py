@@ -1,0 +1,186 @@
+"""Samples evaluated at planned cutoffs; those that lose too much again, alone, at higher ones."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from fockjax.circuit import Circuit, Weights
+from fockjax.runtime.cutoffs import CutoffPlan, rows_of
+from fockjax.runtime.pilot import lost
+from fockjax.states import State
+
+Evaluate = Callable[[tuple[int, ...], np.ndarray], tuple[Any, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """What came of samples, at the cutoffs that each needed.
+
+    Attributes:
+        values: a pytree of NumPy arrays, samples along their first axis.
+        lost: what each sample lost, shape ``(rows,)``.
+        rung: at which of the cutoffs it ran, by their number in ``rungs``.
+        rungs: the cutoffs.
+        tolerance: what a sample may lose.
+    """
+
+    values: Any
+    lost: np.ndarray
+    rung: np.ndarray
+    rungs: tuple[tuple[int, ...], ...]
+    tolerance: float
+
+    @property
+    def enough(self) -> np.ndarray:
+        """Which samples lost no more than the tolerance."""
+        return self.lost <= self.tolerance
+
+    def __str__(self) -> str:
+        lines = [
+            f"cutoffs {cutoffs}: {count} sample{'' if count == 1 else 's'}"
+            for k, cutoffs in enumerate(self.rungs)
+            if (count := int(np.sum(self.rung == k)))
+        ]
+        if failed := int(np.sum(~self.enough)):
+            lines.append(f"{failed} lost more than {self.tolerance:.1e} even there.")
+        return "\n".join(lines)
+
+
+class LeakageError(RuntimeError):
+    """Samples that lose more than the tolerance at the greatest cutoffs.
+
+    Attributes:
+        result: the `Adapted` of all samples; those of the others are good.
+    """
+
+    def __init__(self, result: Adapted):
+        self.result = result
+        rows = np.flatnonzero(~result.enough)
+        shown = ", ".join(map(str, rows[:8])) + (", .." if len(rows) > 8 else "")
+        worst = float(np.max(result.lost[rows]))
+        super().__init__(
+            f"{len(rows)} of {len(result.lost)} samples lose more than {result.tolerance:.1e} even "
+            f"at cutoffs {result.rungs[-1]} (rows {shown}; at most {worst:.1e}). Plan with a "
+            "greater `maximum`, bound what they displace and squeeze, raise the tolerance, or take "
+            "the results flagged (`flag=True`; here `error.result`)."
+        )
+
+
+def climb(
+    evaluate: Evaluate, rows: int, rungs: Sequence[tuple[int, ...]], tolerance: float
+) -> Adapted:
+    """Evaluate samples at the first cutoffs, those that lose too much alone at the next, and so on.
+
+    Args:
+        evaluate: called with cutoffs and the numbers of samples, increasing; returns a pytree of
+            arrays with these samples along the first axis, and what each of them lost, NaN where it
+            is not known. Shapes must not depend on the cutoffs.
+        rows: the number of samples.
+        rungs: cutoffs, as `CutoffPlan.rungs`.
+        tolerance: what a sample may lose.
+
+    Returns:
+        An `Adapted`; also where the last cutoffs are not enough for some, which it tells.
+    """
+    left = np.arange(rows)
+    values, leakage, rung = None, np.full(rows, np.nan), np.zeros(rows, int)
+    for number, cutoffs in enumerate(rungs):
+        found, own = evaluate(cutoffs, left)
+        found = jax.tree.map(np.asarray, found)
+        if values is None:
+            values = jax.tree.map(lambda leaf: np.array(leaf), found)
+        else:
+            jax.tree.map(partial(_put, left), values, found)
+        leakage[left], rung[left] = own, number
+        left = left[~(leakage[left] <= tolerance)]
+        if not len(left):
+            break
+    return Adapted(values, leakage, rung, tuple(rungs), tolerance)
+
+
+def _put(rows: np.ndarray, into: np.ndarray, found: np.ndarray) -> None:
+    if into.shape[1:] != found.shape[1:]:
+        raise ValueError(
+            f"What is read from a state must have the same shape at all cutoffs, got "
+            f"{into.shape[1:]} and {found.shape[1:]}: read means, or a fixed number of levels."
+        )
+    into[rows] = found
+
+
+def run_adaptive(
+    circuit: Circuit,
+    readout: Callable[[State], Any],
+    weights: Weights,
+    x: Any,
+    plan: CutoffPlan,
+    *,
+    batch: int = 128,
+    key: jax.Array | None = None,
+    flag: bool = False,
+    dtype=None,
+) -> Adapted:
+    """A readout of many samples at the cutoffs of a plan; each sample that loses more than the
+    plan's tolerance again at the next cutoffs.
+
+    Args:
+        circuit: the circuit planned for.
+        readout: from a `State` to a pytree of arrays, whose shapes must not depend on the cutoff.
+        weights: as in calling the circuit.
+        x: samples, shape ``(rows, inputs)``.
+        plan: from `plan_cutoffs`.
+        batch: how many samples run at a time; fewer are padded to a power of two, so that programs
+            are few.
+        key: a JAX random key, for a circuit that measures; each sample has its own, folded with its
+            number.
+        flag: return samples that lose too much at the greatest cutoffs too, flagged by
+            `Adapted.enough`, instead of raising.
+        dtype: complex64 or complex128.
+
+    Raises:
+        LeakageError: if some lose too much at the greatest cutoffs; its ``result`` has the others.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+        >>> plan = fj.runtime.plan_cutoffs(circuit, {}, [[0.5]], maximum=16)
+        >>> read = lambda state: state.photon_number(0).mean
+        >>> result = fj.runtime.run_adaptive(circuit, read, {}, [[0.5], [0.4], [1.0]], plan)
+        >>> print(result)
+        cutoffs (4,): 2 samples
+        cutoffs (6,): 1 sample
+        >>> result.values.round(2)
+        array([0.25, 0.16, 1.  ], dtype=float32)
+    """
+    samples = rows_of(circuit, x)
+    size = int(batch)
+    if size < 1:
+        raise ValueError(f"Argument `batch` must be at least 1, got {batch!r}.")
+
+    @partial(jax.jit, static_argnames="cutoffs")
+    def program(weights, x, numbers, cutoffs):
+        def one(row, number):
+            own = None if key is None else jax.random.fold_in(key, number)
+            state = circuit(weights, row, cutoff=cutoffs, key=own, dtype=dtype)
+            return readout(state), lost(state)
+
+        return jax.vmap(one)(x, numbers)
+
+    def evaluate(cutoffs, rows):
+        parts = []
+        for start in range(0, len(rows), size):
+            own = rows[start : start + size]
+            padded = np.resize(own, min(size, 1 << (len(own) - 1).bit_length()))
+            found = program(weights, samples[padded], padded, cutoffs)
+            parts.append(
+                jax.tree.map(lambda leaf, own=own: leaf[: len(own)], jax.device_get(found))
+            )
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+    result = climb(evaluate, len(samples), plan.rungs, plan.tolerance)
+    if not flag and not result.enough.all():
+        raise LeakageError(result)
+    return result

@@ -1,0 +1,323 @@
+"""Planned cutoffs: what lies beyond them in closed form, what is lost at them, who runs again."""
+
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import gammainc
+
+import fockjax as fj
+from fockjax.channels import REGISTRY as CHANNELS
+from fockjax.gates import REGISTRY as GATES
+from fockjax.kets import REGISTRY as KETS
+from fockjax.mixed import REGISTRY as MIXED
+from fockjax.runtime import gaussian
+from fockjax.runtime.cutoffs import _Tally
+
+CUTOFFS = (1, 2, 3, 5, 8, 13, 21, 34)
+ONE_SAMPLE = np.zeros((1, 0))
+
+
+def one_mode(mean=0.0, photons=0.0, pairs=0.0) -> gaussian.OneMode:
+    return gaussian.OneMode(
+        np.atleast_1d(mean).astype(complex), np.atleast_1d(photons), np.atleast_1d(pairs)
+    )
+
+
+def beyond(circuit: fj.Circuit, weights=None) -> tuple[np.ndarray, bool]:
+    """What lies beyond each cutoff at the end, (modes, cutoffs), and whether that is exact."""
+    for mode in range(circuit.modes):
+        circuit.displace(0.0, mode=mode)
+    last = list(gaussian.cuts(circuit, weights or {}, ONE_SAMPLE))[-circuit.modes :]
+    found = [gaussian.tails(cut.moments[mode], CUTOFFS)[0] for mode, cut in enumerate(last)]
+    return np.array(found), all(cut.exact for cut in last)
+
+
+# What lies beyond a cutoff
+
+
+@given(st.floats(0, 5), st.floats(0, 7))
+def test_beyond_a_cutoff_a_coherent_state_is_poisson(r, phi):
+    found = gaussian.tails(one_mode(r * np.exp(1j * phi)), CUTOFFS)[0]
+    np.testing.assert_allclose(found, gammainc(CUTOFFS, r**2), atol=1e-11)
+
+
+@given(st.floats(0, 20))
+def test_beyond_a_cutoff_a_thermal_state_is_a_power(nbar):
+    found = gaussian.tails(one_mode(photons=nbar), CUTOFFS)[0]
+    np.testing.assert_allclose(found, (nbar / (1 + nbar)) ** np.array(CUTOFFS), atol=1e-11)
+
+
+@given(st.floats(-2, 2), st.floats(0, 7))
+def test_beyond_a_cutoff_a_squeezed_vacuum_has_pairs(r, phi):
+    pairs = -np.exp(1j * phi) * np.sinh(r) * np.cosh(r)
+    found = gaussian.tails(one_mode(photons=np.sinh(r) ** 2, pairs=pairs), CUTOFFS)[0]
+    k = np.arange(1, 20)
+    ratios = np.concatenate([[1], np.cumprod(np.tanh(r) ** 2 * (2 * k - 1) / (2 * k))]) / np.cosh(r)
+    photons = np.zeros(40)
+    photons[::2] = ratios
+    expected = 1 - np.cumsum(photons)[np.array(CUTOFFS) - 1]
+    np.testing.assert_allclose(found, expected, atol=1e-11)
+
+
+def test_far_beyond_the_cutoffs_nothing_comes_back():
+    np.testing.assert_allclose(gaussian.tails(one_mode(12.0), (4, 8)), 1, atol=1e-11)
+
+
+# Moments through a circuit
+
+
+def test_every_gaussian_operation_is_known():
+    others = {"cubic_phase", "unitary", "kraus", "fock", "cat", "gkp", "ket", "density_matrix"}
+    names = {*GATES, *CHANNELS, *KETS, *MIXED}
+    assert names - others - set(gaussian.KEEPS_PHOTONS) <= set(gaussian.GAUSSIAN) <= names
+
+
+def test_moments_are_those_of_the_state():
+    circuit = fj.Circuit(2).displace(0.4, 0.3, mode=0).squeeze(0.3, 1.1, mode=1)
+    circuit.beamsplitter(0.5, 0.7).two_mode_squeeze(0.2, 0.4).x_displace(0.3, mode=1)
+    circuit.quadratic_phase(0.2, mode=0).controlled_z(0.2).mach_zehnder(0.4, 0.7)
+    state = circuit({}, cutoff=16)
+    found, exact = beyond(circuit)
+    assert exact
+    for mode in range(2):
+        below = np.cumsum(state.probabilities(mode))[np.array(CUTOFFS[:5]) - 1]
+        np.testing.assert_allclose(found[mode, :5], 1 - below, atol=2e-5)
+
+
+OPERATIONS = {
+    "beamsplitter": lambda c: c.beamsplitter(0.4, 0.7, modes=(1, 0)),
+    "mach_zehnder": lambda c: c.mach_zehnder(0.4, 0.7),
+    "symmetric_mach_zehnder": lambda c: c.symmetric_mach_zehnder(0.4, 0.7),
+    "symmetric, exact": lambda c: c.symmetric_mach_zehnder(0.4, 0.7, exact=True),
+    "two_mode_squeezing": lambda c: c.two_mode_squeeze(0.3, 0.7),
+    "controlled_x": lambda c: c.controlled_x(0.3),
+    "controlled_x, exact": lambda c: c.controlled_x(0.3, exact=True),
+    "controlled_z": lambda c: c.controlled_z(0.3),
+    "quadratic_phase": lambda c: c.quadratic_phase(0.4, mode=0),
+    "x_displacement": lambda c: c.x_displace(0.4, mode=0),
+    "p_displacement": lambda c: c.p_displace(0.4, mode=1),
+    "fourier": lambda c: c.fourier(mode=0).rotate(0.3, mode=1).beamsplitter(),
+    "interferometer": lambda c: c.mesh([0.4], [0.2], [0.1, 0.7], modes=(1, 0)).beamsplitter(),
+    "interferometer, exact": lambda c: c.mesh([0.4], [0.2], [0.1, 0.7], modes=(0, 1), exact=True),
+    "passive": lambda c: c.passive(np.array([[0.3, 0.4], [0.7, 0.1]]), modes=(0, 1)),
+    "gaussian_transform": lambda c: c.gaussian_transform(
+        np.diag([0.8, 0.7, 1.25, 1 / 0.7]), (0, 1)
+    ),
+    "loss": lambda c: c.loss(0.4, mode=0),
+    "thermal_loss": lambda c: c.thermal_loss(0.6, 0.2, mode=0),
+    "amplifier": lambda c: c.amplifier(1.1, 0.1, mode=0),
+    "additive_noise": lambda c: c.additive_noise(0.2, mode=0),
+    "displaced_squeezed": lambda c: (
+        c.beamsplitter()
+        .prepare("displaced_squeezed", 0.4, 0.3, 0.2, 0.5, modes=1)
+        .beamsplitter(0.3)
+    ),
+    "two_mode_squeezed": lambda c: c.prepare("two_mode_squeezed", 0.4, 0.3, modes=(0, 1)),
+    "coherent, squeezed": lambda c: (
+        c.prepare("coherent", 0.5, 0.3, modes=0)
+        .prepare("squeezed", 0.3, 0.2, modes=1)
+        .beamsplitter()
+    ),
+    "thermal": lambda c: c.prepare("thermal", 0.2, modes=0),
+    "mixed_gaussian": lambda c: c.prepare(
+        "mixed_gaussian", np.array([[1.2, 0.3], [0.3, 1.4]]), np.array([0.4, 0.2]), modes=0
+    ),
+    "a measurement": lambda c: c.measure_photons(1, select=0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_moments_of_each_operation(name):
+    circuit = fj.Circuit(2, hbar=1.5)
+    if name != "a measurement":
+        circuit.displace(0.3, 0.4, mode=0).squeeze(0.2, 0.9, mode=0)
+        circuit.displace(0.4, 1.4, mode=1).squeeze(0.15, 2.9, mode=1)
+    OPERATIONS[name](circuit)
+    state = circuit({}, cutoff=16)
+    found, exact = beyond(circuit)
+    assert exact or name == "a measurement"
+    for mode in range(2):
+        below = np.cumsum(state.probabilities(mode))[np.array(CUTOFFS[:5]) - 1]
+        np.testing.assert_allclose(found[mode, :5], 1 - below, atol=3e-5)
+
+
+def test_kerr_gates_keep_the_photon_numbers_but_not_the_gaussian_state():
+    circuit = fj.Circuit(3).displace(0.5, mode=0).two_mode_squeeze(0.3, modes=(0, 1))
+    circuit.kerr(0.3, mode=0).cross_kerr(0.2, modes=(0, 2)).squeeze(0.2, mode=1)
+    assert all(cut.exact for cut in gaussian.cuts(circuit, {}, ONE_SAMPLE))
+    circuit.rotate(0.2, mode=0).beamsplitter(modes=(0, 1)).displace(0.1, mode=1)
+    exact = [cut.exact for cut in gaussian.cuts(circuit, {}, ONE_SAMPLE)]
+    assert exact == [True, True, True, False, False]
+    circuit.prepare("coherent", 0.3, modes=1).squeeze(0.1, mode=1)  # what is new is Gaussian
+    assert [cut.exact for cut in gaussian.cuts(circuit, {}, ONE_SAMPLE)][5:] == [True, True]
+
+
+# Plans
+
+
+def test_a_plan_holds_what_it_promises():
+    circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).squeeze(fj.Weight("r"), mode=1)
+    circuit.beamsplitter(0.7).kerr(0.2, mode=0)
+    weights, x = {"r": jnp.array(0.4)}, np.linspace(-1.5, 1.5, 31)[:, None]
+    plan = fj.runtime.plan_cutoffs(circuit, weights, x)
+    lost = jax.vmap(lambda row: circuit(weights, row, cutoff=plan.cutoffs).leakage)(x)
+    assert plan.trial is None and plan.within == 31 and not len(plan.short)
+    assert max(lost) <= plan.bound <= plan.tolerance
+    assert max(lost) > plan.bound / 30  # and does not promise too little
+    assert plan.reasons[0].row in (0, 30) and plan.reasons[0].where == "step 1, D on 0"
+    assert "A guarantee" in str(plan)
+
+
+def test_what_passes_through_a_mode_counts():
+    """All photons go to the other mode and come back: the cutoff must hold them there."""
+    circuit = fj.Circuit(2).displace(1.5, mode=0).mesh([np.pi / 2], [0.0], [0.0, 0.0], modes=(0, 1))
+    circuit.beamsplitter(-np.pi / 2)
+    there = fj.runtime.plan_cutoffs(circuit, {})
+    assert there.cutoffs[1] >= 10 and "BS" not in there.reasons[1].where
+    at_once = fj.Circuit(2).displace(1.5, mode=0).mesh([0.0], [0.0], [0.0, 0.0], modes=(0, 1))
+    assert fj.runtime.plan_cutoffs(at_once, {}).cutoffs[1] == 4
+
+
+def test_rows_that_are_too_much_for_the_maximum_are_told():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+    x = np.array([[0.3], [9.0], [0.7]])
+    plan = fj.runtime.plan_cutoffs(circuit, {}, x, maximum=30)
+    assert plan.cutoffs == (6,) and plan.within == 2
+    np.testing.assert_array_equal(plan.short, [1])
+    assert "Rows 1 may lose more even at cutoffs (30,)" in str(plan)
+    assert plan.rungs == ((6,), (8,), (10,), (12,), (16,), (20,), (24,), (28,), (30,))
+
+
+def test_few_extreme_rows_may_be_left_to_higher_cutoffs():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+    x = np.concatenate([np.full(98, 0.7), [3.0, 2.0]])[:, None]
+    assert fj.runtime.plan_cutoffs(circuit, {}, x).cutoffs == (24,)
+    assert fj.runtime.plan_cutoffs(circuit, {}, x, share=0.99).cutoffs == (16,)
+    plan = fj.runtime.plan_cutoffs(circuit, {}, x, share=0.98)
+    assert plan.cutoffs == (6,) and plan.within == 98 and not len(plan.short)
+
+
+def test_the_choice_lowers_what_was_raised_too_far():
+    tally = _Tally(((4, 8), (4, 8)), np.arange(2))
+    tally.sums = [np.array([[0.4, 0.0], [0.3, 0.0]]), np.array([[0.0, 0.0], [0.9, 0.1]])]
+    assert tally.choose(0.5)[0] == (0, 1)
+    assert tally.choose(0.35)[0] == (1, 1)
+    assert tally.choose(0.95)[0] == (1, 0) or tally.choose(0.95)[0] == (0, 1)
+    assert tally.choose(0.45, spared=1)[0] == (0, 0)
+    np.testing.assert_array_equal(tally.choose(0.05)[1], [False, True])
+
+
+def test_a_mode_holds_its_fock_state():
+    plan = fj.runtime.plan_cutoffs(
+        fj.Circuit(1).prepare("fock", n=6, modes=0).kerr(1.0, mode=0), {}
+    )
+    assert plan.cutoffs == (7,)
+
+
+def test_samples_run_where_a_circuit_is_not_gaussian():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).kerr(0.3, mode=0).displace(0.8, mode=0)
+    x = np.linspace(0.1, 1.2, 20)[:, None]
+    plan = fj.runtime.plan_cutoffs(circuit, {}, x)
+    assert plan.trial is not None and plan.trial.generous > plan.cutoffs
+    lost = jax.vmap(lambda row: circuit({}, row, cutoff=plan.cutoffs).leakage)(x)
+    assert max(lost) <= plan.bound <= plan.tolerance
+    np.testing.assert_allclose(lost[plan.trial.rows], plan.trial.lost, atol=1e-6)
+    assert "Not Gaussian throughout" in str(plan)
+
+
+@pytest.mark.slow
+def test_samples_run_where_a_circuit_measures_or_reflects():
+    circuit = fj.Circuit(2).two_mode_squeeze(0.5).measure_homodyne(mode=0)
+    circuit.x_displace(fj.Outcome("m0") * 0.5, mode=1).cubic_phase(0.05, mode=1)
+    with pytest.raises(ValueError, match="`key` is missing"):
+        fj.runtime.plan_cutoffs(circuit, {})
+    key = jax.random.key(0)
+    plan = fj.runtime.plan_cutoffs(circuit, {}, key=key)
+    assert plan.trial is not None and len(plan.trial.rows) == 4  # the one sample, four times
+    assert max(plan.trial.lost) <= plan.tolerance
+    state = circuit({}, cutoff=plan.cutoffs, key=key)
+    assert state.reflects and fj.runtime.lost(state) > state.leakage
+
+
+def test_bad_arguments_are_refused_by_name():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+    plan = fj.runtime.plan_cutoffs
+    for named, call in {
+        "`x` must have shape": lambda: plan(circuit, {}, np.zeros((3, 2))),
+        r"`x` must be finite, but row 1": lambda: plan(circuit, {}, [[0.0], [np.nan]]),
+        "`tolerance`": lambda: plan(circuit, {}, [[0.1]], tolerance=0.0),
+        "`share`": lambda: plan(circuit, {}, [[0.1]], share=0.0),
+        "`minimum` must not exceed": lambda: plan(circuit, {}, [[0.1]], minimum=9, maximum=8),
+        "`low` and `high`": lambda: fj.runtime.spread([1.0], [0.0]),
+    }.items():
+        with pytest.raises(ValueError, match=named):
+            call()
+
+
+def test_of_many_rows_the_extreme_ones_are_looked_at():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+    x = np.zeros((5000, 1))
+    x[3123] = 1.5
+    plan = fj.runtime.plan_cutoffs(circuit, {}, x)
+    assert 3123 in plan.rows and len(plan.rows) <= 1024 and plan.cutoffs == (10,)
+
+
+# Samples that run again
+
+
+def test_only_those_that_lose_too_much_run_again():
+    needs, asked = np.array([4, 9, 4, 6, np.inf]), []
+
+    def evaluate(cutoffs, rows):
+        asked.append((cutoffs, rows.tolist()))
+        lost = np.where(needs[rows] <= cutoffs[0], 0.0, np.where(needs[rows] == 9, np.nan, 1.0))
+        return {"where": np.full((len(rows), 2), float(cutoffs[0]))}, lost
+
+    result = fj.runtime.climb(evaluate, 5, [(4,), (8,), (12,)], 1e-3)
+    assert asked == [((4,), [0, 1, 2, 3, 4]), ((8,), [1, 3, 4]), ((12,), [1, 4])]
+    np.testing.assert_array_equal(result.values["where"][:, 0], [4, 12, 4, 8, 12])
+    np.testing.assert_array_equal(result.rung, [0, 2, 0, 1, 2])
+    np.testing.assert_array_equal(result.enough, [True, True, True, True, False])
+    assert "1 lost more than 1.0e-03" in str(result)
+
+
+def test_results_whose_shape_depends_on_the_cutoff_are_refused():
+    def evaluate(cutoffs, rows):
+        return np.zeros((len(rows), cutoffs[0])), np.ones(len(rows))
+
+    with pytest.raises(ValueError, match="same shape at all cutoffs"):
+        fj.runtime.climb(evaluate, 1, [(4,), (8,)], 1e-3)
+
+
+def test_samples_adapt_and_what_is_too_much_is_never_silent():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+    x = np.array([[0.2], [0.4], [1.2], [0.1], [9.0]])
+    plan = fj.runtime.plan_cutoffs(circuit, {}, x[:2], maximum=8)
+
+    def photons(state):
+        return state.photon_number(0).mean
+
+    with pytest.raises(fj.runtime.LeakageError, match=r"1 of 5 .* \(8,\) \(rows 4;") as error:
+        fj.runtime.run_adaptive(circuit, photons, {}, x, plan)
+    result = error.value.result
+    np.testing.assert_array_equal(result.enough, [True, True, True, True, False])
+    np.testing.assert_allclose(result.values[:4], x[:4, 0] ** 2, rtol=1e-2)
+    assert result.rung[2] > result.rung[0] == 0
+    flagged = fj.runtime.run_adaptive(circuit, photons, {}, x[4:], plan, flag=True)
+    assert not flagged.enough.any() and len(flagged.rungs) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Gaussian", "Kerr", "cubic", "data"])
+def test_random_circuits(kind):
+    path = Path(__file__).parent.parent / "benchmarks" / "cutoffs.py"
+    found = runpy.run_path(str(path))["study"](kind, 1, 1e-3)
+    assert found.kept and found.caught and found.above <= 3
+    assert found.lost <= 1e-3
