@@ -112,7 +112,7 @@ class _Node:
     """An operation of the trace, that is not another name for its operand."""
 
     equation: JaxprEqn
-    kind: str
+    contraction: JaxprEqn | None  # that it is a part of
     operands: list[_Array]
     results: list[_Array] = field(default_factory=list)
 
@@ -120,8 +120,24 @@ class _Node:
     def name(self) -> str:
         return self.equation.primitive.name
 
+    @property
+    def kind(self) -> str:
+        if self.name == "dot_general":
+            (made,) = _avals(self.equation.outvars)
+            return "complex products" if made.dtype.kind == "c" else "products"
+        if self.name == "fock_skew":
+            return "skews"
+        if self.name in ALONE:
+            return "other"
+        return "contractions" if self.contraction else "elementwise"
 
-def _read(jaxpr: Jaxpr, arguments: list[_Array], nodes: list[_Node], kind: str) -> list[_Array]:
+
+def _read(
+    jaxpr: Jaxpr,
+    arguments: list[_Array],
+    nodes: list[_Node],
+    contraction: JaxprEqn | None = None,
+) -> list[_Array]:
     """Append the operations of a trace, calls and contractions written out; what it returns."""
     arrays = dict(zip(jaxpr.invars, arguments, strict=True))
     arrays |= {variable: _Array(nbytes(_avals([variable]))) for variable in jaxpr.constvars}
@@ -132,15 +148,15 @@ def _read(jaxpr: Jaxpr, arguments: list[_Array], nodes: list[_Node], kind: str) 
     for equation in jaxpr.eqns:
         operands = [find(atom) for atom in equation.invars]
         if (inner := _called(equation)) is not None:
-            inside = "contractions" if equation.primitive.name == "fock_contract" else kind
-            results = _read(inner, operands, nodes, inside)
+            whole = equation if equation.primitive.name == "fock_contract" else contraction
+            results = _read(inner, operands, nodes, whole)
         elif _is_renaming(equation):
             results = operands
             if equation.primitive.name == "optimization_barrier" and BARRIERS_HOLD:
                 for operand in operands:
                     operand.written = True
         else:
-            node = _Node(equation, _kind(equation, kind), operands)
+            node = _Node(equation, contraction, operands)
             alone = node.name in ALONE | REDUCING
             node.results = results = [
                 _Array(nbytes(_avals([variable])), node, written=alone)
@@ -176,16 +192,6 @@ def _is_renaming(equation: JaxprEqn) -> bool:
     return equation.primitive.name in RENAMING
 
 
-def _kind(equation: JaxprEqn, within: str) -> str:
-    name = equation.primitive.name
-    if name == "dot_general":
-        (made,) = _avals(equation.outvars)
-        return "complex products" if made.dtype.kind == "c" else "products"
-    if name == "fock_skew":
-        return "skews"
-    return "other" if name in ALONE else within
-
-
 def _flops(node: _Node) -> int:
     size = sum(made.size for made in _avals(node.equation.outvars))
     operands = _avals(node.equation.invars)
@@ -206,7 +212,7 @@ def _flops(node: _Node) -> int:
 def _program(jaxpr: Jaxpr) -> Program:
     nodes: list[_Node] = []
     arguments = [_Array(nbytes(_avals([variable]))) for variable in jaxpr.invars]
-    outputs = {array for array in _read(jaxpr, arguments, nodes, "elementwise") if array.maker}
+    outputs = {array for array in _read(jaxpr, arguments, nodes) if array.maker}
     for node in nodes:
         for array in node.results:
             several = len(array.readers) > 1 and node.name not in MOVING
@@ -222,13 +228,13 @@ def _program(jaxpr: Jaxpr) -> Program:
         if node.name in LOOPS:
             inner = LOOPS[node.name](node.equation)
             passes += inner.passes
-            steps.append(_Step(written, list(reads), inner.temporaries))
+            steps.append(_Step(node, written, list(reads), inner.temporaries))
             continue
         kind = min((member.kind for member in members), key=KINDS.index)
         moved = sum(array.bytes for array in written) + sum(reads.values())
         passes.append(Pass(kind, sum(map(_flops, members)), moved))
-        steps.append(_Step(written, list(reads), 0))
-    return Program(tuple(passes), _peak(steps, outputs) - sum(array.bytes for array in outputs))
+        steps.append(_Step(node, written, list(reads), 0))
+    return Program(tuple(passes), _peak(steps, outputs))
 
 
 def _fused(root: _Node) -> tuple[list[_Node], dict[_Array, int]]:
@@ -254,23 +260,29 @@ def _fused(root: _Node) -> tuple[list[_Node], dict[_Array, int]]:
 class _Step(NamedTuple):
     """What a pass means for memory."""
 
+    node: _Node
     written: list[_Array]
     reads: list[_Array]
     own: int
 
 
 def _peak(steps: list[_Step], outputs: set[_Array]) -> int:
-    """The most bytes at one time of all that is written. The memory of outputs serves others until
-    they are made."""
+    """The most bytes at one time of what is written, outputs not counted."""
     last = {array: index for index, step in enumerate(steps) for array in step.reads}
+    # XLA splits all operands of a contraction into their parts before it multiplies the first.
+    ends = {step.node.contraction: index for index, step in enumerate(steps)}
+    for step in steps:
+        if step.node.contraction:
+            end = ends[step.node.contraction]
+            last |= {array: max(last.get(array, 0), end) for array in step.written}
     standing = peak = 0
     for index, step in enumerate(steps):
-        standing += sum(array.bytes for array in step.written)
+        standing += sum(array.bytes for array in step.written if array not in outputs)
         peak = max(peak, standing + step.own)
         over = [array for array in step.reads if array.maker and last[array] == index]
         over += [array for array in step.written if array not in last]
         standing -= sum(array.bytes for array in over if array not in outputs)
-    return max(peak, sum(array.bytes for array in outputs))
+    return peak
 
 
 # Loops
