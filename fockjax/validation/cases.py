@@ -535,7 +535,7 @@ def any_circuit(random: np.random.RandomState, modes: int, kinds: Sequence[Kind]
             case.add_to(circuit, numbers, on)
         measured |= {on} if case.kind == "measurement" else set()
     for mode in range(modes - 1):
-        circuit.beamsplitter(next(numbers), next(numbers), modes=(mode, mode + 1))
+        circuit.add("beamsplitter", next(numbers), next(numbers), modes=(mode, mode + 1))
     return circuit
 
 
