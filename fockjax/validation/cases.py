@@ -512,9 +512,9 @@ def noisy_layout(random: np.random.RandomState) -> Layout:
 
 
 def any_circuit(random: np.random.RandomState, modes: int, kinds: Sequence[Kind]) -> Circuit:
-    """Displaced by four inputs, three to five operations of these kinds, coupled by beamsplitters,
-    in every second case after two layers of a neural network; numbers are weights and inputs. At
-    any cutoffs from 4.
+    """Modes displaced by inputs, in one case of three two layers of a neural network, two to four
+    operations of these kinds, then beamsplitters; numbers are weights and inputs. For any cutoffs
+    from 4.
     """
     circuit = Circuit(modes)
     numbers = (
@@ -523,13 +523,13 @@ def any_circuit(random: np.random.RandomState, modes: int, kinds: Sequence[Kind]
     )
     for mode in range(modes):
         circuit.displace(Input(mode % 4), mode=mode)
-    if random.rand() < 0.5:
+    if random.rand() < 1 / 3:
         circuit.cvqnn_layers(2)
     found = [case for case in CASES if case.kind in kinds and case.modes <= modes]
     found = [case for case in found if case.hbar == 2]
     found = [case for case in found if case.name not in ("unitary", "passive", "kraus", "array")]
     stream, measured = _endless(random, found), set()
-    for case in itertools.islice(stream, random.randint(3, 6)):
+    for case in itertools.islice(stream, random.randint(2, 5)):
         on = _on(random, case, modes)
         if case.kind != "measurement" or on not in measured:
             case.add_to(circuit, numbers, on)
