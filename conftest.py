@@ -33,8 +33,9 @@ def pytest_collection_modifyitems(items):
 
 
 # Most time goes into compiling programs that run once, so they are compiled less thoroughly, but
-# not here: rounding is what these prove, or they compare with what another process computed.
-AS_USERS_COMPILE = {"test_kernels", "test_training_run"}
+# not here: rounding is what these prove, or they compare with what another process computed, or
+# with what XLA makes of a program.
+AS_USERS_COMPILE = {"test_cost", "test_kernels", "test_training_run"}
 # XLA's newer code generator takes most of what is left. JAX has no global switch for it, so its
 # compile options are wrapped; where XLA no longer knows this one, all runs as before, slower.
 FASTER = {"xla_cpu_use_fusion_emitters": False}

@@ -11,6 +11,8 @@ from fockjax import nn as nn
 from fockjax import plotting as plotting
 from fockjax import runtime as runtime
 from fockjax.circuit import Circuit as Circuit
+from fockjax.costs import Cost as Cost
+from fockjax.costs import cost as cost
 from fockjax.geometry import metric_tensor as metric_tensor
 from fockjax.geometry import quantum_fisher as quantum_fisher
 from fockjax.grouped import grouped as grouped
@@ -18,6 +20,8 @@ from fockjax.inspection import Inspection as Inspection
 from fockjax.inspection import inspect as inspect
 from fockjax.interop.reading import from_strawberryfields as from_strawberryfields
 from fockjax.interop.writing import to_strawberryfields as to_strawberryfields
+from fockjax.machine import Machine as Machine
+from fockjax.machine import calibrate as calibrate
 from fockjax.monte_carlo import Estimate as Estimate
 from fockjax.monte_carlo import monte_carlo as monte_carlo
 from fockjax.parameters import Input as Input
@@ -32,16 +36,20 @@ from fockjax.states import vacuum as vacuum
 
 __all__ = [
     "Circuit",
+    "Cost",
     "Estimate",
     "Input",
     "Inspection",
+    "Machine",
     "Moments",
     "Outcome",
     "State",
     "Weight",
     "apply",
+    "calibrate",
     "channels",
     "checks",
+    "cost",
     "decompositions",
     "detectors",
     "from_density_matrix",
