@@ -38,8 +38,8 @@ def _call(name: str, command: list[str]) -> None:
 
 def why(output: str) -> str:
     """What pip or venv say, in a line."""
-    if "NewConnectionError" in output or "Failed to establish a new connection" in output:
-        return "no network, pip cannot reach its index"
+    if "(from versions: none)" in output:
+        return "pip finds no index that has its packages (no network?)"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["no reason given"])[0]
+    return (errors or lines or ["no reason given"])[-1]
