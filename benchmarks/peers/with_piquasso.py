@@ -44,7 +44,8 @@ class Piquasso:
             connector=connector,
         )
         vacuum = simulator.execute(pq.Program([pq.Vacuum()])).state
-        ladders = [ladder(vacuum._space, mode) for mode in range(workload.modes)]
+        space = np.array(list(vacuum.fock_probabilities_map))
+        ladders = [ladder(space, mode) for mode in range(workload.modes)]
 
         def one(weights, x):
             instructions = [pq.Vacuum()] + [
