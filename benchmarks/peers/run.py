@@ -38,13 +38,17 @@ SLOW_TURNS = 3  # of what takes longer than a turn is meant to
 TURN = 0.2  # seconds
 
 
-def start(row: Row, name: str, workload: str, batch: int) -> None:
+def start(row: Row, name: str, batch: int) -> None:
     """The environment and the process."""
-    wanted = row.peer.requirements
-    python = interpreter(name, wanted) if wanted else Path(sys.executable)
-    row.session = Session(python, row.peer.script, [workload, "--batch", str(batch)])
+    peer, python = row.peer, Path(sys.executable)
+    if peer.requirements:
+        python = interpreter(peer.environment, peer.requirements)
+    options = ["--batch", str(batch)]
+    if name in peer.cutoffs:
+        options += ["--cutoff", str(peer.cutoffs[name])]
+    row.session = Session(python, peer.script, [name, *options])
     hello = row.session.hello
-    print(f"{row.peer.label}: " + ", ".join(f"{k} {v}" for k, v in hello["versions"].items()))
+    print(f"{peer.label}: " + ", ".join(f"{k} {v}" for k, v in hello["versions"].items()))
     if hello["samples"] != batch:
         row.scale = batch / hello["samples"]
         row.samples = f", {hello['samples']} samples, scaled"
@@ -101,23 +105,24 @@ def converged(name: str, workload: Workload) -> list:
 
 def compare(name: str, workload: Workload, peers: Iterable[str], rounds: int) -> list[Row]:
     """A row of each peer, fockjax first."""
-    rows = {peer: Row(PEERS[peer]) for peer in ("fockjax", *peers)}
-    ours = rows["fockjax"]
-    for peer, row in rows.items():
-        row.attempt(start, peer, name, workload.batch)
+    chosen = [PEERS[peer] for peer in ("fockjax", *peers)]
+    rows = [Row(peer) for peer in chosen if not peer.cutoffs or name in peer.cutoffs]
+    ours = rows[0]
+    for row in rows:
+        row.attempt(start, name, workload.batch)
         row.attempt(warm)
     if not ours.failure:
         exact = converged(name, workload)
-        for row in rows.values():
+        for row in rows:
             row.attempt(check, ours, exact)
         for operation in ("forward", "gradient"):
             for number in range(rounds):
-                for row in rows.values():
+                for row in rows:
                     row.attempt(turn, operation, number)
-    for row in rows.values():
+    for row in rows:
         if row.session:
             row.session.close()
-    return list(rows.values())
+    return rows
 
 
 def main() -> None:
