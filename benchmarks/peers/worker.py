@@ -54,6 +54,7 @@ class Bench:
 
     def __init__(self, peer: type[Peer], workload: Workload):
         self.peer, self.workload = peer(workload), workload
+        self.samples = min(self.peer.samples or workload.batch, workload.batch)
 
     def measure(self, operation: str, light: float = 1.0, calls: int = 1) -> dict[str, Any]:
         """Median seconds of a call, the memory that the first took (MiB; less where the peer keeps
@@ -77,7 +78,7 @@ class Bench:
 
     def _arguments(self, operation: str, light: float):
         weights, inputs, targets = self.workload.data(light)
-        samples = slice(self.peer.samples)
+        samples = slice(self.samples)
         data = Data(
             {name: self.peer.array(values) for name, values in weights.items()},
             self.peer.array(inputs[samples]),
@@ -127,7 +128,7 @@ def serve(bench: Bench) -> None:
     peer = bench.peer
     hello = {
         "versions": {"Python": platform.python_version()} | {p: version(p) for p in peer.packages},
-        "samples": peer.samples or bench.workload.batch,
+        "samples": bench.samples,
         "operations": peer.operations,
     }
     print(json.dumps(hello), file=answers)
@@ -136,8 +137,7 @@ def serve(bench: Bench) -> None:
 
 
 def alone(bench: Bench) -> None:
-    samples = bench.peer.samples or bench.workload.batch
-    print(f"{bench.workload.title}, cutoff {bench.workload.cutoff}, {samples} samples")
+    print(f"{bench.workload.title}, cutoff {bench.workload.cutoff}, {bench.samples} samples")
     for operation in bench.peer.operations:
         first = bench.measure(operation)["seconds"]
         later = [bench.measure(operation, calls=5) for _ in range(3)]
