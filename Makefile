@@ -6,6 +6,7 @@
 #   make slow          sweeps, long runs and the notebooks
 #   make lower-bounds  the quick tests with the oldest dependencies that pyproject.toml allows
 #   make benchmark     the reference circuit beside the naive implementation and Strawberry Fields
+#   make peers         fockjax beside its peers, each in an environment that this makes
 #   make format        rewrites the code as `make test` wants it
 #   make clean         removes the environments and the caches
 #
@@ -22,7 +23,7 @@ BIN := $(ENV)/bin
 OLDEST := .venv/$(VERSION)-lower-bounds
 PYTEST := -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
-.PHONY: train test slow lower-bounds benchmark format clean
+.PHONY: train test slow lower-bounds benchmark peers format clean
 
 train: $(ENV)/installed
 	$(BIN)/fockjax train $(TRAIN_ARGS)
@@ -43,6 +44,9 @@ lower-bounds: $(OLDEST)/installed
 benchmark: $(ENV)/installed-dev
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/reference.py
+
+peers: $(ENV)/installed-dev
+	$(BIN)/python benchmarks/peers/run.py
 
 format: $(ENV)/installed-dev
 	$(BIN)/ruff check --fix .
