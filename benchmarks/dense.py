@@ -1,9 +1,10 @@
 """Any circuit of gates as a competent user writes it in plain JAX: dense gates applied by einsum,
-plain autodiff. What the workloads beyond the frozen `naive.py` are compared with; FROZEN likewise.
+plain autodiff, more than a few layers under a scan. FROZEN, as `naive.py` is.
 
-The matrix elements are those of fockjax's kernels (textbook formulas lose their digits at the
-cutoffs asked for here), all gates of a kind built in one vectorised call, those that samples share
-once for the batch. So both sides build alike, and differ in what they do with what is built.
+With gates by the formulas of `naive.py`, each made where it is applied (`textbook.py`; those that
+samples share once for the batch): the naive side of the workloads. Or made by fockjax's kernels,
+all of a kind and of all layers in one vectorised call: both sides then build alike, and differ only
+in what they do with what is built.
 """
 
 import math
@@ -12,48 +13,68 @@ from string import ascii_letters
 import jax
 import jax.numpy as jnp
 import numpy as np
+import textbook
 
 import fockjax as fj
 from fockjax import planning
 from fockjax.operations import Repeat
 from fockjax.operators import Diagonal, Matrix, Padded, Product, Sectors, Turned, steps
-from fockjax.parameters import Values
+from fockjax.parameters import Values, evaluate
 
 HIGHEST = jax.lax.Precision.HIGHEST
 SCAN = 8  # more layers than this run under a scan, as one would have it for compile time
 
 
-def amplitudes(circuit: fj.Circuit, weights, x, cutoffs: tuple[int, ...]) -> jax.Array:
+def amplitudes(
+    circuit: fj.Circuit, weights, x, cutoffs: tuple[int, ...], by_textbook: bool
+) -> jax.Array:
     """The ket of one sample, shape ``cutoffs``."""
+    build = _textbook if by_textbook else _kernels
     ket = jnp.zeros(cutoffs, jnp.complex64).at[(0,) * len(cutoffs)].set(1.0)
     values = Values(weights, x)
-    gates = iter(_build(circuit.operations, cutoffs, values))
+    gates = iter(build(circuit.operations, cutoffs, values))
     for operation in circuit.operations:
         if isinstance(operation, Repeat):
-            ket = _layers(operation, ket, values)
+            ket = _layers(operation, ket, values, by_textbook)
         else:
             ket = _apply(next(gates), ket, operation.modes)
     return ket
 
 
-def _layers(repeat: Repeat, ket, values):
-    def layer(ket, gates):
-        for gate, step in zip(gates, repeat.operations, strict=True):
+def _layers(repeat: Repeat, ket, values, by_textbook):
+    layers = {name: values.weights[name] for name in repeat.weights}
+
+    def build(weights):
+        build = _textbook if by_textbook else _kernels
+        return build(repeat.operations, ket.shape, values.update(weights=weights))
+
+    def layer(ket, made):
+        for gate, step in zip(build(made) if by_textbook else made, repeat.operations, strict=True):
             ket = _apply(gate, ket, step.modes)
         return ket, None
 
-    def build(weights):
-        return _build(repeat.operations, ket.shape, values.update(weights=weights))
-
-    gates = jax.vmap(build)({name: values.weights[name] for name in repeat.weights})
+    if not by_textbook:
+        layers = jax.vmap(build)(layers)
     if repeat.times > SCAN:
-        return jax.lax.scan(layer, ket, gates)[0]
+        return jax.lax.scan(layer, ket, layers)[0]
     for k in range(repeat.times):
-        ket, _ = layer(ket, planning.pick(gates, k))
+        ket, _ = layer(ket, planning.pick(layers, k))
     return ket
 
 
-def _build(operations, cutoffs, values):
+def _textbook(operations, cutoffs, values):
+    gates = []
+    for step in operations:
+        if isinstance(step, Repeat):
+            continue
+        given = [jnp.float32(evaluate(value, values)) for value in step.parameters.values()]
+        elements = getattr(textbook, step.spec.name)(*given, cutoffs[step.modes[0]])
+        diagonal = step.spec.name in ("rotation", "kerr")
+        gates.append(Diagonal(elements) if diagonal else Matrix(elements))
+    return gates
+
+
+def _kernels(operations, cutoffs, values):
     state = fj.vacuum(cutoffs, jnp.complex64)
     return [_dense(gate) for gate in planning.build(operations, state, values, 2**40)]
 

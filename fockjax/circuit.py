@@ -243,11 +243,17 @@ class Circuit(Builder):
     def _parts(self, *given: Any, more: dict[str, Any] | None = None):
         return arguments.step_parts(*given, register=self.modes, hbar=self.hbar, more=more)
 
-    def repeat(self, block: "Circuit", times: int) -> "Circuit":
+    def repeat(self, block: "Circuit", times: int, *, remat: bool = False) -> "Circuit":
         """Add ``times`` layers of the gates of ``block``, each with weights of its own.
 
         The weights of the block get a leading axis of length ``times``. The layers run under
         `jax.lax.scan`, so compile time does not grow with their number.
+
+        Args:
+            block: the circuit of one layer.
+            times: how many layers.
+            remat: whether a gradient computes each layer a second time instead of keeping the
+                state after each of its gates: a third more time, and memory for one state a layer.
 
         Raises:
             ValueError: for a block of more modes, ``times`` < 1, or a weight or an outcome whose
@@ -269,7 +275,7 @@ class Circuit(Builder):
             raise ValueError(
                 f"{where}: the circuit already has a weight {min(shared)!r}; rename the block's."
             )
-        self._append([Repeat(block.operations, tuple(block._weights), int(times))], where)
+        self._append([Repeat(block.operations, tuple(block._weights), int(times), remat)], where)
         for name, weight in block._weights.items():
             shape, init = (int(times), *weight.shape), partial(_init_layers, weight)
             self._weights[name] = Weight(name, shape, init)
@@ -282,6 +288,7 @@ class Circuit(Builder):
         name: str = "cvqnn",
         active_std: float = 0.05,
         passive_std: float = 0.5,
+        remat: bool = False,
     ) -> "Circuit":
         """Add layers of the continuous-variable neural network of Killoran et al.
 
@@ -294,6 +301,7 @@ class Circuit(Builder):
             active_std: standard deviation of the initial squeezing, displacement and Kerr
                 parameters, which change the photon number or are strongly nonlinear in it.
             passive_std: standard deviation of the initial angles in radians.
+            remat: as in `repeat`.
 
         Reference:
             N. Killoran et al., Continuous-variable quantum neural networks, Phys. Rev. Research 1,
@@ -301,7 +309,7 @@ class Circuit(Builder):
         """
         block = Circuit(self.modes, hbar=self.hbar)
         cvqnn_layer(block, name, active_std, passive_std)
-        return self.repeat(block, layers)
+        return self.repeat(block, layers, remat=remat)
 
     # calling
 

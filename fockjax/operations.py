@@ -114,11 +114,15 @@ class Measurement(Step):
 
 @dataclass(frozen=True, eq=False)
 class Repeat:
-    """Equal layers: the operations of one, whose weights have a leading axis of size ``times``."""
+    """Equal layers: the operations of one, whose weights have a leading axis of size ``times``.
+
+    With ``remat`` a gradient computes each layer once more rather than keep its states.
+    """
 
     operations: tuple["Step | Repeat", ...]
     weights: tuple[str, ...]
     times: int
+    remat: bool = False
 
 
 Operations = tuple[Step | Repeat, ...]

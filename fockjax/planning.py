@@ -272,6 +272,8 @@ def _run_layers(
             built=made,
         )
 
+    if repeat.remat:
+        run_layer = jax.checkpoint(run_layer, prevent_cse=False)
     if unravel or any(isinstance(step, Measurement) for step in flat(repeat.operations)):
         # The scan carries them from the start.
         state = replace(state, selected=state.selection_probability, score=state.weight)

@@ -36,6 +36,27 @@ def test_compiled_size_does_not_grow_with_depth(transform):
     assert size(2) == size(3) == size(30)
 
 
+def test_layers_computed_again_keep_fewer_states():
+    """Their value and gradient are the same."""
+
+    def compiled(remat):
+        circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).cvqnn_layers(30, remat=remat)
+        batched = jax.vmap(loss(circuit, 20), (None, 0))
+        gradient = jax.value_and_grad(lambda weights, x: batched(weights, x).sum())
+        weights = circuit.init(jax.random.key(0))
+        return jax.jit(gradient).lower(weights, np.zeros((64, 1), np.float32)).compile(), weights
+
+    (kept, weights), (again, _) = compiled(False), compiled(True)
+    x = np.linspace(-0.3, 0.3, 64, dtype=np.float32)[:, None]
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5),
+        kept(weights, x),
+        again(weights, x),
+    )
+    before, after = (run.memory_analysis().temp_size_in_bytes for run in (kept, again))
+    assert after < 0.6 * before
+
+
 def test_the_count_sees_what_is_written_out():
     layer = fj.Circuit(1).squeeze(fj.Weight("r"), 0.3, mode=0).displace(0.1, mode=0)
     scanned = fj.Circuit(1).repeat(layer, 20)
