@@ -30,7 +30,15 @@ from fockjax import _lowering
 BARRIERS_HOLD = jax.__version_info__ >= (0, 12)
 
 # The same array under another shape.
-RENAMING = {"copy", "name", "optimization_barrier", "reshape", "squeeze"}
+RENAMING = {
+    "copy",
+    "fock_merge",
+    "fock_split",
+    "name",
+    "optimization_barrier",
+    "reshape",
+    "squeeze",
+}
 # Computes nothing, and is made anew by each of its readers.
 MOVING = {
     "broadcast_in_dim", "concatenate", "dynamic_slice", "imag", "iota", "pad", "random_unwrap",
