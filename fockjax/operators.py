@@ -159,6 +159,9 @@ def _matrix(elements: jax.Array, ket: jax.Array, axes: tuple[int, ...]) -> jax.A
 Band = tuple[int, jax.Array]  # (k, c): takes x to c[n] x[n - k], zero where there is no n - k
 
 
+Slope = Callable[[jax.Array, int], tuple[list[Band], list[Band]]]
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Generated(Matrix):
@@ -175,12 +178,32 @@ class Generated(Matrix):
     """
 
     r: jax.Array
-    slope: Callable[[jax.Array, int], tuple[list[Band], list[Band]]] = field(
-        metadata={"static": True}
-    )
+    slope: Slope = field(metadata={"static": True})
+
+    @staticmethod
+    def of(
+        build: Callable[[jax.Array, int], jax.Array], slope: Slope, r: jax.Array, cutoff: int
+    ) -> "Generated":
+        """From ``build``, ``(r, cutoff) -> M``, which is not differentiated."""
+        return Generated(_elements(build, slope, cutoff, r), r, slope)
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
         return _generated(self.slope, axes[0], self.r, self.elements, ket)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _elements(build, slope, cutoff, r):
+    return build(r, cutoff)
+
+
+@_elements.defjvp
+def _elements_jvp(build, slope, cutoff, primals, tangents):
+    (r,), (dr,) = primals, tangents
+    elements = _elements(build, slope, cutoff, r)
+    left, right = slope(r, cutoff)
+    # M B: the transpose of B takes x to (c x) moved the other way
+    columns = [(-k, _moved(values, -k, 0)) for k, values in right]
+    return elements, _banded(left, dr, elements, 0) + _banded(columns, dr, elements, 1)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -203,10 +226,15 @@ def _banded(bands: list[Band], scale: jax.Array, ket: jax.Array, axis: int) -> j
     labels = ascii_letters[: ket.ndim]
     total = jnp.zeros_like(ket)
     for k, values in bands:
-        shift = [(k, -k, 0) if n == axis else (0, 0, 0) for n in range(ket.ndim)]
-        shifted = lax.pad(ket, jnp.zeros((), ket.dtype), shift)
-        total += contract(scale * values, shifted, f"{labels[axis]},{labels}->{labels}")
+        spec = f"{labels[axis]},{labels}->{labels}"
+        total += contract(scale * values, _moved(ket, k, axis), spec)
     return total
+
+
+def _moved(x: jax.Array, k: int, axis: int) -> jax.Array:
+    """``x[n - k]`` along an axis, zero where there is none."""
+    shift = [(k, -k, 0) if n == axis else (0, 0, 0) for n in range(x.ndim)]
+    return lax.pad(x, jnp.zeros((), x.dtype), shift)
 
 
 @jax.tree_util.register_dataclass

@@ -1,13 +1,15 @@
 """Displacement D(alpha) = exp(alpha a+ - alpha* a)."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 
 from fockjax._numerics import checked_hbar, real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
-from fockjax.gates.phases import turned
-from fockjax.operators import Band, Generated, Operator
+from fockjax.gates.phases import real_matrix, turned
+from fockjax.operators import Operator
 
 
 def real_core(r, cutoff):
@@ -21,12 +23,7 @@ def real_core(r, cutoff):
     return _recurrence.matrix(first_column(r, cutoff), _squared(r), _weight, cutoff, step=1)
 
 
-def core(r, cutoff) -> Generated:
-    """D(r) with its derivative."""
-    return Generated(real_core(r, cutoff), r, _slope)
-
-
-def _slope(r, cutoff) -> tuple[list[Band], list[Band]]:
+def _slope(r, cutoff):
     """dD/dr = (a+ - r) D - D a, from D = e^{-r^2/2} e^{r a+} e^{-r a}."""
     n = np.arange(cutoff)
     up, down = (np.sqrt(k).astype(r.dtype) for k in (n, n + 1))
@@ -49,6 +46,9 @@ def _squared(r):
 
 def _weight(n, k):
     return 1
+
+
+_core = partial(real_matrix, real_core, _slope)
 
 
 def displacement(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
@@ -74,7 +74,7 @@ def displacement(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
     Reference:
         K. E. Cahill and R. J. Glauber, Phys. Rev. 177, 1857 (1969), eq. (B.4).
     """
-    return turned(core(jnp.asarray(r, real_dtype(dtype)), cutoff), phi, 0, dtype)
+    return turned(_core(jnp.asarray(r, real_dtype(dtype)), cutoff), phi, 0, dtype)
 
 
 def x_displacement(x, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator:
@@ -95,7 +95,7 @@ def x_displacement(x, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator
         >>> print(fj.gates.x_displacement(1.0, cutoff=4).to_dense().round(3)[:, 0])
         [0.882 0.441 0.156 0.045]
     """
-    return turned(core(_amplitude(x, hbar, dtype), cutoff), 0.0, 0, dtype)
+    return _core(_amplitude(x, hbar, dtype), cutoff)
 
 
 def p_displacement(p, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator:
@@ -116,8 +116,8 @@ def p_displacement(p, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator
         >>> print(fj.gates.p_displacement(1.0, cutoff=4).to_dense().round(3)[:, 0] + 0)
         [ 0.882+0.j     0.   +0.441j -0.156+0.j     0.   -0.045j]
     """
-    amplitude = _amplitude(p, hbar, dtype)
-    return turned(core(amplitude, cutoff), 0.0, 0, dtype, steps=64)  # a quarter turn
+    core = _core(_amplitude(p, hbar, dtype), cutoff)
+    return turned(core, 0.0, 0, dtype, steps=64)  # a quarter turn
 
 
 def _amplitude(quadrature, hbar, dtype):

@@ -148,13 +148,19 @@ def turned(core: Matrix | Sectors, phi, mode: int, dtype=None, steps=0) -> Opera
     """``e^{i phi n} core e^{-i phi n}`` with n the photon number of ``mode``: a gate with a phase.
     With ``steps`` phi is phi + steps * 2 pi / 256, the steps without rounding.
     """
-    small = max(core.cutoffs) <= FOLD
-    if isinstance(core, Generated) and small:
-        core = Matrix(core.elements)
     if is_zero(phi) and steps == 0:
         return core
     gate = Turned(core, jnp.asarray(phi, real_dtype(dtype)), mode, steps)
-    return gate.fused() if small else gate
+    return gate.fused() if max(core.cutoffs) <= FOLD else gate
+
+
+def real_matrix(build, slope, r, cutoff) -> Matrix:
+    """``build(r, cutoff)`` on one mode, large ones with the derivative that `Generated` describes:
+    of small ones autodiff is faster.
+    """
+    if cutoff > FOLD:
+        return Generated.of(build, slope, r, cutoff)
+    return Matrix(build(r, cutoff))
 
 
 SPECS = (

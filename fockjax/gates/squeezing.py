@@ -9,8 +9,8 @@ import numpy as np
 from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
-from fockjax.gates.phases import is_zero, turned
-from fockjax.operators import Band, Generated, Matrix, Operator, Parity
+from fockjax.gates.phases import is_zero, real_matrix, turned
+from fockjax.operators import Matrix, Operator, Parity
 
 
 def real_core(r, cutoff):
@@ -24,12 +24,7 @@ def real_core(r, cutoff):
     return _recurrence.matrix(first_column(r, cutoff), delta, _weight, cutoff, step=2)
 
 
-def core(r, cutoff) -> Generated:
-    """S(r) with its derivative."""
-    return Generated(real_core(r, cutoff), r, _slope)
-
-
-def _slope(r, cutoff) -> tuple[list[Band], list[Band]]:
+def _slope(r, cutoff):
     """dS/dr = -((1 - s^2/2) a+^2 + t (n + 1/2)) S + S a^2 s^2/2 with s = sech r, t = tanh r, from
     S = e^{-t a+^2/2} s^{n + 1/2} e^{t a^2/2}.
     """
@@ -107,7 +102,7 @@ def squeezing(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
         The elements are Gegenbauer polynomials in sech r; recurrence: NIST DLMF 18.9 (see
         docs/kernels.md).
     """
-    gate = core(jnp.asarray(r, real_dtype(dtype)), cutoff)
+    gate = real_matrix(real_core, _slope, jnp.asarray(r, real_dtype(dtype)), cutoff)
     # S(z) turns with half the phase of z: e^{i phi n / 2} S(r) e^{-i phi n / 2}
     half = phi if is_zero(phi) else jnp.asarray(phi, real_dtype(dtype)) / 2
     gate = turned(gate, half, 0, dtype)
