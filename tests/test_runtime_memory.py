@@ -1,7 +1,6 @@
 """Sizes, limits, and the batch that fits."""
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 from fockjax.runtime import memory
@@ -123,11 +122,3 @@ def test_what_compiling_takes_is_not_there_any_more():
 
     plan = make_plan(need, lambda: left, 1024)
     assert plan.batch == 512 and plan.room == 7000
-
-
-def test_the_largest_operation_is_found_in_loops():
-    def function(x):
-        return jax.lax.fori_loop(0, 3, lambda _, y: jnp.sin(y[:, None] + y[None]).sum(1), x)
-
-    x = jax.ShapeDtypeStruct((100,), jnp.float32)
-    assert memory.largest_operation(function, x) == 2 * 4 * 100**2

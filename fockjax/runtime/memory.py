@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import psutil
-from jax.extend.core import jaxprs_in_params
 
 from fockjax.runtime.device import Hardware
 
@@ -217,20 +215,3 @@ def compiled_bytes(program: jax.stages.Compiled) -> float | None:
         return None
     kept = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
     return found.temp_size_in_bytes + 2 * kept
-
-
-def largest_operation(function: Callable, *arguments: Any) -> float:
-    """Bytes of the operands and results of the largest operation: less than a program needs, but
-    of the right order. For compilers that don't say.
-    """
-
-    def size(variables) -> int:
-        avals = (variable.aval for variable in variables)
-        return sum(math.prod(a.shape) * a.dtype.itemsize for a in avals if hasattr(a, "shape"))
-
-    def largest(jaxpr) -> int:
-        own = [size([*eqn.invars, *eqn.outvars]) for eqn in jaxpr.eqns]
-        inner = [largest(sub) for eqn in jaxpr.eqns for sub in jaxprs_in_params(eqn.params)]
-        return max([0, *own, *inner])
-
-    return float(largest(jax.make_jaxpr(function)(*arguments).jaxpr))

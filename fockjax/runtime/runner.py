@@ -14,6 +14,7 @@ from flax import nnx
 from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from fockjax.costs import cost
 from fockjax.runtime import guard, memory
 from fockjax.runtime.device import Device, Hardware
 from fockjax.runtime.executables import Executables
@@ -271,7 +272,7 @@ class Runner:
             return need, "the compiler"
         samples = signature.structs(rows)
         batched = self._batched(level, signature)
-        return memory.largest_operation(batched, self._params, *samples), "the largest operation"
+        return cost(batched, self._params, *samples).memory, "its trace"
 
     def _halve(self, level: int, signature: "_Signature") -> bool:
         """Make batches smaller from here on; False if they have but one row on each device."""
