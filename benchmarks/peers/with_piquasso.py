@@ -37,7 +37,7 @@ class Piquasso:
 
     def __init__(self, workload: Workload):
         connector = pq.JaxConnector()
-        jax.config.update("jax_enable_x64", False)  # the connector turns it on; off is faster here
+        jax.config.update("jax_enable_x64", False)  # the connector turns it on
         simulator = pq.PureFockSimulator(
             d=workload.modes,
             config=pq.Config(cutoff=workload.cutoff, dtype=np.float32, validate=False),

@@ -10,7 +10,7 @@ from strawberry import arguments, program_of, sf
 
 
 def quadratures(ket: tf.Tensor) -> tf.Tensor:
-    """From kets (batch, cutoff, ...): cheaper than SF's own way, through density matrices."""
+    """From kets (batch, cutoff, ...): SF's own readout goes through density matrices."""
     cutoff, modes = ket.shape[1], len(ket.shape) - 1
     root = tf.sqrt(tf.range(1, cutoff, dtype=tf.float32))
     means = []
