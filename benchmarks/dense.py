@@ -18,7 +18,17 @@ import textbook
 import fockjax as fj
 from fockjax import planning
 from fockjax.operations import Repeat
-from fockjax.operators import Diagonal, Matrix, Padded, Parity, Product, Sectors, Turned, steps
+from fockjax.operators import (
+    Diagonal,
+    Generated,
+    Matrix,
+    Padded,
+    Parity,
+    Product,
+    Sectors,
+    Turned,
+    steps,
+)
 from fockjax.parameters import Values, evaluate
 
 HIGHEST = jax.lax.Precision.HIGHEST
@@ -83,7 +93,7 @@ def _dense(gate):
     match gate:
         case Product():
             return Product(tuple(map(_dense, gate.factors)), gate.placements, gate.sizes)
-        case Parity():
+        case Parity() | Generated():
             return gate.matrix
         case Turned():
             return _dense(gate.fused())

@@ -159,66 +159,80 @@ def _matrix(elements: jax.Array, ket: jax.Array, axes: tuple[int, ...]) -> jax.A
 Band = tuple[int, jax.Array]  # (k, c): takes x to c[n] x[n - k], zero where there is no n - k
 
 
+Build = Callable[[jax.Array, int], jax.Array]
 Slope = Callable[[jax.Array, int], tuple[list[Band], list[Band]]]
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class Generated(Matrix):
+class Generated(Operator):
     """A real matrix M(r) of one mode with ``dM/dr = A M + M B``, A and B made of few bands, which
     holds for M cut to any size.
 
     So its gradient when applied to a ket takes the kets before and after, and no array of the size
-    of M. Derivatives of this rule, where M stands once more, go through its elements.
+    of M. Derivatives of this rule, where M stands once more, go through what builds it.
 
     Attributes:
-        elements: M, of shape ``(cutoff, cutoff)``.
+        values: M, of shape ``(cutoff, cutoff)``, not to be differentiated.
         r: what it depends on, a real scalar.
+        build: ``(r, cutoff) -> M``.
         slope: ``(r, cutoff) -> (bands of A, bands of B)``.
     """
 
+    values: jax.Array
     r: jax.Array
+    build: Build = field(metadata={"static": True})
     slope: Slope = field(metadata={"static": True})
 
     @staticmethod
-    def of(
-        build: Callable[[jax.Array, int], jax.Array], slope: Slope, r: jax.Array, cutoff: int
-    ) -> "Generated":
-        """From ``build``, ``(r, cutoff) -> M``, which is not differentiated."""
-        return Generated(_elements(build, slope, cutoff, r), r, slope)
+    def of(build: Build, slope: Slope, r: jax.Array, cutoff: int) -> "Generated":
+        """From r."""
+        return Generated(lax.stop_gradient(build(r, cutoff)), r, build, slope)
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return self.values.shape[:1]
+
+    @property
+    def matrix(self) -> Matrix:
+        return Matrix(_rebuilt(self.build, self.r, self.values))
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-        return _generated(self.slope, axes[0], self.r, self.elements, ket)
+        return _generated(self.build, self.slope, axes[0], self.r, self.values, ket)
+
+    def to_dense(self) -> jax.Array:
+        return self.matrix.elements
+
+    def adjoint(self) -> Matrix:
+        return self.matrix.adjoint()
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _rebuilt(build, r, values):
+    """``values``, which are ``build(r, ..)``, with its derivative."""
+    return values
+
+
+@_rebuilt.defjvp
+def _rebuilt_jvp(build, primals, tangents):
+    (r, values), (dr, _) = primals, tangents
+    moved = jax.jvp(lambda r: build(r, len(values)), (r,), (dr,))[1]
+    return _rebuilt(build, r, values), moved
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _elements(build, slope, cutoff, r):
-    return build(r, cutoff)
-
-
-@_elements.defjvp
-def _elements_jvp(build, slope, cutoff, primals, tangents):
-    (r,), (dr,) = primals, tangents
-    elements = _elements(build, slope, cutoff, r)
-    left, right = slope(r, cutoff)
-    # M B: the transpose of B takes x to (c x) moved the other way
-    columns = [(-k, _moved(values, -k, 0)) for k, values in right]
-    return elements, _banded(left, dr, elements, 0) + _banded(columns, dr, elements, 1)
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _generated(slope, axis, r, elements, ket):
-    return _matrix(elements, ket, (axis,))
+def _generated(build, slope, axis, r, values, ket):
+    return _matrix(values, ket, (axis,))
 
 
 @_generated.defjvp
-def _generated_jvp(slope, axis, primals, tangents):
-    r, elements, before = primals
+def _generated_jvp(build, slope, axis, primals, tangents):
+    r, values, before = primals
     dr, _, dbefore = tangents
-    left, right = slope(r, len(elements))
-    after = _generated(slope, axis, r, elements, before)
-    moved = dbefore + _banded(right, dr, before, axis)
-    return after, _matrix(elements, moved, (axis,)) + _banded(left, dr, after, axis)
+    left, right = slope(r, len(values))
+    after = _generated(build, slope, axis, r, values, before)
+    moved = _matrix(_rebuilt(build, r, values), dbefore + _banded(right, dr, before, axis), (axis,))
+    return after, moved + _banded(left, dr, after, axis)
 
 
 def _banded(bands: list[Band], scale: jax.Array, ket: jax.Array, axis: int) -> jax.Array:
@@ -360,7 +374,7 @@ class Turned(Operator):
         steps: 2 pi / 256 times this is added to the phase, without rounding.
     """
 
-    core: Matrix | Sectors
+    core: Matrix | Generated | Sectors
     phi: jax.Array
     mode: int = field(metadata={"static": True})
     steps: int = field(default=0, metadata={"static": True})
@@ -375,12 +389,12 @@ class Turned(Operator):
         One factor ``e^{i phi (m - n)}`` for each, not two: in their product the derivatives in phi
         cancel, which in single precision costs the Hessian four digits at cutoff 200.
         """
-        if isinstance(self.core, Matrix):
-            n = np.arange(self.core.cutoffs[0])
+        core = self.core.matrix if isinstance(self.core, Generated) else self.core
+        if isinstance(core, Matrix):
+            n = np.arange(core.cutoffs[0])
             turns = phase_factor(self.phi, n[:, None] - n, self.steps)
-            return Matrix(contract(turns, self.core.elements, "mn,mn->mn"))
+            return Matrix(contract(turns, core.elements, "mn,mn->mn"))
         # In a block the columns count the photons of one mode; those of the other go the other way.
-        core = self.core
         c = np.arange(core.blocks.shape[-1])
         away = -core.charge if self.mode == core.row else 1
         turns = phase_factor(self.phi, away * (c[:, None] - c), self.steps)
@@ -514,7 +528,7 @@ def _compose(a: Operator, b: Operator) -> Operator:
             return Parity(contract(a.blocks, a.halves(b), "sac,cs->sac"))
         case Parity(), Parity():
             return Parity(contract(a.blocks, b.blocks, "sab,sbc->sac"))
-    a, b = (operator.matrix if isinstance(operator, Parity) else operator for operator in (a, b))
+    a, b = (op.matrix if isinstance(op, Parity | Generated) else op for op in (a, b))
     match a, b:
         case Diagonal(), Diagonal():
             labels = ascii_letters[: len(a.cutoffs)]

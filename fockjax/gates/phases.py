@@ -144,7 +144,7 @@ def is_zero(phi) -> bool:
     return isinstance(phi, int | float) and phi == 0
 
 
-def turned(core: Matrix | Sectors, phi, mode: int, dtype=None, steps=0) -> Operator:
+def turned(core: Matrix | Generated | Sectors, phi, mode: int, dtype=None, steps=0) -> Operator:
     """``e^{i phi n} core e^{-i phi n}`` with n the photon number of ``mode``: a gate with a phase.
     With ``steps`` phi is phi + steps * 2 pi / 256, the steps without rounding.
     """
@@ -154,7 +154,7 @@ def turned(core: Matrix | Sectors, phi, mode: int, dtype=None, steps=0) -> Opera
     return gate.fused() if max(core.cutoffs) <= FOLD else gate
 
 
-def real_matrix(build, slope, r, cutoff) -> Matrix:
+def real_matrix(build, slope, r, cutoff) -> Matrix | Generated:
     """``build(r, cutoff)`` on one mode, large ones with the derivative that `Generated` describes:
     of small ones autodiff is faster.
     """
