@@ -1,5 +1,6 @@
 """Inference over files: order, padding, columns by name, unusable rows by number."""
 
+import contextlib
 import csv
 import functools
 import io
@@ -56,16 +57,23 @@ def classifier(tmp_path_factory):
 def regressor(tmp_path_factory):
     """Without its circuit, which compiles faster."""
     out = tmp_path_factory.mktemp("models") / "regressor"
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (training_run, inference):
-            patch.setattr(module, "build_model", without_circuit)
+    with without_circuits():
         trained(out, None, 2)
         once(out)
     return out
 
 
-def without_circuit(features, config, *, photonic=True, outputs=1):
-    return build_model(features, config, photonic=False, outputs=outputs)
+@contextlib.contextmanager
+def without_circuits():
+    """Models are made with the identity in place of their circuit."""
+
+    def build(features, config, *, photonic=True, outputs=1):
+        return build_model(features, config, photonic=False, outputs=outputs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (training_run, inference):
+            patch.setattr(module, "build_model", build)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,9 +98,7 @@ def several(rows=90):
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "mixed"
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (training_run, inference):
-            patch.setattr(module, "build_model", without_circuit)
+    with without_circuits():
         config = TrainConfig(
             out=out, modes=2, cutoff=4, layers=1, epochs=60, learning_rate=0.05, impute="median"
         )
@@ -586,7 +592,7 @@ def test_a_process_killed_at_any_moment_is_resumed_exactly(classifier, tmp_path,
     (write_csv if source == ".csv" else np.save)(data, features)
     start(classifier, data, whole).communicate()
     journal, kept = tmp_path / f"out{suffix}.journal", [0]
-    for share in sorted(rng.uniform(0, 0.9, size=3)):
+    for share in sorted(rng.uniform(0, 0.6, size=3)):
         process = start(classifier, data, out)
         while process.poll() is None:
             if journal.exists() and journal.stat().st_size >= share * count * BYTES:

@@ -1,9 +1,8 @@
 """fockjax, through its public call of one sample, `jax.vmap` and `jax.jit`; complex64."""
 
-import jax
-import jax.numpy as jnp
 import worker
 from circuits import Entry, Workload
+from jax_peer import JaxPeer
 
 import fockjax as fj
 
@@ -30,30 +29,14 @@ def circuit_of(workload: Workload) -> fj.Circuit:
     return circuit
 
 
-class Fockjax:
+class Fockjax(JaxPeer):
     packages = ("fockjax", "jax")
-    samples = None
-    operations = ("forward", "gradient")
-    array = staticmethod(jnp.asarray)
 
     def __init__(self, workload: Workload):
         circuit = circuit_of(workload)
-
-        def forward(weights, inputs):
-            return jax.vmap(
-                lambda x: fj.nn.quadratures(circuit(weights, x, cutoff=workload.cutoff))
-            )(inputs)
-
-        def loss(weights, inputs, targets):
-            return jnp.mean(jnp.sum((forward(weights, inputs) - targets) ** 2, -1))
-
-        self._forward, self._gradient = jax.jit(forward), jax.jit(jax.value_and_grad(loss))
-
-    def forward(self, weights, inputs):
-        return jax.block_until_ready(self._forward(weights, inputs))
-
-    def gradient(self, weights, inputs, targets):
-        return jax.block_until_ready(self._gradient(weights, inputs, targets))
+        super().__init__(
+            lambda weights, x: fj.nn.quadratures(circuit(weights, x, cutoff=workload.cutoff))
+        )
 
 
 if __name__ == "__main__":

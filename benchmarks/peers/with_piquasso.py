@@ -10,6 +10,7 @@ import numpy as np
 import piquasso as pq
 import worker
 from circuits import Workload, bound_gates
+from jax_peer import JaxPeer
 
 GATES = {
     "displacement": pq.Displacement,
@@ -29,11 +30,8 @@ def ladder(space: np.ndarray, mode: int) -> tuple[np.ndarray, np.ndarray, np.nda
     return np.sqrt(space[upper, mode]).astype(np.float32), lower, upper
 
 
-class Piquasso:
+class Piquasso(JaxPeer):
     packages = ("piquasso", "jax")
-    samples = None
-    operations = ("forward", "gradient")
-    array = staticmethod(jnp.asarray)
 
     def __init__(self, workload: Workload):
         connector = pq.JaxConnector()
@@ -61,19 +59,7 @@ class Piquasso:
             )
             return 2 * jnp.concatenate([means.real, means.imag])
 
-        def forward(weights, inputs):
-            return jax.vmap(one, in_axes=(None, 0))(weights, inputs)
-
-        def loss(weights, inputs, targets):
-            return jnp.mean(jnp.sum((forward(weights, inputs) - targets) ** 2, -1))
-
-        self._forward, self._gradient = jax.jit(forward), jax.jit(jax.value_and_grad(loss))
-
-    def forward(self, weights, inputs):
-        return jax.block_until_ready(self._forward(weights, inputs))
-
-    def gradient(self, weights, inputs, targets):
-        return jax.block_until_ready(self._gradient(weights, inputs, targets))
+        super().__init__(one)
 
 
 if __name__ == "__main__":
