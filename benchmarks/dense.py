@@ -23,7 +23,6 @@ from fockjax.operators import (
     Generated,
     Matrix,
     Padded,
-    Parity,
     Product,
     Sectors,
     Turned,
@@ -93,7 +92,7 @@ def _dense(gate):
     match gate:
         case Product():
             return Product(tuple(map(_dense, gate.factors)), gate.placements, gate.sizes)
-        case Parity() | Generated():
+        case Generated():
             return gate.matrix
         case Turned():
             return _dense(gate.fused())

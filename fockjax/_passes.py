@@ -29,13 +29,12 @@ from fockjax import _lowering
 # Before JAX 0.12, XLA for CPU takes optimisation barriers away before it fuses.
 BARRIERS_HOLD = jax.__version_info__ >= (0, 12)
 
+BARRIERS = {"fock_settle", "optimization_barrier"}
+
 # The same array under another shape.
-RENAMING = {
+RENAMING = BARRIERS | {
     "copy",
-    "fock_merge",
-    "fock_split",
     "name",
-    "optimization_barrier",
     "reshape",
     "squeeze",
 }
@@ -70,12 +69,14 @@ KINDS = ("contractions", "complex products", "products", "skews", "elementwise",
 
 
 class Pass(NamedTuple):
-    """One pass over memory: its kind, the FLOPs and bytes of one run, and how often it runs."""
+    """One pass over memory: its kind, the FLOPs and bytes of one run, how often it runs, and how
+    often that begins anew: the loop of a contraction is compiled as a whole."""
 
     kind: str
     flops: int
     bytes: int
     times: int = 1
+    starts: int = 1
 
 
 class Program(NamedTuple):
@@ -160,7 +161,7 @@ def _read(
             results = _read(inner, operands, nodes, whole)
         elif _is_renaming(equation):
             results = operands
-            if equation.primitive.name == "optimization_barrier" and BARRIERS_HOLD:
+            if equation.primitive.name in BARRIERS and BARRIERS_HOLD:
                 for operand in operands:
                     operand.written = True
         else:
@@ -235,7 +236,8 @@ def _program(jaxpr: Jaxpr) -> Program:
         members, reads = _fused(node)
         if node.name in LOOPS:
             inner = LOOPS[node.name](node.equation)
-            passes += inner.passes
+            own = [one._replace(starts=1) for one in inner.passes] if node.contraction else None
+            passes += own or inner.passes
             steps.append(_Step(node, written, list(reads), inner.temporaries))
             continue
         kind = min((member.kind for member in members), key=KINDS.index)
@@ -300,9 +302,13 @@ def _peak(steps: list[_Step], outputs: set[_Array]) -> int:
 def _scan(equation: JaxprEqn) -> Program:
     body, length = equation.params["jaxpr"].jaxpr, equation.params["length"]
     inner = _program(body)
-    passes = tuple(one._replace(times=length * one.times) for one in inner.passes)
+    passes = tuple(_again(one, length) for one in inner.passes)
     # What an iteration makes stands beside what it began with.
     return Program(passes, inner.temporaries + nbytes(_avals(body.outvars)))
+
+
+def _again(one: Pass, length: int) -> Pass:
+    return one._replace(times=length * one.times, starts=length * one.starts)
 
 
 def _while(equation: JaxprEqn) -> Program:

@@ -71,7 +71,7 @@ class Cost:
 
     def seconds(self, machine: Machine) -> float:
         """How long a run takes on a machine measured by `fockjax.calibrate`."""
-        return machine.call + sum(one.times * machine.seconds(one) for one in self.passes)
+        return machine.call + sum(machine.seconds(one) for one in self.passes)
 
     def __str__(self) -> str:
         rows = [("", "passes", "FLOPs", "bytes")]

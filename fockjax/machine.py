@@ -34,12 +34,14 @@ class Machine:
     rates: tuple[float, float, float]
 
     def seconds(self, one: Pass) -> float:
-        """How long one run of a pass takes: to move, or to compute, whichever is longer."""
+        """How long a pass takes, all its runs: to begin, and to move or to compute, whichever is
+        longer."""
         logarithms = np.log(self.bandwidths)
         bandwidth = np.exp(np.interp(np.log(max(one.bytes, 1)), np.log(SIZES), logarithms))
         sums, products, complex_products = self.rates
         rate = {"products": products, "complex products": complex_products}.get(one.kind, sums)
-        return self.start + max(one.bytes / float(bandwidth), one.flops / rate)
+        run = max(one.bytes / float(bandwidth), one.flops / rate)
+        return one.starts * self.start + one.times * run
 
 
 def calibrate(dtype=None) -> Machine:

