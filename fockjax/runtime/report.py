@@ -162,7 +162,7 @@ def _plots(records: Sequence[RunRecord]) -> str:
     memory.set_ylim(0, 1.3 * max(record.memory["peak"] for record in records) / 1e9)
     for axis, label in ((time, "seconds"), (memory, "memory [GB]"), (leakage, "leakage")):
         decorate(axis, "run", label)
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axis.legend(frameon=False, fontsize=9)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110)
