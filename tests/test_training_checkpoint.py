@@ -1,6 +1,5 @@
 """A checkpoint is whole or absent, whatever happens while it is written or afterwards."""
 
-import os
 from typing import NamedTuple
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fockjax.training import UserError, checkpoint, files
+from fockjax.training import checkpoint, files
 
 
 class Tree(NamedTuple):

@@ -163,7 +163,8 @@ def _plots(records: Sequence[RunRecord]) -> str:
     for axis, label in ((time, "seconds"), (memory, "memory [GB]"), (leakage, "leakage")):
         decorate(axis, "run", label)
         axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        axis.legend(frameon=False, fontsize=9)
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
+        axis.legend(frameon=False, fontsize=9, **above)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110)
     data = base64.b64encode(image.getvalue()).decode()

@@ -46,7 +46,7 @@ def learning_curve(path: Path, history: list[dict], score_name: str) -> None:
 
 
 def confusion_matrix(path: Path, evaluation: Evaluation, classes: tuple) -> None:
-    """Counts of the test rows by true and predicted class, in the colour of their share of the row."""
+    """Counts of the test rows by true and predicted class, coloured by their share of a row."""
     from sklearn.metrics import confusion_matrix as count
 
     names = [str(label) for label in classes]
