@@ -1,8 +1,12 @@
-"""The runner: memory predicted and measured, memory over many rows, and the second start.
+"""The runner: memory predicted and measured, memory over many rows, the second start, the status
+of each row, and modes in groups beside the dense state of all.
 
 python benchmarks/runner.py memory               # each line in a process of its own
 python benchmarks/runner.py flat [--rows 1000000]
 python benchmarks/runner.py start                # twice, with an empty and a full cache on disk
+python benchmarks/runner.py scope                # what a run in a `with` leaves on the device
+python benchmarks/runner.py status [--rounds 7]
+python benchmarks/runner.py groups [--rounds 7]
 """
 
 import time
@@ -19,11 +23,14 @@ import tempfile  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
+from _timing import alternate, compile_fresh, ratio  # noqa: E402
 from reference import CIRCUIT  # noqa: E402
 from rich.progress import track  # noqa: E402
 
 import fockjax as fj  # noqa: E402
-from fockjax.runtime import Runner, checked, keep_compiled  # noqa: E402
+from fockjax.runtime import Runner, TooLarge, checked, keep_compiled  # noqa: E402
+from fockjax.runtime.guard import with_status  # noqa: E402
+from fockjax.runtime.memory import show_size  # noqa: E402
 
 IMPORTED = time.perf_counter() - BEGAN
 
@@ -108,16 +115,120 @@ def start() -> None:
             print(f"{name:20}", *(f"{s:7.2f}" for s in json.loads(_again("one_start", folder))))
 
 
+def scope() -> None:
+    """Bytes of the arrays that are alive, and programs, before, in and after a run."""
+
+    def alive() -> int:
+        gc.collect()
+        return sum(array.nbytes for array in jax.live_arrays())
+
+    def function(weights, x):
+        return checked(CIRCUIT(weights, x, cutoff=6), fj.nn.quadratures)
+
+    weights = jax.device_get(CIRCUIT.init(jax.random.key(0)))
+    before = alive()
+    with Runner(function, weights) as runner:
+        results = runner(inputs(5000, CIRCUIT.modes))
+        during, programs = alive(), len(runner.executables)
+    print("                   before   in the run   after")
+    print(f"bytes of arrays  {before:8,} {during:12,} {alive():7,}")
+    print(f"programs         {0:8,} {programs:12,} {len(runner.executables):7,}")
+    assert isinstance(results.values, np.ndarray)
+
+
+def status(rounds: int) -> None:
+    """A batch without status of its rows, with the flag of each, and with its leakage as well."""
+    weights = CIRCUIT.init(jax.random.key(0))
+
+    def bare(weights, x):
+        return fj.nn.quadratures(CIRCUIT(weights, x, cutoff=6))
+
+    def flagged(weights, x):
+        return with_status(bare(weights, x))
+
+    def told(weights, x):
+        return with_status(checked(CIRCUIT(weights, x, cutoff=6), fj.nn.quadratures))
+
+    print("rows                          ms a batch (range)     to the first  memory to the first")
+    for rows in (128, 1024):
+        args = weights, jax.numpy.asarray(inputs(rows, CIRCUIT.modes))
+        programs = [
+            compile_fresh(jax.vmap(each, in_axes=(None, 0)), *args)
+            for each in (bare, flagged, told)
+        ]
+        values, (_, finite), ((values_again, leakage), _) = (each.run(*args) for each in programs)
+        np.testing.assert_allclose(values, values_again, atol=1e-6)
+        assert finite.all() and leakage.shape == (rows,)
+        times = alternate([each.run for each in programs], args, rounds)
+        names = ("neither", "finite or not", "and leakage")
+        for name, time_of, program in zip(names, times, programs, strict=True):
+            shares = f"{ratio(time_of, times[0]):12.3f} {program.bytes / programs[0].bytes:12.3f}"
+            print(f"{rows:4}  {name:22}  {time_of!s:22} {shares}", flush=True)
+
+
+def block_on(circuit: fj.Circuit, modes: range, name: str) -> fj.Circuit:
+    """A layer that entangles some modes of a circuit; its weights are named after them."""
+    theta, r = (fj.Weight(f"{kind}{name}", (len(modes),)) for kind in ("theta", "r"))
+    for k, mode in enumerate(modes):
+        circuit.displace(fj.Input(mode), mode=mode).squeeze(r[k], mode=mode)
+    for k, mode in enumerate(modes[:-1]):
+        circuit.beamsplitter(theta[k], modes=(mode, mode + 1))
+    return circuit
+
+
+def groups(rounds: int) -> None:
+    """Eight modes in two groups, and as one dense state, by the same runner within 8 GB."""
+    grouped = fj.grouped(
+        lambda modes: block_on(fj.Circuit(modes), range(modes), ""), modes=8, group_size=4
+    )
+    dense = fj.Circuit(8).beamsplitter(0.0, modes=(3, 4))  # nothing, but it joins the groups
+    for group in range(2):
+        block_on(dense, range(4 * group, 4 * group + 4), str(group))
+    weights = grouped.init(jax.random.key(0))
+    flat = {f"{name}{k}": leaf[k] for name, leaf in weights["groups"].items() for k in range(2)}
+
+    print("cutoff         amplitudes  a row      rows at a time  ms a row (range)")
+    for cutoff, rows in ((3, 256), (4, 64), (5, 16), (6, 4), (8, 1), (10, 1)):
+        found = []
+        for name, circuit, own in (("groups", grouped, weights), ("dense", dense, flat)):
+
+            def function(weights, x, circuit=circuit, cutoff=cutoff):
+                return checked(circuit(weights, x, cutoff=cutoff), fj.nn.quadratures)
+
+            size = 2 * cutoff**4 if name == "groups" else cutoff**8
+            try:
+                runner = Runner(function, own, memory="8GB", largest_batch=rows)
+                plan = runner.plan(inputs(1, 8))
+                found.append((name, size, plan, runner))
+            except TooLarge as error:
+                print(f"{cutoff:6} {name:6} {size:12,}  {str(error).split(', but')[0]}: refused")
+        x = inputs(rows, 8)
+        results = [runner(x) for *_, runner in found]
+        for other in results[1:]:
+            np.testing.assert_allclose(results[0].values, other.values, atol=2e-6)
+        calls = [lambda x, runner=runner: runner(x).values for *_, runner in found]
+        for (name, size, plan, _), times in zip(found, alternate(calls, (x,), rounds), strict=True):
+            low, high = min(times.wall) / rows, max(times.wall) / rows
+            print(
+                f"{cutoff:6} {name:6} {size:12,}  {show_size(plan.bytes / plan.batch):9}  "
+                f"{plan.batch:14}  {times.median / rows:.3g} ({low:.3g} to {high:.3g})",
+                flush=True,
+            )
+
+
 def _again(*arguments: str) -> str:
     command = [sys.executable, __file__, *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
+PARTS = {each.__name__: each for each in (memory, flat, start, scope, status, groups)}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["memory", "flat", "start", "case", "one_start"])
+    parser.add_argument("part", choices=[*PARTS, "case", "one_start"])
     parser.add_argument("argument", nargs="?", help="for the processes that it starts")
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     if given.part == "case":
         one_case(*json.loads(given.argument))
@@ -125,5 +236,7 @@ if __name__ == "__main__":
         one_start(given.argument)
     elif given.part == "flat":
         flat(given.rows)
+    elif given.part in ("status", "groups"):
+        PARTS[given.part](given.rounds)
     else:
-        {"memory": memory, "start": start}[given.part]()
+        PARTS[given.part]()

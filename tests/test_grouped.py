@@ -8,6 +8,7 @@ import pytest
 from jaxprs import equations
 
 import fockjax as fj
+from fockjax.runtime import Runner, checked
 
 
 def block(modes):
@@ -222,3 +223,40 @@ def call(**changed):
     weights = jax.tree.map(lambda leaf: np.zeros(leaf.shape), spec)
     given = {"weights": weights, "x": np.zeros(5), "cutoff": 3} | changed
     return circuit(given.pop("weights"), given.pop("x"), **given)
+
+
+def layer(circuit, modes, name=""):
+    """Entangles some modes of a circuit; its weights are named after them."""
+    theta = fj.Weight(f"theta{name}", (len(modes),))
+    for mode in modes:
+        circuit.displace(fj.Input(mode), mode=mode).squeeze(0.2, mode=mode)
+    for k, mode in enumerate(modes[:-1]):
+        circuit.beamsplitter(theta[k], modes=(mode, mode + 1))
+    return circuit
+
+
+@pytest.mark.slow
+def test_eight_modes_in_two_groups_run_as_their_dense_state_does():
+    """By the runner: results and leakage are the same, and memory is that of a group."""
+    grouped = fj.grouped(
+        lambda modes: layer(fj.Circuit(modes), range(modes)), modes=8, group_size=4
+    )
+    dense = fj.Circuit(8).beamsplitter(0.0, modes=(3, 4))  # nothing, but it joins the groups
+    for group in range(2):
+        layer(dense, range(4 * group, 4 * group + 4), str(group))
+    weights = grouped.init(jax.random.key(0))
+    flat = {f"theta{k}": weights["groups"]["theta"][k] for k in range(2)}
+    x = np.random.default_rng(0).uniform(-0.4, 0.4, (5, 8)).astype(np.float32)
+
+    def run(circuit, weights):
+        def function(weights, x):
+            return checked(circuit(weights, x, cutoff=3), fj.nn.quadratures)
+
+        runner = Runner(function, weights, largest_batch=4)
+        return runner(x), runner.plan(x)
+
+    assert len(dense(flat, x[0], cutoff=3).groups) == 1
+    (found, in_groups), (expected, whole) = run(grouped, weights), run(dense, flat)
+    close(found.values, expected.values, 2e-6)
+    close(found.leakage, expected.leakage, 2e-6)
+    assert found.leakage.min() > 1e-4 and whole.bytes > 10 * in_groups.bytes

@@ -26,6 +26,7 @@ from fockjax.journal import Journal
 from fockjax.prediction import predict
 from fockjax.training import TrainConfig, UserError, train
 from fockjax.training import run as training_run
+from fockjax.training.config import identity_hash
 from fockjax.training.data import Dataset, make_splits
 from fockjax.training.model import build_model
 
@@ -341,7 +342,9 @@ def test_folders_that_are_no_finished_model_say_so(classifier, tmp_path):
     (model / "results.json").unlink()
     with pytest.warns(RuntimeWarning, match="not finished"):
         load_model(model)
-    description = json.loads((model / "config.json").read_text())
+    whole = (model / "config.json").read_text()
+    description = json.loads(whole)
+    del description["sha256"]
     for broken, message in (
         (description | {"format": 99}, "not of format"),
         ({k: v for k, v in description.items() if k != "scaler"}, "cross-validation: name one"),
@@ -351,7 +354,8 @@ def test_folders_that_are_no_finished_model_say_so(classifier, tmp_path):
             "do not belong",
         ),
     ):
-        (model / "config.json").write_text(json.dumps(broken))
+        sealed = broken | {"sha256": identity_hash(broken)}
+        (model / "config.json").write_text(json.dumps(sealed))
         with pytest.raises(UserError, match=message):
             load_model(model)
     (model / "config.json").write_text("{")
@@ -359,7 +363,7 @@ def test_folders_that_are_no_finished_model_say_so(classifier, tmp_path):
         load_model(model)
     for path in (model / "checkpoints").iterdir():
         path.unlink()
-    (model / "config.json").write_text(json.dumps(description))
+    (model / "config.json").write_text(whole)
     with pytest.raises(UserError, match="no checkpoint yet"):
         load_model(model)
 

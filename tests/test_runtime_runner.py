@@ -78,7 +78,8 @@ def test_inputs_are_left_alone_though_donated():
     x = np.zeros((200, 3), np.float32) + 1
     np.testing.assert_allclose(runner(x).values, np.sin(1), atol=1e-6)
     assert (x == 1).all()
-    text = runner._lower(0, _signature(x), 4).as_text()
+    signature = _signature(x)
+    text = runner._lower(runner._trace(0, signature, 4), signature, 4).as_text()
     assert "tf.aliasing_output" in text or "jax.buffer_donor" in text
 
 

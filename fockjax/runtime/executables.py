@@ -90,7 +90,8 @@ def keep_compiled(folder: Path | str) -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
     JAX runs what it finds in the folder: it must be one that only you can write. Entries that are
-    damaged, and a folder that cannot be written, cost a warning and a compilation.
+    damaged, and a folder that cannot be written, cost a warning and a compilation each time
+    (docs/faults.md: not where JAX compresses by zstandard, which does not check what it reads).
     """
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -149,7 +149,7 @@ class BatchPlan:
         devices: how many devices share it.
         bytes: what each device needs for its share.
         room: bytes there are on each device.
-        source: who said so: "the compiler", or "the largest operation".
+        source: who said so: "the compiler", or "its trace".
     """
 
     batch: int

@@ -162,8 +162,9 @@ def _plots(records: Sequence[RunRecord]) -> str:
     memory.set_ylim(0, 1.3 * max(record.memory["peak"] for record in records) / 1e9)
     for axis, label in ((time, "seconds"), (memory, "memory [GB]"), (leakage, "leakage")):
         decorate(axis, "run", label)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend(frameon=False, fontsize=9)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
+        axis.legend(frameon=False, fontsize=9, **above)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110)
     data = base64.b64encode(image.getvalue()).decode()

@@ -14,7 +14,7 @@ from flax import nnx
 from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from fockjax.costs import cost
+from fockjax._passes import foresee, nbytes
 from fockjax.runtime import guard, memory
 from fockjax.runtime.device import Device, Hardware
 from fockjax.runtime.executables import Executables
@@ -24,6 +24,7 @@ from fockjax.runtime.run_record import RunRecord
 
 Function = Callable[[Any, Any], Any]
 
+FAR = 2  # times the room: what a trace foresees to need more is not worth compiling
 CHEAP = 64e6  # bytes: a batch that takes no more runs in less time than another program compiles
 
 
@@ -265,14 +266,19 @@ class Runner:
         return self._plans[key]
 
     def _need(self, level: int, signature: "_Signature", rows: int) -> tuple[float, str]:
-        """Bytes that each device needs for so many rows, and who says so."""
-        program = self._program(level, signature, rows * len(self.devices))
-        need = memory.compiled_bytes(program)
+        """Bytes that each device needs for so many rows, and who says so.
+
+        Compiling takes memory, too: a program that is far from fitting is not compiled.
+        """
+        size, traced = rows * len(self.devices), None
+        if self._names.get((level, signature, size)) not in self.executables:
+            traced = self._trace(level, signature, rows)
+            if traced.memory > FAR * memory.room(self.memory, self.devices):
+                return traced.memory, "its trace"
+        need = memory.compiled_bytes(self._program(level, signature, size, traced))
         if need is not None:
             return need, "the compiler"
-        samples = signature.structs(rows)
-        batched = self._batched(level, signature)
-        return cost(batched, self._params, *samples).memory, "its trace"
+        return (traced or self._trace(level, signature, rows)).memory, "its trace"
 
     def _halve(self, level: int, signature: "_Signature") -> bool:
         """Make batches smaller from here on; False if they have but one row on each device."""
@@ -304,22 +310,31 @@ class Runner:
 
     # programs
 
-    def _program(self, level: int, signature: "_Signature", size: int) -> jax.stages.Compiled:
+    def _program(
+        self, level: int, signature: "_Signature", size: int, traced: "_Trace | None" = None
+    ) -> jax.stages.Compiled:
         key = level, signature, size
         program = self.executables.find(self._names.get(key))
         if program is None:
+            traced = traced or self._trace(level, signature, size // len(self.devices))
             with self.device.clock("trace"):
-                lowered = self._lower(level, signature, size)
+                lowered = self._lower(traced, signature, size)
             name, program = self.executables.compile(lowered, self.devices, self.device)
             self._names[key] = name
         return program
 
-    def _lower(self, level: int, signature: "_Signature", size: int) -> jax.stages.Lowered:
+    def _trace(self, level: int, signature: "_Signature", rows: int) -> "_Trace":
+        """What one device runs for so many rows."""
+        with self.device.clock("trace"):
+            jaxpr, result = jax.make_jaxpr(self._batched(level, signature), return_shape=True)(
+                self._params, *signature.structs(rows)
+            )
+        return _Trace(jaxpr, result)
+
+    def _lower(self, traced: "_Trace", signature: "_Signature", size: int) -> jax.stages.Lowered:
         whole, split = PartitionSpec(), PartitionSpec("rows")
         samples = signature.structs(size // len(self.devices))
-        jaxpr, result = jax.make_jaxpr(self._batched(level, signature), return_shape=True)(
-            self._params, *samples
-        )
+        jaxpr, result = traced
 
         def run(params, *leaves):
             return jax.tree.unflatten(
@@ -370,6 +385,19 @@ def functional(module: nnx.Module) -> tuple[Function, Any]:
     """
     graph, params, rest = nnx.split(module, nnx.Param, ...)
     return lambda params, x: nnx.merge(graph, params, rest)(x), params
+
+
+class _Trace(NamedTuple):
+    """A function of a batch, traced, and the shapes of its results."""
+
+    jaxpr: Any
+    result: Any
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it is foreseen to need: docs/cost.md says how well."""
+        _, temporaries = foresee(self.jaxpr.jaxpr)
+        return temporaries + nbytes(self.jaxpr.in_avals) + nbytes(self.jaxpr.out_avals)
 
 
 class _Signature(NamedTuple):

@@ -24,7 +24,7 @@ _NAME = re.compile(r"epoch-(\d{8})\.ckpt")
 
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint file that is not what was written."""
+    """A checkpoint file that is not what was written, or by another version."""
 
 
 def save(folder: Path, epoch: int, identity: str, tree: Any) -> Path:
@@ -52,7 +52,9 @@ def read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     content = path.read_bytes()
     start = len(_MAGIC)
     digest, payload = content[start : start + _DIGEST_BYTES], content[start + _DIGEST_BYTES :]
-    if not content.startswith(_MAGIC) or hashlib.sha256(payload).digest() != digest:
+    if not content.startswith(_MAGIC):
+        raise DamagedCheckpoint(f"{path} is damaged, or of another version of fockjax")
+    if hashlib.sha256(payload).digest() != digest:
         raise DamagedCheckpoint(f"{path} is damaged (its checksum does not match)")
     value: Any = serialization.msgpack_restore(payload)
     return value["identity"], value["arrays"]
@@ -61,8 +63,8 @@ def read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
 def latest(folder: Path, warn) -> tuple[str, dict[str, np.ndarray]] | None:
     """The newest whole checkpoint, or None if there are no files.
 
-    A damaged file is announced through `warn(message)` and the one before it is taken; if every
-    file is damaged the user must decide, so UserError.
+    A damaged file is announced through `warn(message)` and the one before it is taken; if no file
+    can be read the user must decide, so UserError.
     """
     files = paths(folder)
     for path in files:
@@ -71,7 +73,7 @@ def latest(folder: Path, warn) -> tuple[str, dict[str, np.ndarray]] | None:
         except DamagedCheckpoint as error:
             warn(f"{error}; falling back to the checkpoint before it")
     if files:
-        raise UserError(f"every checkpoint in {folder} is damaged; --overwrite starts afresh")
+        raise UserError(f"no checkpoint in {folder} can be read; --overwrite starts afresh")
     return None
 
 

@@ -14,14 +14,15 @@ import os
 from pathlib import Path
 
 from fockjax.training import checkpoint
-from fockjax.training.config import TrainConfig
+from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.errors import UserError
 from fockjax.training.files import atomic_writer, write_json
 
 CONFIG, RESULTS, METRICS, REPORT = "config.json", "results.json", "metrics.jsonl", "report.md"
 CHECKPOINTS = "checkpoints"
 PLOTS = ("learning_curve.png", "confusion_matrix.png", "roc.png", "predicted_vs_true.png")
-FORMAT = 2
+FORMAT = 3
+DIGEST = "sha256"
 
 
 def claim(folder: Path, description: dict, config: TrainConfig) -> None:
@@ -53,7 +54,7 @@ def claim(folder: Path, description: dict, config: TrainConfig) -> None:
             f"{folder} holds {state}: --resume continues it, --overwrite starts afresh, "
             "--out names another folder"
         )
-    write_json(folder / CONFIG, description)
+    write_json(folder / CONFIG, description | {DIGEST: identity_hash(description)})
 
 
 def clear(folder: Path) -> None:
@@ -84,13 +85,22 @@ def read_config(folder: Path) -> dict:
         raise UserError(f"{path} cannot be read: {error}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise UserError(f"{path} is not of format {FORMAT}: made by another version of fockjax?")
+    if description.pop(DIGEST, None) != identity_hash(description):
+        raise UserError(f"{path} is damaged or was edited (its checksum does not match)")
     return description
 
 
 def read_results(folder: Path) -> dict | None:
     """results.json of a finished run, None if the run is not finished."""
     path = folder / RESULTS
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UserError(
+            f"{path} is damaged ({error}): remove it, and --resume writes it anew"
+        ) from None
 
 
 def _check_same(folder: Path, stored: dict, given: dict) -> None:

@@ -12,6 +12,7 @@ from fockjax.training.metrics import Evaluation, one_against_rest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FEW_EPOCHS = 20
 MOST_NAMED = 16  # classes; figures of more have no room for each count and curve to be named
 
 
@@ -29,15 +30,23 @@ def learning_curve(path: Path, history: list[dict], score_name: str) -> None:
             values = [
                 np.nan if line[prefix + key] is None else line[prefix + key] for line in history
             ]
-            axis.plot(epochs, factor * np.asarray(values), color=colour, label=label, linewidth=1.6)
+            axis.plot(
+                epochs,
+                factor * np.asarray(values),
+                "-" if len(epochs) > FEW_EPOCHS else ".-",  # a line through one epoch is nothing
+                color=colour,
+                label=label,
+                linewidth=1.6,
+            )
         axis.axvline(best, color=GREY, linestyle=":", linewidth=1.2, label=f"best epoch, {best}")
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         decorate(axis, "epoch", f"{title} [%]" if key == "leakage" else title)
     axes[0].legend(frameon=False, fontsize=9)
     _save(figure, path)
 
 
 def confusion_matrix(path: Path, evaluation: Evaluation, classes: tuple) -> None:
-    """Counts of the test rows by true and predicted class."""
+    """Counts of the test rows by true and predicted class, coloured by their share of a row."""
     from sklearn.metrics import confusion_matrix as count
 
     names = [str(label) for label in classes]
@@ -46,14 +55,16 @@ def confusion_matrix(path: Path, evaluation: Evaluation, classes: tuple) -> None
     side = min(12.0, max(2.8, 0.75 * len(names)))
     figure = _figure(side + 1.6, side + 1.1)
     axis = figure.subplots()
-    axis.imshow(counts, cmap="Blues", vmin=0, vmax=max(1, counts.max()) * 1.15)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1.15)
     big, small = (16, 9) if len(names) <= 4 else (11, 7)
     for (row, column), value in np.ndenumerate(counts if len(names) <= MOST_NAMED else ()):
-        share = value / max(1, counts[row].sum())
-        colour = "white" if value > counts.max() * 0.6 else "black"
+        share = shares[row, column]
+        colour = "white" if share > 0.6 else "black"
         style: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
         axis.text(column, row - 0.06, str(value), size=big, **style)
-        axis.text(column, row + 0.24, f"{share:.1%}", size=small, **style)
+        if value:
+            axis.text(column, row + 0.24, f"{share:.1%}", size=small, **style)
     axis.set_xticks(places, names, rotation=90 if sum(map(len, names)) > 40 else 0)
     axis.set_yticks(places, names, rotation=90 if len(names) <= 4 else 0, va="center")
     axis.tick_params(length=0)
@@ -103,7 +114,7 @@ def _roc(
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     decorate(axis, "false positive rate", "true positive rate")
     if len(curves) <= MOST_NAMED:
-        axis.legend(frameon=False, fontsize=8, loc="lower right", title=legend)
+        axis.legend(frameon=False, fontsize=8, loc="lower right", title=legend, alignment="left")
     _save(figure, path)
 
 
@@ -134,4 +145,4 @@ def _save(figure: "Figure", path: Path) -> None:
 
     canvas = FigureCanvasAgg(figure)
     with atomic_writer(path) as file:
-        canvas.print_figure(file, format="png", dpi=130)
+        canvas.print_figure(file, format="png", dpi=130, bbox_inches="tight")

@@ -15,6 +15,7 @@ from fockjax.training.tables import (
     missing,
     open_table,
     plain,
+    quoted,
     survey,
 )
 
@@ -128,7 +129,7 @@ def _read_target(
         numbers, usable = None, np.array([_is_finite(label) for label in labels])
     if task == "regression" or numbers is not None:
         problems = [
-            Problem(*places[at], name, f"{labels[at]!r} is not a finite number")
+            Problem(*places[at], name, f"{quoted(labels[at])} is not a finite number")
             for at in np.flatnonzero(~usable)
         ]
         raise_problems(path, problems)

@@ -16,6 +16,7 @@ from fockjax.training.tables.columns import encode as encode
 from fockjax.training.tables.columns import is_missing as is_missing
 from fockjax.training.tables.columns import missing as missing
 from fockjax.training.tables.columns import plain as plain
+from fockjax.training.tables.columns import quoted as quoted
 from fockjax.training.tables.columns import survey as survey
 
 READERS = {".csv": csvfile.CsvTable, ".parquet": parquet.ParquetTable, ".npy": npyfile.NpyTable}

@@ -11,6 +11,7 @@ from fockjax.training.errors import UserError
 
 CHUNK_ROWS = 16384
 MOST_CATEGORIES = 64
+LONGEST_SHOWN = 60
 MISSING = ("", "na", "n/a", "nan", "null")  # in any case of letters
 
 Field = np.ndarray | list[str]
@@ -150,6 +151,11 @@ def is_missing(text: str) -> bool:
     return text.lower() in MISSING
 
 
+def quoted(text: str) -> str:
+    """A field as a message shows it, whatever is in it."""
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..")
+
+
 def missing(text: str) -> str:
     """The reason why a missing value cannot be used."""
     return "the value is missing" + (f" ({text!r})" if text else "")
@@ -171,9 +177,9 @@ def _reason(text: str, column: Column, filled: bool) -> str | None:
     if is_missing(text):
         return None if filled else missing(text)
     if column.categories is None:
-        return f"{text!r} is not a finite number"
+        return f"{quoted(text)} is not a finite number"
     shown = ", ".join(column.categories[:8]) + (", ..." if len(column.categories) > 8 else "")
-    return f"{text!r} is not among the categories of the training ({shown})"
+    return f"{quoted(text)} is not among the categories of the training ({shown})"
 
 
 def _has_only_numbers(field: Field) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class NpyTable(Table):
             return np.load(self.path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             raise UserError(f"{self.path} does not exist") from None
-        except (ValueError, EOFError, OSError) as error:
+        except (ValueError, EOFError, OSError, SyntaxError, TokenError) as error:
             raise UserError(f"{self.path} cannot be read: {error}") from None
 
 

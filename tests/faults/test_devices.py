@@ -4,6 +4,10 @@ After SQLite's anomaly tests (https://sqlite.org/testing.html): whatever fails, 
 those of an undisturbed run, or the run says which rows it lacks.
 """
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +17,8 @@ from faulty import FaultyDevice
 from fockjax.runtime import Checked, Executables, Patience, RunError, Runner
 from fockjax.runtime.recovery import TRANSIENT
 
-ROWS, LARGEST = 45, 16
+ROWS, BATCH = 45, 16
+DEVICES = jax.local_device_count()  # 1; or 2, by the last test
 X = np.random.default_rng(0).normal(size=(ROWS, 3)).astype(np.float32)
 PARAMS = {"a": np.float32(0.7)}
 PROGRAMS = Executables()  # shared where compilations are not what fails
@@ -28,7 +33,7 @@ def runner(device, executables=PROGRAMS, **options):
         function,
         PARAMS,
         memory="100GB",
-        largest_batch=LARGEST,
+        largest_batch=BATCH // DEVICES,
         patience=Patience(delay=0),
         device=device,
         executables=executables,
@@ -91,7 +96,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(undisturbed, kind):
         run = runner(FaultyDevice(kind, at, "RESOURCE_EXHAUSTED"), executables)
         results = run(X)
         np.testing.assert_allclose(results.values, undisturbed[0].values, atol=1e-6)
-        assert results.ok.all() and run.plan(X).batch == LARGEST // 2
+        assert results.ok.all() and run.plan(X).batch == BATCH // 2
         assert run.record.recoveries[0].startswith("a batch of half the size")
         assert same(run(X).values, results.values) or kind != "compile"
 
@@ -137,3 +142,13 @@ def test_a_failed_run_can_be_finished_later(undisturbed):
 def test_an_error_of_the_function_is_its_own():
     with pytest.raises(KeyError, match="b"):
         Runner(lambda params, x: params["b"], PARAMS)(X)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(DEVICES > 1, reason="it is what runs now")
+def test_all_of_this_holds_on_two_devices():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "2", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert done.returncode == 0, done.stdout
+    assert "1 skipped" in done.stdout  # this test: there were two devices indeed

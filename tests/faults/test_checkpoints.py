@@ -1,0 +1,199 @@
+"""Damaged, foreign and half-written checkpoints: the one before is taken, or nothing is begun."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fockjax.training import UserError, checkpoint, files, folder
+from fockjax.training.config import TrainConfig
+
+TREE = {"w": jnp.full((3, 2), 1.0), "phase": jnp.asarray(1j), "step": jnp.asarray(7, jnp.int32)}
+
+
+def save(place, epoch):
+    """A checkpoint whose weights tell the epoch."""
+    return checkpoint.save(place, epoch, "", TREE | {"w": TREE["w"] * epoch})
+
+
+def newest(place, warn=pytest.fail):
+    stored = checkpoint.latest(place, warn)
+    return None if stored is None else float(stored[1]["['w']"][0, 0])
+
+
+def damage_everywhere(path):
+    """Every truncation and every flipped bit of a file, a few at a time."""
+    content = path.read_bytes()
+    for length in {0, 1, 20, 21, 52, 53, len(content) // 2, len(content) - 1}:
+        yield content[:length]
+    for position in range(0, len(content), 5):
+        flipped = bytearray(content)
+        flipped[position] ^= 1 << (position % 8)
+        yield bytes(flipped)
+
+
+def test_damage_is_loud_and_falls_back_to_the_one_before(tmp_path):
+    save(tmp_path, 1)
+    path = save(tmp_path, 2)
+    for content in damage_everywhere(path):
+        path.write_bytes(content)
+        said = []
+        assert newest(tmp_path, said.append) == 1
+        assert len(said) == 1 and path.name in said[0] and "damaged" in said[0]
+
+
+def test_another_version_is_told_from_damage(tmp_path):
+    path = save(tmp_path, 1)
+    path.write_bytes(path.read_bytes().replace(b"checkpoint-1\n", b"checkpoint-2\n"))
+    with pytest.raises(checkpoint.DamagedCheckpoint, match="another version of fockjax"):
+        checkpoint.read(path)
+
+
+def test_if_no_file_can_be_read_the_user_decides(tmp_path):
+    for epoch in (1, 2):
+        save(tmp_path, epoch).write_bytes(b"junk")
+    said = []
+    with pytest.raises(UserError, match="no checkpoint .* can be read; --overwrite"):
+        checkpoint.latest(tmp_path, said.append)
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ({"other": jnp.zeros(2)}, r"no array \['other'\]"),
+        ({"w": jnp.zeros(3)}, r"float32\[2\], the model's float32\[3\]"),
+        ({"w": jnp.zeros(2, jnp.int32)}, r"float32\[2\], the model's int32\[2\]"),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused(template, message):
+    with pytest.raises(UserError, match=message):
+        checkpoint.restore(template, {"['w']": np.zeros(2, np.float32)})
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "fdopen", "chmod"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_failing_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch, call, count):
+    """The n-th call of each kind fails: what is read next is the old state or the new one."""
+    save(tmp_path, 1)
+    original, calls = getattr(os, call), []
+
+    def failing(*arguments, **options):
+        calls.append(call)
+        if len(calls) == count:
+            if call == "fdopen":
+                os.close(arguments[0])
+            raise OSError(28, "No space left on device")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(os, call, failing)
+    failed = False
+    try:
+        save(tmp_path, 2)
+    except OSError:
+        failed = True
+    assert failed or len(calls) < count
+    assert newest(tmp_path) in ((1.0, 2.0) if failed else (2.0,))
+    if failed and call != "fsync":  # the second fsync is the folder's, after the rename
+        assert newest(tmp_path) == 1
+    assert not list(tmp_path.glob(".*"))
+
+
+KILLED = """
+import os, signal, sys
+import jax.numpy as jnp
+from pathlib import Path
+from fockjax.training import checkpoint
+
+place, call, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+original, calls = getattr(os, call), []
+
+def killing(*arguments, **options):
+    calls.append(call)
+    if len(calls) == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments, **options)
+
+setattr(os, call, killing)
+checkpoint.save(place, 2, "", {"w": jnp.full((3, 2), 2.0)})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("call", "count", "left"),
+    [("fsync", 1, 1), ("chmod", 1, 1), ("replace", 1, 1), ("fsync", 2, 2)],
+)
+def test_a_kill_between_writing_and_renaming_leaves_a_whole_one(tmp_path, call, count, left):
+    place = tmp_path / folder.CHECKPOINTS
+    save(place, 1)
+    command = [sys.executable, "-c", KILLED, str(place), call, str(count)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert newest(place) == left
+    assert len(list(place.glob(".*.tmp"))) == (left == 1)
+    files.write_json(tmp_path / folder.CONFIG, {})  # as if of a run; then the next one begins
+    folder.claim(tmp_path, {}, TrainConfig(overwrite=True))
+    assert [path.name for path in tmp_path.iterdir()] == [folder.CONFIG]
+
+
+# The other files of a model folder
+
+
+@pytest.fixture
+def described(tmp_path):
+    description = {"format": folder.FORMAT, "identity": {"cutoff": 8}, "scaler": {"mean": [1.5]}}
+    folder.claim(tmp_path, description, TrainConfig())
+    assert folder.read_config(tmp_path) == description
+    return tmp_path
+
+
+def test_a_flipped_bit_of_the_description_never_goes_unseen(described):
+    path = described / folder.CONFIG
+    content = path.read_bytes()
+    for position in range(len(content)):
+        for bit in (0, 1, 4):
+            flipped = bytearray(content)
+            flipped[position] ^= 1 << bit
+            path.write_bytes(flipped)
+            with pytest.raises(UserError, match=folder.CONFIG):
+                folder.read_config(described)
+
+
+def test_damaged_results_are_not_taken_for_results(described):
+    path = described / folder.RESULTS
+    assert folder.read_results(described) is None
+    for content in ("", '{"figures": {"pho', "\x00"):
+        path.write_text(content)
+        with pytest.raises(UserError, match="results.json is damaged .* --resume"):
+            folder.read_results(described)
+
+
+@pytest.fixture
+def read_only():
+    """A folder that this process cannot write, even as root."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o555)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of folders")
+def test_a_folder_that_cannot_be_written_is_refused_before_the_training(read_only):
+    for place in (read_only, read_only / "new"):
+        with pytest.raises((UserError, PermissionError), match=read_only.name):
+            folder.claim(place, {}, TrainConfig())
+    with pytest.raises(PermissionError):
+        save(read_only, 1)
+    assert not any(read_only.iterdir())
