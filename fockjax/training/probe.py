@@ -1,0 +1,79 @@
+"""A row with its answer, kept with a model: whoever runs the model can tell that it runs right.
+
+The file is a request that `fockjax serve` answers.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from fockjax.training import folder
+from fockjax.training.data import Dataset
+from fockjax.training.errors import UserError
+from fockjax.training.metrics import Evaluation
+
+TOLERANCE = 1e-4  # complex64 on another machine, or in a batch of another size, differs by 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """The first test row.
+
+    Attributes:
+        rows: it alone, raw: a number, the text of a category, or None for each column.
+        score: probability of the second class (1,), or of each (1, classes), or the value (1,).
+        leakage: (1,).
+    """
+
+    rows: list[list[float | str | None]]
+    score: np.ndarray
+    leakage: np.ndarray
+
+    @classmethod
+    def of(cls, dataset: Dataset, row: int, evaluation: Evaluation) -> "Probe":
+        """Of the row with this number, which is the first of those evaluated."""
+        raw = [
+            None if value != value else categories[int(value)] if categories else value
+            for value, categories in zip(
+                dataset.features[row].tolist(),
+                (dataset.categories.get(name, ()) for name in dataset.columns),
+                strict=True,
+            )
+        ]
+        return cls([raw], evaluation.score[:1], evaluation.leakage[:1])
+
+    def agrees(self, score: np.ndarray, leakage: np.ndarray, unit: float = 1.0) -> bool:
+        """Whether these are the answer, a score that is a value being known to `unit`."""
+        return bool(
+            np.allclose(score, self.score, rtol=TOLERANCE, atol=TOLERANCE * unit)
+            and np.allclose(leakage, self.leakage, rtol=0, atol=TOLERANCE)
+        )
+
+    def to_json(self) -> dict[str, list]:
+        return {
+            "rows": self.rows,
+            "score": self.score.tolist(),
+            "leakage": self.leakage.tolist(),
+        }
+
+
+def read_probe(path: Path) -> Probe:
+    """The probe of a model folder.
+
+    Raises:
+        UserError: if there is none, or it cannot be read.
+    """
+    file = path / folder.PROBE
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        score, leakage = (np.array(stored[name], np.float64) for name in ("score", "leakage"))
+        return Probe(stored["rows"], score, leakage)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} has no {folder.PROBE}: its training is not finished (--resume), or it was "
+            "made by another version of fockjax (--overwrite)"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} cannot be read: {error!r}") from None
