@@ -67,7 +67,8 @@ class RunRecord:
         device: what it ran on.
         versions: of jax and fockjax.
         rows: how many rows were given.
-        seconds: "total", and its parts "trace", "compile", "transfer", "compute".
+        seconds: "total", and "trace", "compile", "transfer", "compute"; what was compiled between
+            the run before and this one, by `Runner.warm_up`, say, counts in the parts.
         memory: bytes in use "before" and "after", and at the "peak".
         batches: how many batches of each size were launched.
         levels: how many rows each function gave; those after the first have larger cutoffs.

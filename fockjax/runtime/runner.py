@@ -200,8 +200,7 @@ class Runner:
 
     def _run(self, chunks: Iterable[Any]) -> Iterator[Results]:
         record = self.record = RunRecord.begin(self.about, self.devices)
-        watch, seconds = memory.Watch(self.devices[0]), self.device.seconds
-        seconds.clear()
+        watch = memory.Watch(self.devices[0])
         rows: _Rows | None = None
         try:
             with contextlib.nullcontext() if self.trace is None else jax.profiler.trace(self.trace):
@@ -221,7 +220,8 @@ class Runner:
             record.failed(error, rows.digest() if rows else "", rows.missing() if rows else [])
             raise
         finally:
-            record.end(watch, seconds)
+            record.end(watch, self.device.seconds)
+            self.device.seconds.clear()
             if self.log is not None:
                 record.append_to(self.log)
 
