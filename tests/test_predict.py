@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pytest
+from flax import nnx
 from pyarrow import parquet
 from rich.console import Console
 
@@ -328,11 +329,11 @@ def test_rows_that_lose_too_much_run_again_at_larger_cutoffs_or_are_marked(class
     assert all(row["ok"] == "True" and float(row["leakage"]) <= tolerance for row in rows)
     assert {rows[number]["cutoff"] for number in again} <= {"6", "8", "10"}
     assert "rows by cutoff: 56 at 5, " in text and "warning" not in text
-    for number in again:
-        larger = load_model(classifier)
-        larger.model.quantum.cutoff = int(rows[number]["cutoff"])
-        expected = larger(FEATURES[number : number + 1]).probability[0]
-        assert float(rows[number]["probability"]) == pytest.approx(expected, abs=1e-6)
+    row, larger = rows[again[0]], nnx.clone(predictor.model)
+    larger.quantum.cutoff = int(row["cutoff"])
+    logit, leakage = larger(jnp.asarray(predictor.scaler.features(FEATURES[again[:1]])))
+    assert float(row["probability"]) == pytest.approx(float(jax.nn.sigmoid(logit[0])), abs=1e-6)
+    assert float(row["leakage"]) == pytest.approx(float(leakage[0]), abs=1e-6)
     (record,) = read_records(log)
     assert record.rows == 60 and sum(record.levels.values()) == 60 and record.levels["0"] == 56
     assert "displacement" in record.about
@@ -358,16 +359,15 @@ def test_options_that_cannot_work_are_named(classifier, tmp_path, options, messa
         run(classifier, write_csv(tmp_path / "data.csv"), tmp_path / "out.csv", **options)
 
 
-def test_a_limit_of_memory_makes_small_batches_or_is_refused(classifier, tmp_path, monkeypatch):
+def test_a_limit_of_memory_makes_small_batches_or_is_refused(regressor, tmp_path, monkeypatch):
     data, log = write_csv(tmp_path / "data.csv"), tmp_path / "runs.jsonl"
-    run(classifier, data, tmp_path / "out.csv", memory="100GB", log=log)
-    monkeypatch.setattr(memory, "room", lambda *_: 2_000)
-    run(classifier, data, tmp_path / "out.csv", memory="1GB", log=log)
-    first, second = read_records(log)
-    assert sum(first.batches.values()) == 1 < sum(second.batches.values())
-    with pytest.raises(TooLarge, match="One row needs"):
-        monkeypatch.setattr(memory, "room", lambda *_: 10)
-        run(classifier, data, tmp_path / "out.csv", memory="2GB")
+    eight = once(regressor).runner(largest_batch=8).plan(np.zeros((1, 3), np.float32))
+    for room, memory_given in ((eight.bytes, "1GB"), (10, "2GB")):
+        monkeypatch.setattr(memory, "room", lambda *_, room=room: room)
+        with pytest.raises(TooLarge, match="One row") if room == 10 else contextlib.nullcontext():
+            run(regressor, data, tmp_path / "out.csv", memory=memory_given, log=log)
+    (record,) = read_records(log)
+    assert record.batches == {"8": 8}
 
 
 def test_rows_from_python_are_checked(classifier):
