@@ -1,6 +1,7 @@
-"""The runner: memory predicted and measured, memory over many rows, and the second start.
+"""The runner: memory predicted and measured, sizes of batches, memory over many rows, second start.
 
 python benchmarks/runner.py memory               # each line in a process of its own
+python benchmarks/runner.py batch [--rounds 5]   # in turns
 python benchmarks/runner.py flat [--rows 1000000]
 python benchmarks/runner.py start                # twice, with an empty and a full cache on disk
 """
@@ -81,6 +82,34 @@ def memory() -> None:
         )
 
 
+def batch(rounds: int) -> None:
+    """Microseconds a row, of the reference circuit and of one whose rows are larger."""
+    print("circuit            batch   needs      us a row: median  range")
+    for name, circuit, cutoff, rows in (
+        ("reference", CIRCUIT, 6, 8192),
+        ("4 modes, cutoff 10", layered(4, False), 10, 256),
+    ):
+        x = inputs(rows, circuit.modes)
+        sizes = (None, 16, 64, 256, 1024)
+        runners = [runner_of(circuit, cutoff, largest_batch=size) for size in sizes]
+        expected = runners[0](x).values
+        for runner in runners:
+            np.testing.assert_allclose(runner(x).values, expected, atol=1e-5)
+        times = [[] for _ in runners]
+        for _ in range(rounds):
+            for runner, own in zip(runners, times, strict=True):
+                runner(x)
+                own.append(1e6 * runner.record.seconds["total"] / rows)
+        for runner, own in zip(runners, times, strict=True):
+            plan = runner.plan(x)
+            default = "  (by default)" if runner is runners[0] else ""
+            print(
+                f"{name:18} {plan.batch:5} {plan.bytes / 1e6:6.1f} MB {np.median(own):12.1f}"
+                f"  {min(own):.1f} - {max(own):.1f}{default}",
+                flush=True,
+            )
+
+
 def flat(rows: int) -> None:
     runner = runner_of(CIRCUIT, 6, memory="8GB")
     chunk = inputs(20_000, CIRCUIT.modes)
@@ -115,9 +144,10 @@ def _again(*arguments: str) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["memory", "flat", "start", "case", "one_start"])
+    parser.add_argument("part", choices=["memory", "batch", "flat", "start", "case", "one_start"])
     parser.add_argument("argument", nargs="?", help="for the processes that it starts")
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     if given.part == "case":
         one_case(*json.loads(given.argument))
@@ -125,5 +155,7 @@ if __name__ == "__main__":
         one_start(given.argument)
     elif given.part == "flat":
         flat(given.rows)
+    elif given.part == "batch":
+        batch(given.rounds)
     else:
         {"memory": memory, "start": start}[given.part]()

@@ -303,6 +303,12 @@ def test_the_record_says_what_happened(tmp_path):
     assert second.error["count"] == 200 and len(second.error["sha256"]) == 64
 
 
+def test_the_profiler_leaves_a_trace_of_a_run(tmp_path):
+    runner = Runner(function, PARAMS, largest_batch=64, trace=tmp_path)
+    assert runner(X).ok.all()
+    assert [path.name for path in tmp_path.rglob("*.trace.json.gz")]
+
+
 DEVICES = """
 import json, sys, jax, numpy as np, jax.numpy as jnp
 sys.path.insert(0, {path!r})
