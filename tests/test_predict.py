@@ -630,8 +630,9 @@ def test_nothing_is_computed_after_a_row_that_is_refused(classifier, tmp_path, l
 SCRIPT = """
 import sys
 from pathlib import Path
-from fockjax.prediction import predict
-predict(*map(Path, sys.argv[1:4]), skip_bad=True, batch_size=8)
+from fockjax import prediction
+prediction.CHUNK_BATCHES = 16
+prediction.predict(*map(Path, sys.argv[1:4]), skip_bad=True, batch_size=8)
 """
 BYTES = 12 + 8 + 8 + 1  # of a row in the journal
 

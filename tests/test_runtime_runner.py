@@ -162,6 +162,8 @@ def test_other_parameters_compile_nothing(warm):
     np.testing.assert_allclose(warm(X).values["sine"], np.sin(0.2 * X), atol=1e-6)
     warm.params = PARAMS
     assert warm.executables.compiled == before
+    with pytest.raises(ValueError, match=r"\['a'\] float32\[\].*got .*float32\[2\]"):
+        warm.params = {"a": np.ones(2, np.float32)}
 
 
 def test_the_default_batch_stays_in_the_cache_of_a_cpu():

@@ -11,7 +11,8 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
     """The same items in the same order; a thread makes the next one while one is worked on.
 
     What making an item raises is raised in its place. Once this iterator is closed no further item
-    is made, and the thread is gone.
+    is made, and the thread is gone. Settings of JAX that hold for a thread, as
+    ``with jax.enable_x64()``, do not reach it.
 
     >>> list(ahead(range(3)))
     [0, 1, 2]

@@ -115,7 +115,7 @@ class Runner:
         self.device = device or Device()
         self.about, self.log, self.trace = str(about), log, trace
         self.record: RunRecord | None = None
-        self.params = params
+        self._params, self._placed = _on_host(params), None
         self._largest = largest_batch
         self._plans: dict[Any, BatchPlan] = {}
         self._names: dict[Any, str] = {}
@@ -153,7 +153,8 @@ class Runner:
         """Run one chunk of rows after another, as one run.
 
         Two of them are in memory at a time: while one runs, a thread takes the next from
-        ``chunks``. Whether rows lose more than the tolerance `Results.ok` tells, and the record.
+        ``chunks`` (see `ahead`). Whether rows lose more than the tolerance `Results.ok` tells, and
+        the record.
 
         Raises:
             what a call does; rows are counted from the first of the stream.
@@ -169,9 +170,20 @@ class Runner:
 
     @params.setter
     def params(self, params: Any) -> None:
-        # As NumPy arrays: a runner that is closed holds nothing on the device.
-        self._params = jax.device_get(jax.tree.map(jnp.asarray, params))
-        self._placed: Any = None
+        new = _on_host(params)
+        before, after = (
+            [
+                f"{jax.tree_util.keystr(path)} {leaf.dtype}{list(leaf.shape)}"
+                for path, leaf in leaves
+            ]
+            for leaves in map(jax.tree.leaves_with_path, (self._params, new))
+        )
+        if before != after:
+            raise ValueError(
+                f"Parameters may be replaced by others of the same shapes and types, {before}, "
+                f"got {after}. For others make another runner."
+            )
+        self._params, self._placed = new, None
 
     def plan(self, x: Any) -> BatchPlan:
         """How many rows like those of ``x`` run at a time, and what memory that takes."""
@@ -419,6 +431,11 @@ def functional(module: nnx.Module) -> tuple[Function, Any]:
     """
     graph, params, rest = nnx.split(module, nnx.Param, ...)
     return lambda params, x: nnx.merge(graph, params, rest)(x), params
+
+
+def _on_host(params: Any) -> Any:
+    """As NumPy arrays: a runner that is closed holds nothing on the device."""
+    return jax.device_get(jax.tree.map(jnp.asarray, params))
 
 
 class _Signature(NamedTuple):
