@@ -1,7 +1,8 @@
-"""The runner: memory predicted and measured, memory over many rows, the second start, the status
-of each row, and modes in groups beside the dense state of all.
+"""The runner: memory predicted and measured, sizes of batches, memory over many rows, the second
+start, the status of each row, and modes in groups beside the dense state of all.
 
 python benchmarks/runner.py memory               # each line in a process of its own
+python benchmarks/runner.py batch [--rounds 5]   # in turns
 python benchmarks/runner.py flat [--rows 1000000]
 python benchmarks/runner.py start                # twice, with an empty and a full cache on disk
 python benchmarks/runner.py scope                # what a run in a `with` leaves on the device
@@ -88,6 +89,34 @@ def memory() -> None:
         )
 
 
+def batch(rounds: int) -> None:
+    """Microseconds a row, of the reference circuit and of one whose rows are larger."""
+    print("circuit            batch   needs      us a row: median  range")
+    for name, circuit, cutoff, rows in (
+        ("reference", CIRCUIT, 6, 8192),
+        ("4 modes, cutoff 10", layered(4, False), 10, 256),
+    ):
+        x = inputs(rows, circuit.modes)
+        sizes = [None, *(size for size in (16, 64, 256, 1024) if size <= rows)]
+        runners = [runner_of(circuit, cutoff, largest_batch=size) for size in sizes]
+        expected = runners[0](x).values
+        for runner in runners:
+            np.testing.assert_allclose(runner(x).values, expected, atol=1e-5)
+        times = [[] for _ in runners]
+        for _ in range(rounds):
+            for runner, own in zip(runners, times, strict=True):
+                runner(x)
+                own.append(1e6 * runner.record.seconds["total"] / rows)
+        for runner, own in zip(runners, times, strict=True):
+            plan = runner.plan(x)
+            default = "  (by default)" if runner is runners[0] else ""
+            print(
+                f"{name:18} {plan.batch:5} {plan.bytes / 1e6:6.1f} MB {np.median(own):12.1f}"
+                f"  {min(own):.1f} - {max(own):.1f}{default}",
+                flush=True,
+            )
+
+
 def flat(rows: int) -> None:
     runner = runner_of(CIRCUIT, 6, memory="8GB")
     chunk = inputs(20_000, CIRCUIT.modes)
@@ -105,14 +134,19 @@ def one_start(folder: str) -> None:
     keep_compiled(folder)
     runner = runner_of(CIRCUIT, 6)
     runner(inputs(1024, CIRCUIT.modes))
-    print(json.dumps([IMPORTED, runner.device.seconds["trace"], runner.device.seconds["compile"]]))
+    assert runner.record is not None
+    print(json.dumps([IMPORTED, *(runner.record.seconds[part] for part in ("trace", "compile"))]))
 
 
 def start() -> None:
-    print("seconds to:            import  trace  compile or load")
+    print("seconds to:            import  trace  compile or load  in all")
+    seconds = []
     with tempfile.TemporaryDirectory() as folder:
         for name in ("cache on disk empty", "cache on disk full"):
-            print(f"{name:20}", *(f"{s:7.2f}" for s in json.loads(_again("one_start", folder))))
+            imported, trace, load = json.loads(_again("one_start", folder))
+            seconds.append(load)
+            print(f"{name:21}{imported:8.2f}{trace:7.2f}{load:17.2f}{imported + trace + load:8.2f}")
+    print(f"the second start loads in 1/{seconds[0] / seconds[1]:.0f} of the time to compile")
 
 
 def scope() -> None:
@@ -221,7 +255,7 @@ def _again(*arguments: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-PARTS = {each.__name__: each for each in (memory, flat, start, scope, status, groups)}
+PARTS = {each.__name__: each for each in (memory, batch, flat, start, scope, status, groups)}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
@@ -236,7 +270,7 @@ if __name__ == "__main__":
         one_start(given.argument)
     elif given.part == "flat":
         flat(given.rows)
-    elif given.part in ("status", "groups"):
+    elif given.part in ("batch", "status", "groups"):
         PARTS[given.part](given.rounds)
     else:
         PARTS[given.part]()

@@ -35,8 +35,18 @@ class Predict:
     """Leave the results of unusable rows empty instead of refusing the file."""
     restart: bool = False
     """Begin anew instead of going on from the journal of an interrupted run."""
+    memory: Annotated[str | None, tyro.conf.arg(metavar="SIZE")] = None
+    """What the process may use, as 8GB or 500MiB; by default half of what is available."""
     batch_size: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Rows per call of the model; by default as fits in memory, at most 1024."""
+    """Rows that run at a time, at most; by default as many as are fast, and fit in memory."""
+    tolerance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """Run rows whose leakage is greater again at larger cutoffs; adds columns cutoff and ok."""
+    maximum_cutoff: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """The largest of these cutoffs; by default 32."""
+    log: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Append the record of the run there, as JSON, for fockjax report."""
+    trace: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Write what the profiler of JAX sees there."""
 
 
 @dataclasses.dataclass(frozen=True)

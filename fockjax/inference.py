@@ -1,27 +1,31 @@
 """Batched inference: a trained model as a function of rows."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fockjax.runtime import Checked, Runner, functional
+from fockjax.runtime import BUCKETS, Results, Runner
 from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import outputs
 from fockjax.training.errors import UserError
 from fockjax.training.metrics import decide
-from fockjax.training.model import HybridModel, build_model, comfortable_batch
+from fockjax.training.model import HybridModel, build_model, make_runner
 from fockjax.training.reading import SHOWN_PROBLEMS
 from fockjax.training.scaling import Scaler
 from fockjax.training.tables import Column
+
+MAXIMUM_CUTOFF = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +37,15 @@ class Predictions:
         probability: of two classes, that of the second (rows,); of more, that of each
             (rows, classes); None for regression.
         leakage: probability that the cutoff lost, 1 - norm^2; (rows,).
+        cutoff: at which the row ran; (rows,).
+        ok: whether the leakage is within the tolerance of the runner, if it has one; (rows,).
     """
 
     prediction: np.ndarray
     probability: np.ndarray | None
     leakage: np.ndarray
+    cutoff: np.ndarray
+    ok: np.ndarray
 
 
 class Predictor:
@@ -52,6 +60,7 @@ class Predictor:
         classes: the labels, or None for regression.
         scaler: raw features to what the module takes, and back for a regression target.
         fingerprint: SHA-256 of all that decides its answers.
+        cutoffs: that of the training, and those that rows may run at which lose too much there.
     """
 
     def __init__(
@@ -65,17 +74,16 @@ class Predictor:
             for name in data["columns"]
         )
         self.target: str = data["target"]
+        self.cutoffs = (config.cutoff, *(each for each in BUCKETS if each > config.cutoff))
         self.classes: tuple | None = None if data["classes"] is None else tuple(data["classes"])
-        self._function, self._params = functional(model)
-        self._runners: dict[int, Runner] = {}
 
-    def __call__(self, features: np.ndarray, batch_size: int | None = None) -> Predictions:
+    def __call__(self, features: np.ndarray, runner: Runner | None = None) -> Predictions:
         """Predict for `features` (rows, columns), raw, in the order of `columns`.
 
         Of a column of categories they hold the index of the category. They are finite; where the
-        model was trained with `impute`, NaN is a missing value.
+        model was trained with `impute`, NaN is a missing value. A runner with other options than
+        the usual ones is made by `runner`, once.
         """
-        batch_size = batch_size or comfortable_batch(self.config)
         features = np.asarray(features, np.float64)
         if features.ndim != 2 or features.shape[1] != len(self.columns):
             raise UserError(
@@ -87,34 +95,40 @@ class Predictor:
             raise UserError(
                 f"{bad.size} rows are not finite, far too large or of no category; from 1: {shown}"
             )
-        return self.predict_usable(features, batch_size)
+        return self.read((runner or self._usual)(self.scaler.features(features)))
 
     def usable(self, features: np.ndarray) -> np.ndarray:
         """Which rows of raw features the model can take: finite, also once standardised."""
         return np.all(np.isfinite(self.scaler.features(features)), axis=1)
 
-    def runner(self, batch_size: int) -> Runner:
-        """What runs the module on its inputs, at most `batch_size` rows at a time on a device."""
-        if batch_size not in self._runners:
-            self._runners[batch_size] = Runner(
-                lambda params, x: Checked(*self._function(params, x)),
-                self._params,
-                largest_batch=batch_size,
-                about=self.model.quantum.circuit if self.model.quantum else "",
-            )
-        return self._runners[batch_size]
+    def runner(
+        self, *, tolerance: float | None = None, maximum: int = MAXIMUM_CUTOFF, **options: Any
+    ) -> Runner:
+        """What runs the model over inputs, which `scaler.features` makes of raw features.
 
-    def predict_usable(self, features: np.ndarray, batch_size: int) -> Predictions:
-        """Predict for usable rows, at most `batch_size` at a time on each device."""
-        results = self.runner(batch_size)(self.scaler.features(features))
+        Args:
+            tolerance: rows whose leakage is greater run again at larger cutoffs, up to the maximum.
+            maximum: the largest of these.
+            options: of the `fockjax.runtime.Runner`, as memory, largest_batch and log.
+        """
+        larger = [cutoff for cutoff in self.cutoffs[1:] if tolerance and cutoff <= maximum]
+        return make_runner(self.model, larger, tolerance=tolerance, **options)
+
+    def read(self, results: Results) -> Predictions:
+        """What the results of a `runner` mean."""
         output, leakage = (
             np.asarray(part, np.float64) for part in (results.values, results.leakage)
         )
+        cutoff = np.array(self.cutoffs)[results.level]
         if self.classes is None:
             value = output * self.scaler.target_scale + self.scaler.target_mean
-            return Predictions(value, None, leakage)
+            return Predictions(value, None, leakage, cutoff, results.ok)
         index, probability = decide(output)
-        return Predictions(np.array(self.classes)[index], probability, leakage)
+        return Predictions(np.array(self.classes)[index], probability, leakage, cutoff, results.ok)
+
+    @functools.cached_property
+    def _usual(self) -> Runner:
+        return self.runner()
 
 
 def load_model(path: Path | str, warn: Callable[[str], object] | None = None) -> Predictor:

@@ -7,6 +7,7 @@ written from the journal when all are there.
 import contextlib
 import hashlib
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,15 +15,17 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from fockjax.inference import Predictor, load_model
+from fockjax.inference import MAXIMUM_CUTOFF, Predictions, Predictor, load_model
 from fockjax.journal import Journal, open_journal
+from fockjax.runtime import Runner, parse_size
+from fockjax.runtime.ahead import ahead
 from fockjax.training.errors import UserError
 from fockjax.training.files import remove_leftovers
-from fockjax.training.model import comfortable_batch
 from fockjax.training.reading import SHOWN_PROBLEMS
 from fockjax.training.tables import (
     Chunk,
     Column,
+    Raw,
     Table,
     check_output,
     encode,
@@ -31,7 +34,7 @@ from fockjax.training.tables import (
 )
 
 NOTABLE_LEAKAGE = 0.05
-CHUNK_ROWS, CHUNK_BATCHES = 16384, 16
+CHUNK_ROWS, CHUNK_BATCHES = 16384, 128
 
 
 def predict(
@@ -41,7 +44,12 @@ def predict(
     *,
     skip_bad: bool = False,
     restart: bool = False,
+    memory: int | str | None = None,
     batch_size: int | None = None,
+    tolerance: float | None = None,
+    maximum_cutoff: int | None = None,
+    log: Path | None = None,
+    trace: Path | None = None,
     console: Console | None = None,
 ) -> int:
     """Run a trained model over a file; `out` appears complete or not at all.
@@ -54,10 +62,17 @@ def predict(
         data: .csv or .parquet that names at least the model's columns, in any order (others, as
             the target, are ignored); or .npy, a real (rows, columns) array in their order.
         out: .csv, .parquet, or .npy for a structured array; columns prediction, probability of the
-            second class or of each (classification only) and leakage.
+            second class or of each (classification only) and leakage; with a tolerance, cutoff and
+            ok.
         skip_bad: leave the results of unusable rows empty instead of refusing the file.
         restart: do not go on from the journal of an interrupted run, begin anew.
-        batch_size: rows per call of the model; by default as fits in memory, at most 1024.
+        memory: what the process may use, as "8GB"; see docs/runner.md.
+        batch_size: rows that run at a time, at most; by default as are fast, and fit.
+        tolerance: rows that lose more leakage run again at larger cutoffs.
+        maximum_cutoff: the largest of these; by default 32. Rows that lose more even there are
+            counted and marked.
+        log: a file to which the record of the run is appended, for `fockjax report`.
+        trace: a folder for what the profiler of JAX sees of the run.
         console: where to report.
 
     Returns:
@@ -65,22 +80,33 @@ def predict(
 
     Raises:
         UserError: a file that cannot be used, unusable rows, listed by number, or the journal of
-            an interrupted run of another model or other data.
+            an interrupted run of another model, other data or another tolerance.
+        TooLarge, RunError: as a `fockjax.runtime.Runner`; what was finished stays in the journal.
     """
     console = console or Console()
     data, out = Path(data), Path(out)
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f"--batch-size must be at least 1, got {batch_size}")
     check_output(out)
     if out.exists() and data.exists() and out.samefile(data):
         raise UserError(f"the output {out} would replace the data it is made from")
     predictor = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {text}"))
+    _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff)
+    maximum = MAXIMUM_CUTOFF if maximum_cutoff is None else maximum_cutoff
+    runner = predictor.runner(
+        tolerance=tolerance,
+        maximum=maximum,
+        memory=memory,
+        largest_batch=batch_size,
+        log=log,
+        trace=trace,
+    )
     table = _open(data, predictor.columns)
     out.parent.mkdir(parents=True, exist_ok=True)
 
     began, before = time.perf_counter(), data.stat()
     identity = {"data": _digest(data), "model": predictor.fingerprint}
-    columns = result_columns(predictor.classes)
+    if tolerance is not None:
+        identity["tolerance"] = f"{tolerance!r}, at most cutoff {maximum}"
+    columns = result_columns(predictor.classes, adapted=tolerance is not None)
     kind = np.dtype([*columns.descr, ("usable", "?")])
     path = out.with_name(f"{out.name}.journal")
     with open_journal(path, identity, kind, restart=restart) as journal:
@@ -88,9 +114,10 @@ def predict(
         resumed = journal.rows
         if resumed:
             console.print(f"resuming after row {resumed:,}")
-        batch_size = batch_size or comfortable_batch(predictor.config)
+        plan = runner.plan(predictor.scaler.features(predictor.scaler.mean[None]))
+        size = max(plan.batch, min(CHUNK_ROWS, CHUNK_BATCHES * plan.batch))
         with _progress(console, table.rows, resumed) as show:
-            refused = _run(predictor, table, journal, batch_size, skip_bad, show)
+            refused = _run(predictor, runner, table, journal, size, skip_bad, show)
         after = data.stat()
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise UserError(f"{data} was changed while it was read: run again with --restart")
@@ -106,8 +133,35 @@ def predict(
     seconds = time.perf_counter() - began
     rows = f"{journal.rows:,} rows" + (f" ({resumed:,} of them before)" if resumed else "")
     console.print(f"{rows} in {seconds:.1f} s -> {out}", soft_wrap=True)
-    _report(console, predictor, figures)
+    _report(console, predictor, figures, tolerance)
     return journal.rows
+
+
+def _check_options(
+    predictor: Predictor,
+    memory: int | str | None,
+    batch_size: int | None,
+    tolerance: float | None,
+    maximum_cutoff: int | None,
+) -> None:
+    """Raise UserError for a value that cannot work, naming its option."""
+    if memory is not None:
+        try:
+            parse_size(memory)
+        except ValueError as error:
+            raise UserError(f"--memory: {error}") from None
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"--batch-size must be at least 1, got {batch_size}")
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise UserError(f"--tolerance must lie between 0 and 1, got {tolerance}")
+    if maximum_cutoff is not None:
+        if tolerance is None:
+            raise UserError("--maximum-cutoff needs --tolerance: when is the cutoff to be raised?")
+        if maximum_cutoff < predictor.config.cutoff:
+            raise UserError(
+                f"--maximum-cutoff must be at least {predictor.config.cutoff}, the cutoff of the "
+                f"model, got {maximum_cutoff}"
+            )
 
 
 class _BadRows:
@@ -130,54 +184,65 @@ class _BadRows:
 
 def _run(
     predictor: Predictor,
+    runner: Runner,
     table: Table,
     journal: Journal,
-    batch_size: int,
+    size: int,
     skip_bad: bool,
     show: Callable[[int], None],
-) -> "_BadRows":
+) -> _BadRows:
     """Bring all rows of the table into the journal; returns those for which that is refused.
 
-    Once a row is refused nothing more is computed, only the other such rows are looked for.
+    While one chunk runs the next is read and the one before is stored. Once a row is refused
+    nothing more is begun, only the other such rows are looked for.
     """
     refused = _BadRows()
     if not skip_bad:
         for part, reasons in journal.chunks():
             refused.add(int((~part["usable"]).sum()), reasons)
-    size = max(batch_size, min(CHUNK_ROWS, CHUNK_BATCHES * batch_size))
     names = [column.name for column in predictor.columns]
-    for raw in table.chunks(names, journal.rows, size):
-        chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
-        usable = predictor.usable(chunk.values)
-        usable[[problem.row - raw.start - 1 for problem in chunk.problems]] = False
-        part, good = None, usable
-        if skip_bad or (usable.all() and not refused):
-            part = _answer(predictor, chunk, usable, journal.kind, batch_size)
-            good = part["usable"]
-        reasons = describe_bad(chunk, raw.start, usable, good)
-        if part is not None and (skip_bad or not reasons):
-            journal.append(part, reasons[:SHOWN_PROBLEMS])
-        else:
+    begun: deque[tuple[Raw, Chunk, np.ndarray]] = deque()
+
+    def inputs() -> Iterator[np.ndarray]:
+        for raw in table.chunks(names, journal.rows, size):
+            chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
+            usable = predictor.usable(chunk.values)
+            usable[[problem.row - raw.start - 1 for problem in chunk.problems]] = False
+            if skip_bad or (usable.all() and not refused):
+                begun.append((raw, chunk, usable))
+                # Rows that cannot be used run as the mean row: others must not feel them.
+                values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
+                yield predictor.scaler.features(values)
+            else:
+                reasons = describe_bad(chunk, raw.start, usable, usable)
+                refused.add(len(reasons), reasons)
+                show(raw.start + raw.count)
+
+    for results in ahead(runner.stream(inputs())):
+        raw, chunk, usable = begun.popleft()
+        part = _records(predictor.read(results), usable, journal.kind)
+        reasons = describe_bad(chunk, raw.start, usable, part["usable"])
+        if reasons and not skip_bad:
             refused.add(len(reasons), reasons)
+        if not refused:
+            journal.append(part, reasons[:SHOWN_PROBLEMS])
         show(raw.start + raw.count)
     return refused
 
 
-def _answer(
-    predictor: Predictor, chunk: Chunk, usable: np.ndarray, kind: np.dtype, batch_size: int
-) -> np.ndarray:
+def _records(result: Predictions, usable: np.ndarray, kind: np.dtype) -> np.ndarray:
     """The answers for a chunk as rows of `kind`; its "usable" says which of them are some."""
-    # Rows that cannot be used are run as the mean row: others must not feel them.
-    values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
-    result = predictor.predict_usable(values, batch_size)
-    part = np.empty(len(values), kind)
+    part = np.empty(len(usable), kind)
     part["prediction"], part["leakage"] = result.prediction, result.leakage
+    names = kind.names or ()
     if result.probability is not None:
-        names = [name for name in kind.names or () if name.startswith("probability")]
-        for name, column in zip(names, result.probability.reshape(len(part), -1).T, strict=True):
+        columns = [name for name in names if name.startswith("probability")]
+        for name, column in zip(columns, result.probability.reshape(len(part), -1).T, strict=True):
             part[name] = column
+    if "cutoff" in names:
+        part["cutoff"], part["ok"] = result.cutoff, result.ok
     part["usable"] = usable
-    for name in kind.names or ():
+    for name in names:
         if kind[name].kind == "f":
             part["usable"] &= np.isfinite(part[name])
     return part
@@ -201,23 +266,39 @@ class _Figures:
 
     def __init__(self):
         self.bad, self.rows, self.total, self.most, self.notable = _BadRows(), 0, 0.0, 0.0, 0
+        self.cutoffs: Counter[int] = Counter()
+        self.over = 0
 
     def add(self, part: np.ndarray, reasons: list[str]) -> None:
-        leakage = part["leakage"][part["usable"]]
+        good = part[part["usable"]]
+        leakage = good["leakage"]
         self.bad.add(len(part) - len(leakage), reasons)
         self.rows += len(leakage)
         self.total += leakage.sum()
         self.most = max(self.most, leakage.max(initial=0))
         self.notable += int((leakage > NOTABLE_LEAKAGE).sum())
+        if "cutoff" in (part.dtype.names or ()):
+            self.cutoffs.update(good["cutoff"].tolist())
+            self.over += int((~good["ok"]).sum())
 
 
-def _report(console: Console, predictor: Predictor, figures: _Figures) -> None:
+def _report(
+    console: Console, predictor: Predictor, figures: _Figures, tolerance: float | None
+) -> None:
     if figures.bad:
         console.print(f"[yellow]left empty:[/] {figures.bad}", soft_wrap=True)
     if figures.rows:
         mean = max(figures.total / figures.rows, 0)
         console.print(f"leakage: mean {mean:.2%}, most {figures.most:.2%}")
-    if figures.notable:
+    if figures.cutoffs:
+        counts = [f"{count:,} at {cutoff}" for cutoff, count in sorted(figures.cutoffs.items())]
+        console.print(f"rows by cutoff: {', '.join(counts)}")
+    if figures.over:
+        console.print(
+            f"[yellow]warning:[/] {figures.over} rows lose more than the tolerance {tolerance:g} "
+            f"even at the cutoff {max(figures.cutoffs)}; see column ok"
+        )
+    elif figures.notable:
         console.print(
             f"[yellow]warning:[/] {figures.notable} rows lose more than {NOTABLE_LEAKAGE:.0%} to "
             f"the cutoff {predictor.config.cutoff}; see column leakage"
@@ -262,7 +343,7 @@ def describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray)
     return [first[row] for row in sorted(first)]
 
 
-def result_columns(classes: tuple | None) -> np.dtype:
+def result_columns(classes: tuple | None, adapted: bool = False) -> np.dtype:
     """The columns of the output, as a structured dtype."""
     if classes is None:
         label, probabilities = "<f8", []
@@ -271,7 +352,9 @@ def result_columns(classes: tuple | None) -> np.dtype:
     else:
         label = np.array(classes).dtype.str
         probabilities = [f"probability_{each}" for each in classes]
-    return np.dtype([("prediction", label), *((n, "<f8") for n in (*probabilities, "leakage"))])
+    numbers = [(name, "<f8") for name in (*probabilities, "leakage")]
+    more = [("cutoff", "<i4"), ("ok", "?")] if adapted else []
+    return np.dtype([("prediction", label), *numbers, *more])
 
 
 @contextlib.contextmanager

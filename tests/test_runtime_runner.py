@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import jax
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from fockjax.cli import main
 from fockjax.runtime import Checked, Executables, Runner, TooLarge, functional, memory
 from fockjax.runtime import runner as runner_module
+from fockjax.runtime.ahead import ahead
 from fockjax.runtime.run_record import read_records
 from fockjax.runtime.runner import _Rows
 
@@ -100,14 +102,75 @@ def test_samples_may_be_pytrees_and_draw_at_random():
     assert np.std(small - X[:50]) > 0.5
 
 
-def test_chunks_come_back_one_by_one(warm):
-    chunks = iter(np.array_split(X, 7))
-    stream = warm.stream(chunks)
-    first = next(stream)
-    assert len(first.ok) == 29 and len(next(chunks)) == 29  # the second was not read yet
-    rest = [result.values["sum"] for result in stream]
-    expected = np.concatenate([X[:29], X[58:]]).sum(1)
-    np.testing.assert_allclose(np.concatenate([first.values["sum"], *rest]), expected, atol=1e-5)
+def test_chunks_come_back_in_order_and_one_is_read_ahead(warm):
+    read, second = [], threading.Event()
+
+    def chunks():
+        for number, chunk in enumerate(np.array_split(X, 7)):
+            read.append(number)
+            if number == 1:
+                second.set()
+            yield chunk
+
+    stream = warm.stream(chunks())
+    assert read == []
+    parts = [next(stream)]
+    assert second.wait(60) and read == [0, 1]
+    parts += stream
+    sums = np.concatenate([results.values["sum"] for results in parts])
+    np.testing.assert_allclose(sums, X.sum(1), atol=1e-5)
+    record = warm.record
+    assert record.rows == 200 and record.levels == {"0": 200}
+    figures = record.outputs["['sum']"]
+    for name in ("mean", "std", "min", "max"):
+        assert figures[name] == pytest.approx(getattr(sums.astype(float), name)(), abs=1e-6)
+
+
+def test_a_stream_that_fails_gives_what_came_before_and_counts_from_its_first_row(warm):
+    def chunks():
+        yield X[:5]
+        yield np.where(np.arange(5)[:, None] == 3, np.nan, X[5:10])
+
+    stream = warm.stream(chunks())
+    assert len(next(stream).ok) == 5
+    with pytest.raises(ValueError, match=r"1 row \(8\)"):
+        next(stream)
+    assert warm.record.levels == {"0": 5} and warm.record.error["count"] == 5
+
+    def broken():
+        yield X[:5]
+        raise OSError("the disk is gone")
+
+    stream = warm.stream(broken())
+    assert len(next(stream).ok) == 5
+    with pytest.raises(OSError, match="gone"):
+        next(stream)
+    assert warm.record.rows == 5 and warm.record.error["type"] == "OSError"
+
+
+def test_what_is_ahead_ends_when_nobody_takes_it():
+    made = []
+    items = ahead(made.append(number) or number for number in range(100))
+    assert next(items) == 0
+    before = threading.active_count()
+    items.close()
+    assert threading.active_count() == before - 1 and made == [0, 1]
+
+
+def test_other_parameters_compile_nothing(warm):
+    before = warm.executables.compiled
+    warm.params = {"a": np.float32(0.2)}
+    np.testing.assert_allclose(warm(X).values["sine"], np.sin(0.2 * X), atol=1e-6)
+    warm.params = PARAMS
+    assert warm.executables.compiled == before
+    with pytest.raises(ValueError, match=r"\['a'\] float32\[\].*got .*float32\[2\]"):
+        warm.params = {"a": np.ones(2, np.float32)}
+
+
+def test_the_default_batch_stays_in_the_cache_of_a_cpu():
+    runner = Runner(lambda _, x: jnp.sum(jnp.sin(x)), None)
+    batch = [runner.plan(np.ones((1, size), np.float32)).batch for size in (10, 10_000, 1_000_000)]
+    assert batch[0] == 1024 > batch[1] > batch[2] == 16
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
@@ -241,6 +304,12 @@ def test_the_record_says_what_happened(tmp_path):
     assert first.outputs["result"]["max"] == pytest.approx(2 * X[:, 0].max(), rel=1e-5)
     assert first.batches == {"64": 4} and first.levels == {"0": 200}
     assert second.error["count"] == 200 and len(second.error["sha256"]) == 64
+
+
+def test_the_profiler_leaves_a_trace_of_a_run(tmp_path):
+    runner = Runner(function, PARAMS, largest_batch=64, trace=tmp_path)
+    assert runner(X).ok.all()
+    assert [path.name for path in tmp_path.rglob("*.trace.json.gz")]
 
 
 DEVICES = """

@@ -4,6 +4,7 @@ from fockjax.runtime.adaptive import Adapted as Adapted
 from fockjax.runtime.adaptive import LeakageError as LeakageError
 from fockjax.runtime.adaptive import climb as climb
 from fockjax.runtime.adaptive import run_adaptive as run_adaptive
+from fockjax.runtime.cutoffs import BUCKETS as BUCKETS
 from fockjax.runtime.cutoffs import CutoffPlan as CutoffPlan
 from fockjax.runtime.cutoffs import plan_cutoffs as plan_cutoffs
 from fockjax.runtime.cutoffs import spread as spread
@@ -14,6 +15,7 @@ from fockjax.runtime.guard import bounded as bounded
 from fockjax.runtime.guard import checked as checked
 from fockjax.runtime.memory import BatchPlan as BatchPlan
 from fockjax.runtime.memory import TooLarge as TooLarge
+from fockjax.runtime.memory import parse_size as parse_size
 from fockjax.runtime.pilot import lost as lost
 from fockjax.runtime.recovery import Patience as Patience
 from fockjax.runtime.recovery import RunError as RunError

@@ -43,16 +43,19 @@ def with_status(result: Any) -> tuple[Checked, jax.Array]:
     return result, finite
 
 
-def refuse_rows(leaves: list[np.ndarray]) -> None:
-    """Raise ValueError with the numbers of the rows that are not finite, if there are any."""
+def refuse_rows(leaves: list[np.ndarray], first: int = 0) -> None:
+    """Raise ValueError with the numbers of the rows that are not finite, if there are any; they
+    are counted from ``first``.
+    """
     bad = np.zeros(len(leaves[0]), bool)
     for leaf in leaves:
         if np.issubdtype(leaf.dtype, np.inexact):
             bad |= ~np.isfinite(leaf).all(tuple(range(1, leaf.ndim)))
     if bad.any():
+        rows = listed(first + np.flatnonzero(bad))
         raise ValueError(
-            f"Argument `x` must be finite in {leaves[0].dtype}, but {listed(np.flatnonzero(bad))} "
-            "(from 0) are not: leave them out."
+            f"Argument `x` must be finite in {leaves[0].dtype}, but {rows} (from 0) are not: leave "
+            "them out."
         )
 
 

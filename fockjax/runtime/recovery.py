@@ -65,8 +65,9 @@ class RunError(RuntimeError):
     """A run that could not be completed.
 
     Attributes:
-        results: the `Results` of the rows that are finished, in order, or None if there are none.
-        missing: the numbers of the others, from 0.
+        results: the `Results` of the rows that are finished, in order, or None if there are none;
+            of a stream, those of the chunk.
+        missing: the numbers of the others, from 0; of a stream, counted from its first row.
     """
 
     def __init__(self, message: str, results: Any, missing: np.ndarray):

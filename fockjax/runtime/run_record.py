@@ -1,6 +1,7 @@
 """The record of a run: what it did, how long it took, what went wrong."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -19,8 +20,47 @@ SHOWN_ROWS = 10
 
 
 @dataclass
+class Statistics:
+    """Of numbers that come in parts.
+
+    >>> some = Statistics()
+    >>> some.add(np.array([1.0, 2.0]))
+    >>> some.add(np.array([6.0]))
+    >>> some.mean, some.std, some.low, some.high
+    (3.0, 2.16, 1.0, 6.0)
+    """
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0  # of the distances from the mean
+    low: float = math.inf
+    high: float = -math.inf
+
+    def add(self, values: np.ndarray) -> None:
+        """Chan, Golub & LeVeque 1983, eq. 2.1."""
+        if not values.size:
+            return
+        values = values.astype(np.float64)
+        count, mean = self.count + values.size, float(values.mean())
+        apart = mean - self.mean
+        self.squares += float(((values - mean) ** 2).sum())
+        self.squares += apart**2 * self.count * values.size / count
+        self.mean += apart * values.size / count
+        self.count = count
+        self.low, self.high = (
+            min(self.low, float(values.min())),
+            max(self.high, float(values.max())),
+        )
+
+    @property
+    def std(self) -> float:
+        return math.sqrt(self.squares / self.count)
+
+
+@dataclass
 class RunRecord:
-    """What one call of a `Runner` did. All of it is JSON, one object a line in a file.
+    """What one call of a `Runner`, or one stream, did. All of it is JSON, one object a line in a
+    file.
 
     Attributes:
         started: when, in UTC.
@@ -28,7 +68,8 @@ class RunRecord:
         device: what it ran on.
         versions: of jax and fockjax.
         rows: how many rows were given.
-        seconds: "total", and its parts "trace", "compile", "transfer", "compute".
+        seconds: "total", and "trace", "compile", "transfer", "compute"; what was compiled between
+            the run before and this one, by `Runner.warm_up`, say, counts in the parts.
         memory: bytes in use "before" and "after", and at the "peak".
         batches: how many batches of each size were launched.
         levels: how many rows each function gave; those after the first have larger cutoffs.
@@ -55,44 +96,50 @@ class RunRecord:
     recoveries: list[str] = field(default_factory=list)
     error: dict[str, Any] | None = None
 
+    def __post_init__(self):
+        self._lost, self._results = Statistics(), {}
+
     @classmethod
-    def begin(cls, about: str, devices: Sequence[Hardware], rows: int) -> "RunRecord":
+    def begin(cls, about: str, devices: Sequence[Hardware]) -> "RunRecord":
         return cls(
             started=datetime.now(UTC).isoformat(timespec="milliseconds"),
             about=about,
             device=f"{len(devices)} x {devices[0].device_kind}",
             versions=dict(_versions()),
-            rows=rows,
+            rows=0,
         )
 
-    def failed(self, error: Exception, digest: str, missing: np.ndarray) -> None:
+    def failed(self, error: Exception, digest: str, missing: Sequence[int] | np.ndarray) -> None:
         self.error = {
             "type": type(error).__name__,
             "message": str(error),
-            "missing": missing[:SHOWN_ROWS].tolist(),
+            "missing": [int(row) for row in missing[:SHOWN_ROWS]],
             "count": len(missing),
             "sha256": digest,
         }
 
-    def end(self, watch: Watch, seconds: dict[str, float], results: Any) -> None:
+    def add(self, results: Any) -> None:
+        """Take in the `Results` of some rows."""
+        for level, count in enumerate(np.bincount(results.level).tolist()):
+            if count:
+                self.levels[str(level)] = self.levels.get(str(level), 0) + count
+        good = results.finite
+        self.not_finite += int((~good).sum())
+        if results.leakage is not None and good.any():
+            self._lost.add(results.leakage[good])
+            over = int(self.leakage.get("over", 0)) + int((good & ~results.ok).sum())
+            self.leakage = {"mean": self._lost.mean, "most": self._lost.high, "over": over}
+        for path, leaf in jax.tree.leaves_with_path(results.values):
+            if not np.iscomplexobj(leaf) and good.any():
+                name = jax.tree_util.keystr(path) or "result"
+                own = self._results.setdefault(name, Statistics())
+                own.add(leaf[good])
+                figures = {"mean": own.mean, "std": own.std, "min": own.low, "max": own.high}
+                self.outputs[name] = figures
+
+    def end(self, watch: Watch, seconds: dict[str, float]) -> None:
         self.seconds = {"total": watch.seconds(), **seconds}
         self.memory = watch.memory()
-        if results is None or not len(results.ok):
-            return
-        counts = np.bincount(results.level).tolist()
-        self.levels = {str(level): count for level, count in enumerate(counts) if count}
-        self.not_finite = int((~results.finite).sum())
-        if results.leakage is not None and results.finite.any():
-            lost = results.leakage[results.finite]
-            over = int((results.finite & ~results.ok).sum())
-            self.leakage = {"mean": float(lost.mean()), "most": float(lost.max()), "over": over}
-        for path, leaf in jax.tree.leaves_with_path(results.values):
-            if not np.iscomplexobj(leaf) and results.finite.any():
-                good = leaf[results.finite].astype(np.float64)
-                name = jax.tree_util.keystr(path) or "result"
-                self.outputs[name] = {
-                    what: float(getattr(good, what)()) for what in ("mean", "std", "min", "max")
-                }
 
     def append_to(self, path: Path | str) -> None:
         """Add a line to a file, whole or not at all."""

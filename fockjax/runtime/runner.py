@@ -1,6 +1,8 @@
 """One function of one sample over many rows: in batches that fit, in order, whatever fails."""
 
+import contextlib
 import hashlib
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -16,6 +18,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fockjax._passes import foresee, nbytes
 from fockjax.runtime import guard, memory
+from fockjax.runtime.ahead import ahead
 from fockjax.runtime.device import Device, Hardware
 from fockjax.runtime.executables import Executables
 from fockjax.runtime.memory import BatchPlan
@@ -25,6 +28,9 @@ from fockjax.runtime.run_record import RunRecord
 Function = Callable[[Any, Any], Any]
 
 FAR = 2  # times the room: what a trace foresees to need more is not worth compiling
+LARGEST = 1024  # rows: more take memory and save no time
+FEW = 16  # rows: fewer leave the vector units of a CPU idle
+CACHE = 4e6  # bytes, as foreseen: a batch that takes more runs slower on a CPU
 CHEAP = 64e6  # bytes: a batch that takes no more runs in less time than another program compiles
 
 
@@ -57,14 +63,16 @@ class Runner:
             tells the leakage.
         params: a pytree of arrays.
         memory: bytes, or a text as "8GB"; see `fockjax.runtime.memory.room`.
-        largest_batch: rows on each device at a time, at most. More take memory and save no time.
+        largest_batch: rows on each device at a time, at most; by default 1024, on a CPU as many of
+            them as its cache holds.
         devices: what to run on; by default all local ones.
         tolerance: leakage above which a row is run again by ``larger``.
         larger: the function at larger and larger cutoffs.
         patience: how often to try again after a fault that may pass.
         executables: where compiled programs are kept.
         about: what runs here, for the record; a circuit, say.
-        log: a file to which the record of each call is appended.
+        log: a file to which the record of each call or stream is appended.
+        trace: a folder for what the profiler of JAX sees of each call or stream.
         device: what compiles, sends, runs and fetches; tests make it fail.
 
     Example:
@@ -84,7 +92,7 @@ class Runner:
         params: Any,
         *,
         memory: int | str | None = None,
-        largest_batch: int = 1024,
+        largest_batch: int | None = None,
         devices: Sequence[Hardware] | None = None,
         tolerance: float | None = None,
         larger: Sequence[Function] = (),
@@ -92,9 +100,10 @@ class Runner:
         executables: Executables | None = None,
         about: object = "",
         log: Path | str | None = None,
+        trace: Path | str | None = None,
         device: Device | None = None,
     ):
-        if largest_batch < 1:
+        if largest_batch is not None and largest_batch < 1:
             raise ValueError(f"Argument `largest_batch` must be at least 1, got {largest_batch!r}.")
         if larger and tolerance is None:
             raise ValueError("Argument `larger` needs a `tolerance`: when are its functions taken?")
@@ -105,11 +114,9 @@ class Runner:
         self._shares = executables is not None
         self.executables = Executables() if executables is None else executables
         self.device = device or Device()
-        self.about, self.log = str(about), log
+        self.about, self.log, self.trace = str(about), log, trace
         self.record: RunRecord | None = None
-        # As NumPy arrays: a runner that is closed holds nothing on the device.
-        self._params = jax.device_get(jax.tree.map(jnp.asarray, params))
-        self._placed: Any = None
+        self._params, self._placed = _on_host(params), None
         self._largest = largest_batch
         self._plans: dict[Any, BatchPlan] = {}
         self._names: dict[Any, str] = {}
@@ -132,22 +139,7 @@ class Runner:
             MemoryError: if one row does not fit.
             RunError: if not all rows could be finished; it has those that could.
         """
-        rows = _Rows(x)
-        guard.refuse_rows(rows.leaves)
-        record = self.record = RunRecord.begin(self.about, self.devices, len(rows))
-        watch, seconds = memory.Watch(self.devices[0]), self.device.seconds
-        seconds.clear()
-        try:
-            self._run(rows, record)
-        except Exception as error:
-            record.failed(error, rows.digest(), np.flatnonzero(~rows.done))
-            raise
-        finally:
-            results = rows.results(self.tolerance)
-            record.end(watch, seconds, results)
-            if self.log is not None:
-                record.append_to(self.log)
-        assert results is not None
+        (results,) = self._run([x])
         over = np.flatnonzero(results.finite & ~results.ok)
         if over.size:
             warnings.warn(
@@ -159,8 +151,40 @@ class Runner:
         return results
 
     def stream(self, chunks: Iterable[Any]) -> Iterator[Results]:
-        """Run one chunk of rows after another; only one is in memory at a time."""
-        return map(self, chunks)
+        """Run one chunk of rows after another, as one run.
+
+        Two of them are in memory at a time: while one runs, a thread takes the next from
+        ``chunks`` (see `ahead`). Whether rows lose more than the tolerance `Results.ok` tells, and
+        the record.
+
+        Raises:
+            what a call does; rows are counted from the first of the stream.
+        """
+        return self._run(ahead(chunks))
+
+    @property
+    def params(self) -> Any:
+        """The parameters, as NumPy arrays. They may be replaced by others of the same shapes and
+        types, for which nothing is compiled.
+        """
+        return self._params
+
+    @params.setter
+    def params(self, params: Any) -> None:
+        new = _on_host(params)
+        before, after = (
+            [
+                f"{jax.tree_util.keystr(path)} {leaf.dtype}{list(leaf.shape)}"
+                for path, leaf in leaves
+            ]
+            for leaves in map(jax.tree.leaves_with_path, (self._params, new))
+        )
+        if before != after:
+            raise ValueError(
+                f"Parameters may be replaced by others of the same shapes and types, {before}, "
+                f"got {after}. For others make another runner."
+            )
+        self._params, self._placed = new, None
 
     def plan(self, x: Any) -> BatchPlan:
         """How many rows like those of ``x`` run at a time, and what memory that takes."""
@@ -187,7 +211,34 @@ class Runner:
 
     # batches
 
-    def _run(self, rows: "_Rows", record: RunRecord) -> None:
+    def _run(self, chunks: Iterable[Any]) -> Iterator[Results]:
+        record = self.record = RunRecord.begin(self.about, self.devices)
+        watch = memory.Watch(self.devices[0])
+        rows: _Rows | None = None
+        try:
+            with contextlib.nullcontext() if self.trace is None else jax.profiler.trace(self.trace):
+                for x in chunks:
+                    rows = _Rows(x, first=record.rows)
+                    record.rows += len(rows)
+                    guard.refuse_rows(rows.leaves, rows.first)
+                    self._run_rows(rows, record)
+                    results = rows.results(self.tolerance)
+                    assert results is not None
+                    record.add(results)
+                    rows = None
+                    yield results
+        except Exception as error:
+            if rows and (finished := rows.results(self.tolerance)):
+                record.add(finished)
+            record.failed(error, rows.digest() if rows else "", rows.missing() if rows else [])
+            raise
+        finally:
+            record.end(watch, self.device.seconds)
+            self.device.seconds.clear()
+            if self.log is not None:
+                record.append_to(self.log)
+
+    def _run_rows(self, rows: "_Rows", record: RunRecord) -> None:
         if not len(rows):
             samples = rows.signature.structs(0)
             rows.allocate(jax.eval_shape(self._batched(0, rows.signature), self._params, *samples))
@@ -219,13 +270,14 @@ class Runner:
                 if not helped and way is Remedy.NONE and not rows.done.any():
                     raise
                 if not helped:
-                    missing = np.flatnonzero(~rows.done)
+                    missing = rows.missing()
                     raise RunError(
                         f"{guard.listed(missing)} of {len(rows)} could not be finished: {error}",
                         rows.results(self.tolerance),
                         missing,
                     ) from error
-                record.recoveries.append(f"{way.value} from row {todo[position]}: {error}")
+                row = rows.first + todo[position]
+                record.recoveries.append(f"{way.value} from row {row}: {error}")
 
     def _batches(
         self, level: int, rows: "_Rows", todo: np.ndarray, total: int, record: RunRecord
@@ -260,10 +312,18 @@ class Runner:
             self._plans[key] = memory.make_plan(
                 partial(self._need, level, signature),
                 partial(memory.room, self.memory, self.devices),
-                self._largest,
+                self._most(level, signature),
                 len(self.devices),
             )
         return self._plans[key]
+
+    def _most(self, level: int, signature: "_Signature") -> int:
+        """Rows on each device at most: as told, or as many as are fast."""
+        if self._largest is not None or self.devices[0].platform != "cpu":
+            return self._largest or LARGEST
+        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(self._params))
+        rows = FEW * CACHE / max(self._trace(level, signature, FEW).memory - weights, 1)
+        return 2 ** int(math.log2(min(max(rows, FEW), LARGEST)))
 
     def _need(self, level: int, signature: "_Signature", rows: int) -> tuple[float, str]:
         """Bytes that each device needs for so many rows, and who says so.
@@ -283,7 +343,7 @@ class Runner:
     def _halve(self, level: int, signature: "_Signature") -> bool:
         """Make batches smaller from here on; False if they have but one row on each device."""
         plan = self._plans.get((level, signature))
-        batch = self._largest if plan is None else plan.batch // plan.devices
+        batch = self._most(level, signature) if plan is None else plan.batch // plan.devices
         self._largest = max(batch // 2, 1)
         self._plans.clear()
         return batch > 1
@@ -400,6 +460,11 @@ class _Trace(NamedTuple):
         return temporaries + nbytes(self.jaxpr.in_avals) + nbytes(self.jaxpr.out_avals)
 
 
+def _on_host(params: Any) -> Any:
+    """As NumPy arrays: a runner that is closed holds nothing on the device."""
+    return jax.device_get(jax.tree.map(jnp.asarray, params))
+
+
 class _Signature(NamedTuple):
     """What samples look like: a program is compiled for it."""
 
@@ -415,9 +480,10 @@ class _Signature(NamedTuple):
 
 
 class _Rows:
-    """The rows of a call: the samples, and what is known of them so far."""
+    """The rows of a call or a chunk: the samples, and what is known of them so far."""
 
-    def __init__(self, x: Any):
+    def __init__(self, x: Any, first: int = 0):
+        self.first = first  # its number in the stream
         leaves, tree = jax.tree.flatten(x)
         arrays = [np.asarray(leaf) for leaf in leaves]
         # Overflow to infinity in single precision is found by the guard, by row.
@@ -441,6 +507,10 @@ class _Rows:
 
     def __len__(self) -> int:
         return len(self.leaves[0])
+
+    def missing(self) -> np.ndarray:
+        """The numbers of the rows that are not done."""
+        return self.first + np.flatnonzero(~self.done)
 
     def digest(self) -> str:
         """A hash of the rows that are not done."""

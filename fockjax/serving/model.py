@@ -38,6 +38,7 @@ class Model:
     def __init__(self, path: Path, name: str, metrics: Metrics, records: deque[RunRecord], warn):
         self.name, self._metrics, self._records = name, metrics, records
         self.predictor: Predictor = load_model(path, warn)
+        self._runner = self.predictor.runner(largest_batch=LARGEST)
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
         try:
@@ -47,16 +48,16 @@ class Model:
 
     def warm_up(self) -> None:
         """Compile whatever a batch may need."""
-        runner = self.predictor.runner(LARGEST)
+        runner = self._runner
         before = runner.executables.compiled
         runner.warm_up(self.predictor.scaler.features(self.probe))
         self._metrics.compiles.inc(runner.executables.compiled - before)
 
     def run(self, values: np.ndarray) -> Answer:
         """Results of usable rows; for the thread that owns the device."""
-        runner = self.predictor.runner(LARGEST)
+        runner = self._runner
         before = runner.executables.compiled
-        found = self.predictor.predict_usable(values, LARGEST)
+        found = self.predictor.read(runner(self.predictor.scaler.features(values)))
         record = runner.record
         assert record is not None
         self._records.append(record)

@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from fockjax.runtime import Runner
 from fockjax.training.config import TrainConfig
 from fockjax.training.data import Task
 from fockjax.training.errors import UserError
-from fockjax.training.model import comfortable_batch, in_batches
+from fockjax.training.model import HybridModel, comfortable_batch, in_batches, make_runner
 
 WARMUP_SHARE = 0.05
 NEVER = 2**31 - 1
@@ -234,26 +235,21 @@ def make_epoch(
 
 
 class Program(NamedTuple):
-    """A model as the three functions of a run, compiled once for each shape of the data."""
+    """A model as a run needs it, compiled once for each shape of the data."""
 
     start: Callable[[], Carry]
     epoch: Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]]
-    evaluate: Callable[[nnx.State, jax.Array], tuple[jax.Array, jax.Array]]  # output, leakage
+    runner: Runner  # for rows outside the training; its parameters are to be set
 
 
-def make_program(model: nnx.Module, task: Task, config: TrainConfig, rows: int) -> Program:
+def make_program(model: HybridModel, task: Task, config: TrainConfig, rows: int) -> Program:
     """Program of a model to be trained on `rows` rows (they decide the schedule)."""
     optimizer = make_optimizer(config, Steps.of(rows, config.batch_size))
-    graph, _, rest = nnx.split(model, nnx.Param, ...)
-
-    @jax.jit
-    def evaluate(params: nnx.State, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return in_batches(nnx.merge(graph, params, rest), x, comfortable_batch(config))
 
     def start() -> Carry:
         return initial_carry(model, optimizer)
 
-    return Program(start, make_epoch(model, optimizer, task, config), evaluate)
+    return Program(start, make_epoch(model, optimizer, task, config), make_runner(model))
 
 
 def fit(

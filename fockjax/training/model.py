@@ -1,5 +1,8 @@
 """The hybrid model: bounded linear encoder, photonic circuit, linear head."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -7,6 +10,7 @@ from flax import nnx
 from fockjax import nn
 from fockjax._numerics import HIGHEST
 from fockjax.circuit import Circuit, Input
+from fockjax.runtime import Checked, Runner, functional
 from fockjax.training.config import TrainConfig
 from fockjax.training.errors import UserError
 
@@ -93,6 +97,31 @@ def build_model(
         reason = str(error).splitlines()[0]
         raise UserError(f"the circuit cannot be built: {reason}") from error
     return model
+
+
+def make_runner(model: HybridModel, larger: Sequence[int] = (), **options: Any) -> Runner:
+    """What runs a model over rows: its output and leakage for each.
+
+    Args:
+        model: with the weights to run.
+        larger: cutoffs for rows that lose more than the `tolerance`, which is then among:
+        options: of the `Runner`.
+    """
+
+    def function(model: HybridModel):
+        run, _ = functional(model)
+        return lambda params, x: Checked(*run(params, x))
+
+    def at(cutoff: int):
+        other = nnx.clone(model)
+        assert other.quantum is not None
+        other.quantum.cutoff = cutoff
+        return function(other)
+
+    about = "" if model.quantum is None else model.quantum.circuit
+    others = [] if model.quantum is None else [at(cutoff) for cutoff in larger]
+    _, params = functional(model)
+    return Runner(function(model), params, larger=others, about=about, **options)
 
 
 def comfortable_batch(config: TrainConfig) -> int:

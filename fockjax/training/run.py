@@ -134,15 +134,17 @@ class _Run:
             x, y = dataset.features[rows], dataset.target[rows]
             return scaler.features(x), scaler.target(y)
 
-        train, validation, test = (
+        train, validation = (
             loop.Rows(*jax.device_put(standardised(rows)))
-            for rows in (split.train, split.validation, split.test)
+            for rows in (split.train, split.validation)
         )
-        truth = dataset.target[split.test]
+        test, truth = scaler.features(dataset.features[split.test]), dataset.target[split.test]
 
         def evaluate(program: loop.Program, carry: loop.Carry) -> Evaluation:
-            output, leakage = loop.fetch(program.evaluate(carry.best_params, test.x))
-            return from_output(dataset.task, scaler, output, truth, leakage)
+            program.runner.params = carry.best_params
+            results = program.runner(test)
+            assert results.leakage is not None
+            return from_output(dataset.task, scaler, results.values, truth, results.leakage)
 
         identity = identity_hash(description["identity"])
         carry, history = self.fit_photonic(train, validation, out, identity, title)
@@ -154,7 +156,7 @@ class _Run:
             config.modes,
             config.seed,
             (scaler.features(dataset.features[both]), dataset.target[both]),
-            (scaler.features(dataset.features[split.test]), truth),
+            (test, truth),
         )
         results = self.summarise(split, evaluations, history, time.perf_counter() - began)
         probe = Probe.of(dataset, split.test[0], evaluations["photonic"])
