@@ -469,6 +469,8 @@ def test_reload_takes_a_good_model_and_refuses_a_bad_one(own):
 def test_when_the_device_hangs_nothing_else_does(own, monkeypatch):
     gate, body = threading.Event(), {"rows": ROWS[:1].tolist()}
     run = own.first.run
+    monkeypatch.setattr(own.service, "idle", 1e9)  # the probe row, too, would go unanswered
+    assert own.post("/predict", json=body).status_code == 200
     monkeypatch.setattr(own.service, "hang", 0.2)
     monkeypatch.setattr(own.first, "run", lambda values: gate.wait(20) and run(values))
     late = own.post("/predict", json=body | {"parameters": {"timeout": 100_000}})
