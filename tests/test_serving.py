@@ -469,16 +469,17 @@ def test_reload_takes_a_good_model_and_refuses_a_bad_one(own):
 def test_when_the_device_hangs_nothing_else_does(own, monkeypatch):
     gate, body = threading.Event(), {"rows": ROWS[:1].tolist()}
     run = own.first.run
+    monkeypatch.setattr(own.service, "idle", 1e9)  # the probe row, too, would go unanswered
+    assert own.post("/predict", json=body).status_code == 200
     monkeypatch.setattr(own.service, "hang", 0.2)
     monkeypatch.setattr(own.first, "run", lambda values: gate.wait(20) and run(values))
     late = own.post("/predict", json=body | {"parameters": {"timeout": 100_000}})
     assert late.status_code == 504 and "0.1 s" in late.json()["error"]
     own.until("/v2/health/live", 503)
     assert own.get("/v2/health/ready").status_code == 503
+    many = {"rows": [[1, 2, 3]] * 30, "parameters": {"timeout": 1_000_000}}
     with ThreadPoolExecutor(8) as pool:  # the queue takes 100 rows
-        answers = list(
-            pool.map(lambda _: own.post("/predict", json={"rows": [[1, 2, 3]] * 30}), range(6))
-        )
+        answers = list(pool.map(lambda _: own.post("/predict", json=many), range(6)))
     assert sorted({answer.status_code for answer in answers}) == [429, 504]
     assert all(a.headers["Retry-After"] == "1" for a in answers if a.status_code == 429)
     gate.set()
@@ -550,7 +551,7 @@ def test_connections_without_a_request_are_closed():
     ],
 )
 def test_what_cannot_be_served_is_one_line(tmp_path, capsys, options, message):
-    assert cli.main(["serve", str(tmp_path / "none"), *options]) == 2
+    assert cli.main(["serve", str(tmp_path / "none"), "--port", "0", *options]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 
