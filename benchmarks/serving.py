@@ -1,0 +1,211 @@
+"""`fockjax serve` beside Mosec with the same model: how late answers are, and how many can be had.
+
+    python benchmarks/serving.py [--seconds 20] [--rounds 3] [--model FOLDER] [--no-mosec]
+
+The model has the reference circuit's size (4 modes, cutoff 6, 2 layers); `--model` keeps it, for
+another run. Requests have 1 row or 128, as JSON or as bytes; all are first checked to be answered
+as the model does in this process. Saturation is what a fixed number of connections get that send
+again as soon as they are answered. Then requests arrive as a Poisson process at half of that, in
+turns at either server, from a process of its own (`_load.py`).
+
+Mosec runs as one worker process for each kind of request (`_mosec.py`), in the environment
+.venv/mosec, which this makes.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from _http import Answer, ask, request
+from _load import Load, Outcome, in_own_process
+from _served_model import inputs, make_model
+from _servers import ROOT, Server, fockjax_server, mosec_server, running
+from _v2 import infer, outputs
+
+from fockjax.inference import load_model
+from fockjax.training import TrainConfig
+
+DIFFERENT = 20  # requests of a kind
+BAR = 10.0  # milliseconds, p99 of 128 rows as bytes
+MOSEC = ROOT / ".venv" / "mosec"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of request, and how many at a time saturate a server."""
+
+    rows: int
+    binary: bool
+    connections: int
+
+    def __str__(self):
+        return f"{self.rows:3} {'bytes' if self.binary else 'JSON'}"
+
+
+KINDS = [Kind(1, False, 64), Kind(1, True, 64), Kind(128, False, 8), Kind(128, True, 8)]
+
+
+@dataclass
+class Served:
+    """A server, how it is asked, how its answers are read, and what it did."""
+
+    name: str
+    server: Server
+    ask: Callable[[np.ndarray, bool], bytes]
+    read: Callable[[Answer], np.ndarray]  # predictions
+
+
+def of_fockjax(folder: Path, server: Server) -> Served:
+    def ask(rows: np.ndarray, binary: bool) -> bytes:
+        return infer(folder.name, rows, binary)
+
+    return Served("fockjax", server, ask, lambda answer: outputs(answer)["prediction"])
+
+
+def of_mosec(server: Server) -> Served:
+    def ask(rows: np.ndarray, binary: bool) -> bytes:
+        path = "/one" if len(rows) == 1 else "/many"
+        if binary:
+            return request("POST", path, struct.pack("<I", len(rows)) + rows.tobytes())
+        return request("POST", path, json.dumps({"rows": rows.tolist()}).encode())
+
+    def read(answer: Answer) -> np.ndarray:
+        assert answer.status == 200, answer
+        if answer.body.startswith(b"{"):
+            return np.array(json.loads(answer.body)["rows"])[:, 0]
+        return np.frombuffer(answer.body, "<f4").reshape(-1, 2)[:, 0]
+
+    return Served("Mosec", server, ask, read)
+
+
+@contextlib.contextmanager
+def started(model: Path, logs: Path, with_mosec: bool) -> Iterator[list[Served]]:
+    """The servers, ready."""
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(running(fockjax_server(model, logs / "fockjax.log")))
+        seconds = {"fockjax": ours.wait_for("/v2/health/ready")}
+        served = [of_fockjax(model, ours)]
+        if with_mosec:
+            make_environment()
+            theirs = stack.enter_context(running(mosec_server(model, logs / "mosec.log", MOSEC)))
+            served.append(of_mosec(theirs))
+            seconds["Mosec"] = 0.0
+            for rows in (1, 128):
+                path = "/one" if rows == 1 else "/many"
+                body = struct.pack("<I", rows) + inputs(rows).tobytes()
+                seconds["Mosec"] += theirs.wait_for(path, body)
+        print("ready after", *(f"{name} {time:.1f} s" for name, time in seconds.items()))
+        yield served
+
+
+def make_environment() -> None:
+    """Mosec's, unless it is there."""
+    if not (MOSEC / "bin" / "mosec").exists():
+        python = str(MOSEC / "bin" / "python")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(MOSEC)], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "mosec"], check=True)
+
+
+def check(kind: Kind, served: list[Served], model: Path) -> dict[str, tuple[bytes, ...]]:
+    """The requests for each server, seen to be answered rightly."""
+    predictor = load_model(model)
+    batches = [inputs(kind.rows, seed) for seed in range(DIFFERENT)]
+    expected = predictor(np.concatenate(batches)).prediction.reshape(DIFFERENT, -1)
+    found = {}
+    for each in served:
+        found[each.name] = tuple(each.ask(rows, kind.binary) for rows in batches)
+        for whole, right in zip(found[each.name], expected, strict=True):
+            answer = each.read(ask(each.server.port, whole))
+            np.testing.assert_allclose(answer, right, rtol=1e-4, atol=1e-4)
+    return found
+
+
+def measure(
+    kind: Kind, served: list[Served], model: Path, seconds: float, rounds: int
+) -> Iterator[tuple[Served, float, list[Outcome]]]:
+    """Saturation, in requests a second, and what came of the rounds at half of it."""
+    requests = check(kind, served, model)
+    loads = {
+        each.name: Load(each.server.port, requests[each.name], seconds, kind.connections)
+        for each in served
+    }
+    most = {name: in_own_process(load).rate for name, load in loads.items()}
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in loads}
+    for seed in range(rounds):
+        for name, load in loads.items():
+            at_half = replace(load, rate=most[name] / 2, connections=256, seed=seed)
+            outcomes[name].append(in_own_process(at_half))
+    return ((each, most[each.name], outcomes[each.name]) for each in served)
+
+
+HEADER = (
+    "rows and body  server   saturated: req/s  rows/s   at req/s     p50  p99 (of the rounds)  "
+    "  p99.9    refused lost  load: CPU  late p99"
+)
+
+
+def line(kind: Kind, served: Served, most: float, outcomes: list[Outcome]) -> str:
+    latencies = [1e3 * np.array(outcome.latencies) for outcome in outcomes]
+    p50, p99, p999 = np.percentile(np.concatenate(latencies), (50, 99, 99.9))
+    each = [np.percentile(some, 99) for some in latencies]
+    lag = 1e3 * np.percentile(np.concatenate([outcome.lags for outcome in outcomes]), 99)
+    refused = sum(sum(o.statuses.values()) - o.statuses[200] for o in outcomes)
+    lost = sum(outcome.lost for outcome in outcomes)
+    cpu = max(outcome.cpu for outcome in outcomes)
+    return (
+        f"{kind!s:14} {served.name:8} {most:16,.0f} {most * kind.rows:7,.0f} {most / 2:10,.0f} "
+        f"{p50:7.2f} {p99:7.2f} ({min(each):.2f} to {max(each):.2f}) {p999:8.2f} ms {refused:8} "
+        f"{lost:4} {cpu:10.0%} {lag:6.2f} ms"
+    )
+
+
+def main(seconds: float, rounds: int, model: Path, with_mosec: bool) -> None:
+    config = TrainConfig(modes=4, cutoff=6, layers=2)
+    if not model.exists():
+        make_model(model)
+    print(
+        f"{config.modes} modes, cutoff {config.cutoff}, {config.layers} layers; "
+        f"{os.cpu_count()} cores, {platform.machine()}; JAX {version('jax')}, Python "
+        f"{platform.python_version()}" + (f", Mosec {version_of_mosec()}" if with_mosec else "")
+    )
+    reached = None
+    with started(model, model.parent, with_mosec) as served:
+        print(HEADER)
+        for kind in KINDS:
+            for each, most, outcomes in measure(kind, served, model, seconds, rounds):
+                print(line(kind, each, most, outcomes), flush=True)
+                if kind == KINDS[-1] and each.name == "fockjax":
+                    reached = 1e3 * np.percentile(sum((o.latencies for o in outcomes), []), 99)
+    assert reached is not None
+    verdict = "met" if reached <= BAR else "NOT met"
+    print(f"Bar: p99 of {KINDS[-1]} at half of saturation at most {BAR:g} ms: {verdict}")
+
+
+def version_of_mosec() -> str:
+    make_environment()
+    command = "from importlib.metadata import version; print(version('mosec'))"
+    python = str(MOSEC / "bin" / "python")
+    return subprocess.check_output([python, "-c", command], text=True).strip()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", type=Path, help="a model folder, made if it is not there")
+    parser.add_argument("--no-mosec", dest="mosec", action="store_false")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = (given.model or Path(folder) / "reference").resolve()
+        main(given.seconds, given.rounds, path, given.mosec)
