@@ -1,4 +1,4 @@
-"""The command line tool: `fockjax train`, `predict`, `validate` and `report`."""
+"""The command line tool: `fockjax train`, `predict`, `serve`, `validate` and `report`."""
 
 import dataclasses
 import sys
@@ -14,6 +14,7 @@ from fockjax.prediction import predict
 from fockjax.runtime import RunError, TooLarge
 from fockjax.runtime.report import html_report, print_report
 from fockjax.runtime.run_record import read_records
+from fockjax.serving.config import ServeConfig
 from fockjax.training import TrainConfig, UserError, train
 from fockjax.training.files import atomic_writer
 
@@ -72,6 +73,12 @@ Command = (
         tyro.conf.subcommand("predict", description="Run a trained model over a file of any size."),
     ]
     | Annotated[
+        ServeConfig,
+        tyro.conf.subcommand(
+            "serve", description="Put a trained model behind HTTP (docs/serving.md)."
+        ),
+    ]
+    | Annotated[
         Validate,
         tyro.conf.subcommand(
             "validate",
@@ -110,12 +117,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(command: TrainConfig | Predict | Validate | Report) -> int:
+def _run(command: TrainConfig | Predict | ServeConfig | Validate | Report) -> int:
     if isinstance(command, TrainConfig):
         train(command)
         return 0
     if isinstance(command, Predict):
         predict(**dataclasses.asdict(command))
+        return 0
+    if isinstance(command, ServeConfig):
+        serve(command)
         return 0
     if isinstance(command, Report):
         report(command.log, command.out)
@@ -123,6 +133,21 @@ def _run(command: TrainConfig | Predict | Validate | Report) -> int:
     from fockjax.validation import run  # may load Strawberry Fields
 
     return run(command.model, source=command.source)
+
+
+def serve(config: ServeConfig) -> None:
+    """Serve a model; see `fockjax.serving.server.serve`.
+
+    Raises:
+        UserError: without the libraries for it.
+    """
+    try:
+        from fockjax.serving import server
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f'`fockjax serve` needs {error.name}: pip install "fockjax[serve]"'
+        ) from None
+    server.serve(config)
 
 
 def report(log: Path, out: Path | None = None, console: Console | None = None) -> None:

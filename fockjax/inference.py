@@ -93,15 +93,20 @@ class Predictor:
         """Which rows of raw features the model can take: finite, also once standardised."""
         return np.all(np.isfinite(self.scaler.features(features)), axis=1)
 
-    def predict_usable(self, features: np.ndarray, batch_size: int) -> Predictions:
-        """Predict for usable rows, at most `batch_size` at a time on each device."""
+    def runner(self, batch_size: int) -> Runner:
+        """What runs the module on its inputs, at most `batch_size` rows at a time on a device."""
         if batch_size not in self._runners:
             self._runners[batch_size] = Runner(
                 lambda params, x: Checked(*self._function(params, x)),
                 self._params,
                 largest_batch=batch_size,
+                about=self.model.quantum.circuit if self.model.quantum else "",
             )
-        results = self._runners[batch_size](self.scaler.features(features))
+        return self._runners[batch_size]
+
+    def predict_usable(self, features: np.ndarray, batch_size: int) -> Predictions:
+        """Predict for usable rows, at most `batch_size` at a time on each device."""
+        results = self.runner(batch_size)(self.scaler.features(features))
         output, leakage = (
             np.asarray(part, np.float64) for part in (results.values, results.leakage)
         )

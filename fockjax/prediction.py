@@ -80,7 +80,7 @@ def predict(
 
     began, before = time.perf_counter(), data.stat()
     identity = {"data": _digest(data), "model": predictor.fingerprint}
-    columns = _columns(predictor.classes)
+    columns = result_columns(predictor.classes)
     kind = np.dtype([*columns.descr, ("usable", "?")])
     path = out.with_name(f"{out.name}.journal")
     with open_journal(path, identity, kind, restart=restart) as journal:
@@ -154,7 +154,7 @@ def _run(
         if skip_bad or (usable.all() and not refused):
             part = _answer(predictor, chunk, usable, journal.kind, batch_size)
             good = part["usable"]
-        reasons = _describe_bad(chunk, raw.start, usable, good)
+        reasons = describe_bad(chunk, raw.start, usable, good)
         if part is not None and (skip_bad or not reasons):
             journal.append(part, reasons[:SHOWN_PROBLEMS])
         else:
@@ -249,7 +249,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray) -> list[str]:
+def describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray) -> list[str]:
     """One line for each row that is not good: its first problem."""
     first: dict[int, str] = {}
     for problem in chunk.problems:
@@ -262,7 +262,7 @@ def _describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray
     return [first[row] for row in sorted(first)]
 
 
-def _columns(classes: tuple | None) -> np.dtype:
+def result_columns(classes: tuple | None) -> np.dtype:
     """The columns of the output, as a structured dtype."""
     if classes is None:
         label, probabilities = "<f8", []

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class RunRecord:
             started=datetime.now(UTC).isoformat(timespec="milliseconds"),
             about=about,
             device=f"{len(devices)} x {devices[0].device_kind}",
-            versions={name: version(name) for name in ("jax", "fockjax")},
+            versions=dict(_versions()),
             rows=rows,
         )
 
@@ -98,6 +99,12 @@ class RunRecord:
         line = json.dumps(asdict(self), allow_nan=False) + "\n"
         with open(path, "ab", buffering=0) as file:
             file.write(line.encode())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Looked up once: reading a package's metadata takes longer than a small batch."""
+    return {name: version(name) for name in ("jax", "fockjax")}
 
 
 def read_records(path: Path | str) -> list[RunRecord]:

@@ -3,6 +3,7 @@
 config.json        options, data description, scaler: what is needed to use the model
 checkpoints/       the last two states of the training, best weights included
 metrics.jsonl      one line per epoch
+probe.json         a test row and its answer: docs/serving.md
 results.json       test figures; its presence means the run is finished
 report.md, *.png   for people
 fold_0/, ...       one model folder per fold, with --folds
@@ -19,7 +20,7 @@ from fockjax.training.errors import UserError
 from fockjax.training.files import atomic_writer, write_json
 
 CONFIG, RESULTS, METRICS, REPORT = "config.json", "results.json", "metrics.jsonl", "report.md"
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, PROBE = "checkpoints", "probe.json"
 PLOTS = ("learning_curve.png", "confusion_matrix.png", "roc.png", "predicted_vs_true.png")
 FORMAT = 2
 
@@ -58,7 +59,7 @@ def claim(folder: Path, description: dict, config: TrainConfig) -> None:
 
 def clear(folder: Path) -> None:
     """Remove the files of a run, and nothing else; folders that are empty then go, too."""
-    for name in (RESULTS, REPORT, METRICS, *PLOTS):
+    for name in (RESULTS, PROBE, REPORT, METRICS, *PLOTS):
         (folder / name).unlink(missing_ok=True)
     for path in checkpoint.paths(folder / CHECKPOINTS):
         path.unlink()

@@ -17,6 +17,7 @@ from fockjax.training.errors import UserError
 from fockjax.training.files import write_json
 from fockjax.training.metrics import FIGURES, TITLES, Evaluation, figures, from_output
 from fockjax.training.model import build_model
+from fockjax.training.probe import Probe
 from fockjax.training.progress import TrainingProgress
 from fockjax.training.reading import load_dataset
 from fockjax.training.scaling import Scaler
@@ -156,6 +157,8 @@ class _Run:
             (scaler.features(dataset.features[split.test]), truth),
         )
         results = self.summarise(split, evaluations, history, time.perf_counter() - began)
+        probe = Probe.of(dataset.features[split.test], evaluations["photonic"])
+        write_json(out / folder.PROBE, probe.to_json())
         names = _draw(out, dataset, evaluations, history, results["titles"])
         report.write_report(out / folder.REPORT, results, names)
         write_json(out / folder.RESULTS, results)

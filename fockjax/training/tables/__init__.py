@@ -9,7 +9,9 @@ from fockjax.training.errors import UserError
 from fockjax.training.tables import csvfile, npyfile, parquet
 from fockjax.training.tables.columns import Chunk as Chunk
 from fockjax.training.tables.columns import Column as Column
+from fockjax.training.tables.columns import Field as Field
 from fockjax.training.tables.columns import Problem as Problem
+from fockjax.training.tables.columns import Raw as Raw
 from fockjax.training.tables.columns import Table as Table
 from fockjax.training.tables.columns import as_text as as_text
 from fockjax.training.tables.columns import encode as encode

@@ -1,0 +1,1 @@
+"""A trained model behind HTTP: docs/serving.md. Needs the extra `serve`."""

@@ -1,0 +1,240 @@
+"""Requests that come one by one, run together.
+
+`Batcher.submit` may be called by any thread and returns a future. One thread, the only one that
+uses the device, takes batches and runs them: `Batcher.work`.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Answer = dict[str, np.ndarray]
+"""Results by name, rows along the first axis."""
+Run = Callable[[np.ndarray], Answer]
+"""From rows to their results."""
+
+
+class Full(Exception):
+    """There is no room in the queue; `rows` are in it."""
+
+    def __init__(self, rows: int):
+        super().__init__(f"{rows} rows are waiting")
+        self.rows = rows
+
+
+class Closed(Exception):
+    """Nothing is taken any more."""
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """A request in the queue."""
+
+    run: Run
+    deadline: float
+    pieces: int
+    future: Future = field(default_factory=Future)
+    found: list[Answer] = field(default_factory=list)
+    given_up: bool = False
+
+    def add(self, answer: Answer) -> None:
+        """Results of its next piece; of the last one, all of them become the answer."""
+        self.found.append(answer)
+        if len(self.found) == self.pieces:
+            parts = self.found
+            whole = {name: np.concatenate([part[name] for part in parts]) for name in answer}
+            self._resolve(lambda: self.future.set_result(whole))
+
+    def fail(self, error: BaseException) -> None:
+        self._resolve(lambda: self.future.set_exception(error))
+
+    def _resolve(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except InvalidStateError:  # whoever asked has gone, or has been told already
+            pass
+
+
+@dataclass(eq=False)
+class _Piece:
+    """At most a batch of the rows of a ticket."""
+
+    ticket: _Ticket
+    values: np.ndarray
+    due: float  # when it is sent at the latest, if the device is free
+
+
+class Batcher:
+    """A queue of rows, in order, from which batches are taken.
+
+    A request that finds the device idle is sent at once. Others are sent when a batch is full, or
+    `wait` seconds after they came, or as soon as the device is free after that. A request that fits
+    in a batch is never split; a larger one is, and its results come back as one. Requests for
+    different functions are never in one batch.
+
+    Args:
+        largest: rows in a batch at most.
+        wait: seconds that a request may be held back to let others join it.
+        capacity: rows that may wait.
+        clock: seconds; monotonic.
+        dropped: called with "expired" or "vanished" for a request that is dropped before it ran.
+    """
+
+    def __init__(
+        self,
+        largest: int = 128,
+        wait: float = 1e-3,
+        capacity: int = 4096,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        dropped: Callable[[str], object] = lambda reason: None,
+    ):
+        self.largest, self.wait, self.capacity = largest, wait, capacity
+        self.rows = 0  # in the queue
+        self._clock, self._dropped = clock, dropped
+        self._pieces: deque[_Piece] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._busy_since: float | None = None
+
+    # any thread
+
+    def submit(self, run: Run, values: np.ndarray, seconds: float) -> "Future[Answer]":
+        """Put rows, at least one, into the queue.
+
+        Args:
+            run: what they are for.
+            values: shape (rows, ...).
+            seconds: after these, rows that do not run yet are dropped.
+
+        Returns:
+            A future of the results. It fails with what `run` raises, with TimeoutError for rows
+            that are dropped, or with `Closed`; cancelled, its rows are dropped as well.
+
+        Raises:
+            Full: if there is no room.
+            Closed: after `close`, or if the thread that works has died.
+        """
+        with self._changed:
+            if self._closed:
+                raise Closed
+            if self.rows + len(values) > self.capacity:
+                self._pieces = deque(piece for piece in self._pieces if self._wanted(piece))
+                self.rows = sum(len(piece.values) for piece in self._pieces)
+            if self.rows + len(values) > self.capacity:
+                raise Full(self.rows)
+            now = self._clock()
+            idle = self._busy_since is None and not self._pieces
+            starts = range(0, len(values), self.largest)
+            ticket = _Ticket(run, now + seconds, len(starts))
+            due = now if idle else now + self.wait
+            for start in starts:
+                self._pieces.append(_Piece(ticket, values[start : start + self.largest], due))
+            self.rows += len(values)
+            self._changed.notify()
+        return ticket.future
+
+    def close(self) -> None:
+        """Take nothing more; what is in the queue is still answered."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def busy_for(self) -> float:
+        """Seconds since the batch that is running now was started; 0 if none is."""
+        since = self._busy_since
+        return 0.0 if since is None else self._clock() - since
+
+    # the thread that owns the device
+
+    def work(self) -> None:
+        """Run batches until the queue is closed and empty."""
+        try:
+            while self._wait_for_batch():
+                self.step()
+        finally:  # also if this thread dies of something that is no Exception
+            with self._changed:
+                self._closed = True
+                left, self._pieces, self.rows = self._pieces, deque(), 0
+            for piece in left:
+                piece.ticket.fail(Closed())
+
+    def step(self) -> int:
+        """Run one batch now, if there are rows; returns how many."""
+        with self._changed:
+            batch = self._take()
+            if not batch:
+                return 0
+            self._busy_since = self._clock()
+        try:
+            self._run(batch)
+        finally:
+            self._busy_since = None
+        return sum(len(piece.values) for piece in batch)
+
+    def delay(self) -> float | None:
+        """Seconds until a batch is due, not positive if one is; None if nothing is in the queue."""
+        if not self._pieces:
+            return None
+        if self._closed or self.rows >= self.largest:
+            return 0.0
+        return self._pieces[0].due - self._clock()
+
+    def _wait_for_batch(self) -> bool:
+        """Wait until a batch is due; False if there will be none."""
+        with self._changed:
+            while (delay := self.delay()) is None or delay > 0:
+                if delay is None and self._closed:
+                    return False
+                self._changed.wait(delay)
+            return True
+
+    def _take(self) -> list[_Piece]:
+        batch: list[_Piece] = []
+        rows = 0
+        while self._pieces:
+            piece = self._pieces[0]
+            if self._wanted(piece):
+                full = rows + len(piece.values) > self.largest
+                if full or (batch and piece.ticket.run != batch[0].ticket.run):
+                    break
+                batch.append(piece)
+                rows += len(piece.values)
+            self._pieces.popleft()
+            self.rows -= len(piece.values)
+        return batch
+
+    def _wanted(self, piece: _Piece) -> bool:
+        """Whether someone waits for it; if it is too late, they are told so."""
+        ticket = piece.ticket
+        if ticket.future.done():
+            if ticket.future.cancelled() and not ticket.given_up:
+                self._dropped("vanished")
+                ticket.given_up = True  # counted once, whatever the number of its pieces
+            return False
+        if self._clock() >= ticket.deadline:
+            self._dropped("expired")
+            ticket.fail(TimeoutError())
+            return False
+        return True
+
+    def _run(self, batch: list[_Piece]) -> None:
+        try:
+            values = np.concatenate([piece.values for piece in batch])
+            answer = batch[0].ticket.run(values)
+        except BaseException as error:
+            for piece in batch:
+                piece.ticket.fail(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        start = 0
+        for piece in batch:
+            stop = start + len(piece.values)
+            piece.ticket.add({name: part[start:stop] for name, part in answer.items()})
+            start = stop

@@ -1,0 +1,94 @@
+"""What a server is told: one flat dataclass, which is the options of `fockjax serve`."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fockjax.runtime.memory import parse_size
+from fockjax.training.errors import UserError
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """Options of `fockjax serve`."""
+
+    model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
+    """Model folder, from fockjax train."""
+    name: str | None = None
+    """Name of the model in requests; default, that of its folder."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 is every interface."""
+    port: int = 8000
+    """Port to listen on; 0 takes a free one."""
+    api_key_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """File with a key that all requests but health checks must bear (Authorization: Bearer KEY)."""
+    ssl_certfile: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """TLS certificate."""
+    ssl_keyfile: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Its private key."""
+
+    max_wait: float = 1.0
+    """Milliseconds for which a request may be held back to let others join its batch."""
+    queue_rows: int = 4096
+    """Rows that may wait, and so the most that a request may have."""
+    deadline: float = 5.0
+    """Seconds within which a request is answered or given up; it may ask for less."""
+    max_body: str = "16MB"
+    """Largest body of a request."""
+    max_connections: int = 1000
+    """Connections and requests at a time; more are answered with 503."""
+
+    drain: float = 0.0
+    """Seconds to go on accepting after SIGTERM, not being ready, so that a balancer notices."""
+    compiled: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Where compiled programs are kept for the next start, which only you may be able to write;
+    default fockjax in $XDG_CACHE_HOME or ~/.cache."""
+
+    def check(self) -> None:
+        """Raise UserError for a value that cannot work, naming its option."""
+        for name in ("queue_rows", "max_connections"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{_dashed(name)} must be at least 1, got {getattr(self, name)}")
+        for name in ("max_wait", "drain"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(
+                    f"--{_dashed(name)} must not be negative, got {getattr(self, name)}"
+                )
+        if not 0 < self.deadline < float("inf"):
+            raise UserError(f"--deadline must be positive and finite, got {self.deadline}")
+        if not 0 <= self.port < 2**16:
+            raise UserError(f"--port must lie between 0 and 65535, got {self.port}")
+        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
+            raise UserError("--ssl-certfile and --ssl-keyfile belong together")
+        try:
+            parse_size(self.max_body)
+        except ValueError as error:
+            raise UserError(f"--max-body: {error}") from None
+
+    @property
+    def model_name(self) -> str:
+        return self.name or self.model.resolve().name
+
+    def api_key(self) -> str | None:
+        """The key in the file, if one is named."""
+        if self.api_key_file is None:
+            return None
+        try:
+            key = self.api_key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--api-key-file {self.api_key_file} cannot be read: {error}") from None
+        if not key or not key.isascii():
+            raise UserError(f"--api-key-file {self.api_key_file} must hold a key, of ASCII letters")
+        return key
+
+    def compiled_folder(self) -> Path:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return self.compiled or Path(base) / "fockjax"
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,89 @@
+"""What is counted, for Prometheus."""
+
+from collections.abc import Callable
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
+from prometheus_client.exposition import generate_latest
+
+SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 96, 128)
+LEAKAGE = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 1.0)
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+
+class Metrics:
+    """The counters of one server; `text` is what Prometheus reads."""
+
+    def __init__(self):
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "fockjax_requests",
+            "Requests by route and status.",
+            ["route", "status"],
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "fockjax_request_seconds",
+            "From the first byte of a request to the last of its answer being ready.",
+            ["route"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.batch_rows = Histogram(
+            "fockjax_batch_rows", "Rows that ran together.", buckets=ROWS, registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "fockjax_batch_seconds", "What a batch took.", buckets=SECONDS, registry=registry
+        )
+        self.leakage = Histogram(
+            "fockjax_leakage",
+            "Largest probability lost to the cutoff in a batch.",
+            buckets=LEAKAGE,
+            registry=registry,
+        )
+        self.dropped = Counter(
+            "fockjax_dropped",
+            "Requests dropped before they ran: expired, or their client vanished.",
+            ["reason"],
+            registry=registry,
+        )
+        self.recoveries = Counter(
+            "fockjax_recoveries",
+            "Faults of the device that were recovered from.",
+            registry=registry,
+        )
+        self.compiles = Counter("fockjax_compiles", "Programs compiled.", registry=registry)
+        self.reloads = Counter(
+            "fockjax_reloads",
+            "Reloads of the model, by whether it was taken.",
+            ["taken"],
+            registry=registry,
+        )
+        self.probes = Counter(
+            "fockjax_probes",
+            "Answers to the probe row, by whether right.",
+            ["right"],
+            registry=registry,
+        )
+        for reason in ("expired", "vanished"):
+            self.dropped.labels(reason)
+
+    def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
+        """A number that is looked up when Prometheus asks."""
+        Gauge(f"fockjax_{name}", what, registry=self.registry).set_function(value)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        self.requests.labels(route, str(status)).inc()
+        self.seconds.labels(route).observe(seconds)
+
+    def batch(self, rows: int, seconds: float, leakage: np.ndarray, recoveries: int) -> None:
+        self.batch_rows.observe(rows)
+        self.batch_seconds.observe(seconds)
+        self.leakage.observe(float(leakage.max()))
+        self.recoveries.inc(recoveries)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)

@@ -1,0 +1,78 @@
+"""A model folder made ready to answer: compiled for every size of batch, and seen to be right."""
+
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+
+from fockjax.inference import Predictions, Predictor, load_model
+from fockjax.runtime.run_record import RunRecord
+from fockjax.serving.batcher import Answer
+from fockjax.serving.metrics import Metrics
+from fockjax.training.probe import read_probe
+
+LARGEST = 128
+
+
+class Model:
+    """What answers, in one version.
+
+    Args:
+        path: the model folder.
+        name: by which clients call it.
+        metrics: what is told of batches and compilations.
+        records: where the `RunRecord` of each batch goes.
+        warn: called with what is odd about the folder.
+
+    Attributes:
+        version: the first digits of the fingerprint of all that decides the answers.
+        outputs: the dtype of a row of each output, and its shape.
+
+    Raises:
+        UserError: for a folder that cannot be used.
+    """
+
+    def __init__(self, path: Path, name: str, metrics: Metrics, records: deque[RunRecord], warn):
+        self.name, self._metrics, self._records = name, metrics, records
+        self.predictor: Predictor = load_model(path, warn)
+        self.version = self.predictor.fingerprint[:12]
+        self._probe = read_probe(path)
+
+    def warm_up(self) -> None:
+        """Compile whatever a batch may need."""
+        runner = self.predictor.runner(LARGEST)
+        before = runner.executables.compiled
+        runner.warm_up(self.predictor.scaler.features(self._probe.features))
+        self._metrics.compiles.inc(runner.executables.compiled - before)
+
+    def run(self, values: np.ndarray) -> Answer:
+        """Results of usable rows; for the thread that owns the device."""
+        runner = self.predictor.runner(LARGEST)
+        before = runner.executables.compiled
+        found = self.predictor.predict_usable(values, LARGEST)
+        record = runner.record
+        assert record is not None
+        self._records.append(record)
+        self._metrics.compiles.inc(runner.executables.compiled - before)
+        self._metrics.batch(
+            len(values), record.seconds["total"], found.leakage, len(record.recoveries)
+        )
+        return _named(found)
+
+    @property
+    def probe(self) -> np.ndarray:
+        """The row whose answer is known; (1, columns)."""
+        return self._probe.features
+
+    def is_right(self, answer: Answer) -> bool:
+        """Whether this is the answer to `probe`."""
+        score = answer.get("probability", answer["prediction"])
+        unit = self.predictor.scaler.target_scale
+        return self._probe.agrees(score, answer["leakage"], unit)
+
+
+def _named(found: Predictions) -> Answer:
+    answer = {"prediction": found.prediction}
+    if found.probability is not None:
+        answer["probability"] = found.probability
+    return answer | {"leakage": found.leakage}

@@ -1,0 +1,232 @@
+"""Open Inference Protocol V2 over HTTP, with its binary tensor extension.
+
+https://github.com/kserve/open-inference-protocol, and for tensors as bytes
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from fockjax.inference import Predictor
+from fockjax.serving import tensors
+from fockjax.serving.batcher import Answer
+from fockjax.serving.errors import bad_request
+from fockjax.serving.rows import field
+from fockjax.training.tables import Field
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+EXTENSIONS = ("binary_tensor_data",)
+FEATURES = "features"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client wants.
+
+    Attributes:
+        id: its name for the request, if it gave one.
+        fields: the columns of the model.
+        rows: how many rows they have.
+        outputs: which results, and whether as bytes.
+        seconds: how long it waits, if it says.
+    """
+
+    id: str | None
+    fields: dict[str, Field]
+    rows: int
+    outputs: list[tuple[str, bool]]
+    seconds: float | None
+
+
+def inputs_of(predictor: Predictor) -> list[dict[str, Any]]:
+    """The inputs in the model's metadata: all features as one tensor where all are numbers, else
+    one tensor for each column.
+    """
+    columns = predictor.columns
+    if all(column.categories is None for column in columns):
+        return [{"name": FEATURES, "datatype": "FP64", "shape": [-1, len(columns)]}]
+    return [
+        {
+            "name": column.name,
+            "datatype": "FP64" if column.categories is None else tensors.TEXT,
+            "shape": [-1],
+        }
+        for column in columns
+    ]
+
+
+def outputs_of(predictor: Predictor) -> list[dict[str, Any]]:
+    """The outputs in the model's metadata."""
+    classes = predictor.classes
+    label = "FP64" if classes is None else tensors.datatype_of(np.array(classes))
+    found = [{"name": "prediction", "datatype": label, "shape": [-1]}]
+    if classes is not None:
+        shape = [-1] if len(classes) == 2 else [-1, len(classes)]
+        found.append({"name": "probability", "datatype": "FP64", "shape": shape})
+    return [*found, {"name": "leakage", "datatype": "FP64", "shape": [-1]}]
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """A JSON object: UTF-8, finite numbers, at most 1024 levels deep."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"the request is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise bad_request("the request must be a JSON object")
+    return value
+
+
+def patience(value: dict[str, Any]) -> float | None:
+    """Seconds after which an answer is of no use, from the parameter "timeout", in microseconds."""
+    timeout = _parameters(value, "the request").get("timeout")
+    if timeout is None:
+        return None
+    if type(timeout) is not int or timeout < 1:
+        raise bad_request('parameter "timeout" must be a whole number of microseconds, at least 1')
+    return timeout / 1e6
+
+
+def read(body: bytes, header_length: str | None, predictor: Predictor) -> Request:
+    """A request from its body and the header `HEADER_LENGTH`.
+
+    Raises:
+        Refused: 400, with what is wrong.
+    """
+    end = len(body)
+    if header_length is not None:
+        end = int(header_length) if header_length.isascii() and header_length.isdigit() else -1
+        if not 0 < end <= len(body):
+            raise bad_request(
+                f"{HEADER_LENGTH} must be between 1 and the {len(body)} bytes of the body, got "
+                f"{header_length!r}"
+            )
+    value = parse(body[:end])
+    name = value.get("id")
+    if name is not None and not isinstance(name, str):
+        raise bad_request('"id" must be text')
+    given = _read_inputs(_objects(value, "inputs"), memoryview(body)[end:])
+    expected = inputs_of(predictor)
+    names = [each["name"] for each in expected]
+    if set(given) != set(names):
+        raise bad_request(
+            f"the inputs must be {', '.join(map(repr, names))}; got "
+            f"{', '.join(map(repr, given)) or 'none'}"
+        )
+    rows = {array.shape[0] for array in given.values() if array.ndim}
+    if len(rows) != 1:
+        raise bad_request("the inputs must have the same number of rows, their first axis")
+    count = rows.pop()
+    if count == 0:
+        raise bad_request("the inputs have no rows")
+    fields: dict[str, Field] = {}
+    for each in expected:
+        array, tail = given[each["name"]], tuple(each["shape"][1:])
+        if array.shape != (count, *tail) and array.shape != (count, 1, *tail):
+            raise bad_request(
+                f"input {each['name']!r} must have shape {each['shape']}, got {list(array.shape)}"
+            )
+        if tail:
+            columns = array.reshape(count, -1).astype(np.float64).T
+            fields = {col.name: part for col, part in zip(predictor.columns, columns, strict=True)}
+        else:
+            fields[each["name"]] = field(array.ravel().tolist(), each["name"])
+    binary = _parameters(value, "the request").get("binary_data_output") is True
+    known = outputs_of(predictor)
+    asked = _objects(value, "outputs") if value.get("outputs") is not None else []
+    outputs = _read_outputs(asked or known, known, binary)
+    return Request(name, fields, count, outputs, patience(value))
+
+
+def write(
+    request: Request, answer: Answer, name: str, version: str
+) -> tuple[bytes, dict[str, str]]:
+    """The body of a response, and its headers."""
+    described, blobs = [], []
+    for output, binary in request.outputs:
+        array = answer[output]
+        about: dict[str, Any] = {
+            "name": output,
+            "datatype": tensors.datatype_of(array),
+            "shape": list(array.shape),
+        }
+        if binary:
+            blobs.append(tensors.to_bytes(array))
+            about["parameters"] = {"binary_data_size": len(blobs[-1])}
+        else:
+            about["data"] = array.ravel().tolist()
+        described.append(about)
+    value = {"model_name": name, "model_version": version, "outputs": described}
+    if request.id is not None:
+        value["id"] = request.id
+    header = orjson.dumps(value)
+    if not blobs:
+        return header, {"Content-Type": "application/json"}
+    return b"".join([header, *blobs]), {
+        "Content-Type": "application/octet-stream",
+        HEADER_LENGTH: str(len(header)),
+    }
+
+
+def _read_inputs(described: list[dict], rest: memoryview) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    start = 0
+    for each in described:
+        name, datatype, shape = (each.get(key) for key in ("name", "datatype", "shape"))
+        if not isinstance(name, str) or name in found:
+            raise bad_request('each input must have a "name" of its own')
+        if not isinstance(datatype, str) or datatype not in (*tensors.DATATYPES, tensors.TEXT):
+            raise bad_request(f"input {name!r} has an unknown datatype: {datatype!r}")
+        if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+            raise bad_request(f'input {name!r}: "shape" must be a list of sizes, got {shape!r}')
+        size = _parameters(each, f"input {name!r}").get("binary_data_size")
+        if (size is None) == ("data" not in each):
+            raise bad_request(
+                f'input {name!r} must have either "data" or the parameter "binary_data_size"'
+            )
+        if size is None:
+            found[name] = tensors.from_json(name, datatype, shape, each["data"])
+            continue
+        if type(size) is not int or not 0 <= size <= len(rest) - start:
+            raise bad_request(
+                f"input {name!r}: binary_data_size is {size!r}, bytes left {len(rest) - start}"
+            )
+        content = bytes(rest[start : start + size])
+        found[name] = tensors.from_bytes(name, datatype, shape, content)
+        start += size
+    if start != len(rest):
+        raise bad_request(f"{len(rest) - start} bytes follow that belong to no input")
+    return found
+
+
+def _read_outputs(described: list[dict], known: list[dict], binary: bool) -> list[tuple[str, bool]]:
+    names = [each["name"] for each in known]
+    found = []
+    for each in described:
+        name = each.get("name")
+        if name not in names:
+            raise bad_request(f"unknown output {name!r}: there are {', '.join(names)}")
+        parameters = _parameters(each, f"output {name!r}")
+        if parameters.get("classification"):
+            raise bad_request(f"output {name!r}: the classification extension is not supported")
+        found.append((name, parameters.get("binary_data", binary) is True))
+    return found
+
+
+def _objects(value: dict[str, Any], key: str) -> list[dict]:
+    found = value.get(key)
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise bad_request(f'"{key}" must be a list of objects')
+    return found
+
+
+def _parameters(value: dict[str, Any], owner: str) -> dict[str, Any]:
+    found = value.get("parameters")
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise bad_request(f'"parameters" of {owner} must be an object')
+    return found

@@ -1,0 +1,97 @@
+"""Rows as clients send them, read and checked as `fockjax predict` does."""
+
+from typing import Any
+
+import numpy as np
+
+from fockjax.inference import Predictor
+from fockjax.prediction import describe_bad, result_columns
+from fockjax.serving.batcher import Answer
+from fockjax.serving.errors import bad_request
+from fockjax.training.reading import SHOWN_PROBLEMS
+from fockjax.training.tables import Field, Raw, encode, plain
+
+
+def fields_of(rows: Any, names: list[str]) -> dict[str, Field]:
+    """The columns of `rows`, each an object by column names, or a list in the order of `names`.
+
+    Others than `names` are left out, as `fockjax predict` does.
+    """
+    if not isinstance(rows, list) or not rows:
+        raise bad_request('"rows" must be a list of rows, at least one')
+    lists = []
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, dict):
+            lacking = [name for name in names if name not in row]
+            if lacking:
+                raise bad_request(f"row {number} lacks columns: {', '.join(map(repr, lacking))}")
+            lists.append([row[name] for name in names])
+        elif isinstance(row, list):
+            if len(row) != len(names):
+                raise bad_request(
+                    f"row {number} has {len(row)} values, but the columns are {len(names)}: "
+                    + ", ".join(names)
+                )
+            lists.append(row)
+        else:
+            raise bad_request(f"row {number} must be an object of columns, or a list of values")
+    columns = zip(*lists, strict=True)
+    return {name: field(list(column), name) for name, column in zip(names, columns, strict=True)}
+
+
+def field(values: list[Any], name: str) -> Field:
+    """A column: numbers where all are (null: missing), else text."""
+    kinds = set(map(type, values))
+    if strange := kinds - {int, float, bool, str, type(None)}:
+        row = next(i for i, value in enumerate(values, 1) if type(value) in strange)
+        raise bad_request(f"row {row}, column {name!r}: neither a number nor text nor null")
+    if str not in kinds:
+        return np.array(values, np.float64)
+    return [_text(value) for value in values]
+
+
+def usable(fields: dict[str, Field], count: int, predictor: Predictor) -> np.ndarray:
+    """Raw features (rows, columns), all of which the model can take.
+
+    Raises:
+        Refused: with the numbers, from 1, of rows that cannot be used, and why.
+    """
+    raw = Raw(0, count, fields)
+    chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
+    good = predictor.usable(chunk.values)
+    good[[problem.row - 1 for problem in chunk.problems]] = False
+    if not good.all():
+        raise bad_request(_listed(describe_bad(chunk, 0, good, good)))
+    return chunk.values
+
+
+def refuse_not_finite(answer: Answer) -> None:
+    """Raise `Refused` with the numbers of rows that have no finite answer."""
+    bad = np.zeros(len(answer["leakage"]), bool)
+    for part in answer.values():
+        if part.dtype.kind == "f":
+            bad |= ~np.isfinite(part).reshape(len(part), -1).all(axis=1)
+    if bad.any():
+        reasons = [f"row {row}: the result is not finite" for row in np.flatnonzero(bad) + 1]
+        raise bad_request(_listed(reasons))
+
+
+def as_objects(answer: Answer, predictor: Predictor) -> list[dict[str, Any]]:
+    """One object a row, by the columns that `fockjax predict` writes."""
+    names = result_columns(predictor.classes).names or ()
+    rows = len(answer["leakage"])
+    probability = answer.get("probability", np.empty((rows, 0))).reshape(rows, -1)
+    columns = [answer["prediction"], *probability.T, answer["leakage"]]
+    lists = (column.tolist() for column in columns)
+    return [dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)]
+
+
+def _text(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else repr(plain(float(value)))
+
+
+def _listed(reasons: list[str]) -> str:
+    more = len(reasons) - SHOWN_PROBLEMS
+    return "; ".join(reasons[:SHOWN_PROBLEMS]) + (f"; and {more} more rows" if more > 0 else "")

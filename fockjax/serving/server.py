@@ -1,0 +1,94 @@
+"""The process: what `fockjax serve` does."""
+
+import asyncio
+import gc
+import logging
+import math
+import signal
+import socket
+import sys
+import time
+
+import uvicorn
+
+from fockjax.runtime import keep_compiled
+from fockjax.serving.app import make_app
+from fockjax.serving.config import ServeConfig
+from fockjax.serving.service import Service
+from fockjax.training.errors import UserError
+
+SWITCH = 5e-4  # seconds after which a Python thread lets another one run
+
+
+def serve(config: ServeConfig) -> None:
+    """Serve a model until SIGTERM or SIGINT; then answer what was asked and return.
+
+    Raises:
+        UserError: options, a folder or an address that cannot be used.
+    """
+    config.check()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    for name in ("fockjax", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    sys.setswitchinterval(SWITCH)
+    keep_compiled(config.compiled_folder())
+    service = Service(config)
+    model = service.load()
+    with _listen(config.host, config.port) as listener:
+        server = _Server(
+            uvicorn.Config(
+                make_app(service, model),
+                ssl_certfile=config.ssl_certfile,
+                ssl_keyfile=config.ssl_keyfile,
+                limit_concurrency=config.max_connections,
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=int(config.deadline) + 1,
+            ),
+            service,
+        )
+        scheme = "https" if config.ssl_certfile else "http"
+        host, port = listener.getsockname()[:2]
+        logging.getLogger("fockjax.serving").info(
+            "%s on %s://%s:%d",
+            config.model_name,
+            scheme,
+            f"[{host}]" if ":" in host else host,
+            port,
+        )
+        gc.freeze()
+        server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Not ready from the first signal on; goes on accepting for a while; returns as if asked to."""
+
+    def __init__(self, config: uvicorn.Config, service: Service):
+        super().__init__(config)
+        self.service, self.stop_at = service, math.inf
+
+    async def startup(self, sockets=None) -> None:
+        await super().startup(sockets)
+        if hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+
+    def handle_exit(self, sig: int, frame) -> None:
+        again = self.service.draining
+        self.service.draining = True
+        self.force_exit = again and sig == signal.SIGINT
+        self.stop_at = time.monotonic() + (0.0 if again else self.service.config.drain)
+
+    async def on_tick(self, counter: int) -> bool:  # ten times a second
+        return await super().on_tick(counter) or time.monotonic() >= self.stop_at
+
+    def _reload(self) -> None:
+        self._reloading = asyncio.ensure_future(self.service.reload())
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise UserError(f"cannot listen on {host}, port {port}: {error.strerror}") from None

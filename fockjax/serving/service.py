@@ -1,0 +1,219 @@
+"""What runs behind the routes: the queue, the thread that owns the device, the model in its place.
+
+Whether it is live and ready:
+
+- live, as long as that thread is alive and no batch runs for longer than `HANG` seconds;
+- ready, once a model is compiled and has given the known answer to its probe row. The row is asked
+  again when another model is to take its place, and when nothing else was asked for `IDLE` seconds.
+  While the answer is wrong no request is answered.
+"""
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+
+from fockjax.runtime import RunError
+from fockjax.runtime.run_record import RunRecord
+from fockjax.serving.batcher import Answer, Batcher, Closed, Full
+from fockjax.serving.config import ServeConfig
+from fockjax.serving.errors import Refused
+from fockjax.serving.metrics import Metrics
+from fockjax.serving.model import LARGEST, Model
+
+HANG, IDLE = 30.0, 30.0
+RECORDS = 200
+
+log = logging.getLogger("fockjax.serving")
+
+
+class Service:
+    """One model behind one device.
+
+    Args:
+        config: the options.
+        hang: seconds of one batch after which the service is no longer live.
+        idle: seconds without a request after which the probe row is asked.
+    """
+
+    def __init__(self, config: ServeConfig, *, hang: float = HANG, idle: float = IDLE):
+        self.config, self.hang, self.idle = config, hang, idle
+        self.metrics = Metrics()
+        self.records: deque[RunRecord] = deque(maxlen=RECORDS)
+        self.batcher = Batcher(
+            LARGEST,
+            config.max_wait / 1000,
+            config.queue_rows,
+            dropped=lambda reason: self.metrics.dropped.labels(reason).inc(),
+        )
+        self.model: Model | None = None
+        self.draining = False
+        self._right = False
+        self._thread = threading.Thread(target=self._work, name="device", daemon=True)
+        self._asked = time.monotonic()
+        self._reloading = asyncio.Lock()
+        self._tasks: list[asyncio.Task] = []
+        watch = self.metrics.watch
+        watch("queue_rows", "Rows that wait.", lambda: self.batcher.rows)
+        watch("live", "1 while the device answers.", lambda: self.live)
+        watch("ready", "1 while requests are answered.", lambda: self.ready)
+
+    # its life
+
+    def load(self) -> Model:
+        """The model in the folder, not compiled yet."""
+        return Model(
+            self.config.model, self.config.model_name, self.metrics, self.records, log.warning
+        )
+
+    async def start(self, model: Model) -> None:
+        """Begin; ready follows once the model is compiled."""
+        self._thread.start()
+        self._tasks = [asyncio.create_task(self._keep(model))]
+
+    async def stop(self) -> None:
+        """Answer what is in the queue, and end."""
+        for task in self._tasks:
+            task.cancel()
+        self.batcher.close()
+        await asyncio.to_thread(self._thread.join, self.config.deadline)
+
+    @property
+    def live(self) -> bool:
+        return self._thread.is_alive() and self.batcher.busy_for() < self.hang
+
+    @property
+    def ready(self) -> bool:
+        return self._right and self.live and not self.draining
+
+    async def reload(self) -> Model:
+        """Let the model that is in the folder now take the place of the one before, or keep that.
+
+        Raises:
+            Refused: if the new one cannot be used.
+        """
+        async with self._reloading:
+            try:
+                model = await asyncio.to_thread(self.load)
+                await asyncio.to_thread(model.warm_up)
+                right = await self._is_right(model)
+            except Exception as error:
+                right, reason = False, str(error)
+            else:
+                reason = "it does not give the known answer to its probe row"
+            self.metrics.reloads.labels(str(right).lower()).inc()
+            if not right:
+                log.error("reload refused, the model before goes on: %s", reason)
+                raise Refused(400, f"the model was not taken, the one before goes on: {reason}")
+            self.model, self._right = model, True
+            log.info("model %s in version %s took over", model.name, model.version)
+            return model
+
+    # its work
+
+    async def answer(
+        self,
+        model: Model,
+        values: np.ndarray,
+        seconds: float | None,
+        gone: Callable[[], Awaitable[object]],
+    ) -> Answer:
+        """Results of usable rows.
+
+        Args:
+            model: what they are for.
+            values: raw features, (rows, columns).
+            seconds: within which they are wanted.
+            gone: returns when nobody waits any more.
+
+        Raises:
+            Refused: 413, 429, 500, 503, 504, or 499 if nobody waits.
+        """
+        seconds = min(seconds or math.inf, self.config.deadline)
+        if len(values) > self.config.queue_rows:
+            raise Refused(413, f"{len(values)} rows; at most {self.config.queue_rows} in a request")
+        self._asked = time.monotonic()
+        try:
+            answer = asyncio.wrap_future(self.batcher.submit(model.run, values, seconds))
+        except Full as error:
+            raise Refused(429, f"too many requests: {error}", retry_after=1) from None
+        except Closed:
+            raise Refused(503, "the server is going down", retry_after=5) from None
+        leaves = asyncio.ensure_future(gone())
+        try:
+            done, _ = await asyncio.wait(
+                (answer, leaves), timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if answer in done:
+                return answer.result()
+            if leaves in done:
+                raise Refused(499, "the client has gone")
+            raise TimeoutError
+        except TimeoutError:
+            raise Refused(504, f"not answered within {seconds:g} s") from None
+        except (Closed, RunError) as error:
+            raise Refused(503, f"the device failed: {error}", retry_after=5) from error
+        finally:
+            answer.cancel()
+            leaves.cancel()
+
+    def current(self) -> Model:
+        """The model in its place; `Refused` while there is none."""
+        if self.model is None:
+            raise Refused(503, "the model is being compiled", retry_after=5)
+        return self.model
+
+    def refuse_unless_right(self) -> None:
+        """Raise `Refused` while the model does not give the known answer to its probe row."""
+        if not self._right:
+            raise Refused(503, "the model does not give its known answer", retry_after=30)
+
+    def _work(self) -> None:
+        try:
+            self.batcher.work()
+        except BaseException:
+            log.exception("the thread that owns the device has died")
+
+    async def _keep(self, model: Model) -> None:
+        """Get ready, then see from time to time that all is right."""
+        while self.model is None:
+            try:
+                await asyncio.to_thread(model.warm_up)
+                self.model = model
+            except Exception:
+                log.exception("the model cannot be compiled")
+                await asyncio.sleep(self.idle)
+        self._asked = -math.inf
+        while True:
+            if time.monotonic() - self._asked >= self.idle:
+                await self._probe()
+            await asyncio.sleep(max(0.0, self._asked + self.idle - time.monotonic()))
+
+    async def _probe(self) -> None:
+        model = self.model
+        assert model is not None
+        try:
+            right = await self._is_right(model)
+        except Full:
+            return  # not idle at all
+        except Exception:
+            log.exception("the probe row was not answered")
+            right = False
+        if model is not self.model:
+            return
+        self._asked = time.monotonic()
+        if right != self._right:
+            level = logging.INFO if right else logging.ERROR
+            log.log(level, "the answer to the probe row is %s", "right" if right else "wrong")
+        self._right = right
+
+    async def _is_right(self, model: Model) -> bool:
+        answer = asyncio.wrap_future(self.batcher.submit(model.run, model.probe, self.hang))
+        right = model.is_right(await asyncio.wait_for(answer, self.hang))
+        self.metrics.probes.labels(str(right).lower()).inc()
+        return right
