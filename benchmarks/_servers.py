@@ -14,7 +14,8 @@ from pathlib import Path
 from _http import Answer, ask, request
 
 ROOT = Path(__file__).resolve().parents[1]
-START = 180.0  # seconds
+READY = request("GET", "/v2/health/ready")
+START = 600.0  # seconds, on a busy machine
 
 
 class Server:
@@ -33,21 +34,22 @@ class Server:
     def post(self, path: str, body: bytes, timeout: float = 30.0) -> Answer:
         return ask(self.port, request("POST", path, body), timeout)
 
-    def wait_for(self, path: str, body: bytes | None = None, seconds: float = START) -> float:
-        """Seconds until `path` answers 200.
+    def wait_for(self, whole: bytes = READY, seconds: float = START) -> None:
+        """Wait until a request, whether it is ready unless given, is answered with 200.
 
         Raises:
             RuntimeError: if the process ends before, or it takes longer; with the end of its log.
         """
-        began = time.perf_counter()
-        while time.perf_counter() - began < seconds and self.process.poll() is None:
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end and self.process.poll() is None:
             with contextlib.suppress(OSError):
-                method = "GET" if body is None else "POST"
-                if ask(self.port, request(method, path, body or b""), 5).status == 200:
-                    return time.perf_counter() - began
+                if ask(self.port, whole, 5).status == 200:
+                    return
             time.sleep(0.05)
-        end = self.log.read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"{path} of {self.process.args} is not there. Its log ends:\n{end}")
+        with open(self.log, "rb") as file:
+            file.seek(max(self.log.stat().st_size - 2000, 0))
+            last = file.read(2000).decode(errors="replace")
+        raise RuntimeError(f"{self.process.args} does not answer. Its log ends:\n{last}")
 
     def stop(self, by: signal.Signals = signal.SIGTERM, seconds: float = 60.0) -> int:
         """Send a signal, and wait for the exit code."""
@@ -77,18 +79,29 @@ def running(server: Server) -> Iterator[Server]:
                 server.process.wait()
 
 
-def fockjax_server(model: Path, log: Path, *options: str, port: int | None = None) -> Server:
-    """`fockjax serve`, not yet ready."""
+def fockjax_server(
+    model: Path, log: Path, *options: str, port: int | None = None, prefix: Sequence[str] = ()
+) -> Server:
+    """`fockjax serve`, not yet ready; `prefix` is a command that starts it."""
     port = port or free_port()
     command = [sys.executable, "-m", "fockjax.cli", "serve", str(model), "--port", str(port)]
-    return Server([*command, *options], port, log, PYTHONPATH=str(ROOT))
+    return Server([*prefix, *command, *options], port, log, PYTHONPATH=str(ROOT))
 
 
-def mosec_server(model: Path, log: Path, home: Path) -> Server:
-    """`_mosec.py`, not yet ready; Mosec is in the environment `home`, all else in this one."""
+def mosec_server(model: Path, log: Path, home: Path, compiled: Path) -> Server:
+    """`_mosec.py`, not yet ready.
+
+    Mosec is in the environment `home`, all else in this one; what another process has compiled is
+    taken from the folder `compiled`.
+    """
     port = free_port()
     command = [str(home / "bin" / "python"), str(ROOT / "benchmarks" / "_mosec.py")]
     options = ["--port", str(port), "--address", "127.0.0.1", "--timeout", "60000"]
-    path = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
     quiet = ["--log-level", "warning"]
-    return Server([*command, *options, *quiet], port, log, PYTHONPATH=path, MODEL=str(model))
+    environment = {
+        "MODEL": str(model),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")]),
+        "JAX_COMPILATION_CACHE_DIR": str(compiled),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return Server([*command, *options, *quiet], port, log, **environment)

@@ -90,22 +90,20 @@ def of_mosec(server: Server) -> Served:
 
 
 @contextlib.contextmanager
-def started(model: Path, logs: Path, with_mosec: bool) -> Iterator[list[Served]]:
-    """The servers, ready."""
+def started(model: Path, folder: Path, with_mosec: bool) -> Iterator[list[Served]]:
+    """The servers, ready; their logs, and what is compiled, are in `folder`."""
+    compiled = folder / "compiled"
     with contextlib.ExitStack() as stack:
-        ours = stack.enter_context(running(fockjax_server(model, logs / "fockjax.log")))
-        seconds = {"fockjax": ours.wait_for("/v2/health/ready")}
+        options = ("--compiled", str(compiled))
+        ours = fockjax_server(model, folder / "fockjax.log", *options)
+        stack.enter_context(running(ours)).wait_for()
         served = [of_fockjax(model, ours)]
         if with_mosec:
             make_environment()
-            theirs = stack.enter_context(running(mosec_server(model, logs / "mosec.log", MOSEC)))
-            served.append(of_mosec(theirs))
-            seconds["Mosec"] = 0.0
+            theirs = mosec_server(model, folder / "mosec.log", MOSEC, compiled)
+            served.append(of_mosec(stack.enter_context(running(theirs))))
             for rows in (1, 128):
-                path = "/one" if rows == 1 else "/many"
-                body = struct.pack("<I", rows) + inputs(rows).tobytes()
-                seconds["Mosec"] += theirs.wait_for(path, body)
-        print("ready after", *(f"{name} {time:.1f} s" for name, time in seconds.items()))
+                theirs.wait_for(served[-1].ask(inputs(rows), True))
         yield served
 
 

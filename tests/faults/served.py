@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import uvicorn
 from _http import Answer, Connection, ask, request
+
 from fockjax.serving.app import make_app
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.service import Service
