@@ -148,9 +148,7 @@ class _Routes:
         model = self.service.current()
         self.service.refuse_unless_right()
         value = protocol.parse(await self._body(request))
-        names = [column.name for column in model.predictor.columns]
-        fields = rows.fields_of(value.get("rows"), names)
-        values = rows.usable(fields, len(value["rows"]), model.predictor)
+        values = rows.read(value.get("rows"), model.predictor)
         seconds = protocol.patience(value)
         answer = await self.service.answer(model, values, seconds, request.receive)
         rows.refuse_not_finite(answer)

@@ -7,8 +7,11 @@ import numpy as np
 
 from fockjax.inference import Predictions, Predictor, load_model
 from fockjax.runtime.run_record import RunRecord
+from fockjax.serving import rows
 from fockjax.serving.batcher import Answer
+from fockjax.serving.errors import Refused
 from fockjax.serving.metrics import Metrics
+from fockjax.training.errors import UserError
 from fockjax.training.probe import read_probe
 
 LARGEST = 128
@@ -26,7 +29,7 @@ class Model:
 
     Attributes:
         version: the first digits of the fingerprint of all that decides the answers.
-        outputs: the dtype of a row of each output, and its shape.
+        probe: the row whose answer is known; (1, columns).
 
     Raises:
         UserError: for a folder that cannot be used.
@@ -37,12 +40,16 @@ class Model:
         self.predictor: Predictor = load_model(path, warn)
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
+        try:
+            self.probe = rows.read(self._probe.rows, self.predictor)
+        except Refused as error:
+            raise UserError(f"the probe of {path} is not a row of its model: {error}") from None
 
     def warm_up(self) -> None:
         """Compile whatever a batch may need."""
         runner = self.predictor.runner(LARGEST)
         before = runner.executables.compiled
-        runner.warm_up(self.predictor.scaler.features(self._probe.features))
+        runner.warm_up(self.predictor.scaler.features(self.probe))
         self._metrics.compiles.inc(runner.executables.compiled - before)
 
     def run(self, values: np.ndarray) -> Answer:
@@ -58,11 +65,6 @@ class Model:
             len(values), record.seconds["total"], found.leakage, len(record.recoveries)
         )
         return _named(found)
-
-    @property
-    def probe(self) -> np.ndarray:
-        """The row whose answer is known; (1, columns)."""
-        return self._probe.features
 
     def is_right(self, answer: Answer) -> bool:
         """Whether this is the answer to `probe`."""

@@ -12,11 +12,14 @@ from fockjax.training.reading import SHOWN_PROBLEMS
 from fockjax.training.tables import Field, Raw, encode, plain
 
 
-def fields_of(rows: Any, names: list[str]) -> dict[str, Field]:
-    """The columns of `rows`, each an object by column names, or a list in the order of `names`.
+def read(rows: Any, predictor: Predictor) -> np.ndarray:
+    """Raw features (rows, columns) of `rows`, each an object by column names, of which others are
+    left out as `fockjax predict` does, or a list in the order of the training.
 
-    Others than `names` are left out, as `fockjax predict` does.
+    Raises:
+        Refused: with the numbers of rows that cannot be used, and why.
     """
+    names = [column.name for column in predictor.columns]
     if not isinstance(rows, list) or not rows:
         raise bad_request('"rows" must be a list of rows, at least one')
     lists = []
@@ -36,7 +39,8 @@ def fields_of(rows: Any, names: list[str]) -> dict[str, Field]:
         else:
             raise bad_request(f"row {number} must be an object of columns, or a list of values")
     columns = zip(*lists, strict=True)
-    return {name: field(list(column), name) for name, column in zip(names, columns, strict=True)}
+    fields = {name: field(list(column), name) for name, column in zip(names, columns, strict=True)}
+    return usable(fields, len(rows), predictor)
 
 
 def field(values: list[Any], name: str) -> Field:

@@ -15,6 +15,7 @@ from fockjax.runtime import keep_compiled
 from fockjax.serving.app import make_app
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.service import Service
+from fockjax.serving.supervisor import notify
 from fockjax.training.errors import UserError
 
 SWITCH = 5e-4  # seconds after which a Python thread lets another one run
@@ -66,7 +67,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, service: Service):
         super().__init__(config)
-        self.service, self.stop_at = service, math.inf
+        self.service, self.stop_at, self.was_ready = service, math.inf, False
 
     async def startup(self, sockets=None) -> None:
         await super().startup(sockets)
@@ -76,10 +77,16 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame) -> None:
         again = self.service.draining
         self.service.draining = True
+        notify("STOPPING=1")
         self.force_exit = again and sig == signal.SIGINT
         self.stop_at = time.monotonic() + (0.0 if again else self.service.config.drain)
 
     async def on_tick(self, counter: int) -> bool:  # ten times a second
+        if self.service.ready and not self.was_ready:
+            self.was_ready = True
+            notify("READY=1")
+        if counter % 10 == 0 and self.service.live:
+            notify("WATCHDOG=1")
         return await super().on_tick(counter) or time.monotonic() >= self.stop_at
 
     def _reload(self) -> None:

@@ -1,4 +1,7 @@
-"""A row with its answer, kept with a model: whoever runs the model can tell that it runs right."""
+"""A row with its answer, kept with a model: whoever runs the model can tell that it runs right.
+
+The file is a request that `fockjax serve` answers.
+"""
 
 import dataclasses
 import json
@@ -7,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fockjax.training import folder
+from fockjax.training.data import Dataset
 from fockjax.training.errors import UserError
 from fockjax.training.metrics import Evaluation
 
@@ -18,18 +22,27 @@ class Probe:
     """The first test row.
 
     Attributes:
-        features: raw, NaN where a value is missing; (1, columns).
+        rows: it alone, raw: a number, the text of a category, or None for each column.
         score: probability of the second class (1,), or of each (1, classes), or the value (1,).
         leakage: (1,).
     """
 
-    features: np.ndarray
+    rows: list[list[float | str | None]]
     score: np.ndarray
     leakage: np.ndarray
 
     @classmethod
-    def of(cls, features: np.ndarray, evaluation: Evaluation) -> "Probe":
-        return cls(features[:1], evaluation.score[:1], evaluation.leakage[:1])
+    def of(cls, dataset: Dataset, row: int, evaluation: Evaluation) -> "Probe":
+        """Of the row with this number, which is the first of those evaluated."""
+        raw = [
+            None if value != value else categories[int(value)] if categories else value
+            for value, categories in zip(
+                dataset.features[row].tolist(),
+                (dataset.categories.get(name, ()) for name in dataset.columns),
+                strict=True,
+            )
+        ]
+        return cls([raw], evaluation.score[:1], evaluation.leakage[:1])
 
     def agrees(self, score: np.ndarray, leakage: np.ndarray, unit: float = 1.0) -> bool:
         """Whether these are the answer, a score that is a value being known to `unit`."""
@@ -39,9 +52,8 @@ class Probe:
         )
 
     def to_json(self) -> dict[str, list]:
-        row = [None if value != value else value for value in self.features[0].tolist()]
         return {
-            "features": [row],
+            "rows": self.rows,
             "score": self.score.tolist(),
             "leakage": self.leakage.tolist(),
         }
@@ -56,8 +68,8 @@ def read_probe(path: Path) -> Probe:
     file = path / folder.PROBE
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        names = ("features", "score", "leakage")
-        return Probe(*(np.array(stored[name], np.float64) for name in names))
+        score, leakage = (np.array(stored[name], np.float64) for name in ("score", "leakage"))
+        return Probe(stored["rows"], score, leakage)
     except FileNotFoundError:
         raise UserError(
             f"{path} has no {folder.PROBE}: its training is not finished (--resume), or it was "

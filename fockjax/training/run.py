@@ -157,7 +157,7 @@ class _Run:
             (scaler.features(dataset.features[split.test]), truth),
         )
         results = self.summarise(split, evaluations, history, time.perf_counter() - began)
-        probe = Probe.of(dataset.features[split.test], evaluations["photonic"])
+        probe = Probe.of(dataset, split.test[0], evaluations["photonic"])
         write_json(out / folder.PROBE, probe.to_json())
         names = _draw(out, dataset, evaluations, history, results["titles"])
         report.write_report(out / folder.REPORT, results, names)
