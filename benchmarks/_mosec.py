@@ -10,6 +10,7 @@ import os
 import struct
 
 import numpy as np
+from _served_model import use_reference_circuit
 from mosec import Runtime, Server, Worker
 
 from fockjax.inference import load_model
@@ -23,6 +24,8 @@ class Many(Worker):
 
     def __init__(self):
         super().__init__()
+        if os.environ["CIRCUIT"] == "reference":
+            use_reference_circuit()
         self.predictor = load_model(os.environ["MODEL"])
         scaler = self.predictor.scaler
         self.predictor.runner(LARGEST).warm_up(scaler.features(scaler.mean[None]))

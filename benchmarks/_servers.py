@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
 from _http import Answer, ask, request
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,6 +52,12 @@ class Server:
             last = file.read(2000).decode(errors="replace")
         raise RuntimeError(f"{self.process.args} does not answer. Its log ends:\n{last}")
 
+    def cpu(self) -> float:
+        """Seconds that it and its children have computed."""
+        first = psutil.Process(self.process.pid)
+        times = [process.cpu_times() for process in (first, *first.children(recursive=True))]
+        return sum(each.user + each.system for each in times)
+
     def stop(self, by: signal.Signals = signal.SIGTERM, seconds: float = 60.0) -> int:
         """Send a signal, and wait for the exit code."""
         self.process.send_signal(by)
@@ -80,15 +87,22 @@ def running(server: Server) -> Iterator[Server]:
 
 
 def fockjax_server(
-    model: Path, log: Path, *options: str, port: int | None = None, prefix: Sequence[str] = ()
+    model: Path,
+    log: Path,
+    *options: str,
+    port: int | None = None,
+    prefix: Sequence[str] = (),
+    program: Sequence[str] = ("-m", "fockjax.cli"),
 ) -> Server:
     """`fockjax serve`, not yet ready; `prefix` is a command that starts it."""
     port = port or free_port()
-    command = [sys.executable, "-m", "fockjax.cli", "serve", str(model), "--port", str(port)]
+    command = [sys.executable, *program, "serve", str(model), "--port", str(port)]
     return Server([*prefix, *command, *options], port, log, PYTHONPATH=str(ROOT))
 
 
-def mosec_server(model: Path, log: Path, home: Path, compiled: Path) -> Server:
+def mosec_server(
+    model: Path, log: Path, home: Path, compiled: Path, circuit: str
+) -> Server:
     """`_mosec.py`, not yet ready.
 
     Mosec is in the environment `home`, all else in this one; what another process has compiled is
@@ -100,6 +114,7 @@ def mosec_server(model: Path, log: Path, home: Path, compiled: Path) -> Server:
     quiet = ["--log-level", "warning"]
     environment = {
         "MODEL": str(model),
+        "CIRCUIT": circuit,
         "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")]),
         "JAX_COMPILATION_CACHE_DIR": str(compiled),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

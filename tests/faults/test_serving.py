@@ -14,11 +14,7 @@ from _http import ask, request
 from _served_model import inputs, make_model
 from _v2 import infer, outputs
 from faulty import FaultyDevice
-from served import serving, wait_until
-
-from fockjax import inference
-from fockjax.training import run as training_run
-from fockjax.training.model import build_model
+from served import serving, wait_until, without_circuits
 
 pytestmark = pytest.mark.loose_promotion  # Flax and Optax promote
 
@@ -27,14 +23,7 @@ LARGEST = 128
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Without its circuit, which compiles faster."""
-
-    def build(features, config, *, photonic=True, outputs=1):
-        return build_model(features, config, photonic=False, outputs=outputs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (training_run, inference):
-            patch.setattr(module, "build_model", build)
+    with without_circuits():
         yield make_model(tmp_path_factory.mktemp("models") / "model", modes=1, cutoff=3, layers=1)
 
 
