@@ -142,12 +142,12 @@ def serve(config: ServeConfig) -> None:
         UserError: without the libraries for it.
     """
     try:
-        from fockjax.serving import server
+        from fockjax.serving.server import serve as run
     except ModuleNotFoundError as error:
         raise UserError(
             f'`fockjax serve` needs {error.name}: pip install "fockjax[serve]"'
         ) from None
-    server.serve(config)
+    run(config)
 
 
 def report(log: Path, out: Path | None = None, console: Console | None = None) -> None:

@@ -90,6 +90,7 @@ def test_the_folder_holds_what_is_promised(finished):
         "confusion_matrix.png",
         "learning_curve.png",
         "metrics.jsonl",
+        "probe.json",
         "report.md",
         "results.json",
         "roc.png",

@@ -163,7 +163,6 @@ class _Routes:
     async def load(self, request: Request) -> Response:
         if request.path_params["name"] != self.service.config.model_name:
             raise Refused(404, f"there is no model {request.path_params['name']!r}")
-        await self._body(request)
         await self.service.reload()
         return Response(status_code=200)
 

@@ -212,27 +212,28 @@ class Batcher:
     def _wanted(self, piece: _Piece) -> bool:
         """Whether someone waits for it; if it is too late, they are told so."""
         ticket = piece.ticket
-        if ticket.future.done():
-            if ticket.future.cancelled() and not ticket.given_up:
-                self._dropped("vanished")
-                ticket.given_up = True  # counted once, whatever the number of its pieces
-            return False
-        if self._clock() >= ticket.deadline:
-            self._dropped("expired")
-            ticket.fail(TimeoutError())
-            return False
-        return True
+        late, over = self._clock() >= ticket.deadline, ticket.future.done()
+        if not late and not over:
+            return True
+        # Counted once, whatever the number of its pieces, and not if it failed otherwise.
+        if not ticket.given_up and (ticket.future.cancelled() or not over):
+            self._dropped("expired" if late else "vanished")
+            ticket.given_up = True
+        ticket.fail(TimeoutError())
+        return False
 
     def _run(self, batch: list[_Piece]) -> None:
         try:
             values = np.concatenate([piece.values for piece in batch])
             answer = batch[0].ticket.run(values)
-        except BaseException as error:
+        except Exception as error:
             for piece in batch:
                 piece.ticket.fail(error)
-            if not isinstance(error, Exception):
-                raise
             return
+        except BaseException:  # this thread dies, but not whoever asked
+            for piece in batch:
+                piece.ticket.fail(Closed())
+            raise
         start = 0
         for piece in batch:
             stop = start + len(piece.values)

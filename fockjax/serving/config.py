@@ -64,6 +64,7 @@ class ServeConfig:
             raise UserError(f"--port must lie between 0 and 65535, got {self.port}")
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise UserError("--ssl-certfile and --ssl-keyfile belong together")
+        self.api_key()
         try:
             parse_size(self.max_body)
         except ValueError as error:

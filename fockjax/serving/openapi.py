@@ -40,8 +40,7 @@ def description(with_key: bool) -> Schema:
         "parameters": [model],
         "post": {
             "summary": "Take the model that is in the folder now, if it is right",
-            "requestBody": _content({"type": "object"}),
-            "responses": {"200": {"description": "taken"}, **_errors(400, 404, 408, 413, 415)},
+            "responses": {"200": {"description": "taken"}, **_errors(400, 404)},
         },
     }
     paths["/predict"] = {"post": _post("Rows in, rows out", "Rows", "Predictions", 503)}

@@ -130,6 +130,8 @@ def read(body: bytes, header_length: str | None, predictor: Predictor) -> Reques
                 f"input {each['name']!r} must have shape {each['shape']}, got {list(array.shape)}"
             )
         if tail:
+            if array.dtype == object:
+                raise bad_request(f"input {each['name']!r} must be numbers, not {tensors.TEXT}")
             columns = array.reshape(count, -1).astype(np.float64).T
             fields = {col.name: part for col, part in zip(predictor.columns, columns, strict=True)}
         else:

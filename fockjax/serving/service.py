@@ -184,7 +184,7 @@ class Service:
         while self.model is None:
             try:
                 await asyncio.to_thread(model.warm_up)
-                self.model = model
+                self.model = self.model or model  # if a reload was not faster
             except Exception:
                 log.exception("the model cannot be compiled")
                 await asyncio.sleep(self.idle)
@@ -201,8 +201,8 @@ class Service:
             right = await self._is_right(model)
         except Full:
             return  # not idle at all
-        except Exception:
-            log.exception("the probe row was not answered")
+        except Exception as error:
+            log.error("the probe row was not answered: %r", error)
             right = False
         if model is not self.model:
             return

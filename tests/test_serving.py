@@ -1,0 +1,547 @@
+"""The server over HTTP, in this process: the protocol, what is refused, what withstands faults."""
+
+import json
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from models import categories, make_folder, numbers, without_circuits
+from starlette.testclient import TestClient
+
+from fockjax import cli
+from fockjax.prediction import predict
+from fockjax.serving import model as model_module
+from fockjax.serving import openapi
+from fockjax.serving import service as service_module
+from fockjax.serving.app import make_app
+from fockjax.serving.config import ServeConfig
+from fockjax.serving.server import serve
+from fockjax.serving.service import Service
+from fockjax.training import UserError
+
+pytestmark = pytest.mark.loose_promotion  # Flax promotes
+
+LARGEST = 16
+ROWS = numbers().features
+INFER = "/v2/models/numbers/infer"
+
+
+class Client(TestClient):
+    """Speaks to a service of its own, which is ready."""
+
+    def __init__(self, path, **options):
+        config = ServeConfig(path, deadline=options.pop("deadline", 20.0), queue_rows=100)
+        self.service = Service(config, **options)
+        self.first = self.service.load()
+        super().__init__(make_app(self.service, self.first), raise_server_exceptions=False)
+
+    def __enter__(self):
+        super().__enter__()
+        return self.until("/v2/health/ready", 200)
+
+    def until(self, path, status):
+        for _ in range(2000):
+            if self.get(path).status_code == status:
+                return self
+            time.sleep(0.005)
+        raise AssertionError(f"{path} never became {status}")
+
+    def metric(self, line):
+        found = [each for each in self.get("/metrics").text.splitlines() if each.startswith(line)]
+        return float(found[0].split()[-1]) if found else 0.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    with without_circuits(), pytest.MonkeyPatch.context() as patch:
+        for module in (model_module, service_module):
+            patch.setattr(module, "LARGEST", LARGEST)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models")
+    make_folder(place / "numbers", numbers())
+    make_folder(place / "mixed", categories(), impute="median")
+    return place
+
+
+@pytest.fixture(scope="module")
+def client(folders):
+    with Client(folders / "numbers") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def mixed(folders):
+    with Client(folders / "mixed") as client:
+        yield client
+
+
+def as_json(values, **more):
+    values = np.asarray(values)
+    about = {"name": "features", "datatype": "FP64", "shape": list(values.shape)}
+    return {"inputs": [about | {"data": values.tolist()}], **more}
+
+
+def as_bytes(values, kind="<f8", datatype="FP64", **more):
+    content = np.asarray(values).astype(kind).tobytes()
+    about = {"name": "features", "datatype": datatype, "shape": list(np.shape(values))}
+    about["parameters"] = {"binary_data_size": len(content)}
+    header = json.dumps({"inputs": [about], **more}).encode()
+    return header + content, {"Inference-Header-Content-Length": str(len(header))}
+
+
+def tensors(response):
+    """The outputs by name, from JSON or bytes."""
+    assert response.status_code == 200, response.text
+    content = response.content
+    end = int(response.headers.get("Inference-Header-Content-Length", len(content)))
+    value, rest, found = json.loads(content[:end]), content[end:], {}
+    for each in value["outputs"]:
+        if "data" in each:
+            found[each["name"]] = np.array(each["data"]).reshape(each["shape"])
+            continue
+        own = rest[: each["parameters"]["binary_data_size"]]
+        rest = rest[len(own) :]
+        if each["datatype"] == "FP64":
+            found[each["name"]] = np.frombuffer(own).reshape(each["shape"])
+            continue
+        texts = []
+        while own:
+            size = int.from_bytes(own[:4], "little")
+            texts.append(own[4 : 4 + size].decode())
+            own = own[4 + size :]
+        found[each["name"]] = np.array(texts)
+    assert not rest
+    return found
+
+
+def same(found, expected):
+    np.testing.assert_array_equal(found["prediction"], expected.prediction)
+    np.testing.assert_allclose(found["probability"], expected.probability, atol=1e-6)
+    np.testing.assert_allclose(found["leakage"], expected.leakage, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def expected(client):
+    return client.first.predictor(ROWS, batch_size=LARGEST)
+
+
+# the protocol
+
+
+def test_tensors_in_json_and_as_bytes_are_answered_alike(client, expected):
+    same(tensors(client.post(INFER, json=as_json(ROWS))), expected)
+    flat = as_json(ROWS)
+    flat["inputs"][0]["data"] = ROWS.ravel().tolist()
+    same(tensors(client.post(INFER, json=flat)), expected)
+    for more in ({}, {"parameters": {"binary_data_output": True}}):
+        body, headers = as_bytes(ROWS, **more)
+        response = client.post(INFER, content=body, headers=headers)
+        same(tensors(response), expected)
+        assert ("Inference-Header-Content-Length" in response.headers) == bool(more)
+
+
+def test_other_numbers_are_taken(client):
+    whole = np.round(ROWS[:5])
+    answers = []
+    for kind, datatype in (("<f8", "FP64"), ("<f4", "FP32"), ("<i4", "INT32")):
+        body, headers = as_bytes(whole, kind, datatype)
+        answers.append(tensors(client.post(INFER, content=body, headers=headers))["probability"])
+    assert (answers[0] == answers[1]).all() and (answers[0] == answers[2]).all()
+
+
+def test_a_client_gets_the_outputs_it_asks_for(client, expected):
+    outputs = [
+        {"name": "leakage"},
+        {"name": "prediction", "parameters": {"binary_data": True}},
+    ]
+    response = client.post(INFER, json=as_json(ROWS[:2], outputs=outputs, id="seven"))
+    header = json.loads(
+        response.content[: int(response.headers["Inference-Header-Content-Length"])]
+    )
+    assert header["id"] == "seven" and [each["name"] for each in header["outputs"]] == [
+        "leakage",
+        "prediction",
+    ]
+    assert tensors(response)["prediction"].tolist() == expected.prediction[:2].tolist()
+
+
+def test_server_and_model_describe_themselves(client, mixed):
+    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
+    assert client.get("/v2/health/live").json() == {"live": True}
+    about = client.get("/v2/models/numbers").json()
+    assert about["inputs"] == [{"name": "features", "datatype": "FP64", "shape": [-1, 3]}]
+    assert [each["name"] for each in about["outputs"]] == ["prediction", "probability", "leakage"]
+    (version,) = about["versions"]
+    assert client.get(f"/v2/models/numbers/versions/{version}/ready").json()["ready"] is True
+    about = mixed.get("/v2/models/mixed").json()
+    assert about["inputs"][1] == {"name": "place", "datatype": "BYTES", "shape": [-1]}
+    assert [each["datatype"] for each in about["outputs"]] == ["INT64", "FP64", "FP64"]
+    assert about["outputs"][1]["shape"] == [-1, 3]
+
+
+def test_columns_of_categories_are_tensors_of_their_own(mixed):
+    columns = {"a": [0.5, None, 2.5], "place": ["there", "", "here"], "c": [1, 2, 3]}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    inputs = [
+        {
+            "name": name,
+            "datatype": "BYTES" if name == "place" else "FP64",
+            "shape": [3] if name == "a" else [3, 1],
+            "data": values,
+        }
+        for name, values in columns.items()
+    ]
+    found = tensors(mixed.post("/v2/models/mixed/infer", json={"inputs": inputs}))
+    plain = mixed.post("/predict", json={"rows": rows}).json()["predictions"]
+    assert found["prediction"].tolist() == [row["prediction"] for row in plain]
+    names = ["probability_10", "probability_20", "probability_30"]
+    assert found["probability"].tolist() == [[row[name] for name in names] for row in plain]
+
+
+def test_predictions_are_those_of_fockjax_predict(mixed, folders, tmp_path, monkeypatch):
+    data = categories()
+    place = ["" if np.isnan(v) else data.categories["place"][int(v)] for v in data.features[:, 1]]
+    numeric = [[None if np.isnan(v) else v for v in data.features[:, k].tolist()] for k in (0, 2)]
+    rows = [
+        {"place": p, "c": c, "a": a, "more": []}
+        for a, p, c in zip(numeric[0], place, numeric[1], strict=True)
+    ]
+    lines = [
+        ",".join("" if v is None else str(v) for v in (r["a"], r["place"], r["c"])) for r in rows
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,place,c", *lines]))
+    predict(folders / "mixed", tmp_path / "rows.csv", tmp_path / "out.npy")
+    expected = np.load(tmp_path / "out.npy")
+    found = mixed.post("/predict", json={"rows": rows}).json()["predictions"]
+    assert list(found[0]) == list(expected.dtype.names)
+    for name in found[0]:
+        np.testing.assert_allclose([row[name] for row in found], expected[name], atol=1e-6)
+
+
+def test_the_probe_is_a_request(client, folders):
+    probe = json.loads((folders / "numbers" / "probe.json").read_text())
+    found = client.post("/predict", json=probe).json()["predictions"]
+    assert found[0]["probability"] == pytest.approx(probe["score"][0], abs=1e-6)
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"rows": [[1, 2, NaN]]}', "not JSON"),
+        (b'{"rows": [[1, 2, 1e999]]}', "not JSON"),
+        (b'"rows"', "must be a JSON object"),
+        (b"{}", '"rows" must be a list'),
+        (b'{"rows": []}', "at least one"),
+        (b'{"rows": [1]}', "row 1 must be an object"),
+        (b'{"rows": [[1, 2, 3], [1, 2]]}', "row 2 has 2 values"),
+        (b'{"rows": [{"a": 1, "b": 2}]}', "row 1 lacks columns: 'c'"),
+        (b'{"rows": [[1, 2, 3], [1, [2], 3]]}', "row 2, column 'b': neither a number nor"),
+        (b'{"rows": [[1, 2, 3], [1, null, 3]]}', "row 2, column 'b': the value is missing"),
+        (b'{"rows": [[1, 2, "x"]]}', "row 1, column 'c': 'x' is not a finite number"),
+        (b'{"rows": [[1, 2, "inf"]]}', "row 1, column 'c': 'inf' is not a finite number"),
+        (
+            b'{"rows": [[1, 1e300, 3], [1, 2, 3], [1, -1e300, 3]]}',
+            "row 1: a value is too large; row 3",
+        ),
+        (b'{"rows": [[1, 2, 3]], "parameters": {"timeout": -1}}', "microseconds"),
+        (b'{"rows": [[1, 2, 3]], "parameters": 3}', "must be an object"),
+        (b"", "no body"),
+    ],
+)
+def test_a_bad_request_is_told_what_is_wrong(client, body, message):
+    response = client.post("/predict", content=body)
+    assert response.status_code == 400 and message in response.json()["error"]
+
+
+def wrong(**changes):
+    body = as_json(ROWS[:2])
+    body["inputs"][0] |= changes
+    return body
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, '"inputs" must be a list'),
+        ({"inputs": []}, "the inputs must be 'features'; got none"),
+        ({"inputs": [{"name": "x"}]}, "unknown datatype: None"),
+        (wrong(name="x"), "the inputs must be 'features'; got 'x'"),
+        (wrong(datatype="FP63"), "unknown datatype: 'FP63'"),
+        (wrong(shape=[2, -1]), '"shape" must be a list of sizes'),
+        (wrong(shape=[3, 3]), "its shape says [3, 3]"),
+        (wrong(shape=[3, 2]), "its shape says [3, 2]"),
+        (wrong(shape=[6], data=list(range(6))), "must have shape [-1, 3], got [6]"),
+        (wrong(shape=[0, 3], data=[]), "have no rows"),
+        (wrong(shape=[], data=[]), "its shape says []"),
+        (wrong(data=[[1, 2, 3], [4, 5]]), "not of one shape"),
+        (wrong(data=[[1, 2, 3], [4, 5, "6"]]), "not numbers"),
+        (wrong(data=[[1, 2, 3], [4, 5, {}]]), "not numbers"),
+        (wrong(data=[[1, 2, 3], [4, 5, None]]), "row 2, column 'c': the value is missing"),
+        (wrong(datatype="INT8", data=[[1, 2, 3], [4, 5, 300]]), "not of datatype INT8"),
+        (wrong(datatype="UINT8", data=[[1, 2, 3], [4, 5, None]]), "not of datatype UINT8"),
+        (wrong(datatype="BYTES"), "not UTF-8 text"),
+        (
+            wrong(datatype="BYTES", data=[["1", "2", "x"], ["1", "2", "3"]]),
+            "features' must be numb",
+        ),
+        (wrong(parameters={"binary_data_size": 8}), 'either "data" or'),
+        (as_json(ROWS[:1], outputs=[{"name": "x"}]), "unknown output 'x'"),
+        (as_json(ROWS[:1], outputs=3), '"outputs" must be a list'),
+        (as_json(ROWS[:1], id=3), '"id" must be text'),
+        (
+            as_json(ROWS[:1], outputs=[{"name": "leakage", "parameters": {"classification": 2}}]),
+            "not supported",
+        ),
+    ],
+)
+def test_a_bad_tensor_is_told_what_is_wrong(client, body, message):
+    response = client.post(INFER, json=body)
+    assert response.status_code == 400 and message in response.json()["error"]
+
+
+def test_bytes_that_do_not_fit_are_refused(client):
+    body, headers = as_bytes(ROWS[:2])
+    for content, length in (
+        (body[:-1], None),
+        (body + b"1", None),
+        (body, "-1"),
+        (body, "1e3"),
+        (body, str(len(body) + 1)),
+        (body, "7"),
+    ):
+        own = headers if length is None else {"Inference-Header-Content-Length": length}
+        response = client.post(INFER, content=content, headers=own)
+        assert response.status_code == 400 and response.json()["error"], (content, length)
+
+
+def test_routes_that_are_not_there_are_told_so(client):
+    for method, path, status in (
+        ("GET", "/", 404),
+        ("GET", "/v2/models/other", 404),
+        ("GET", "/v2/models/numbers/versions/1", 404),
+        ("POST", "/v2/repository/models/other/load", 404),
+        ("GET", "/predict", 405),
+    ):
+        response = client.request(method, path)
+        assert response.status_code == status and response.json()["error"]
+
+
+def test_bodies_have_a_limit_whether_they_say_so_or_not(client, monkeypatch):
+    large = b" " * (16_000_001)
+    assert client.post("/predict", content=large).status_code == 413
+    parts = (large[:1_000_000] for _ in range(17))
+    assert client.post("/predict", content=parts).status_code == 413
+    assert (
+        client.post("/predict", content=b"x", headers={"Content-Encoding": "gzip"}).status_code
+        == 415
+    )
+    assert client.post("/predict", json={"rows": [[1, 2, 3]] * 101}).status_code == 413
+
+
+def test_a_key_opens_all_but_health(folders, tmp_path):
+    (tmp_path / "key").write_text("secret\n")
+    service = Service(ServeConfig(folders / "numbers", api_key_file=tmp_path / "key"))
+    client = TestClient(make_app(service, service.load()))  # not started: nothing is compiled
+    assert client.get("/v2/health/live").status_code == 503
+    for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Basic secret"}):
+        response = client.get("/v2", headers=headers)
+        assert response.status_code == 401 and response.headers["WWW-Authenticate"] == "Bearer"
+    assert client.get("/v2", headers={"Authorization": "Bearer secret"}).status_code == 200
+    for path in service_paths(client):
+        assert "/health/" in path or client.get(path).status_code in (401, 405)
+
+
+def service_paths(client):
+    return {route.path for route in client.app.routes}
+
+
+# what others do not feel
+
+
+def test_neighbours_in_a_batch_change_no_bit(client):
+    values, model = ROWS[:10], client.first
+    alone = model.run(values)
+    beside = model.run(np.concatenate([values, 1e3 * ROWS[20:26]]))
+    for name, part in alone.items():
+        np.testing.assert_array_equal(beside[name][:10], part)
+
+
+def test_many_requests_at_once_get_their_own_answers_and_compile_nothing(client, expected):
+    compiled = client.metric("fockjax_compiles_total")
+    assert compiled == 3  # of 1, 4 and 16 rows
+    bad = ROWS[:1] * np.nan
+
+    def ask(k):
+        start, count = (7 * k) % 50, 1 + k % 10
+        if k % 5 == 4:
+            return client.post(INFER, content=as_bytes(bad)[0], headers=as_bytes(bad)[1])
+        body, headers = as_bytes(ROWS[start : start + count])
+        return client.post(INFER, content=body, headers=headers)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(60)))
+    for k, response in enumerate(answers):
+        if k % 5 == 4:
+            assert response.status_code == 400 and "row 1" in response.json()["error"]
+            continue
+        start, count = (7 * k) % 50, 1 + k % 10
+        wanted = expected.probability[start : start + count]
+        np.testing.assert_allclose(tensors(response)["probability"], wanted, atol=1e-6)
+    assert client.metric("fockjax_compiles_total") == compiled
+
+
+def test_metrics_and_report_tell_what_ran(client):
+    before = client.metric('fockjax_requests_total{route="/predict",status="200"}')
+    client.post("/predict", json={"rows": ROWS[:3].tolist()})
+    assert client.metric('fockjax_requests_total{route="/predict",status="200"}') == before + 1
+    assert client.metric("fockjax_batch_rows_sum") >= 3 and client.metric("fockjax_ready") == 1
+    assert "100.0% of them completed" in client.get("/report").text
+
+
+def test_every_route_is_described(client):
+    described = client.get("/openapi.json").json()
+    assert set(described["paths"]) == service_paths(client)
+    assert "security" not in described and openapi.description(True)["security"]
+    for path, item in described["paths"].items():
+        if "get" in item:
+            status = client.get(path.format(name="numbers", version="1")).status_code
+            assert str(status) in item["get"]["responses"], path
+
+
+# faults
+
+
+@pytest.fixture
+def own(folders, tmp_path):
+    """A client whose service may be spoilt; it has compiled nothing but one size."""
+    path = shutil.copytree(folders / "numbers", tmp_path / "numbers")
+    with Client(path, deadline=2.0, idle=0.05) as client:
+        yield client
+
+
+def test_a_wrong_model_answers_nothing_until_it_is_right_again(own, monkeypatch):
+    right = own.first.is_right
+    monkeypatch.setattr(own.first, "is_right", lambda answer: False)
+    own.until("/v2/health/ready", 503)
+    response = own.post("/predict", json={"rows": ROWS[:1].tolist()})
+    assert response.status_code == 503 and response.headers["Retry-After"]
+    assert own.get("/v2/health/live").status_code == 200
+    monkeypatch.setattr(own.first, "is_right", right)
+    own.until("/v2/health/ready", 200)
+
+
+def test_reload_takes_a_good_model_and_refuses_a_bad_one(own):
+    load, path = "/v2/repository/models/numbers/load", own.service.config.model
+    (old,) = own.get("/v2/models/numbers").json()["versions"]
+    probe = (path / "probe.json").read_text()
+    for spoilt in (
+        "{}",
+        probe.replace('"score": [', '"score": [0.5 , '),
+        probe.replace("0.", "0.7"),
+    ):
+        (path / "probe.json").write_text(spoilt)
+        response = own.post(load)
+        assert response.status_code == 400 and "the one before goes on" in response.json()["error"]
+    assert own.get("/v2/models/numbers").json()["versions"] == [old]
+    assert own.post("/predict", json={"rows": ROWS[:1].tolist()}).status_code == 200
+    shutil.rmtree(path)
+    assert own.post(load).status_code == 400
+    make_folder(path, numbers(), seed=1)
+    assert own.post(load).status_code == 200
+    assert own.get("/v2/models/numbers").json()["versions"] != [old]
+    assert own.metric('fockjax_reloads_total{taken="false"}') == 4
+
+
+def test_when_the_device_hangs_nothing_else_does(own, monkeypatch):
+    gate, body = threading.Event(), {"rows": ROWS[:1].tolist()}
+    run = own.first.run
+    monkeypatch.setattr(own.service, "hang", 0.2)
+    monkeypatch.setattr(own.first, "run", lambda values: gate.wait(20) and run(values))
+    late = own.post("/predict", json=body | {"parameters": {"timeout": 100_000}})
+    assert late.status_code == 504 and "0.1 s" in late.json()["error"]
+    own.until("/v2/health/live", 503)
+    assert own.get("/v2/health/ready").status_code == 503
+    with ThreadPoolExecutor(8) as pool:  # the queue takes 100 rows
+        answers = list(
+            pool.map(lambda _: own.post("/predict", json={"rows": [[1, 2, 3]] * 30}), range(6))
+        )
+    assert sorted({answer.status_code for answer in answers}) == [429, 504]
+    assert all(a.headers["Retry-After"] == "1" for a in answers if a.status_code == 429)
+    gate.set()
+    monkeypatch.setattr(own.service, "hang", 20)
+    own.until("/v2/health/ready", 200)
+    assert own.get("/v2/health/live").status_code == 200
+    assert own.post("/predict", json=body).status_code == 200
+    assert own.metric('fockjax_dropped_total{reason="expired"}') >= 3
+
+
+def test_when_the_device_thread_dies_nobody_waits(own, monkeypatch):
+    def dies(values):
+        raise SystemExit
+
+    monkeypatch.setattr(own.first, "run", dies)
+    response = own.post("/predict", json={"rows": ROWS[:1].tolist()})
+    assert response.status_code in (500, 503)
+    own.until("/v2/health/live", 503)
+    assert own.post("/predict", json={"rows": ROWS[:1].tolist()}).status_code == 503
+
+
+def test_a_fault_in_the_model_is_an_error_of_the_server(own, monkeypatch):
+    monkeypatch.setattr(own.service, "idle", 1e9)
+
+    def fails(values):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(own.first, "run", fails)
+    response = own.post("/predict", json={"rows": ROWS[:1].tolist()})
+    assert response.status_code in (500, 503)
+    assert own.get("/v2/health/live").status_code == 200
+
+
+# the command
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--queue-rows", "0"], "--queue-rows must be at least 1"),
+        (["--max-wait", "-1"], "--max-wait must not be negative"),
+        (["--deadline", "0"], "--deadline must be positive"),
+        (["--port", "70000"], "--port must lie between"),
+        (["--ssl-certfile", "x"], "belong together"),
+        (["--max-body", "lots"], "--max-body: A size of memory"),
+        (["--api-key-file", "none"], "cannot be read"),
+        ([], "is not a model folder"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(tmp_path, capsys, options, message):
+    assert cli.main(["serve", str(tmp_path / "none"), *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_without_the_libraries_it_says_how_to_install_them(capsys, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "fockjax.serving.server", None)
+    assert cli.main(["serve", "model"]) == 2
+    assert 'pip install "fockjax[serve]"' in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_told(folders, tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1, port {port}"):
+            serve(ServeConfig(folders / "numbers", port=port, compiled=tmp_path))
