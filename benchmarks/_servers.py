@@ -100,9 +100,7 @@ def fockjax_server(
     return Server([*prefix, *command, *options], port, log, PYTHONPATH=str(ROOT))
 
 
-def mosec_server(
-    model: Path, log: Path, home: Path, compiled: Path, circuit: str
-) -> Server:
+def mosec_server(model: Path, log: Path, home: Path, compiled: Path, circuit: str) -> Server:
     """`_mosec.py`, not yet ready.
 
     Mosec is in the environment `home`, all else in this one; what another process has compiled is

@@ -3,10 +3,13 @@
     python benchmarks/serving.py [--circuit cvqnn] [--seconds 20] [--rounds 3] [--no-mosec]
 
 The model has the reference circuit (4 modes, cutoff 6, 2 layers, 6 beamsplitters), or with
---circuit cvqnn what `fockjax train` makes of that size (24 beamsplitters). Requests have 1 row or 128, as JSON or as bytes; all are first checked to be answered
-as the model does in this process. Saturation is what a fixed number of connections get that send
-again as soon as they are answered. Then requests arrive as a Poisson process at half of that, in
-turns at either server, from a process of its own (`_load.py`).
+--circuit cvqnn what `fockjax train` makes of that size (24 beamsplitters). Requests have 1 row or
+128, as JSON or as bytes; all are first checked to be answered as the model does in this process.
+
+Saturation is what a fixed number of connections get that send again as soon as they are answered;
+with it, the processor time of the server, all its processes together, for each request: of the
+figures here the least disturbed by a busy machine. Then requests arrive as a Poisson process at
+half of that rate, in turns at either server, from a process of its own (`_load.py`).
 
 Mosec runs as one worker process for each kind of request (`_mosec.py`), in the environment
 .venv/mosec, which this makes.
@@ -175,8 +178,8 @@ def measure(
 
 
 HEADER = (
-    "request    server   saturated: req/s  rows/s  CPU/req   at req/s    p50     p99 (of the rounds)"
-    "      p99.9  refused lost  load: CPU late p99"
+    "request    server   saturated: req/s  rows/s CPU/req  at req/s    p50     p99 (of the rounds) "
+    "        p99.9  refused lost  load: CPU late p99"
 )
 
 
@@ -188,7 +191,7 @@ def line(kind: Kind, name: str, found: Measured) -> str:
     cpu = max(outcome.cpu for outcome in found.rounds)
     return (
         f"{kind!s:10} {name:8} {found.most:16,.0f} {found.most * kind.rows:7,.0f} "
-        f"{found.cpu:5.2f} ms {found.most / 2:10,.0f} {found.percentile(50):6.2f} "
+        f"{found.cpu:5.2f} ms {found.most / 2:9,.0f} {found.percentile(50):6.2f} "
         f"{found.percentile(99):7.2f} ({min(each):.2f} to {max(each):.2f}) "
         f"{found.percentile(99.9):8.2f} ms {refused:8} {lost:4} {cpu:10.0%} {late:5.2f} ms"
     )

@@ -185,7 +185,7 @@ def test_nothing_that_follows_the_description_or_breaks_it_is_an_internal_error(
         text=True,
         cwd=tmp_path,
     )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
+    assert done.returncode == 0, done.stdout[-9000:] + done.stderr[-1000:]
     counted = served.get("/metrics").body.decode()
     for route in ("/predict", "/v2/models/{name}/infer"):
         for status in (200, 400):

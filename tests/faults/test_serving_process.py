@@ -4,6 +4,8 @@ import contextlib
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -206,3 +208,12 @@ def test_its_supervisor_is_told_that_it_is_ready_lives_and_ends(start, tmp_path)
             while True:
                 told.append(supervisor.recv(100))
         assert b"STOPPING=1" in told
+
+
+def test_a_short_soak_loses_nothing():
+    """The long one is `python benchmarks/soak.py`."""
+    soak = Path(__file__).parents[2] / "benchmarks" / "soak.py"
+    done = subprocess.run(
+        [sys.executable, soak, "--requests", "2000"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
