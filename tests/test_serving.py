@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from fockjax.serving import openapi
 from fockjax.serving import service as service_module
 from fockjax.serving.app import make_app
 from fockjax.serving.config import ServeConfig
+from fockjax.serving.idle import IdleConnections
 from fockjax.serving.server import serve
 from fockjax.serving.service import Service
 from fockjax.training import UserError
@@ -508,6 +510,27 @@ def test_a_fault_in_the_model_is_an_error_of_the_server(own, monkeypatch):
     response = own.post("/predict", json={"rows": ROWS[:1].tolist()})
     assert response.status_code in (500, 503)
     assert own.get("/v2/health/live").status_code == 200
+
+
+def test_connections_without_a_request_are_closed():
+    now, closed = [0.0], []
+
+    class Connection:
+        def __init__(self, name):
+            self.cycle = None
+            self.transport = SimpleNamespace(close=lambda: closed.append(name))
+
+    silent, busy, lively = Connection("silent"), Connection("busy"), Connection("lively")
+    busy.cycle = SimpleNamespace(response_complete=False)
+    idle = IdleConnections(5.0, clock=lambda: now[0])
+    for _ in range(6):
+        lively.cycle = SimpleNamespace(response_complete=True)
+        idle.close([silent, busy, lively])
+        now[0] += 1.0
+    assert closed == ["silent"]
+    busy.cycle.response_complete = True
+    idle.close([busy, lively])
+    assert closed == ["silent", "busy"]
 
 
 # the command

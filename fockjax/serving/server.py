@@ -1,12 +1,15 @@
 """The process: what `fockjax serve` does."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import math
+import os
 import signal
 import socket
 import sys
+import threading
 import time
 
 import uvicorn
@@ -14,7 +17,10 @@ import uvicorn
 from fockjax.runtime import keep_compiled
 from fockjax.serving.app import make_app
 from fockjax.serving.config import ServeConfig
-from fockjax.serving.service import Service
+from fockjax.serving.errors import Refused
+from fockjax.serving.idle import IdleConnections
+from fockjax.serving.model import Model
+from fockjax.serving.service import THREADS, Service
 from fockjax.serving.supervisor import notify
 from fockjax.training.errors import UserError
 
@@ -32,6 +38,8 @@ def serve(config: ServeConfig) -> None:
     for name in ("fockjax", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
     sys.setswitchinterval(SWITCH)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to load again
     keep_compiled(config.compiled_folder())
     service = Service(config)
     model = service.load()
@@ -58,8 +66,12 @@ def serve(config: ServeConfig) -> None:
             f"[{host}]" if ":" in host else host,
             port,
         )
-        gc.freeze()
         server.run(sockets=[listener])
+    if any(thread.name in THREADS for thread in threading.enumerate()):
+        # It compiles, or hangs: XLA cannot be told to stop, and an interpreter that ends under it
+        # ends in a crash. Everything is answered, and nothing is open for writing.
+        logging.shutdown()
+        os._exit(0)
 
 
 class _Server(uvicorn.Server):
@@ -67,7 +79,10 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, service: Service):
         super().__init__(config)
-        self.service, self.stop_at, self.was_ready = service, math.inf, False
+        self.service = service
+        self.stop_at = math.inf
+        self.model: Model | None = None  # in its place when last looked at
+        self.idle = IdleConnections(service.config.deadline)
 
     async def startup(self, sockets=None) -> None:
         await super().startup(sockets)
@@ -82,15 +97,32 @@ class _Server(uvicorn.Server):
         self.stop_at = time.monotonic() + (0.0 if again else self.service.config.drain)
 
     async def on_tick(self, counter: int) -> bool:  # ten times a second
-        if self.service.ready and not self.was_ready:
-            self.was_ready = True
+        service = self.service
+        if service.ready and service.model is not self.model:
+            self.model = service.model
+            _settle()
             notify("READY=1")
-        if counter % 10 == 0 and self.service.live:
-            notify("WATCHDOG=1")
+        if counter % 10 == 0:
+            self.idle.close(list(self.server_state.connections))
+            if service.live:
+                notify("WATCHDOG=1")
         return await super().on_tick(counter) or time.monotonic() >= self.stop_at
 
     def _reload(self) -> None:
-        self._reloading = asyncio.ensure_future(self.service.reload())
+        self._reloading = asyncio.ensure_future(self._try_reload())
+
+    async def _try_reload(self) -> None:
+        with contextlib.suppress(Refused):  # which the log tells
+            await self.service.reload()
+
+
+def _settle() -> None:
+    """Spare the collector what lives as long as the model: looking through it takes longer than
+    many requests.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _listen(host: str, port: int) -> socket.socket:

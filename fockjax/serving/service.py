@@ -15,6 +15,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,8 +28,11 @@ from fockjax.serving.errors import Refused
 from fockjax.serving.metrics import Metrics
 from fockjax.serving.model import LARGEST, Model
 
+T = TypeVar("T")
+
 HANG, IDLE = 30.0, 30.0
 RECORDS = 200
+THREADS = ("fockjax-device", "fockjax-loading")
 
 log = logging.getLogger("fockjax.serving")
 
@@ -54,7 +59,7 @@ class Service:
         self.model: Model | None = None
         self.draining = False
         self._right = False
-        self._thread = threading.Thread(target=self._work, name="device", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=THREADS[0], daemon=True)
         self._asked = time.monotonic()
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task] = []
@@ -99,8 +104,8 @@ class Service:
         """
         async with self._reloading:
             try:
-                model = await asyncio.to_thread(self.load)
-                await asyncio.to_thread(model.warm_up)
+                model = await _in_thread(self.load)
+                await _in_thread(model.warm_up)
                 right = await self._is_right(model)
             except Exception as error:
                 right, reason = False, str(error)
@@ -183,7 +188,7 @@ class Service:
         """Get ready, then see from time to time that all is right."""
         while self.model is None:
             try:
-                await asyncio.to_thread(model.warm_up)
+                await _in_thread(model.warm_up)
                 self.model = self.model or model  # if a reload was not faster
             except Exception:
                 log.exception("the model cannot be compiled")
@@ -217,3 +222,17 @@ class Service:
         right = model.is_right(await asyncio.wait_for(answer, self.hang))
         self.metrics.probes.labels(str(right).lower()).inc()
         return right
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    """As asyncio.to_thread; but a process that ends does not wait for it to finish."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except Exception as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=THREADS[1], daemon=True).start()
+    return await asyncio.wrap_future(future)

@@ -1,0 +1,31 @@
+"""Connections on which no request comes to be are closed, which uvicorn does only after a first."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+class IdleConnections:
+    """Closes those that have begun no request for a while, as of clients that send a header a byte
+    at a time.
+
+    Args:
+        seconds: how long that may be.
+        clock: seconds; monotonic.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic):
+        self._seconds, self._clock = seconds, clock
+        self._seen: dict[Any, tuple[Any, float]] = {}
+
+    def close(self, connections: Iterable[Any]) -> None:
+        """Look at uvicorn's connections, as one does from time to time."""
+        now, before = self._clock(), self._seen
+        self._seen = {}
+        for connection in connections:
+            cycle = connection.cycle  # of a request and its response; None before the first
+            last, since = before.get(connection, (cycle, now))
+            since = since if cycle is last else now
+            self._seen[connection] = (cycle, since)
+            if now - since >= self._seconds and (cycle is None or cycle.response_complete):
+                connection.transport.close()
