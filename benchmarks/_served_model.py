@@ -17,12 +17,16 @@ def inputs(rows: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(rows, len(COLUMNS))).astype(np.float32)
 
 
+def dataset() -> Dataset:
+    """What it is trained on."""
+    x = inputs(128)
+    return Dataset("served", x.astype(np.float64), np.sin(x.sum(1)), COLUMNS, "y", None)
+
+
 def make_model(folder: Path, modes: int = 4, cutoff: int = 6, layers: int = 2) -> Path:
     """Train it for an epoch, which is all that its speed needs, into a model folder."""
-    x = inputs(128)
-    data = Dataset("served", x.astype(np.float64), np.sin(x.sum(1)), COLUMNS, "y", None)
     config = TrainConfig(out=folder, modes=modes, cutoff=cutoff, layers=layers, epochs=1)
-    train(config, data, Console(file=io.StringIO()))
+    train(config, dataset(), Console(file=io.StringIO()))
     return folder
 
 

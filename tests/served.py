@@ -7,29 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 import uvicorn
 from _http import Answer, Connection, ask, request
 
-from fockjax import inference
 from fockjax.serving.app import make_app
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.service import Service
-from fockjax.training import run as training_run
-from fockjax.training.model import build_model
-
-
-@contextlib.contextmanager
-def without_circuits() -> Iterator[None]:
-    """Models are made and loaded without their circuit, and so compile fast."""
-
-    def build(features, config, *, photonic=True, outputs=1):
-        return build_model(features, config, photonic=False, outputs=outputs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (training_run, inference):
-            patch.setattr(module, "build_model", build)
-        yield
 
 
 class Served:

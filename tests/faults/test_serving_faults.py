@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from _http import ask, request
-from _served_model import inputs, make_model
+from _served_model import dataset, inputs
 from _v2 import infer, outputs
 from faulty import FaultyDevice
-from served import serving, wait_until, without_circuits
+from models import make_folder, without_circuits
+from served import serving, wait_until
 
 pytestmark = pytest.mark.loose_promotion  # Flax and Optax promote
 
@@ -24,7 +25,7 @@ LARGEST = 128
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     with without_circuits():
-        yield make_model(tmp_path_factory.mktemp("models") / "model", modes=1, cutoff=3, layers=1)
+        yield make_folder(tmp_path_factory.mktemp("models") / "model", dataset())
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +319,7 @@ def test_a_device_whose_thread_dies_leaves_nobody_waiting(folder):
             served.before = die
         assert first.answer().status == 200
         assert {connection.answer().status for connection in waiting} <= {500, 503}
-        assert served.get("/v2/health/live").status == 503
+        wait_until(lambda: served.get("/v2/health/live").status == 503)
         assert served.get("/v2/health/ready").status == 503
         assert ask(served.port, one()).status == 503
 
