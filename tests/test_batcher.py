@@ -154,7 +154,7 @@ class Queue(RuleBasedStateMachine):
         )
 
 
-Queue.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
+Queue.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestQueue = Queue.TestCase
 
 

@@ -475,10 +475,9 @@ def test_when_the_device_hangs_nothing_else_does(own, monkeypatch):
     assert late.status_code == 504 and "0.1 s" in late.json()["error"]
     own.until("/v2/health/live", 503)
     assert own.get("/v2/health/ready").status_code == 503
+    many = {"rows": [[1, 2, 3]] * 30, "parameters": {"timeout": 1_000_000}}
     with ThreadPoolExecutor(8) as pool:  # the queue takes 100 rows
-        answers = list(
-            pool.map(lambda _: own.post("/predict", json={"rows": [[1, 2, 3]] * 30}), range(6))
-        )
+        answers = list(pool.map(lambda _: own.post("/predict", json=many), range(6)))
     assert sorted({answer.status_code for answer in answers}) == [429, 504]
     assert all(a.headers["Retry-After"] == "1" for a in answers if a.status_code == 429)
     gate.set()
@@ -550,7 +549,7 @@ def test_connections_without_a_request_are_closed():
     ],
 )
 def test_what_cannot_be_served_is_one_line(tmp_path, capsys, options, message):
-    assert cli.main(["serve", str(tmp_path / "none"), *options]) == 2
+    assert cli.main(["serve", str(tmp_path / "none"), "--port", "0", *options]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 

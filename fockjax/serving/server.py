@@ -34,16 +34,10 @@ def serve(config: ServeConfig) -> None:
         UserError: options, a folder or an address that cannot be used.
     """
     config.check()
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    for name in ("fockjax", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.INFO)
-    sys.setswitchinterval(SWITCH)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to load again
-    keep_compiled(config.compiled_folder())
     service = Service(config)
-    model = service.load()
     with _listen(config.host, config.port) as listener:
+        model = service.load()
+        _prepare_process(config)
         server = _Server(
             uvicorn.Config(
                 make_app(service, model),
@@ -72,6 +66,16 @@ def serve(config: ServeConfig) -> None:
         # ends in a crash. Everything is answered, and nothing is open for writing.
         logging.shutdown()
         os._exit(0)
+
+
+def _prepare_process(config: ServeConfig) -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    for name in ("fockjax", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    sys.setswitchinterval(SWITCH)
+    keep_compiled(config.compiled_folder())
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to load again
 
 
 class _Server(uvicorn.Server):
