@@ -1,9 +1,16 @@
 """What every test here runs under, and the fixtures they share."""
 
+import sys
+from pathlib import Path
+
 import hypothesis
 import jax
 import numpy as np
 import pytest
+
+# The benchmarks' HTTP client and servers are used here, too. At the end, because `dense` is a
+# module of the tests before it is one of the benchmarks.
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 # No deadline, since timings are never tested; derandomised, so that a failure comes back. Our
 # fixtures only set a mode, which may safely stay the same from one example to the next.

@@ -1,5 +1,6 @@
 """What systemd is told, if it asks (sd_notify(3)): that the service is ready, that it lives."""
 
+import contextlib
 import os
 import socket
 
@@ -12,4 +13,6 @@ def notify(state: str) -> None:
     if address.startswith("@"):  # in the abstract namespace
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
-        end.sendto(state.encode(), address)
+        end.setblocking(False)
+        with contextlib.suppress(BlockingIOError):  # who supervises does not listen just now
+            end.sendto(state.encode(), address)

@@ -1,0 +1,369 @@
+"""What clients, the network and the device do to a server, and what it must do then.
+
+On real sockets, the server in a thread of this process; whole processes: `test_serving_process.py`.
+"""
+
+import json
+import shutil
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from _http import ask, request
+from _served_model import dataset, inputs
+from _v2 import infer, outputs
+from faulty import FaultyDevice
+from models import make_folder, without_circuits
+from served import serving, wait_until
+
+pytestmark = pytest.mark.loose_promotion  # Flax and Optax promote
+
+LARGEST = 128
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    with without_circuits():
+        yield make_folder(tmp_path_factory.mktemp("models") / "model", dataset())
+
+
+@pytest.fixture(scope="module")
+def shared(folder):
+    """A server for what leaves no trace; short deadline, small body."""
+    with serving(folder, deadline=2.0, max_body="64kB") as served:
+        yield served
+
+
+@pytest.fixture
+def served(shared):
+    shared.ran.clear()
+    yield shared
+    shared.hang_up()
+    assert shared.get("/v2/health/live").status == 200
+    assert outputs(ask(shared.port, one()))["prediction"].shape == (1,)  # the next request is fine
+
+
+def one(seed=0, rows=1):
+    return infer("model", inputs(rows, seed), binary=True)
+
+
+def error(answer):
+    return json.loads(answer.body)["error"]
+
+
+def metric(served, line):
+    """The number behind a line of /metrics."""
+    text = served.get("/metrics").body.decode()
+    return float(next(row for row in text.splitlines() if row.startswith(line)).split()[-1])
+
+
+def tensor(**changes):
+    whole = {"name": "features", "shape": [1, 4], "datatype": "FP64", "data": [1.0] * 4}
+    return json.dumps({"inputs": [whole | changes]}).encode()
+
+
+def rows(text):
+    return b'{"rows": %s}' % text.encode()
+
+
+BAD_BODIES = {
+    "no JSON": ("/predict", b"rows"),
+    "nothing": ("/predict", b""),
+    "no object": ("/predict", b"[]"),
+    "no rows": ("/predict", b'{"rows": []}'),
+    "a row too short": ("/predict", rows("[[1, 2, 3]]")),
+    "a column missing": ("/predict", rows('[{"a": 1, "b": 2, "c": 3}]')),
+    "text for a number": ("/predict", rows('[[1, 2, 3, "much"]]')),
+    "a list for a number": ("/predict", rows("[[1, 2, 3, [4]]]")),
+    "a missing value": ("/predict", rows("[[1, 2, 3, null]]")),
+    "NaN": ("/predict", rows("[[1, 2, 3, NaN]]")),
+    "infinity": ("/predict", rows("[[1, 2, 3, 1e400]]")),
+    "far too large": ("/predict", rows("[[1, 2, 3, 1e300]]")),
+    "an integer of 400 digits": ("/predict", rows("[[1, 2, 3, 1%s]]" % ("0" * 400))),
+    "depth": ("/predict", rows("[" * 20_000 + "]" * 20_000)),
+    "objects in depth": ("/predict", b'{"rows":' * 5000 + b"1" + b"}" * 5000),
+    "no UTF-8": ("/predict", b'{"rows": "\xff\xfe"}'),
+    "a null byte": ("/predict", b'{"rows": [[1, 2, 3, 4]]}\x00'),
+    "half a surrogate": ("/predict", rows('[[1, 2, 3, "\\ud800"]]')),
+    "another name": ("infer", tensor(name="x")),
+    "another type": ("infer", tensor(datatype="FP65")),
+    "text for numbers": ("infer", tensor(datatype="BYTES")),
+    "no shape": ("infer", tensor(shape=None)),
+    "a negative shape": ("infer", tensor(shape=[-1, 4])),
+    "a huge shape": ("infer", tensor(shape=[2**62, 2**62])),
+    "no rows in the tensor": ("infer", tensor(shape=[0, 4], data=[])),
+    "a shape of another size": ("infer", tensor(shape=[2, 4])),
+    "another rank": ("infer", tensor(shape=[4])),
+    "ragged data": ("infer", tensor(data=[[1, 2], [3]])),
+    "data missing": ("infer", tensor(data=None)),
+    "an input twice": ("infer", json.dumps({"inputs": [json.loads(tensor())["inputs"][0]] * 2})),
+    "no inputs": ("infer", b'{"inputs": []}'),
+    "an unknown output": ("infer", tensor()[:-1] + b', "outputs": [{"name": "x"}]}'),
+    "bytes that are not there": ("infer", tensor(parameters={"binary_data_size": 32})),
+    "an odd deadline": ("infer", tensor()[:-1] + b', "parameters": {"timeout": -1}}'),
+}
+
+
+@pytest.mark.parametrize("what", BAD_BODIES)
+def test_a_bad_body_is_refused_and_told_why(served, what):
+    path, body = BAD_BODIES[what]
+    path = path.replace("infer", "/v2/models/model/infer")
+    body = body.encode() if isinstance(body, str) else body
+    answer = served.post(path, body)
+    assert answer.status == 400 and error(answer), answer
+    assert not served.ran
+
+
+@pytest.mark.parametrize("length", ["0", "-1", "9999999", "x", "1e1", "²"])
+def test_a_wrong_length_of_the_header_is_refused(served, length):
+    whole = request("POST", "/v2/models/model/infer", tensor())
+    head, _, body = whole.partition(b"\r\n\r\n")
+    line = f"\r\nInference-Header-Content-Length: {length}".encode()
+    answer = ask(served.port, head + line + b"\r\n\r\n" + body)
+    assert answer.status == 400 and error(answer)
+
+
+def test_a_row_that_is_no_number_is_refused_alone_and_its_neighbours_feel_nothing(served):
+    bad = inputs(3, seed=3)
+    bad[1, 2] = np.nan
+    good = [one(seed, rows) for seed, rows in ((1, 63), (2, 64))]
+
+    def together(requests):
+        served.ran.clear()
+        with served.held(one()):
+            connections = [served.start(whole) for whole in requests]
+            served.waiting(127)
+        answers = [connection.answer() for connection in connections]
+        assert [len(values) for values in served.ran] == [1, 127]
+        return answers
+
+    clean = together(good)
+    first, refused, last = together([good[0], infer("model", bad, binary=True), good[1]])
+    assert refused.status == 400 and "row 2" in error(refused) and "row 1" not in error(refused)
+    for answer, before in zip((first, last), clean, strict=True):
+        assert answer.body == before.body
+
+
+def test_a_large_request_is_split_and_its_order_kept_and_nothing_is_compiled(served):
+    compiled = metric(served, "fockjax_compiles_total")
+    whole = outputs(ask(served.port, one(rows=1000)))
+    for count in (1, 5, 77, 129):
+        part = outputs(ask(served.port, one(rows=count)))  # which begins otherwise
+        assert part["prediction"].shape == (count,)
+    assert max(map(len, served.ran)) == LARGEST
+    single = [
+        outputs(ask(served.port, infer("model", row[None], True))) for row in inputs(1000)[::97]
+    ]
+    np.testing.assert_allclose(
+        whole["prediction"][::97], [each["prediction"][0] for each in single], atol=1e-6
+    )
+    assert metric(served, "fockjax_compiles_total") == compiled
+
+
+def test_many_clients_at_once_get_their_own_answers(served):
+    def answer(seed):
+        return outputs(ask(served.port, one(seed, 1 + seed % 7)))["prediction"]
+
+    alone = [answer(seed) for seed in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        for together, before in zip(pool.map(answer, range(40)), alone, strict=True):
+            np.testing.assert_allclose(together, before, atol=1e-6)
+
+
+# time
+
+
+def test_what_is_too_late_is_told_so_and_never_computed(served):
+    late = json.loads(tensor()) | {"parameters": {"timeout": 50_000}}
+    path = "/v2/models/model/infer"
+    expired = metric(served, 'fockjax_dropped_total{reason="expired"}')
+    with served.held(one()) as first:
+        answer = served.post(path, json.dumps(late).encode())
+        assert answer.status == 504 and "0.05 s" in error(answer)
+    assert first.answer().status == 200
+    wait_until(lambda: served.service.batcher.rows == 0)
+    assert len(served.ran) == 1
+    dropped = metric(served, 'fockjax_dropped_total{reason="expired"}') - expired
+    assert dropped + metric(served, 'fockjax_dropped_total{reason="vanished"}') >= 1
+
+
+def test_a_client_that_leaves_is_dropped_before_it_costs_anything(served):
+    vanished = metric(served, 'fockjax_dropped_total{reason="vanished"}')
+    with served.held(one()) as first:
+        gone = [served.start(one(seed, 5)) for seed in range(4)]
+        served.waiting(20)
+        for connection in gone:
+            connection.close()
+        stays = served.start(one(9))
+        served.waiting(21)
+        line = 'fockjax_requests_total{route="/v2/models/{name}/infer",status="499"}'
+        wait_until(lambda: line in served.get("/metrics").body.decode())
+    assert first.answer().status == stays.answer().status == 200
+    assert [len(values) for values in served.ran] == [1, 1]
+    assert metric(served, 'fockjax_dropped_total{reason="vanished"}') == vanished + 4
+
+
+@pytest.mark.slow
+def test_a_body_that_does_not_come_is_not_waited_for(served):
+    whole = one(rows=20)
+    slow = served.start(whole[:-10])
+    assert slow.answer().status == 408
+    closes = served.start(whole[:-10])
+    closes.socket.shutdown(socket.SHUT_WR)
+    with pytest.raises(ConnectionError):
+        closes.answer()
+    assert not served.ran
+
+
+# size
+
+
+def test_a_huge_body_is_refused_before_it_is_there(served):
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"
+    assert served.start(head).answer().status == 413
+
+
+def test_a_huge_body_without_a_length_is_cut_off(served):
+    connection = served.start(
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    chunk = b"8000\r\n" + b"[" * 0x8000 + b"\r\n"
+    answered = False
+    try:
+        for _ in range(100):
+            connection.socket.sendall(chunk)
+            answered = answered or connection.closed
+            if answered:
+                break
+    except ConnectionError:
+        pass
+    assert answered and connection.answer().status == 413
+
+
+def test_a_compressed_body_is_not_blown_up(served):
+    answer = ask(
+        served.port, request("POST", "/predict", b"\x1f\x8b", {"Content-Encoding": "gzip"})
+    )
+    assert answer.status == 415
+
+
+# overload
+
+
+def test_a_full_queue_refuses_fast_and_answers_what_it_took(folder):
+    with serving(folder, queue_rows=10) as served:
+        with served.held(one()) as first:
+            taken = [served.start(one(seed)) for seed in range(10)]
+            served.waiting(10)
+            for _ in range(20):
+                answer = ask(served.port, one())
+                assert answer.status == 429 and int(answer.header("Retry-After")) >= 1
+        assert all(connection.answer().status == 200 for connection in (first, *taken))
+        assert sum(map(len, served.ran)) == 11
+        assert ask(served.port, one(rows=11)).status == 413
+
+
+# the device
+
+
+@pytest.mark.parametrize("status, at_most", [("UNAVAILABLE", 0.0), ("RESOURCE_EXHAUSTED", 1e-6)])
+def test_a_fault_that_passes_changes_no_answer(served, status, at_most):
+    before = outputs(ask(served.port, one(rows=70)))["prediction"]
+    recovered = metric(served, "fockjax_recoveries_total")
+    runner = served.service.model.predictor.runner(LARGEST)
+    whole = runner.device
+    runner.device = FaultyDevice("execute", 1, status)
+    try:
+        after = outputs(ask(served.port, one(rows=70)))["prediction"]
+    finally:
+        runner.device = whole
+    np.testing.assert_allclose(after, before, rtol=0, atol=at_most)
+    assert metric(served, "fockjax_recoveries_total") == recovered + 1
+
+
+def test_a_fault_that_stays_is_told_as_such_until_it_passes(served, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    runner = served.service.model.predictor.runner(LARGEST)
+    whole = runner.device
+    runner.device = FaultyDevice("execute", 1, for_good=True)
+    try:
+        answer = ask(served.port, one())
+        assert answer.status == 503 and answer.header("Retry-After")
+    finally:
+        runner.device = whole
+
+
+def test_a_device_that_hangs_is_not_live_until_it_goes_on(folder):
+    with serving(folder, hang=0.1, deadline=20.0) as served:
+        with served.held(one()) as first:
+            wait_until(lambda: served.get("/v2/health/live").status == 503)
+            assert served.get("/v2/health/ready").status == 503
+        assert first.answer().status == 200
+        assert served.get("/v2/health/live").status == 200
+        assert served.get("/v2/health/ready").status == 200
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_device_whose_thread_dies_leaves_nobody_waiting(folder):
+    class Death(BaseException):
+        pass
+
+    def die(values):
+        raise Death
+
+    with serving(folder) as served:
+        with served.held(one()) as first:
+            waiting = [served.start(one(seed)) for seed in range(3)]
+            served.waiting(3)
+            served.before = die
+        assert first.answer().status == 200
+        assert {connection.answer().status for connection in waiting} <= {500, 503}
+        wait_until(lambda: served.get("/v2/health/live").status == 503)
+        assert served.get("/v2/health/ready").status == 503
+        assert ask(served.port, one()).status == 503
+
+
+# the model
+
+
+def test_a_wrong_answer_to_the_probe_row_stops_all_answers_until_it_is_right(folder):
+    with serving(folder, idle=0.05) as served:
+        served.after = lambda answer: {name: part + 0.5 for name, part in answer.items()}
+        wait_until(lambda: served.get("/v2/health/ready").status == 503)
+        assert served.get("/v2/health/live").status == 200
+        answer = ask(served.port, one())
+        assert answer.status == 503 and "known answer" in error(answer)
+        served.after = lambda answer: answer
+        wait_until(lambda: served.get("/v2/health/ready").status == 200)
+        assert ask(served.port, one()).status == 200
+
+
+@pytest.mark.slow
+def test_a_model_that_is_broken_never_takes_over(folder, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(folder, model)
+    load = "/v2/repository/models/model/load"
+    with serving(model) as served:
+        version = json.loads(served.get("/v2/models/model").body)["versions"]
+        before = ask(served.port, one(rows=9)).body
+        (checkpoint,) = (model / "checkpoints").glob("*.ckpt")
+        content = checkpoint.read_bytes()
+        flipped = bytearray(content)
+        flipped[len(content) // 2] ^= 64
+        for broken in (b"", content[: len(content) // 2], bytes(flipped)):
+            checkpoint.write_bytes(broken)
+            answer = served.post(load, b"{}")
+            assert answer.status == 400 and "goes on" in error(answer)
+            assert ask(served.port, one(rows=9)).body == before
+        probe = json.loads((model / "probe.json").read_text())
+        checkpoint.write_bytes(content)
+        wrong = probe | {"score": [value + 1 for value in probe["score"]]}
+        (model / "probe.json").write_text(json.dumps(wrong))
+        answer = served.post(load, b"{}")
+        assert answer.status == 400 and "probe" in error(answer)
+        assert ask(served.port, one(rows=9)).body == before
+        (model / "probe.json").write_text(json.dumps(probe))
+        assert served.post(load, b"{}").status == 200
+        assert json.loads(served.get("/v2/models/model").body)["versions"] == version
+        assert ask(served.port, one(rows=9)).body == before
