@@ -20,7 +20,7 @@ from fockjax import checks, kets
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
 from fockjax.factors import Factor, Mixed, Pure
-from fockjax.layout import Box
+from fockjax.layout import Box, Layout
 from fockjax.readouts import Readouts
 from fockjax.readouts.spectral import root_fidelity
 
@@ -93,6 +93,13 @@ class State(Readouts):
         self._require_one_sample()
         self.require_pure("`ket`")
         return reduce(Factor.join, self.factors).array
+
+    @property
+    def layout(self) -> Layout:
+        """How a ket of all its modes would be stored."""
+        layout = reduce(lambda a, b: a.beside(b), [factor.kets for factor in self.factors])
+        modes = [mode for factor in self.factors for mode in factor.modes]
+        return layout.of(tuple(sorted(range(len(modes)), key=modes.__getitem__)))
 
     def density_matrix(self) -> jax.Array:
         """The matrix elements <m1, m2, ..| rho |n1, n2, ..> of all modes, rows first: shape
