@@ -10,4 +10,6 @@ state only as a view, an array some of whose axes are the modes they act on.
 from fockjax.layout.box import Box as Box
 from fockjax.layout.layout import Frame as Frame
 from fockjax.layout.layout import Layout as Layout
+from fockjax.layout.simplex import Simplex as Simplex
+from fockjax.layout.simplex import TotalPhotons as TotalPhotons
 from fockjax.layout.square import Square as Square

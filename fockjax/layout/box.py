@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fockjax._linear import contract
 from fockjax.layout.layout import Axes, Layout
@@ -75,6 +76,9 @@ class Box(Layout):
     def index(self, photons: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
         within = [jnp.clip(n, 0, c - 1) for n, c in zip(photons, self.cutoffs, strict=True)]
         return tuple(within), (jnp.stack(within) == jnp.stack(photons)).all()
+
+    def keeps(self, photons: np.ndarray) -> np.ndarray:
+        return np.all(photons < np.array(self.cutoffs), axis=1)
 
     def turn(
         self, diagonals: Sequence[tuple[Diagonal, Axes]], array: jax.Array, at: int = 0

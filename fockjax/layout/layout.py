@@ -88,6 +88,10 @@ class Layout(abc.ABC):
         may be traced.
         """
 
+    @abc.abstractmethod
+    def keeps(self, photons: np.ndarray) -> np.ndarray:
+        """Which Fock states are kept, given by their photon numbers, ``(states, modes)``."""
+
     # how often something is lost
 
     @property
