@@ -61,7 +61,7 @@ class Register:
                 self._one_mode(part, modes[0])
             else:
                 self._several_modes(part, modes)
-        self._count(operator.truncations, step.spec.reflects(step.options))
+            self._count(self.layout.truncations(part), step.spec.reflects(step.options))
 
     def channel(self, step: Noise, channel: Channel, key: Any) -> None:
         self._settle(step.modes)
@@ -154,6 +154,9 @@ class Register:
             waiting[-1] = operator @ waiting[-1]
         else:
             waiting.append(operator)
+        alone = self.layout.separable or len(self._factor(mode).modes) == 1
+        if not alone and not isinstance(operator, Diagonal):  # what is kept depends on the order
+            self._settle((mode,))
 
     def _fuse(self, operator: Operator, before: Operator, mode: int) -> bool:
         """Whether to make one of two operators on a mode."""

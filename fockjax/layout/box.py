@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._linear import contract
-from fockjax.layout.layout import Axes, Layout
+from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, join
 
 
@@ -37,10 +37,16 @@ class Box(Layout):
     def truncation(self) -> tuple[int, ...]:
         return self.cutoffs
 
+    @property
+    def separable(self) -> bool:
+        return True
+
     def of(self, positions: Axes) -> "Box":
         return Box(tuple(self.cutoffs[k] for k in positions))
 
     def beside(self, other: Layout, order: Sequence[int] | None = None) -> "Box":
+        if not isinstance(other, Box):
+            raise mixed_truncations(self, other)
         cutoffs = self.cutoffs + other.cutoffs
         return Box(cutoffs if order is None else tuple(cutoffs[k] for k in order))
 

@@ -95,6 +95,13 @@ class Layout(abc.ABC):
     # how often something is lost
 
     @property
+    @abc.abstractmethod
+    def separable(self) -> bool:
+        """Whether what is kept of a mode does not depend on the others, so that cut operators on
+        different modes commute.
+        """
+
+    @property
     def join_truncations(self) -> int:
         """How many times joining two groups may lose probability."""
         return 0
@@ -276,6 +283,14 @@ class Layout(abc.ABC):
 Frame = Callable[[Layout, jax.Array], jax.Array]
 """Takes the layout of a ket and the ket, stacks what some operators make of it along a new first
 axis; linear in the ket."""
+
+
+def mixed_truncations(one: Layout, other: Layout) -> ValueError:
+    """The error for groups of modes that cannot be parts of one state."""
+    return ValueError(
+        f"Groups of modes truncated by {one.truncation} and by {other.truncation} cannot be parts "
+        "of one state: give all the same total, or each mode a cutoff."
+    )
 
 
 def times(weights: jax.Array, array: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
 """All Fock states with few photons in total."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from string import ascii_letters
@@ -12,8 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._linear import Chart, contract, fold, unfold
-from fockjax.layout.layout import Axes, Layout
-from fockjax.operators import Diagonal, Operator, Sectors
+from fockjax.layout.layout import Axes, Layout, mixed_truncations
+from fockjax.operators import Diagonal, Matrix, Operator, Sectors
+
+
+PIECE = 300  # products that take as long as one more piece of a state: benchmarks/README.md
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,16 @@ class Simplex(Layout):
     def truncation(self) -> TotalPhotons:
         return TotalPhotons(self.below)
 
+    @property
+    def separable(self) -> bool:
+        return False
+
     def of(self, positions: Axes) -> "Simplex":
         return Simplex(self.below, len(positions))
 
     def beside(self, other: Layout, order: Sequence[int] | None = None) -> "Simplex":
+        if not isinstance(other, Simplex) or other.below != self.below:
+            raise mixed_truncations(self, other)
         return Simplex(self.below, self.modes + len(other.cutoffs))
 
     def open(self, array: jax.Array, positions: Axes, at: int = 0) -> tuple[jax.Array, Axes]:
@@ -132,11 +141,13 @@ class Simplex(Layout):
         return Simplex(self.below + by, self.modes)
 
     def index(self, photons: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
-        numbers = jnp.stack(photons)
-        kept = jnp.all(numbers >= 0) & (jnp.sum(numbers) < self.below)
+        numbers = jnp.stack([jnp.asarray(n).astype(np.int32) for n in photons])
+        kept = jnp.all(numbers >= 0) & jnp.all(numbers < self.below)
+        kept &= jnp.sum(numbers, dtype=np.int32) < self.below
         within = jnp.where(kept, numbers, 0)
         base, steps = _ranks(self.below, self.modes)
-        left, rank = jnp.sum(within), jnp.asarray(base)[jnp.sum(within)]
+        left = jnp.sum(within, dtype=np.int32)
+        rank = jnp.asarray(base)[left]
         for mode, table in enumerate(steps):
             rank = rank + jnp.asarray(table)[left, within[mode]]
             left = left - within[mode]
@@ -145,9 +156,20 @@ class Simplex(Layout):
     def apply(
         self, operator: Operator, array: jax.Array, positions: Axes, at: int = 0
     ) -> jax.Array:
-        if isinstance(operator, Diagonal):
-            return self.turn([(operator, positions)], array, at)
-        return super().apply(operator, array, positions, at)
+        match operator:
+            case Diagonal():
+                return self.turn([(operator, positions)], array, at)
+            case Matrix() if len(positions) == 1 and self.modes > 1:
+                chart, runs = _stairs(self, positions)
+                blocks = [operator.elements[: self.below - R, : self.below - R] for R, _ in runs]
+            case Sectors(charge=1) if len(positions) == 2:
+                chart, runs = _sectors(self, positions)
+                blocks = [operator.blocks[first:stop, :stop, :stop] for first, stop in runs]
+            case _:
+                return super().apply(operator, array, positions, at)
+        pieces = unfold(array, chart, axis=at)
+        pieces = [_multiplied(*pair, at) for pair in zip(blocks, pieces, strict=True)]
+        return fold(pieces, chart, axis=at)
 
     @property
     def join_truncations(self) -> int:
@@ -156,6 +178,14 @@ class Simplex(Layout):
     def truncations(self, operator: Operator) -> int:
         conserving = isinstance(operator, Sectors) and operator.charge == 1
         return 0 if conserving else operator.truncations
+
+
+def _multiplied(blocks: jax.Array, piece: jax.Array, axis: int) -> jax.Array:
+    """A matrix applied along an axis; of several, one for each element of the axis before."""
+    labels = ascii_letters[: piece.ndim]
+    each = labels[axis : axis + blocks.ndim - 2]
+    old = labels[axis + len(each)]
+    return contract(blocks, piece, f"{each}Z{old},{labels}->{labels.replace(old, 'Z')}")
 
 
 # Tables
@@ -232,3 +262,69 @@ def _division(layout: Simplex, positions: Axes) -> Chart:
     shape = tuple(_count(layout.below, side.shape[1]) for side in sides)
     index = [_rank(layout.below, side) for side in sides]
     return Chart(np.asarray(np.ravel_multi_index(index, shape)), [shape])
+
+
+Runs = list[tuple[int, int]]
+
+
+@lru_cache(maxsize=1024)
+def _stairs(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
+    """Into the photons of one mode and the states of the others, an array for a run of totals R of
+    these: where they have R, the mode has fewer than ``below - R``.
+    """
+    numbers, rest = _sides(layout, positions)
+    columns = np.array([_count(R, rest.shape[1]) for R in range(layout.below + 1)])
+
+    def shape(first, stop):
+        return layout.below - first, columns[stop] - columns[first]
+
+    runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[0])
+    own = _run_of(rest.sum(1), runs)
+    index = numbers[:, 0], _rank(layout.below, rest) - columns[[runs[k][0] for k in own]]
+    return _chart([shape(*run) for run in runs], own, index), runs
+
+
+@lru_cache(maxsize=1024)
+def _sectors(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
+    """Into the total N of two modes, the photons of the first of them and the states of the others,
+    an array for a run of N: the others have fewer than ``below - N``.
+    """
+    numbers, rest = _sides(layout, positions)
+
+    def shape(first, stop):
+        return stop - first, stop, _count(layout.below - first, rest.shape[1])
+
+    runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[1])
+    total = numbers.sum(1)
+    own = _run_of(total, runs)
+    index = total - np.array(runs)[own, 0], numbers[:, 0], _rank(layout.below, rest)
+    return _chart([shape(*run) for run in runs], own, index), runs
+
+
+def _runs(below: int, cost: Callable[[int, int], int]) -> Runs:
+    """Numbers below a bound in the cheapest runs, each given by its first and the one after its
+    last: one more costs as much as `PIECE` products.
+    """
+    best: list[tuple[int, Runs]] = [(0, [])]
+    for stop in range(1, below + 1):
+        ways = [
+            (best[first][0] + cost(first, stop) + PIECE, [*best[first][1], (first, stop)])
+            for first in range(stop)
+        ]
+        best.append(min(ways))
+    return best[-1][1]
+
+
+def _run_of(numbers: np.ndarray, runs: Runs) -> np.ndarray:
+    """The place of the run that each number is in."""
+    return np.searchsorted([stop for _, stop in runs], numbers, side="right")
+
+
+def _chart(shapes: list[tuple[int, ...]], own: np.ndarray, index: Sequence[np.ndarray]) -> Chart:
+    """From the array that each amplitude stands in and its place there."""
+    first = np.cumsum([0] + [math.prod(shape) for shape in shapes])
+    lengths = np.array(shapes)[own]
+    place = np.zeros(len(own), int)
+    for axis, at in enumerate(index):
+        place = place * lengths[:, axis] + at
+    return Chart(first[own] + place, shapes)
