@@ -113,8 +113,8 @@ class Factor:
     def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
         return self.layout.probabilities(self.array, self.positions(modes))
 
-    def coherence(self, mode: int, order: int) -> jax.Array:
-        return self.layout.coherence(self.array, self.modes.index(mode), order)
+    def band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
+        return self.layout.band(self.array, self.modes.index(mode), order, weights)
 
     def reduced(self, modes: tuple[int, ...]) -> jax.Array:
         return self.layout.reduced(self.array, self.positions(modes))

@@ -236,6 +236,10 @@ class Layout(abc.ABC):
         upper = lax.slice_in_dim(view, order, order + length, axis=axis)
         return contract(lower.conj(), upper, f"{labels},{labels}->{labels[axis]}")
 
+    def band(self, ket: jax.Array, position: int, order: int, weights: np.ndarray) -> jax.Array:
+        """``sum_n weights[n] <n + order| rho |n>`` of one mode."""
+        return contract(weights, self.coherence(ket, position, order), "n,n->")
+
     def partial_trace(self, ket: jax.Array, positions: Axes) -> jax.Array:
         """The density matrix of some modes, the others traced out: stored as a `Square` of the
         layout `of` them.

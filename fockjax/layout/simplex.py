@@ -15,7 +15,6 @@ from fockjax._linear import Chart, contract, fold, unfold
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Sectors
 
-
 PIECE = 300  # products that take as long as one more piece of a state: benchmarks/README.md
 
 
@@ -171,6 +170,12 @@ class Simplex(Layout):
         pieces = [_multiplied(*pair, at) for pair in zip(blocks, pieces, strict=True)]
         return fold(pieces, chart, axis=at)
 
+    def band(self, ket: jax.Array, position: int, order: int, weights: np.ndarray) -> jax.Array:
+        lower = _states(self.below, self.modes)[: _count(self.below - order, self.modes)]
+        raised = fold([ket], _raised(self, position, order))
+        raised = contract(weights[lower[:, position]], raised, "a,a->a")
+        return contract(ket[: len(lower)].conj(), raised, "a,a->")
+
     @property
     def join_truncations(self) -> int:
         return 1
@@ -264,6 +269,14 @@ def _division(layout: Simplex, positions: Axes) -> Chart:
     return Chart(np.asarray(np.ravel_multi_index(index, shape)), [shape])
 
 
+@lru_cache(maxsize=1024)
+def _raised(layout: Simplex, position: int, order: int) -> Chart:
+    """Where the states with ``order`` photons more in a mode stand, of those that have a place."""
+    states = _states(layout.below, layout.modes)[: _count(layout.below - order, layout.modes)]
+    more = states + order * np.eye(layout.modes, dtype=int)[position]
+    return Chart(_rank(layout.below, more), [layout.shape])
+
+
 Runs = list[tuple[int, int]]
 
 
@@ -276,7 +289,7 @@ def _stairs(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
     columns = np.array([_count(R, rest.shape[1]) for R in range(layout.below + 1)])
 
     def shape(first, stop):
-        return layout.below - first, columns[stop] - columns[first]
+        return layout.below - first, int(columns[stop] - columns[first])
 
     runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[0])
     own = _run_of(rest.sum(1), runs)

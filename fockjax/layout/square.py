@@ -101,6 +101,10 @@ class Square:
             return jnp.zeros((0,), rho.dtype)
         return jnp.diagonal(self.reduced(rho, (position,)), -order)
 
+    def band(self, rho: jax.Array, position: int, order: int, weights: np.ndarray) -> jax.Array:
+        """``sum_n weights[n] <n + order| rho |n>`` of one mode."""
+        return contract(weights, self.coherence(rho, position, order), "n,n->")
+
     def partial_trace(self, rho: jax.Array, positions: Axes) -> jax.Array:
         """The density matrix of some modes, the others traced out."""
         view, rows = self.kets.divide(rho, positions)
