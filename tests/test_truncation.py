@@ -174,7 +174,7 @@ def test_measuring_leaves_what_it_leaves_in_the_box(x64):
         )
 
     x = np.array([0.7, 0.2])
-    for kind, outcome in ("photons", ("homodyne", 0.3), ("heterodyne", 0.2 + 0.1j)):
+    for kind, outcome in (("photons", 1), ("homodyne", 0.3), ("heterodyne", 0.2 + 0.1j)):
         ours, box = (measured(kind, outcome, False)({}, x, cutoff=c) for c in (KEPT, BELOW))
         close(ours.ket(), box.ket())
         close(ours.selection_probability, box.selection_probability)
