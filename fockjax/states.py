@@ -191,7 +191,8 @@ class State(Readouts):
         """The fidelity with another state, ``(trace sqrt(sqrt(rho) sigma sqrt(rho)))^2``.
 
         ``|<other|psi>|^2`` of two pure states, ``<psi|rho|psi>`` if one is pure. Neither is
-        renormalised. Only factors that share modes, one of each state, meet.
+        renormalised. Only factors that share modes, one of each state, meet. Truncated by total
+        photons, factors of one state that meet the same one of the other are joined first.
 
         Two mixed factors are diagonalised. First and second derivatives are finite at eigenvalues
         that are zero or equal; where the rank of a matrix is about to change, where they are

@@ -15,7 +15,7 @@ from fockjax._linear import Chart, contract, fold, unfold
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Sectors
 
-PIECE = 300  # products that take as long as one more piece of a state: benchmarks/README.md
+PIECE = 300  # products of one sample that are worth one more piece, which takes time to compile
 
 
 @dataclass(frozen=True)
