@@ -20,6 +20,7 @@ from fockjax.inspection import Inspection as Inspection
 from fockjax.inspection import inspect as inspect
 from fockjax.interop.reading import from_strawberryfields as from_strawberryfields
 from fockjax.interop.writing import to_strawberryfields as to_strawberryfields
+from fockjax.layout import TotalPhotons as TotalPhotons
 from fockjax.machine import Machine as Machine
 from fockjax.machine import calibrate as calibrate
 from fockjax.monte_carlo import Estimate as Estimate
@@ -44,6 +45,7 @@ __all__ = [
     "Moments",
     "Outcome",
     "State",
+    "TotalPhotons",
     "Weight",
     "apply",
     "calibrate",

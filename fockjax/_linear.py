@@ -6,6 +6,8 @@ jvp, transposition and their compositions never leave the family, at any order: 
 fast as a hand-written rule, and forward mode, Hessians and vmap all work. ``skew`` is the
 permutation that turns photon-number sectors into matrix blocks; its transpose is the opposite skew.
 ``settle`` is the identity, of what is to be made once.
+``unfold`` spreads an axis over arrays with zeros between, each element to a place of its own, and
+``fold``, its transpose, takes them from there.
 
 ``vmap`` adds one label. The batch enters wherever it stands and leaves as the last axis, where the
 CPU's inner loops are contiguous for every mode, and consecutive operations find it there: a circuit
@@ -15,8 +17,10 @@ How a contraction is executed (fused multiply-adds, broadcasting or a matrix pro
 `_lowering`, by backend; nothing here depends on it.
 """
 
+import math
 import string
-from functools import partial
+from collections.abc import Sequence
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +58,52 @@ def skew(x, *, column: int, row: int, sign: int) -> jax.Array:
 def settle(x) -> jax.Array:
     """``x``, made once, with its batch as the last axis: for what several operations will read."""
     return settle_p.bind(jnp.asarray(x))
+
+
+class Chart:
+    """Where the elements of an axis stand in one or more arrays.
+
+    Args:
+        places: for each element its position in the arrays, flattened and one after the other; no
+            two have the same.
+        shapes: the shapes of the arrays.
+    """
+
+    def __init__(self, places: np.ndarray, shapes: Sequence[tuple[int, ...]]):
+        self.places = np.asarray(places, np.int32)
+        self.shapes = tuple(shapes)
+
+    @cached_property
+    def sources(self) -> list[np.ndarray]:
+        """The arrays with, in each place, the element that stands there, -1 where none does."""
+        bounds = np.cumsum([math.prod(shape) for shape in self.shapes])
+        flat = np.full(bounds[-1], -1, np.int32)
+        flat[self.places] = np.arange(len(self.places))
+        parts = zip(np.split(flat, bounds[:-1]), self.shapes, strict=True)
+        return [part.reshape(shape) for part, shape in parts]
+
+    @cached_property
+    def _content(self):
+        return self.shapes, self.places.tobytes()
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Chart) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+    def __repr__(self) -> str:
+        return f"Chart({len(self.places)} -> {self.shapes})"
+
+
+def unfold(x, chart: Chart, *, axis: int = 0) -> list[jax.Array]:
+    """The arrays of a chart, filled from an axis, zero elsewhere; their axes stand in its place."""
+    return unfold_p.bind(jnp.asarray(x), chart=chart, axis=axis)
+
+
+def fold(arrays, chart: Chart, *, axis: int = 0) -> jax.Array:
+    """The axis of a chart from its arrays: undoes `unfold`, and is its transpose."""
+    return fold_p.bind(*map(jnp.asarray, arrays), chart=chart, axis=axis)
 
 
 def _outside_jit(compiled):
@@ -203,3 +253,80 @@ settle_p.def_abstract_eval(lambda x: ShapedArray(x.shape, x.dtype))
 ad.deflinear2(settle_p, lambda ct, x: [settle_p.bind(ct)])
 batching.primitive_batchers[settle_p] = _settle_batch
 mlir.register_lowering(settle_p, mlir.lower_fun(lax.optimization_barrier, multiple_results=False))
+
+# unfold and fold
+# -------------------------------------------------------------------------------------------------
+
+unfold_p, fold_p = Primitive("fock_unfold"), Primitive("fock_fold")
+unfold_p.multiple_results = True
+
+
+def _unfold_abstract(x, *, chart, axis):
+    head, tail = x.shape[:axis], x.shape[axis + 1 :]
+    return [ShapedArray((*head, *shape, *tail), x.dtype) for shape in chart.shapes]
+
+
+def _fold_abstract(*arrays, chart, axis):
+    first = arrays[0]
+    head, tail = first.shape[:axis], first.shape[axis + len(chart.shapes[0]) :]
+    return ShapedArray((*head, len(chart.places), *tail), first.dtype)
+
+
+def _unfold_batch(args, dims, *, chart, axis):
+    (x,), (d,) = args, dims
+    made = unfold_p.bind(jnp.moveaxis(x, d, -1), chart=chart, axis=axis)
+    return made, [part.ndim - 1 for part in made]
+
+
+def _fold_batch(args, dims, *, chart, axis):
+    size = next(x.shape[d] for x, d in zip(args, dims, strict=True) if d is not None)
+    args = [
+        jnp.broadcast_to(x[..., None], (*x.shape, size)) if d is None else jnp.moveaxis(x, d, -1)
+        for x, d in zip(args, dims, strict=True)
+    ]
+    made = fold_p.bind(*args, chart=chart, axis=axis)
+    return made, made.ndim - 1
+
+
+def _unfold_lower(x, *, chart, axis):
+    made = []
+    for source in chart.sources:
+        taken = jnp.take(x, np.maximum(source, 0), axis=axis, mode="clip")
+        if np.any(source < 0):
+            there = (source >= 0).reshape(source.shape + (1,) * (x.ndim - axis - 1))
+            there = np.broadcast_to(there, taken.shape[axis:])
+            there = jnp.broadcast_to(there, taken.shape)
+            taken = jnp.where(there, taken, jnp.zeros_like(taken))
+        made.append(taken)
+    return made
+
+
+def _fold_lower(*arrays, chart, axis):
+    flat = [
+        x.reshape(*x.shape[:axis], -1, *x.shape[axis + len(shape) :])
+        for x, shape in zip(arrays, chart.shapes, strict=True)
+    ]
+    whole = flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis)
+    return jnp.take(whole, chart.places, axis=axis, unique_indices=True, mode="clip")
+
+
+def _unfold_transpose(cts, x, *, chart, axis):
+    cts = [ad.instantiate_zeros(ct) for ct in cts]
+    return [fold_p.bind(*cts, chart=chart, axis=axis)]
+
+
+def _fold_transpose(ct, *arrays, chart, axis):
+    return unfold_p.bind(ct, chart=chart, axis=axis)
+
+
+unfold_p.def_impl(_outside_jit(jax.jit(_unfold_lower, static_argnames=("chart", "axis"))))
+unfold_p.def_abstract_eval(_unfold_abstract)
+ad.deflinear2(unfold_p, _unfold_transpose)
+batching.primitive_batchers[unfold_p] = _unfold_batch
+mlir.register_lowering(unfold_p, mlir.lower_fun(_unfold_lower, multiple_results=True))
+
+fold_p.def_impl(_outside_jit(jax.jit(_fold_lower, static_argnames=("chart", "axis"))))
+fold_p.def_abstract_eval(_fold_abstract)
+ad.deflinear2(fold_p, _fold_transpose)
+batching.primitive_batchers[fold_p] = _fold_batch
+mlir.register_lowering(fold_p, mlir.lower_fun(_fold_lower, multiple_results=False))

@@ -44,9 +44,9 @@ MOVING = {
     "random_wrap", "real", "rev", "slice", "split", "stack", "transpose", "unstack",
 }  # fmt: skip
 # Likewise, but made once if several read it.
-GATHERING = {"fock_skew", "gather"}
+GATHERING = {"fock_fold", "fock_skew", "fock_unfold", "gather"}
 # Reads of its operand as much as it makes.
-PICKING = {"dynamic_slice", "gather", "slice"}
+PICKING = {"dynamic_slice", "fock_unfold", "gather", "slice"}
 TRANSCENDENTAL = {
     "atan2", "cbrt", "cos", "erf", "exp", "exp2", "expm1", "log", "log1p", "logistic", "pow",
     "rsqrt", "sin", "sqrt", "tan", "tanh",
@@ -134,7 +134,7 @@ class _Node:
         if self.name == "dot_general":
             (made,) = _avals(self.equation.outvars)
             return "complex products" if made.dtype.kind == "c" else "products"
-        if self.name == "fock_skew":
+        if self.name in ("fock_fold", "fock_skew", "fock_unfold"):
             return "skews"
         if self.name in ALONE:
             return "other"

@@ -13,6 +13,7 @@ import numpy as np
 
 from fockjax._numerics import real_dtype
 from fockjax._spec import Spec
+from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.parameters import Weight, as_array_parameter, as_parameter
 
 # An operation
@@ -115,6 +116,18 @@ def modes_of(spec: Spec, where: str, modes, register: int) -> tuple[int, ...]:
 # -------------------------------------------------------------------------------------------------
 
 
+Cutoff = int | Sequence[int] | TotalPhotons
+"""What is kept: photon numbers below a cutoff, one for all modes or one for each; or those below a
+total."""
+
+
+def layout_of(modes: int, cutoff: Any) -> Layout:
+    """How a ket of all modes would be stored."""
+    if isinstance(cutoff, TotalPhotons):
+        return Simplex(cutoff.below, modes)
+    return Box(cutoffs_of(modes, cutoff))
+
+
 def cutoffs_of(modes: int, cutoff) -> tuple[int, ...]:
     """A cutoff for each mode."""
     try:
@@ -124,8 +137,8 @@ def cutoffs_of(modes: int, cutoff) -> tuple[int, ...]:
             cutoffs = tuple(operator.index(c) for c in cutoff)
         except TypeError:
             raise TypeError(
-                "Argument `cutoff` must be an integer or one for each mode, known before "
-                f"tracing, got {cutoff!r}."
+                "Argument `cutoff` must be an integer, one for each mode or fj.TotalPhotons, known "
+                f"before tracing, got {cutoff!r}."
             ) from None
     if len(cutoffs) != modes:
         raise ValueError(

@@ -13,6 +13,7 @@ from jax.core import Tracer
 
 from fockjax import arguments, checks, drawing, planning
 from fockjax._numerics import canonical_complex, checked_hbar, real_dtype
+from fockjax.arguments import Cutoff
 from fockjax.builder import Builder
 from fockjax.channels import REGISTRY as CHANNELS
 from fockjax.costs import Cost, cost
@@ -35,31 +36,31 @@ from fockjax.operations import (
 from fockjax.parameters import Input, Outcome, Values, Weight, leaves
 from fockjax.planning import MEMORY_LIMIT
 from fockjax.record import Record
-from fockjax.states import State, from_ket, vacuum
+from fockjax.states import State, ket_in, refuse_outside, vacuum_in
 
 Weights = dict[str, jax.Array]
 
 
 @partial(
-    jax.jit, static_argnames=("operations", "cutoffs", "dtype", "hbar", "memory_limit", "unravel")
+    jax.jit, static_argnames=("operations", "layout", "dtype", "hbar", "memory_limit", "unravel")
 )
 def _run(
-    operations, cutoffs, dtype, hbar, initial, weights, x, key, memory_limit: int, unravel: bool
+    operations, layout, dtype, hbar, initial, weights, x, key, memory_limit: int, unravel: bool
 ) -> State:
     """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
     of small programs."""
-    state, values = start(cutoffs, dtype, hbar, initial), Values(weights, x)
+    state, values = start(layout, dtype, hbar, initial), Values(weights, x)
     after = planning.run(operations, state, values, memory_limit, key=key, unravel=unravel)
     return replace(after, outcomes={**state.outcomes, **after.outcomes})
 
 
-def start(cutoffs, dtype, hbar, initial) -> State:
+def start(layout, dtype, hbar, initial) -> State:
     """The state a call begins with: the vacuum, unless an initial one is given."""
     if isinstance(initial, State):
         return initial
     if initial is None:
-        return vacuum(cutoffs, dtype, hbar=hbar)
-    return from_ket(initial, dtype, hbar=hbar)
+        return vacuum_in(layout, dtype, hbar=hbar)
+    return ket_in(layout, initial, dtype, hbar=hbar)
 
 
 class Circuit(Builder):
@@ -332,7 +333,7 @@ class Circuit(Builder):
         weights: Weights,
         x: jax.Array | None = None,
         *,
-        cutoff: int | Sequence[int],
+        cutoff: Cutoff,
         dtype=None,
         initial: jax.Array | State | None = None,
         key: jax.Array | None = None,
@@ -349,10 +350,12 @@ class Circuit(Builder):
         Args:
             weights: a real array for each weight, as `init` returns them.
             x: the input vector, shape ``(num_inputs,)``; left out if the circuit has no inputs.
-            cutoff: photon numbers below it are kept; one for all modes or one for each.
+            cutoff: photon numbers below it are kept; one for all modes or one for each, or
+                `fockjax.TotalPhotons`.
             dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
-            initial: a ket of shape ``cutoffs`` to start from instead of the vacuum, a norm below
-                one counting as probability lost before; or a `State`.
+            initial: a ket to start from instead of the vacuum, of shape ``cutoffs`` or as
+                `State.amplitudes` has it, a norm below one counting as probability lost before; or
+                a `State`.
             key: a JAX random key, for a circuit that measures, or with ``unravel``. One key is one
                 run: of many, `jax.vmap` over ``jax.random.split(key, shots)``.
             unravel: whether to draw pure branches instead of making density matrices.
@@ -383,15 +386,15 @@ class Circuit(Builder):
         if not probability > rounding:
             raise ValueError(
                 f"The outcomes selected are impossible: {'; '.join(map(str, selections))} have the "
-                f"probability {float(probability):.1e} in all at cutoffs {state.cutoffs}, not more "
-                "than rounding. Select others, raise the cutoffs, or use complex128 if they are "
-                "rare but real."
+                f"probability {float(probability):.1e} in all at cutoffs {state.truncation}, not "
+                "more than rounding. Select others, raise the cutoffs, or use complex128 if they "
+                "are rare but real."
             )
 
     def cost(
         self,
         *,
-        cutoff: int | Sequence[int],
+        cutoff: Cutoff,
         batch: int = 1,
         gradient: bool = False,
         readout: Callable[[State], Any] | None = None,
@@ -404,7 +407,8 @@ class Circuit(Builder):
         without either, all of it is done once. No limit of memory applies.
 
         Args:
-            cutoff: photon numbers below it are kept; one for all modes or one for each.
+            cutoff: photon numbers below it are kept; one for all modes or one for each, or
+                `fockjax.TotalPhotons`.
             batch: samples run together.
             gradient: count, instead of what is read, the mean over the batch of the sum of it and
                 the gradient of that by the weights, or by the inputs if there are no weights.
@@ -536,7 +540,7 @@ class Circuit(Builder):
         self, weights, x, cutoff, dtype, initial, key=None, unravel: bool = False
     ) -> dict[str, Any]:
         """The arguments of a call, checked, in the types it computes with."""
-        cutoffs = arguments.cutoffs_of(self.modes, cutoff)
+        layout = arguments.layout_of(self.modes, cutoff)
         dtype = canonical_complex(dtype)
         if key is None and planning.is_random(self.operations, unravel):
             raise ValueError(
@@ -548,23 +552,26 @@ class Circuit(Builder):
         weights = arguments.values_of(self._weights, weights, real_dtype(dtype))
         x = arguments.input_of(self.num_inputs, x, real_dtype(dtype))
         if isinstance(initial, State):
-            given = initial.cutoffs, initial.dtype, initial.hbar
-            if given != (cutoffs, dtype, self.hbar):
+            given = initial.truncation, initial.dtype, initial.hbar
+            wanted = layout.truncation, dtype, self.hbar
+            if given != wanted:
                 raise ValueError(
-                    f"Argument `initial` has cutoffs, dtype and hbar {given}, the call "
-                    f"{(cutoffs, dtype, self.hbar)}; they must agree."
+                    f"Argument `initial` has cutoffs, dtype and hbar {given}, the call {wanted}; "
+                    "they must agree."
                 )
             if any(factor.is_batch for factor in initial.factors):
                 raise ValueError("Argument `initial` is a batch of states: batch with jax.vmap.")
         elif initial is not None:
-            if np.shape(initial) != cutoffs:
+            if np.shape(initial) not in (layout.cutoffs, layout.shape):
                 raise ValueError(
-                    f"Argument `initial` must have shape {cutoffs}, the cutoffs, got "
+                    f"Argument `initial` must have shape {layout.cutoffs}, the cutoffs, got "
                     f"{np.shape(initial)}."
                 )
             initial = jnp.asarray(checks.ket(initial, "Argument `initial`"))
+            if initial.shape == layout.cutoffs:
+                refuse_outside(layout, initial, "Argument `initial`")
         return {
-            "cutoffs": cutoffs,
+            "layout": layout,
             "dtype": dtype,
             "initial": initial,
             "weights": weights,

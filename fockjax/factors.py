@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from fockjax.layout import Box, Frame, Square
-from fockjax.operators import Operator
+from fockjax.layout import Box, Frame, Layout, Square
+from fockjax.operators import Diagonal, Operator
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +35,19 @@ class Factor:
         array = self.layout.apply(operator, self.array, self.positions(modes))
         return replace(self, array=array)
 
+    def turn(self, diagonals: Mapping[int, Diagonal]) -> "Factor":
+        """After diagonal operators, one on each of some modes."""
+        placed = [(diagonal, self.positions((mode,))) for mode, diagonal in diagonals.items()]
+        return replace(self, array=self.layout.turn(placed, self.array))
+
     def join(self, other: "Factor") -> "Factor":
         """The product with a factor of other modes: pure if both are."""
         if self.is_pure != other.is_pure:
             return self.mixed().join(other.mixed())
         modes = self.modes + other.modes
         order = sorted(range(len(modes)), key=modes.__getitem__)
-        layout, array = self.layout.join(self.array, other.layout, other.array, order)
+        array = self.layout.join(self.array, other.layout, other.array, order)
+        layout = self.layout.beside(other.layout, order)
         return type(self)(array, tuple(sorted(modes)), layout)
 
     def mixed(self) -> "Mixed":
@@ -59,7 +65,11 @@ class Factor:
     def trace_out(self, modes: Sequence[int]) -> "Factor | jax.Array":
         """The factor of the other modes; the trace, a real scalar, where there are none."""
         others = tuple(mode for mode in self.modes if mode not in modes)
-        return Mixed.of_matrix(self.reduced(others), others) if others else self.norm_squared()
+        if not others:
+            return self.norm_squared()
+        positions = self.positions(others)
+        rho = self.layout.partial_trace(self.array, positions)
+        return Mixed(rho, others, Square(self.kets.of(positions)))
 
     def project(self, mode: int, weights: jax.Array, bras: jax.Array) -> "Factor | jax.Array":
         """What measuring a mode leaves of the others, ``sum_j weights[j] <bra_j| rho |bra_j>``.
@@ -74,6 +84,11 @@ class Factor:
             there are no others, its trace, a real scalar.
         """
         raise NotImplementedError
+
+    @property
+    def kets(self) -> Layout:
+        """The layout of kets of its modes."""
+        return self.layout.kets
 
     # what readouts ask of it: see `fockjax.readouts.Part`
 
@@ -98,8 +113,8 @@ class Factor:
     def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
         return self.layout.probabilities(self.array, self.positions(modes))
 
-    def coherence(self, mode: int, order: int) -> jax.Array:
-        return self.layout.coherence(self.array, self.modes.index(mode), order)
+    def band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
+        return self.layout.band(self.array, self.modes.index(mode), order, weights)
 
     def reduced(self, modes: tuple[int, ...]) -> jax.Array:
         return self.layout.reduced(self.array, self.positions(modes))
@@ -118,67 +133,88 @@ class Factor:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Pure(Factor):
-    """A ket, in a `Box`."""
+    """A ket."""
 
     is_pure: ClassVar[bool] = True
 
     @staticmethod
-    def of_ket(ket: jax.Array, modes: tuple[int, ...]) -> "Pure":
-        """A factor from amplitudes whose axes stand in the order of ``modes``."""
-        order = sorted(range(len(modes)), key=modes.__getitem__)
-        ket = ket.transpose(order)
-        return Pure(ket, tuple(sorted(modes)), Box(ket.shape))
+    def of_ket(ket: jax.Array, modes: tuple[int, ...], layout: Layout | None = None) -> "Pure":
+        """A factor from amplitudes with an axis for each mode, in the order of ``modes``.
+
+        Args:
+            ket: the amplitudes.
+            modes: the modes.
+            layout: how to store them, in increasing order; by default a box of the ket's shape.
+        """
+        ket = ket.transpose(sorted(range(len(modes)), key=modes.__getitem__))
+        layout = layout or Box(ket.shape)
+        return Pure(layout.unboxed(ket), tuple(sorted(modes)), layout)
 
     @property
     def ket(self) -> jax.Array:
-        """The amplitudes."""
+        """The amplitudes, stored as `layout` says."""
         return self.array
 
     def mixed(self) -> "Mixed":
-        return Mixed(self.reduced(self.modes), self.modes, Square(self.cutoffs))
+        return Mixed(self.layout.outer(self.ket), self.modes, Square(self.kets))
 
     def channel(self, channel: Any, modes: tuple[int, ...]) -> "Mixed":
         return self.mixed().channel(channel, modes)
+
+    def unravel(
+        self, channel: Any, key: jax.Array, modes: tuple[int, ...]
+    ) -> tuple["Pure", jax.Array]:
+        """One random branch of a channel on some of its modes, and its weight."""
+        positions = self.positions(modes)
+        view, axes = self.layout.open(self.ket, positions)
+        view, weight = channel.unravel(key, view, axes)
+        return replace(self, array=self.layout.close(view, positions)), weight
 
     def project(self, mode: int, weights: jax.Array, bras: jax.Array) -> Factor | jax.Array:
         kets = self.layout.project(self.ket, self.modes.index(mode), bras)
         others = tuple(other for other in self.modes if other != mode)
         if not others:
             return Square.mixture(weights, kets).real
+        layout = self.kets.of(self.positions(others))
         if len(weights) == 1:
-            return Pure.of_ket(kets[0], others).weighted(weights[0])
-        return Mixed.of_matrix(Square.mixture(weights, kets), others)
+            return Pure(kets[0], others, layout).weighted(weights[0])
+        return Mixed(Square.mixture(weights, kets), others, Square(layout))
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Mixed(Factor):
-    """A density matrix, in a `Square`."""
+    """A density matrix."""
 
     is_pure: ClassVar[bool] = False
 
     @staticmethod
-    def of_matrix(rho: jax.Array, modes: tuple[int, ...]) -> "Mixed":
-        """A factor from matrix elements whose row axes, then column axes, stand in the order of
-        ``modes``.
+    def of_matrix(rho: jax.Array, modes: tuple[int, ...], layout: Layout | None = None) -> "Mixed":
+        """A factor from matrix elements with a row axis for each mode, then a column axis for each,
+        in the order of ``modes``; the layout, of kets, as in `Pure.of_ket`.
         """
         order = sorted(range(len(modes)), key=modes.__getitem__)
         rho = rho.transpose(order + [len(modes) + k for k in order])
-        return Mixed(rho, tuple(sorted(modes)), Square(rho.shape[: len(modes)]))
+        layout = layout or Box(rho.shape[: len(modes)])
+        return Mixed(layout.unboxed_matrix(rho), tuple(sorted(modes)), Square(layout))
 
     @property
     def rho(self) -> jax.Array:
-        """The matrix elements: row axes, then column axes."""
+        """The matrix elements, row axes, then column axes, each stored as `layout` says."""
         return self.array
 
     def mixed(self) -> "Mixed":
         return self
 
     def channel(self, channel: Any, modes: tuple[int, ...]) -> "Mixed":
-        rows, columns = self.layout.axes(self.positions(modes))
-        return replace(self, array=channel.apply(self.rho, rows, columns))
+        positions = self.positions(modes)
+        view, rows, columns = self.layout.open(self.rho, positions)
+        view = channel.apply(view, rows, columns)
+        return replace(self, array=self.layout.close(view, positions))
 
     def project(self, mode: int, weights: jax.Array, bras: jax.Array) -> Factor | jax.Array:
         rho = self.layout.project(self.rho, self.modes.index(mode), weights, bras)
         others = tuple(other for other in self.modes if other != mode)
-        return Mixed.of_matrix(rho, others) if others else rho.real
+        if not others:
+            return rho.real
+        return Mixed(rho, others, Square(self.kets.of(self.positions(others))))

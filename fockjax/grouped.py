@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.planning import MEMORY_LIMIT, pick
 from fockjax.states import State, together
@@ -61,7 +62,7 @@ class Grouped:
         weights: dict[str, Weights],
         x: jax.Array | None = None,
         *,
-        cutoff: int | Sequence[int],
+        cutoff: Cutoff,
         dtype=None,
         key: jax.Array | None = None,
         unravel: bool = False,
@@ -73,7 +74,8 @@ class Grouped:
             weights: as `init` returns them.
             x: the input vector, shape ``(num_inputs,)``: the inputs of the first group, then of the
                 second and so on.
-            cutoff: one for all modes, or one for each mode of a group.
+            cutoff: one for all modes, one for each mode of a group, or `fockjax.TotalPhotons` of
+                a group.
             dtype, unravel: as in `Circuit.__call__`.
             key: likewise; split over the groups.
             memory_limit: bytes that the state of one group may take.
@@ -109,7 +111,7 @@ class Grouped:
             states += [pick(batch, k) for k in range(self._count)]
         if last := self._last:
             x_last = inputs[taken:] if last.num_inputs else None
-            if not isinstance(cutoff, int | np.integer):
+            if isinstance(cutoff, Sequence):
                 cutoff = tuple(cutoff)[: last.modes]
             own = pick(keys, -1)
             states.append(last(weights["last"], x_last, cutoff=cutoff, key=own, **options))

@@ -1,7 +1,7 @@
 """Looking into a circuit: what each of its operations does to the state."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from fockjax import planning
+from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights, start
 from fockjax.drawing import label
 from fockjax.factors import Factor
@@ -149,7 +150,7 @@ class Inspection:
         last, bad = self.rows[-1], self.first_nonfinite
         count = len(self.rows) - 1
         head = (
-            f"{count} step{'' if count == 1 else 's'} at cutoffs {self.state.cutoffs}: "
+            f"{count} step{'' if count == 1 else 's'} at cutoffs {self.state.truncation}: "
             f"norm {last.norm:.6f}, "
             f"leakage {'at least ' if self.state.reflects else ''}{self._loss(last.leakage)}"
         )
@@ -225,7 +226,7 @@ def inspect(
     weights: Weights,
     x: jax.Array | None = None,
     *,
-    cutoff: int | Sequence[int],
+    cutoff: Cutoff,
     dtype=None,
     initial: jax.Array | State | None = None,
     key: jax.Array | None = None,
@@ -309,7 +310,7 @@ def walk(
         given: what its `Circuit.checked` makes of the arguments of a call.
         memory_limit: bytes that a factor may take.
     """
-    state = start(given["cutoffs"], given["dtype"], circuit.hbar, given["initial"])
+    state = start(given["layout"], given["dtype"], circuit.hbar, given["initial"])
     outcomes = dict(state.outcomes)
     state = replace(state, outcomes=outcomes)
     yield None, state, None, None

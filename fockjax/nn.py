@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit
 from fockjax.grouped import Grouped
 from fockjax.states import State
@@ -48,7 +49,8 @@ class QuantumLayer(nnx.Module):
 
     Args:
         circuit: a `fockjax.Circuit`, or what `fockjax.grouped` returns.
-        cutoff: photon numbers below it are kept; one for all modes or one for each.
+        cutoff: photon numbers below it are kept; one for all modes or one for each, or
+            `fockjax.TotalPhotons`.
         readout: a function from the `State` of one sample to an array or pytree of arrays.
         rngs: Flax random streams; "params" draws the initial weights.
         dtype: complex64 or complex128 to compute in; by default complex64, or complex128 where x64
@@ -67,7 +69,7 @@ class QuantumLayer(nnx.Module):
     def __init__(
         self,
         circuit: Circuit | Grouped,
-        cutoff: int | Sequence[int],
+        cutoff: Cutoff,
         readout: Readout = quadratures,
         *,
         rngs: nnx.Rngs,

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from string import ascii_letters
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +66,7 @@ class Operator(abc.ABC):
             )
         return self._apply(ket, modes)
 
-    def conj(self) -> "Operator":
+    def conj(self) -> Self:
         """The operator with the complex conjugate of every matrix element."""
         return jax.tree.map(jnp.conj, self)
 

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax.factors import Factor
+from fockjax.layout import Box, Square
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
 from fockjax.parameters import Input, Values, evaluate, leaves
 from fockjax.register import Register, branch, check_memory
@@ -170,8 +171,9 @@ def build(operations: Operations, state: State, values: Values, memory_limit: in
         if step.fed_forward:
             continue
         if isinstance(step, Preparation):
-            own = tuple(cutoffs[mode] for mode in step.modes)
-            check_memory(step, step.modes, own, dtype, memory_limit, not step.is_mixed)
+            box = Box(tuple(cutoffs[mode] for mode in step.modes))
+            own = Square(box) if step.is_mixed else box
+            check_memory(step, step.modes, own, dtype, memory_limit)
         fixed = _fixed(step)
         by_input = any(isinstance(leaf, Input) for leaf in leaves(step.parameters.values()))
         sizes = tuple(cutoffs[mode] for mode in step.modes)

@@ -24,9 +24,9 @@ from fockjax._numerics import ratio, safe_sqrt
 from fockjax._random import index, unit
 from fockjax.detectors import Detector
 from fockjax.factors import Factor, Mixed, Pure
-from fockjax.layout import Box
+from fockjax.layout import Layout, Square
 from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
-from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, join, steps
+from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, steps
 from fockjax.states import State
 from fockjax.superoperators import Channel
 
@@ -42,6 +42,7 @@ class Register:
 
     def __init__(self, state: State, memory_limit: int, unravel: bool):
         self.state = state
+        self.layout = state.layout
         self.memory_limit = memory_limit
         self.unravel = unravel
         self.waiting: dict[int, list[Operator]] = defaultdict(list)
@@ -53,26 +54,25 @@ class Register:
         for part, modes in steps(operator, step.modes):
             if isinstance(part, Padded):
                 factor = self._factor(modes[0])
-                large = dict(enumerate(self.state.cutoffs))
-                large |= dict(zip(modes, part.inner.cutoffs, strict=True))
-                sizes = tuple(large[mode] for mode in factor.modes)
-                self._check_memory(step, factor.modes, sizes, factor.is_pure, "in between")
+                large = part.inner.cutoffs, self.state.dtype
+                size = factor.layout.view_bytes(factor.positions(modes), *large)
+                self._check_memory(step, factor.modes, factor.layout, size, "in between")
             if len(modes) == 1:
                 self._one_mode(part, modes[0])
             else:
                 self._several_modes(part, modes)
-        self._count(operator.truncations, step.spec.reflects(step.options))
+            self._count(self.layout.truncations(part), step.spec.reflects(step.options))
 
     def channel(self, step: Noise, channel: Channel, key: Any) -> None:
         self._settle(step.modes)
         self._join(step)
         (factor,) = self._factors(step.modes)
         if self.unravel:
-            ket, weight = channel.unravel(key, factor.array, factor.positions(step.modes))
-            after = replace(factor, array=ket)
+            assert isinstance(factor, Pure)
+            after, weight = factor.unravel(channel, key, step.modes)
             self._weigh(weight)
         else:
-            self._check_memory(step, factor.modes, factor.cutoffs, is_pure=False)
+            self._check_memory(step, factor.modes, Square(factor.kets))
             after = factor.channel(channel, step.modes)
         self._exchange([factor], [after])
         self._count(channel.truncations, step.spec.reflects(step.options))
@@ -85,14 +85,15 @@ class Register:
                 waiting.pop()
             self._settle((mode,))
         array = jnp.asarray(array, self.state.dtype)
+        layout = self.layout.of(tuple(sorted(step.modes)))
         if step.is_mixed and not self.unravel:
-            new = Mixed.of_matrix(array, step.modes)
+            new = Mixed.of_matrix(array, step.modes, layout)
         else:
             if step.is_mixed:
                 key, branch = jax.random.split(key)
                 array, weight = _ket_of(array, branch)
                 self._weigh(weight)
-            new = Pure.of_ket(array, step.modes)
+            new = Pure.of_ket(array, step.modes, layout)
         for factor in self._factors(step.modes):
             covered = tuple(mode for mode in factor.modes if mode in step.modes)
             rest = tuple(mode for mode in factor.modes if mode not in covered)
@@ -101,8 +102,7 @@ class Register:
                     key, found = jax.random.split(key)
                     self._forget(mode, found)
                 continue
-            sizes = tuple(self.state.cutoffs[mode] for mode in rest)
-            self._check_memory(step, rest, sizes, is_pure=False)
+            self._check_memory(step, rest, Square(self.layout.of(rest)))
             left = factor.trace_out(covered)
             if isinstance(left, Factor):
                 self._exchange([factor], [left])
@@ -155,6 +155,9 @@ class Register:
             waiting[-1] = operator @ waiting[-1]
         else:
             waiting.append(operator)
+        alone = self.layout.separable or len(self._factor(mode).modes) == 1
+        if not alone and not isinstance(operator, Diagonal):  # what is kept depends on the order
+            self._settle((mode,))
 
     def _fuse(self, operator: Operator, before: Operator, mode: int) -> bool:
         """Whether to make one of two operators on a mode."""
@@ -183,8 +186,8 @@ class Register:
                     self._apply(self.waiting[mode].pop(0), (mode,))
                 continue
             for factor in self._factors(tuple(diagonals)):
-                own = [mode for mode in diagonals if mode in factor.modes]
-                self._apply(reduce(join, [diagonals[mode] for mode in own]), tuple(own))
+                own = {mode: op for mode, op in diagonals.items() if mode in factor.modes}
+                self._exchange([factor], [factor.turn(own)])
             for mode in diagonals:
                 self.waiting[mode].pop(0)
 
@@ -205,8 +208,10 @@ class Register:
                 self._settle(factor.modes)
         together = self._factors(step.modes)
         modes = tuple(sorted(mode for factor in together for mode in factor.modes))
-        sizes = tuple(self.state.cutoffs[mode] for mode in modes)
-        self._check_memory(step, modes, sizes, all(factor.is_pure for factor in together))
+        layout = self.layout.of(modes)
+        is_pure = all(factor.is_pure for factor in together)
+        self._check_memory(step, modes, layout if is_pure else Square(layout))
+        self._count((len(together) - 1) * layout.join_truncations, False)
         self._exchange(together, [reduce(lambda a, b: a.join(b), together)])
 
     def _project(self, mode: int, weights: jax.Array, bras: jax.Array) -> None:
@@ -216,7 +221,8 @@ class Register:
         factor = self._factor(mode)
         before = factor.norm_squared()
         rest = factor.project(mode, weights, bras)
-        vacuum = Pure.of_ket(Box((self.state.cutoffs[mode],)).vacuum(self.state.dtype), (mode,))
+        alone = self.layout.of((mode,))
+        vacuum = Pure(alone.vacuum(self.state.dtype), (mode,), alone)
         if isinstance(rest, jax.Array):
             left = [vacuum.weighted(before * ratio(rest, rest))]
         else:
@@ -258,24 +264,40 @@ class Register:
             reflects=self.state.reflects or reflects,
         )
 
-    def _check_memory(self, step: Step, modes, cutoffs, is_pure: bool, when: str = "") -> None:
-        check_memory(step, modes, cutoffs, self.state.dtype, self.memory_limit, is_pure, when)
+    def _check_memory(self, step: Step, modes, layout, size=None, when: str = "") -> None:
+        check_memory(step, modes, layout, self.state.dtype, self.memory_limit, size, when)
 
 
 def check_memory(
-    step: Step, modes, cutoffs, dtype, limit: int, is_pure: bool = True, when: str = ""
+    step: Step,
+    modes,
+    layout: Layout | Square,
+    dtype,
+    limit: int,
+    size: int | None = None,
+    when: str = "",
 ) -> None:
     """Refuse to hold modes in one factor over the limit, before any of it is made.
+
+    Args:
+        step: what makes the factor.
+        modes: its modes.
+        layout: how it is stored.
+        dtype: the dtype of its array.
+        limit: the bytes it may take.
+        size: the bytes it takes, by default those of the layout.
+        when: when it does so.
 
     Raises:
         ValueError: naming the step, the modes and the bytes.
     """
-    size = Box(tuple(cutoffs) * (1 if is_pure else 2)).bytes(dtype)
+    size = layout.bytes(dtype) if size is None else size
     if size > limit:
+        is_pure = isinstance(layout, Layout)
         kind = "state" if is_pure else "density matrix"
         instead = "" if is_pure else "draw pure branches instead (`unravel=True`), "
         raise ValueError(
-            f"{step} joins modes {list(modes)} with cutoffs {tuple(cutoffs)} "
+            f"{step} joins modes {list(modes)} with cutoffs {layout.kets.truncation} "
             f"{when and f'{when} '}into one {kind} of {size:,} bytes a sample "
             f"({np.dtype(dtype).name}), over the limit of {limit:,} bytes. Lower the cutoffs, "
             f"{instead}keep the groups of modes apart (fj.grouped), or raise `memory_limit`."
@@ -287,8 +309,8 @@ def branch(state: State, key: jax.Array) -> State:
     factors, score = [], state.weight
     for factor, own in zip(state.factors, jax.random.split(key, len(state.factors)), strict=True):
         if not factor.is_pure:
-            ket, weight = _ket_of(factor.reduced(factor.modes), own)
-            factor, score = Pure.of_ket(ket, factor.modes), score * weight
+            ket, weight = _ket_of(factor.array, own)
+            factor, score = Pure(ket, factor.modes, factor.kets), score * weight
         factors.append(factor)
     return replace(state, factors=tuple(factors), score=score)
 

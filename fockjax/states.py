@@ -15,13 +15,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.core import Tracer
 
 from fockjax import checks, kets
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
 from fockjax.factors import Factor, Mixed, Pure
-from fockjax.layout import Box
+from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.readouts import Readouts
+from fockjax.readouts.factored import outer
 from fockjax.readouts.spectral import root_fidelity
 
 
@@ -57,9 +60,8 @@ class State(Readouts):
 
     def __repr__(self) -> str:
         mixed = "" if self.is_pure else f", mixed={self._mixed_groups}"
-        return (
-            f"State(cutoffs={self.cutoffs}, groups={self.groups}{mixed}, dtype={self.dtype.name})"
-        )
+        kept, dtype = self.truncation, self.dtype.name
+        return f"State(cutoffs={kept}, groups={self.groups}{mixed}, dtype={dtype})"
 
     @property
     def is_pure(self) -> bool:
@@ -92,7 +94,41 @@ class State(Readouts):
         """
         self._require_one_sample()
         self.require_pure("`ket`")
+        labels = dict(zip(range(self.modes), ascii_letters, strict=False))
+        parts = (
+            (factor.kets.boxed(factor.array), "".join(labels[mode] for mode in factor.modes))
+            for factor in self.factors
+        )
+        return outer(parts, "".join(labels.values()))
+
+    def amplitudes(self) -> jax.Array:
+        """The amplitudes of the states that are kept, and of no others: of a truncation by total
+        photons along one axis, in the order of `TotalPhotons.states`; else the `ket`.
+
+        Factors are joined, which drops what exceeds the total.
+
+        Raises:
+            ValueError: if the state is mixed.
+
+        >>> import fockjax as fj
+        >>> fj.vacuum(fj.TotalPhotons(6), modes=8).amplitudes().shape
+        (1287,)
+        """
+        self._require_one_sample()
+        self.require_pure("`amplitudes`")
         return reduce(Factor.join, self.factors).array
+
+    @property
+    def truncation(self) -> tuple[int, ...] | TotalPhotons:
+        """What is kept: the photon numbers below a cutoff for each mode, or those below a total."""
+        return self.layout.truncation
+
+    @property
+    def layout(self) -> Layout:
+        """How a ket of all its modes would be stored."""
+        layout = reduce(lambda a, b: a.beside(b), [factor.kets for factor in self.factors])
+        modes = [mode for factor in self.factors for mode in factor.modes]
+        return layout.of(tuple(sorted(range(len(modes)), key=modes.__getitem__)))
 
     def density_matrix(self) -> jax.Array:
         """The matrix elements <m1, m2, ..| rho |n1, n2, ..> of all modes, rows first: shape
@@ -155,7 +191,8 @@ class State(Readouts):
         """The fidelity with another state, ``(trace sqrt(sqrt(rho) sigma sqrt(rho)))^2``.
 
         ``|<other|psi>|^2`` of two pure states, ``<psi|rho|psi>`` if one is pure. Neither is
-        renormalised. Only factors that share modes, one of each state, meet.
+        renormalised. Only factors that share modes, one of each state, meet. Truncated by total
+        photons, factors of one state that meet the same one of the other are joined first.
 
         Two mixed factors are diagonalised. First and second derivatives are finite at eigenvalues
         that are zero or equal; where the rank of a matrix is about to change, where they are
@@ -181,15 +218,20 @@ class State(Readouts):
             A. Uhlmann, Rep. Math. Phys. 9, 273 (1976); R. Jozsa, J. Mod. Opt. 41, 2315 (1994).
         """
         if not isinstance(other, State):
-            array = jnp.asarray(other).astype(self.dtype)
+            array, every = jnp.asarray(other).astype(self.dtype), tuple(range(self.modes))
             if array.shape == self.cutoffs * 2:
-                other = State((Mixed.of_matrix(array, tuple(range(self.modes))),))
+                other = State((Mixed.of_matrix(array, every, self.layout),))
+            elif array.shape == self.cutoffs:
+                other = State((Pure.of_ket(array, every, self.layout),))
             else:
-                other = State((Pure.of_ket(array, tuple(range(array.ndim))),))
-        if other.cutoffs != self.cutoffs:
+                raise ValueError(
+                    f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state, "
+                    f"or {self.cutoffs * 2} as a density matrix, got {array.shape}."
+                )
+        if other.truncation != self.truncation:
             raise ValueError(
-                f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state, or "
-                f"{self.cutoffs * 2} as a density matrix, got {other.cutoffs}."
+                f"Argument `other` must have the cutoffs of the state, {self.truncation}, got "
+                f"{other.truncation}."
             )
         self._require_one_sample()
         other._require_one_sample()
@@ -214,7 +256,9 @@ class State(Readouts):
         r, phi = (self._for_each_mode(name, value) for name, value in (("r", r), ("phi", phi)))
         alphas = zip(r, phi, self.cutoffs, strict=True)
         coherent = [kets.coherent(*alpha, cutoff=c, dtype=self.dtype) for *alpha, c in alphas]
-        factors = (Pure.of_ket(ket, (mode,)) for mode, ket in enumerate(coherent))
+        factors = (
+            Pure.of_ket(ket, (mode,), self.layout.of((mode,))) for mode, ket in enumerate(coherent)
+        )
         return self.fidelity(State(tuple(factors)))
 
     def _for_each_mode(self, name: str, value: Any) -> jax.Array:
@@ -233,47 +277,98 @@ def together(factors: Sequence[jax.Array | None]) -> jax.Array | None:
     return reduce(jnp.multiply, there) if there else None
 
 
-def vacuum(cutoffs: tuple[int, ...], dtype=None, *, hbar: float = 2.0) -> State:
-    """The vacuum of ``len(cutoffs)`` modes, a factor for each mode.
+def vacuum(
+    cutoffs: Sequence[int] | TotalPhotons,
+    dtype=None,
+    *,
+    modes: int | None = None,
+    hbar: float = 2.0,
+) -> State:
+    """The vacuum, a factor for each mode.
+
+    Args:
+        cutoffs: one for each mode; or a truncation by total photons, of so many ``modes``.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+        modes: the number of modes, where ``cutoffs`` does not tell.
+        hbar: the convention for the size of a quadrature.
 
     >>> import fockjax as fj
     >>> fj.vacuum(cutoffs=(4, 5)).groups
     ((0,), (1,))
     """
-    dtype = canonical_complex(dtype)
+    if isinstance(cutoffs, TotalPhotons):
+        if isinstance(modes, bool) or not isinstance(modes, int | np.integer) or modes < 1:
+            raise ValueError(
+                f"Argument `modes` must be an integer >= 1 with {cutoffs}, got {modes!r}."
+            )
+        return vacuum_in(Simplex(cutoffs.below, int(modes)), dtype, hbar=hbar)
     listed = cutoffs if isinstance(cutoffs, Sequence) else ()
     if not listed or any(not isinstance(c, int | np.integer) or c < 1 for c in listed):
         raise ValueError(
             f"Argument `cutoffs` must be an integer >= 1 for each mode, got {cutoffs!r}."
         )
-    boxes = [Box((int(cutoff),)) for cutoff in listed]
-    factors = tuple(Pure(box.vacuum(dtype), (mode,), box) for mode, box in enumerate(boxes))
+    if modes not in (None, len(listed)):
+        raise ValueError(f"Argument `modes` is {modes}, but there are {len(listed)} cutoffs.")
+    return vacuum_in(Box(tuple(int(cutoff) for cutoff in listed)), dtype, hbar=hbar)
+
+
+def vacuum_in(layout: Layout, dtype=None, *, hbar: float = 2.0) -> State:
+    """The vacuum of all modes of a layout."""
+    dtype = canonical_complex(dtype)
+    alone = [layout.of((mode,)) for mode in range(len(layout.cutoffs))]
+    factors = tuple(Pure(own.vacuum(dtype), (mode,), own) for mode, own in enumerate(alone))
     return State(factors, hbar=checked_hbar(hbar))
 
 
-def from_ket(ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
+def from_ket(
+    ket: jax.Array, dtype=None, *, cutoff: TotalPhotons | None = None, hbar: float = 2.0
+) -> State:
     """A state from its amplitudes, one axis for each mode.
 
     A norm below one counts as probability lost before, in one truncation.
 
+    Args:
+        ket: the amplitudes.
+        dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+        cutoff: a truncation by total photons; by default the lengths of the axes are the cutoffs.
+        hbar: the convention for the size of a quadrature.
+
     Raises:
         ValueError: if it is a scalar or empty; where the amplitudes are known, not traced, if they
-            are not finite, all zero, or of norm above one (by 1e-6, or 1e-4 in single precision).
+            are not finite, all zero, of norm above one (by 1e-6, or 1e-4 in single precision), or
+            not zero outside the truncation.
     """
-    ket = jnp.asarray(checks.ket(ket, "Argument `ket`")).astype(canonical_complex(dtype))
-    factor = Pure.of_ket(ket, tuple(range(ket.ndim)))
+    ket = jnp.asarray(checks.ket(ket, "Argument `ket`"))
+    layout = Simplex(cutoff.below, ket.ndim) if cutoff else Box(ket.shape)
+    refuse_outside(layout, ket, "Argument `ket`")
+    return ket_in(layout, _resized(ket, layout.cutoffs), dtype, hbar=hbar)
+
+
+def ket_in(layout: Layout, ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
+    """A state from its amplitudes, stored as the layout says or with an axis for each mode."""
+    ket = ket.astype(canonical_complex(dtype))
+    if ket.shape != layout.shape:
+        ket = layout.unboxed(ket)
+    factor = Pure(ket, tuple(range(len(layout.cutoffs))), layout)
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))
 
 
-def from_density_matrix(rho: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
+def from_density_matrix(
+    rho: jax.Array, dtype=None, *, cutoff: TotalPhotons | None = None, hbar: float = 2.0
+) -> State:
     """A mixed state from its density matrix: a row axis for each mode, then a column axis for each.
 
     A trace below one counts as probability lost before, in one truncation.
 
+    Args:
+        rho: the density matrix.
+        dtype, cutoff, hbar: as in `from_ket`.
+
     Raises:
         ValueError: if the column axes are not as long as the row axes; where the values are known,
-            not traced, if they are not finite, not Hermitian, have a negative eigenvalue, or a
-            trace of zero or above one (by 1e-6, or 1e-4 in single precision).
+            not traced, if they are not finite, not Hermitian, have a negative eigenvalue, a trace
+            of zero or above one (by 1e-6, or 1e-4 in single precision), or are not zero outside
+            the truncation.
 
     Example:
         >>> import numpy as np, fockjax as fj
@@ -283,9 +378,34 @@ def from_density_matrix(rho: jax.Array, dtype=None, *, hbar: float = 2.0) -> Sta
         >>> print(state.photon_number(0).mean, state.purity(0).round(2))
         0.3 0.58
     """
-    rho = jnp.asarray(checks.density_matrix(rho, "Argument `rho`")).astype(canonical_complex(dtype))
-    factor = Mixed.of_matrix(rho, tuple(range(rho.ndim // 2)))
+    rho = jnp.asarray(checks.density_matrix(rho, "Argument `rho`"))
+    modes = rho.ndim // 2
+    layout = Simplex(cutoff.below, modes) if cutoff else Box(rho.shape[:modes])
+    refuse_outside(layout, rho, "Argument `rho`")
+    rho = _resized(rho, layout.cutoffs * 2).astype(canonical_complex(dtype))
+    factor = Mixed.of_matrix(rho, tuple(range(modes)), layout)
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))
+
+
+def refuse_outside(layout: Layout, array: jax.Array, name: str) -> None:
+    """Raise ValueError if a ket or a density matrix, with an axis for each mode, is known not to be
+    zero outside the truncation.
+    """
+    if isinstance(array, Tracer) or isinstance(layout, Box):
+        return
+    photons = np.argwhere(np.asarray(array)).reshape(-1, len(layout.cutoffs))
+    outside = photons[~layout.keeps(photons)]
+    if len(outside):
+        raise ValueError(
+            f"{name} has an amplitude for {tuple(map(int, outside[0]))} photons, outside "
+            f"{layout.truncation}. Raise the truncation, or set it to zero."
+        )
+
+
+def _resized(array: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Cut, or with zeros behind."""
+    more = [(0, wanted - size, 0) for wanted, size in zip(shape, array.shape, strict=True)]
+    return lax.pad(array, jnp.zeros((), array.dtype), more)
 
 
 def _meetings(
@@ -303,9 +423,11 @@ def _meetings(
 def _fidelity(mine: list[Factor], theirs: list[Factor]) -> jax.Array:
     """Of two states of the same modes, given by their factors."""
     pure = [all(factor.is_pure for factor in side) for side in (mine, theirs)]
+    if {name for f in mine for name in _names(f)} != {name for f in theirs for name in _names(f)}:
+        mine, theirs = ([reduce(Factor.join, side)] for side in (mine, theirs))
     if all(pure):
-        kets = [(f.array, f.modes) for f in mine]
-        overlap = _network(kets + [(f.array.conj(), f.modes) for f in theirs])
+        kets = [(f.array, _names(f)) for f in mine]
+        overlap = _network(kets + [(f.array.conj(), _names(f)) for f in theirs])
         return overlap.real**2 + overlap.imag**2
     if any(pure):  # the trace of the product
         return _network(_sides(mine, 1, -1) + _sides(theirs, -1, 1)).real
@@ -313,11 +435,16 @@ def _fidelity(mine: list[Factor], theirs: list[Factor]) -> jax.Array:
     return root_fidelity(one.spectrum_of(one.modes), other.spectrum_of(one.modes)) ** 2
 
 
+def _names(factor: Factor) -> tuple[Any, ...]:
+    """What the axes of a ket of a factor stand for: a mode each, or all of them one."""
+    return factor.modes if factor.kets.ndim == len(factor.modes) else (factor.modes,)
+
+
 def _sides(factors: list[Factor], row: int, column: int) -> list[tuple[jax.Array, tuple]]:
     """Their density matrices as tensors of a `_network`, a pure one as two."""
     tensors = []
     for factor in factors:
-        rows, columns = (tuple((mode, side) for mode in factor.modes) for side in (row, column))
+        rows, columns = (tuple((n, side) for n in _names(factor)) for side in (row, column))
         if factor.is_pure:
             tensors += [(factor.array, rows), (factor.array.conj(), columns)]
         else:

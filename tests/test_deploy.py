@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import tyro
 import yaml
+
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.openapi import description
 

@@ -62,8 +62,8 @@ class Part(Protocol):
         """Joint photon-number probabilities, an axis for each of ``modes``."""
         ...
 
-    def coherence(self, mode: int, order: int) -> jax.Array:
-        """``<n + order| rho |n>`` of one mode for each ``n``, the others traced out."""
+    def band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
+        """``sum_n weights[n] <n + order| rho |n>`` of one mode, the others traced out."""
         ...
 
     def reduced(self, modes: tuple[int, ...]) -> jax.Array:
@@ -191,7 +191,7 @@ class Factored:
         factor = self._factor(mode)
         if not len(weights):  # the cutoff leaves no terms
             return jnp.zeros((), self.dtype)
-        band = contract(jnp.asarray(weights, self._real), factor.coherence(mode, order), "n,n->")
+        band = factor.band(mode, order, weights.astype(self._real))
         return contract(self._norm_squared(without=factor), band, ",->")
 
     def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Part, tuple[int, ...]]]:

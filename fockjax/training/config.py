@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from fockjax.layout import TotalPhotons
 from fockjax.training.errors import UserError
 
 Imputation = Literal["mean", "median", "most-frequent"]
@@ -43,6 +44,8 @@ class TrainConfig:
     """Modes of the circuit."""
     cutoff: int = 8
     """Fock states kept in each mode."""
+    total_photons: bool = False
+    """Keep the states with fewer than --cutoff photons in all modes together instead."""
     layers: int = 2
     """Layers of the circuit after the data have been displaced into it."""
     alpha_max: float = 1.0
@@ -82,6 +85,11 @@ class TrainConfig:
     """Seconds between checkpoints (taken at the end of an epoch); 0 is every epoch."""
     quiet: bool = False
     """No progress display."""
+
+    @property
+    def truncation(self) -> int | TotalPhotons:
+        """What the circuit is given for a cutoff."""
+        return TotalPhotons(self.cutoff) if self.total_photons else self.cutoff
 
     def check(self) -> None:
         """Raise UserError for a value that cannot work, naming its option."""

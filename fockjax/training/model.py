@@ -9,6 +9,7 @@ from flax import nnx
 
 from fockjax import nn
 from fockjax._numerics import HIGHEST
+from fockjax.arguments import layout_of
 from fockjax.circuit import Circuit, Input
 from fockjax.runtime import Checked, Runner, functional
 from fockjax.training.config import TrainConfig
@@ -32,7 +33,7 @@ class HybridModel(nnx.Module):
 
     Args:
         features: number of columns of x.
-        config: modes, cutoff, layers and alpha_max are read from it.
+        config: modes, truncation, layers and alpha_max are read from it.
         photonic: whether the circuit is there.
         outputs: 1, or the number of classes from 3 on.
         rngs: source of the initial weights.
@@ -55,7 +56,7 @@ class HybridModel(nnx.Module):
         else:
             self.quantum = nn.QuantumLayer(
                 photonic_circuit(modes, config.layers),
-                cutoff=config.cutoff,
+                cutoff=config.truncation,
                 readout=nn.with_leakage(nn.quadratures),
                 rngs=rngs,
             )
@@ -126,7 +127,7 @@ def make_runner(model: HybridModel, larger: Sequence[int] = (), **options: Any) 
 
 def comfortable_batch(config: TrainConfig) -> int:
     """Samples to evaluate at once: what fits in 128 MiB of complex64 amplitudes, at most 1024."""
-    amplitudes = config.cutoff**config.modes
+    amplitudes = layout_of(config.modes, config.truncation).size
     return min(1024, max(1, 2**24 // amplitudes))
 
 

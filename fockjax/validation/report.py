@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from fockjax.arguments import layout_of
 from fockjax.interop import oracle
 from fockjax.validation import golden, references
 from fockjax.validation.cases import (
@@ -272,7 +273,8 @@ def _trained_row(model: Path, console: Console) -> Row:
     if layer is None:
         raise ValueError(f"The model in {model} has no circuit to validate.")
     weights = {name: np.asarray(weight[...]) for name, weight in layer.weights.items()}
-    cutoff = int(np.max(layer.cutoff))  # Strawberry Fields knows one cutoff for all modes
+    cutoffs = layout_of(layer.circuit.modes, layer.cutoff).cutoffs
+    cutoff = max(cutoffs)  # Strawberry Fields knows one for all modes
     return model_row(layer.circuit, weights, cutoff, trained.config.alpha_max)
 
 

@@ -1,0 +1,15 @@
+"""How the state of one entangled group of modes is stored, known here and nowhere else.
+
+A `Layout` says which Fock states are kept, and where the amplitude of each stands in the array of a
+ket: `Box` keeps the photon numbers below a cutoff for each mode, an axis for each mode. A `Square`
+keeps density matrices: the axes of a layout for the rows, then for the columns. Both do the same
+things to what they store, so that factors and readouts need not know which it is. Operators see a
+state only as a view, an array some of whose axes are the modes they act on.
+"""
+
+from fockjax.layout.box import Box as Box
+from fockjax.layout.layout import Frame as Frame
+from fockjax.layout.layout import Layout as Layout
+from fockjax.layout.simplex import Simplex as Simplex
+from fockjax.layout.simplex import TotalPhotons as TotalPhotons
+from fockjax.layout.square import Square as Square

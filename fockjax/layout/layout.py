@@ -1,0 +1,303 @@
+"""What every layout of kets can do, written by the few things in which layouts differ."""
+
+import abc
+import math
+from collections.abc import Callable, Iterable, Sequence
+from string import ascii_letters
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from fockjax._linear import contract
+from fockjax._numerics import safe_sqrt
+from fockjax.operators import Diagonal, Operator
+
+Axes = tuple[int, ...]
+
+
+class Layout(abc.ABC):
+    """Which Fock states of some modes are kept, and how their amplitudes are stored.
+
+    ``positions`` are always some of the modes, by their place among them. ``at`` is the first of
+    the axes of the ket in an array that has others before them or after them.
+    """
+
+    @property
+    @abc.abstractmethod
+    def cutoffs(self) -> tuple[int, ...]:
+        """For each mode the least photon number that no state kept has."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a ket."""
+
+    @property
+    @abc.abstractmethod
+    def truncation(self) -> Any:
+        """What a user gives for it."""
+
+    @abc.abstractmethod
+    def of(self, positions: Axes) -> Self:
+        """The layout of some of the modes by themselves, in the order asked for."""
+
+    @abc.abstractmethod
+    def beside(self, other: "Layout", order: Sequence[int] | None = None) -> Self:
+        """The layout of the modes of both, ``order[k]`` standing at position ``k``."""
+
+    @abc.abstractmethod
+    def open(self, array: jax.Array, positions: Axes, at: int = 0) -> tuple[jax.Array, Axes]:
+        """A view that operators act on: in place of its axes, one for each of ``positions``, as
+        long as its cutoff, and those of the layout of the other modes. Zero where no state is kept.
+
+        Returns:
+            The view, and the axes of ``positions`` in it.
+        """
+
+    @abc.abstractmethod
+    def close(self, view: jax.Array, positions: Axes, at: int = 0) -> jax.Array:
+        """Undoes `open`; what the view holds of other states is dropped."""
+
+    @abc.abstractmethod
+    def divide(self, array: jax.Array, positions: Axes, at: int = 0) -> tuple[jax.Array, Axes]:
+        """As `open`, but with the axes of the layout of ``positions``."""
+
+    @abc.abstractmethod
+    def join(
+        self,
+        array: jax.Array,
+        other: Self,
+        other_array: jax.Array,
+        order: Sequence[int],
+        sides: int = 1,
+    ) -> jax.Array:
+        """The product of two kets, of two density matrices if ``sides`` is 2, stored as `beside`
+        says.
+        """
+
+    @abc.abstractmethod
+    def extended(self, by: int) -> Self:
+        """The layout of states with ``by`` more photons."""
+
+    @abc.abstractmethod
+    def index(self, photons: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
+        """Where the amplitude of a Fock state stands, and whether it is kept: photon numbers that
+        may be traced.
+        """
+
+    @abc.abstractmethod
+    def keeps(self, photons: np.ndarray) -> np.ndarray:
+        """Which Fock states are kept, given by their photon numbers, ``(states, modes)``."""
+
+    # how often something is lost
+
+    @property
+    @abc.abstractmethod
+    def separable(self) -> bool:
+        """Whether what is kept of a mode does not depend on the others, so that cut operators on
+        different modes commute.
+        """
+
+    @property
+    def join_truncations(self) -> int:
+        """How many times joining two groups may lose probability."""
+        return 0
+
+    def truncations(self, operator: Operator) -> int:
+        """How many times applying an operator may."""
+        return operator.truncations
+
+    # sizes
+
+    @property
+    def kets(self) -> "Layout":
+        """The layout of kets, of density matrices as of kets."""
+        return self
+
+    @property
+    def ndim(self) -> int:
+        """How many axes the array of one sample has."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many states are kept."""
+        return math.prod(self.shape)
+
+    def bytes(self, dtype) -> int:
+        """The memory that the array of one sample takes."""
+        return self.size * np.dtype(dtype).itemsize
+
+    def view_bytes(self, positions: Axes, cutoffs: Sequence[int], dtype) -> int:
+        """The memory that a view takes whose ``positions`` have other cutoffs."""
+        others = self._others(positions)
+        return math.prod(cutoffs) * (self.of(others).bytes(dtype) if others else 1)
+
+    # what is done to kets
+
+    def vacuum(self, dtype) -> jax.Array:
+        return jnp.zeros(self.size, dtype).at[0].set(1).reshape(self.shape)
+
+    def boxed(self, array: jax.Array, at: int = 0) -> jax.Array:
+        """With an axis for each mode."""
+        return self.open(array, tuple(range(len(self.cutoffs))), at)[0]
+
+    def unboxed(self, array: jax.Array, at: int = 0) -> jax.Array:
+        """Undoes `boxed`."""
+        return self.close(array, tuple(range(len(self.cutoffs))), at)
+
+    def apply(
+        self, operator: Operator, array: jax.Array, positions: Axes, at: int = 0
+    ) -> jax.Array:
+        view, axes = self.open(array, positions, at)
+        return self.close(operator.apply(view, axes), positions, at)
+
+    def turn(
+        self, diagonals: Sequence[tuple[Diagonal, Axes]], array: jax.Array, at: int = 0
+    ) -> jax.Array:
+        """Apply diagonal operators on different modes."""
+        for diagonal, positions in diagonals:
+            array = self.apply(diagonal, array, positions, at)
+        return array
+
+    def weighted(self, ket: jax.Array, weight: jax.Array) -> jax.Array:
+        """Its density matrix times ``weight``, a real scalar >= 0."""
+        return times(safe_sqrt(weight), ket)
+
+    def padded(self, ket: jax.Array, by: int) -> tuple[Self, jax.Array]:
+        """The same amplitudes in the layout of states with ``by`` more photons."""
+        layout = self.extended(by)
+        more = [
+            (0, large - small, 0) for large, small in zip(layout.shape, self.shape, strict=True)
+        ]
+        return layout, lax.pad(ket, jnp.zeros((), ket.dtype), more)
+
+    def quadratures(self, ket: jax.Array, position: int) -> tuple[jax.Array, jax.Array]:
+        """``(a + a^dagger) |ket>`` and ``-i (a - a^dagger) |ket>`` of one mode, cut."""
+        view, (axis,) = self.open(ket, (position,))
+        labels = ascii_letters[: view.ndim]
+
+        def step(by):  # a^dagger for 1, a for -1
+            n = np.arange(self.cutoffs[position])
+            roots = np.sqrt(n if by == 1 else n + 1).astype(jnp.finfo(ket.dtype).dtype)
+            config = [(0, 0, 0)] * view.ndim
+            config[axis] = (by, -by, 0)
+            moved = lax.pad(view, jnp.zeros((), view.dtype), config)
+            moved = contract(roots, moved, f"{labels[axis]},{labels}->{labels}")
+            return self.close(moved, (position,))
+
+        up, down = step(1), step(-1)
+        return up + down, (up - down) * np.array(1j, ket.dtype)
+
+    def project(self, ket: jax.Array, position: int, bras: jax.Array) -> jax.Array:
+        """``<bra_j|ket>`` for each ``j``, where ``<bra_j| = sum_n bras[j, n] <n|`` is of one mode:
+        kets of the other modes along the first axis.
+        """
+        view, (axis,) = self.open(ket, (position,))
+        labels = ascii_letters[: view.ndim]
+        rest = labels.replace(labels[axis], "")
+        return contract(bras, view, f"Z{labels[axis]},{labels}->Z{rest}")
+
+    def outer(self, ket: jax.Array) -> jax.Array:
+        """``|ket><ket|``."""
+        return self.partial_trace(ket, tuple(range(len(self.cutoffs))))
+
+    # what is read from them
+
+    def norm_squared(self, ket: jax.Array) -> jax.Array:
+        return self.probabilities(ket, ())
+
+    def probabilities(self, ket: jax.Array, positions: Axes) -> jax.Array:
+        """Joint photon-number probabilities of some modes, the others summed over."""
+        view, axes = self.open(ket, positions)
+        labels = ascii_letters[: view.ndim]
+        kept = "".join(labels[k] for k in axes)
+        return contract(view.conj(), view, f"{labels},{labels}->{kept}", real=True)
+
+    def probability(self, ket: jax.Array, photons: Sequence[Any]) -> jax.Array:
+        """Of one pattern of photon numbers, integers that may be traced; 0 if it is not kept."""
+        where, kept = self.index(photons)
+        found = ket[where]
+        return jnp.where(kept, found.real**2 + found.imag**2, 0)
+
+    def coherence(self, ket: jax.Array, position: int, order: int) -> jax.Array:
+        """``sum conj(ket[.. n ..]) ket[.. n+order ..]`` for each ``n``: a diagonal of the mode's
+        density matrix.
+        """
+        length = self.cutoffs[position] - order
+        if length <= 0:
+            return jnp.zeros((0,), ket.dtype)
+        view, (axis,) = self.open(ket, (position,))
+        labels = ascii_letters[: view.ndim]
+        lower = lax.slice_in_dim(view, 0, length, axis=axis)
+        upper = lax.slice_in_dim(view, order, order + length, axis=axis)
+        return contract(lower.conj(), upper, f"{labels},{labels}->{labels[axis]}")
+
+    def band(self, ket: jax.Array, position: int, order: int, weights: np.ndarray) -> jax.Array:
+        """``sum_n weights[n] <n + order| rho |n>`` of one mode."""
+        return contract(weights, self.coherence(ket, position, order), "n,n->")
+
+    def partial_trace(self, ket: jax.Array, positions: Axes) -> jax.Array:
+        """The density matrix of some modes, the others traced out: stored as a `Square` of the
+        layout `of` them.
+        """
+        view, axes = self.divide(ket, positions)
+        labels = ascii_letters[: view.ndim]
+        columns = ascii_letters[view.ndim : view.ndim + len(axes)]
+        rows = "".join(labels[k] for k in axes)
+        bra = labels.translate(str.maketrans(rows, columns))
+        return contract(view, view.conj(), f"{labels},{bra}->{rows}{columns}")
+
+    def reduced(self, ket: jax.Array, positions: Axes) -> jax.Array:
+        """The same with an axis for each mode: rows in the order asked for, then columns."""
+        return self.of(positions).boxed_matrix(self.partial_trace(ket, positions))
+
+    def boxed_matrix(self, rho: jax.Array) -> jax.Array:
+        """A density matrix with a row axis for each mode, then a column axis for each."""
+        return self.boxed(self.boxed(rho), len(self.cutoffs))
+
+    def unboxed_matrix(self, rho: jax.Array) -> jax.Array:
+        """Undoes `boxed_matrix`."""
+        return self.unboxed(self.unboxed(rho), self.ndim)
+
+    def spectrum(self, ket: jax.Array, positions: Axes) -> jax.Array:
+        """A square density matrix with the eigenvalues of that of some modes, zeros aside. Both
+        sides of a pure state have the same: it is that of the smaller one.
+        """
+        sides = (positions, self._others(positions))
+        smaller = min(sides, key=lambda side: self.of(side).size)
+        size = self.of(smaller).size
+        return self.partial_trace(ket, smaller).reshape(size, size)
+
+    def gram(self, ket: jax.Array, frame: "Frame") -> jax.Array:
+        """``trace(O_i^dagger O_j |ket><ket|)``, where ``frame(layout, ket)`` stacks the ``O_j
+        |ket>``.
+        """
+        vectors = frame(self, ket)
+        labels = ascii_letters[: ket.ndim]
+        return contract(vectors.conj(), vectors, f"Y{labels},Z{labels}->YZ")
+
+    def _others(self, positions: Iterable[int]) -> Axes:
+        return tuple(k for k in range(len(self.cutoffs)) if k not in positions)
+
+
+Frame = Callable[[Layout, jax.Array], jax.Array]
+"""Takes the layout of a ket and the ket, stacks what some operators make of it along a new first
+axis; linear in the ket."""
+
+
+def mixed_truncations(one: Layout, other: Layout) -> ValueError:
+    """The error for groups of modes that cannot be parts of one state."""
+    return ValueError(
+        f"Groups of modes truncated by {one.truncation} and by {other.truncation} cannot be parts "
+        "of one state: give all the same total, or each mode a cutoff."
+    )
+
+
+def times(weights: jax.Array, array: jax.Array) -> jax.Array:
+    """Weights along the first axes of an array."""
+    labels = ascii_letters[: array.ndim]
+    return contract(weights, array, f"{labels[: weights.ndim]},{labels}->{labels}")

@@ -1,0 +1,343 @@
+"""All Fock states with few photons in total."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from string import ascii_letters
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fockjax._linear import Chart, contract, fold, unfold
+from fockjax.layout.layout import Axes, Layout, mixed_truncations
+from fockjax.operators import Diagonal, Matrix, Operator, Sectors
+
+PIECE = 300  # products of one sample that are worth one more piece, which takes time to compile
+
+
+@dataclass(frozen=True)
+class TotalPhotons:
+    """A truncation: all Fock states with fewer than ``below`` photons in all modes together.
+
+    It stands where a cutoff does. Of n modes it keeps ``C(n + below - 1, n)`` amplitudes, where a
+    box of cutoff ``below`` for each mode keeps ``below^n``.
+
+    Example:
+        >>> import fockjax as fj
+        >>> circuit = fj.Circuit(8).displace(0.5, mode=0).beamsplitter(modes=(0, 7))
+        >>> state = circuit({}, cutoff=fj.TotalPhotons(6))
+        >>> print(state.photon_number(7).mean.round(3))
+        0.125
+        >>> fj.TotalPhotons(6).states(8).shape  # where 6^8 = 1679616
+        (1287, 8)
+    """
+
+    below: int
+
+    def __post_init__(self):
+        below = self.below
+        if isinstance(below, bool) or not isinstance(below, int | np.integer) or below < 1:
+            raise ValueError(
+                f"Argument `below` of TotalPhotons must be an integer >= 1, got {below!r}."
+            )
+        object.__setattr__(self, "below", int(below))
+
+    def states(self, modes: int) -> np.ndarray:
+        """The photon numbers of the Fock states kept, ``(states, modes)``, in the order in which
+        `State.amplitudes` has them: by their total, then mode by mode.
+        """
+        return _states(self.below, modes).copy()
+
+
+@dataclass(frozen=True)
+class Simplex(Layout):
+    """The Fock states with fewer than ``below`` photons in total, along one axis: by their total,
+    and those of the same total by the photons of the first mode, then of the second and so on.
+
+    So the states of a total stand together, fewer photons come first, and the layout of the modes
+    that a view leaves is again of this kind.
+
+    Attributes:
+        below: the least total that is not kept.
+        modes: the number of modes; of none there is no axis.
+    """
+
+    below: int
+    modes: int
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return (self.below,) * self.modes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (_count(self.below, self.modes),) if self.modes else ()
+
+    @property
+    def truncation(self) -> TotalPhotons:
+        return TotalPhotons(self.below)
+
+    @property
+    def separable(self) -> bool:
+        return False
+
+    def of(self, positions: Axes) -> "Simplex":
+        return Simplex(self.below, len(positions))
+
+    def beside(self, other: Layout, order: Sequence[int] | None = None) -> "Simplex":
+        if not isinstance(other, Simplex) or other.below != self.below:
+            raise mixed_truncations(self, other)
+        return Simplex(self.below, self.modes + len(other.cutoffs))
+
+    def open(self, array: jax.Array, positions: Axes, at: int = 0) -> tuple[jax.Array, Axes]:
+        if positions and self.modes > 1:
+            (array,) = unfold(array, _view(self, positions), axis=at)
+        return array, tuple(range(at, at + len(positions)))
+
+    def close(self, view: jax.Array, positions: Axes, at: int = 0) -> jax.Array:
+        if positions and self.modes > 1:
+            view = fold([view], _view(self, positions), axis=at)
+        return view
+
+    def divide(self, array: jax.Array, positions: Axes, at: int = 0) -> tuple[jax.Array, Axes]:
+        if positions and positions != tuple(range(self.modes)):
+            (array,) = unfold(array, _division(self, positions), axis=at)
+        return array, (at,) if positions else ()
+
+    def keeps(self, photons: np.ndarray) -> np.ndarray:
+        return photons.sum(1) < self.below
+
+    def turn(
+        self, diagonals: Sequence[tuple[Diagonal, Axes]], array: jax.Array, at: int = 0
+    ) -> jax.Array:
+        states = _states(self.below, self.modes)
+        every = [op.values[tuple(states[:, k] for k in positions)] for op, positions in diagonals]
+        together = reduce(lambda a, b: contract(a, b, "a,a->a"), every)
+        labels = ascii_letters[: array.ndim]
+        return contract(together, array, f"{labels[at]},{labels}->{labels}")
+
+    def join(
+        self,
+        array: jax.Array,
+        other: "Simplex",
+        other_array: jax.Array,
+        order: Sequence[int],
+        sides: int = 1,
+    ) -> jax.Array:
+        mine, theirs = ascii_letters[:sides], ascii_letters[sides : 2 * sides]
+        pairs = "".join(a + b for a, b in zip(mine, theirs, strict=True))
+        array = contract(array, other_array, f"{mine},{theirs}->{pairs}")
+        own = tuple(k for k, source in enumerate(order) if source < self.modes)
+        chart = _division(self.beside(other), own)
+        for side in range(sides):
+            array = fold([array], chart, axis=side)
+        return array
+
+    def extended(self, by: int) -> "Simplex":
+        return Simplex(self.below + by, self.modes)
+
+    def index(self, photons: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
+        numbers = jnp.stack([jnp.asarray(n).astype(np.int32) for n in photons])
+        kept = jnp.all(numbers >= 0) & jnp.all(numbers < self.below)
+        kept &= jnp.sum(numbers, dtype=np.int32) < self.below
+        within = jnp.where(kept, numbers, 0)
+        base, steps = _ranks(self.below, self.modes)
+        left = jnp.sum(within, dtype=np.int32)
+        rank = jnp.asarray(base)[left]
+        for mode, table in enumerate(steps):
+            rank = rank + jnp.asarray(table)[left, within[mode]]
+            left = left - within[mode]
+        return (rank,), kept
+
+    def apply(
+        self, operator: Operator, array: jax.Array, positions: Axes, at: int = 0
+    ) -> jax.Array:
+        match operator:
+            case Diagonal():
+                return self.turn([(operator, positions)], array, at)
+            case Matrix() if len(positions) == 1 and self.modes > 1:
+                chart, runs = _stairs(self, positions)
+                blocks = [operator.elements[: self.below - R, : self.below - R] for R, _ in runs]
+            case Sectors(charge=1) if len(positions) == 2:
+                chart, runs = _sectors(self, positions)
+                blocks = [operator.blocks[first:stop, :stop, :stop] for first, stop in runs]
+            case _:
+                return super().apply(operator, array, positions, at)
+        pieces = unfold(array, chart, axis=at)
+        pieces = [_multiplied(*pair, at) for pair in zip(blocks, pieces, strict=True)]
+        return fold(pieces, chart, axis=at)
+
+    def band(self, ket: jax.Array, position: int, order: int, weights: np.ndarray) -> jax.Array:
+        lower = _states(self.below, self.modes)[: _count(self.below - order, self.modes)]
+        raised = fold([ket], _raised(self, position, order))
+        raised = contract(weights[lower[:, position]], raised, "a,a->a")
+        return contract(ket[: len(lower)].conj(), raised, "a,a->")
+
+    @property
+    def join_truncations(self) -> int:
+        return 1
+
+    def truncations(self, operator: Operator) -> int:
+        conserving = isinstance(operator, Sectors) and operator.charge == 1
+        return 0 if conserving else operator.truncations
+
+
+def _multiplied(blocks: jax.Array, piece: jax.Array, axis: int) -> jax.Array:
+    """A matrix applied along an axis; of several, one for each element of the axis before."""
+    labels = ascii_letters[: piece.ndim]
+    each = labels[axis : axis + blocks.ndim - 2]
+    old = labels[axis + len(each)]
+    return contract(blocks, piece, f"{each}Z{old},{labels}->{labels.replace(old, 'Z')}")
+
+
+# Tables
+# -------------------------------------------------------------------------------------------------
+
+
+def _count(below: int, modes: int) -> int:
+    """How many states there are."""
+    return math.comb(modes + below - 1, modes) if below else 0
+
+
+@lru_cache(maxsize=256)
+def _states(below: int, modes: int) -> np.ndarray:
+    """The photon numbers of all states in order, ``(states, modes)``."""
+    return np.concatenate([_sector(total, modes) for total in range(below)])
+
+
+@lru_cache(maxsize=4096)
+def _sector(total: int, modes: int) -> np.ndarray:
+    """Of the states of a total."""
+    if modes < 2:
+        return np.full((int(modes == 1 or total == 0), modes), total, np.int32)
+    parts = [_sector(total - first, modes - 1) for first in range(total + 1)]
+    first = np.repeat(np.arange(total + 1, dtype=np.int32), [len(part) for part in parts])
+    return np.column_stack([first, np.concatenate(parts)])
+
+
+@lru_cache(maxsize=256)
+def _ranks(below: int, modes: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What to add up for the place of a state: by its total, and for each mode by what is left of
+    it there and by the photons of the mode.
+    """
+    base = np.array([_count(total, modes) for total in range(below)])
+    steps = []
+    for after in reversed(range(modes)):
+        each = np.zeros((below, below), np.int32)
+        for left, n in np.ndindex(each.shape):
+            each[left, n] = len(_sector(left - n, after)) if n <= left else 0
+        steps.append(np.cumsum(each, axis=1, dtype=np.int32) - each)
+    return base.astype(np.int32), steps
+
+
+def _rank(below: int, numbers: np.ndarray) -> np.ndarray:
+    """The places of states given by their photon numbers, ``(states, modes)``."""
+    base, steps = _ranks(below, numbers.shape[1])
+    left = numbers.sum(1)
+    rank = base[left]
+    for mode, table in enumerate(steps):
+        rank = rank + table[left, numbers[:, mode]]
+        left = left - numbers[:, mode]
+    return rank
+
+
+def _sides(layout: Simplex, positions: Axes) -> tuple[np.ndarray, np.ndarray]:
+    """The photon numbers of some modes, and those of the others, of all states."""
+    states = _states(layout.below, layout.modes)
+    others = [k for k in range(layout.modes) if k not in positions]
+    return states[:, list(positions)], states[:, others]
+
+
+@lru_cache(maxsize=1024)
+def _view(layout: Simplex, positions: Axes) -> Chart:
+    """Into photon numbers of some modes, and the place of the others."""
+    numbers, rest = _sides(layout, positions)
+    shape = (layout.below,) * len(positions) + layout.of((0,) * rest.shape[1]).shape
+    index = [*numbers.T] + [_rank(layout.below, rest)] * bool(rest.shape[1])
+    return Chart(np.asarray(np.ravel_multi_index(index, shape)), [shape])
+
+
+@lru_cache(maxsize=1024)
+def _division(layout: Simplex, positions: Axes) -> Chart:
+    """Into the place of some modes, and that of the others."""
+    sides = [side for side in _sides(layout, positions) if side.shape[1]]
+    shape = tuple(_count(layout.below, side.shape[1]) for side in sides)
+    index = [_rank(layout.below, side) for side in sides]
+    return Chart(np.asarray(np.ravel_multi_index(index, shape)), [shape])
+
+
+@lru_cache(maxsize=1024)
+def _raised(layout: Simplex, position: int, order: int) -> Chart:
+    """Where the states with ``order`` photons more in a mode stand, of those that have a place."""
+    states = _states(layout.below, layout.modes)[: _count(layout.below - order, layout.modes)]
+    more = states + order * np.eye(layout.modes, dtype=int)[position]
+    return Chart(_rank(layout.below, more), [layout.shape])
+
+
+Runs = list[tuple[int, int]]
+
+
+@lru_cache(maxsize=1024)
+def _stairs(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
+    """Into the photons of one mode and the states of the others, an array for a run of totals R of
+    these: where they have R, the mode has fewer than ``below - R``.
+    """
+    numbers, rest = _sides(layout, positions)
+    columns = np.array([_count(R, rest.shape[1]) for R in range(layout.below + 1)])
+
+    def shape(first, stop):
+        return layout.below - first, int(columns[stop] - columns[first])
+
+    runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[0])
+    own = _run_of(rest.sum(1), runs)
+    index = numbers[:, 0], _rank(layout.below, rest) - columns[[runs[k][0] for k in own]]
+    return _chart([shape(*run) for run in runs], own, index), runs
+
+
+@lru_cache(maxsize=1024)
+def _sectors(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
+    """Into the total N of two modes, the photons of the first of them and the states of the others,
+    an array for a run of N: the others have fewer than ``below - N``.
+    """
+    numbers, rest = _sides(layout, positions)
+
+    def shape(first, stop):
+        return stop - first, stop, _count(layout.below - first, rest.shape[1])
+
+    runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[1])
+    total = numbers.sum(1)
+    own = _run_of(total, runs)
+    index = total - np.array(runs)[own, 0], numbers[:, 0], _rank(layout.below, rest)
+    return _chart([shape(*run) for run in runs], own, index), runs
+
+
+def _runs(below: int, cost: Callable[[int, int], int]) -> Runs:
+    """Numbers below a bound in the cheapest runs, each given by its first and the one after its
+    last: one more costs as much as `PIECE` products.
+    """
+    best: list[tuple[int, Runs]] = [(0, [])]
+    for stop in range(1, below + 1):
+        ways = [
+            (best[first][0] + cost(first, stop) + PIECE, [*best[first][1], (first, stop)])
+            for first in range(stop)
+        ]
+        best.append(min(ways))
+    return best[-1][1]
+
+
+def _run_of(numbers: np.ndarray, runs: Runs) -> np.ndarray:
+    """The place of the run that each number is in."""
+    return np.searchsorted([stop for _, stop in runs], numbers, side="right")
+
+
+def _chart(shapes: list[tuple[int, ...]], own: np.ndarray, index: Sequence[np.ndarray]) -> Chart:
+    """From the array that each amplitude stands in and its place there."""
+    first = np.cumsum([0] + [math.prod(shape) for shape in shapes])
+    lengths = np.array(shapes)[own]
+    place = np.zeros(len(own), int)
+    for axis, at in enumerate(index):
+        place = place * lengths[:, axis] + at
+    return Chart(first[own] + place, shapes)

@@ -1,0 +1,274 @@
+"""The truncation by total photon number: closed forms, then the box where nothing is lost."""
+
+import json
+import math
+from functools import lru_cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import jax.test_util
+import numpy as np
+import pytest
+
+import fockjax as fj
+from fockjax._linear import Chart, fold, unfold
+from fockjax.gates.interferometer import unitary as mesh_unitary
+
+BELOW = 4
+KEPT = fj.TotalPhotons(BELOW)
+
+
+def close(found, expected, atol=1e-12):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol, rtol=0), found, expected)
+
+
+def test_states_are_ordered_by_their_total_then_mode_by_mode():
+    for below, modes in ((1, 1), (4, 1), (3, 2), (4, 5)):
+        found = [tuple(row) for row in fj.TotalPhotons(below).states(modes)]
+        every = [n for n in np.ndindex((below,) * modes) if sum(n) < below]
+        assert found == sorted(every, key=lambda n: (sum(n), n))
+        assert len(found) == math.comb(modes + below - 1, modes)
+
+
+def test_an_amplitude_stands_where_its_state_does(x64):
+    modes = 3
+    states = KEPT.states(modes)
+    state = fj.Circuit(modes)({}, cutoff=KEPT, initial=np.eye(len(states))[7])
+    assert float(state.probability(states[7])) == 1
+    close(np.argwhere(state.ket())[0], states[7])
+    patterns = jax.vmap(state.probability)(jnp.asarray(states))
+    close(patterns, np.eye(len(states))[7])
+
+
+def test_unfold_and_fold_are_each_others_transposes(x64):
+    chart = Chart(np.array([4, 0, 3]), [(2, 2), (2,)])
+    x = jnp.arange(1.0, 7.0).reshape(3, 2)
+    square, pair = unfold(x, chart)
+    close(square, np.array([[[3, 4], [0, 0]], [[0, 0], [5, 6]]]))
+    close(pair, np.array([[1, 2], [0, 0]]))
+    close(fold([square, pair], chart), x)
+
+    def both(x):
+        square, pair = unfold(x, chart, axis=1)
+        return fold([square * 2, pair * 3], chart, axis=1)
+
+    rows = jnp.arange(1.0, 16.0).reshape(5, 3)
+    expected = rows * np.tile([3.0, 2, 2], (5, 1))
+    close(both(rows), expected)
+    for axis in range(3):
+        batch = jnp.stack([rows, -rows], axis)
+        close(jax.vmap(both, axis, axis)(batch), jnp.stack([expected, -expected], axis))
+    jax.test_util.check_grads(both, (rows,), order=2)
+    one = jax.jacrev(lambda x: unfold(x, chart)[1])(x[:, 0])
+    close(one, np.array([[1.0, 0, 0], [0, 0, 0]]))
+    close(jax.jacfwd(lambda x: fold([x, jnp.zeros(2)], chart))(jnp.zeros((2, 2)))[2, 1, 1], 1.0)
+
+
+def circuit(modes=3, noise=False):
+    """Fock states through everything that adds no photons."""
+    circuit = fj.Circuit(modes)
+    for mode, n in enumerate((1, 2, 0, 0)[:modes]):
+        circuit.prepare("fock", n, modes=mode)
+    circuit.beamsplitter(0.4, 0.3, modes=(0, 1)).beamsplitter(fj.Input(0), 1.3, modes=(2, 1))
+    circuit.rotate(fj.Input(1), mode=0).kerr(0.2, mode=1).add("cross_kerr", 0.3, modes=(0, 2))
+    if noise:
+        circuit.loss(0.8, mode=1).dephasing(0.4, mode=0)
+    circuit.add("mach_zehnder", 0.3, 0.4, modes=(2, 0))
+    return circuit.add(
+        "interferometer", [0.3, -0.4, 0.7], [0.2, 0.1, 0.9], [0.1, 0.2, 0.3], modes=(2, 0, 1)
+    )
+
+
+def one_photon(cutoffs):
+    ket = np.zeros(cutoffs)
+    ket[1, 0, 0], ket[0, 0, 1] = 0.6, 0.8
+    return ket
+
+
+READOUTS = {
+    "leakage": lambda s: s.leakage,
+    "mean_amplitude": lambda s: s.mean_amplitude(2),
+    "covariance": lambda s: s.covariance(),
+    "probabilities": lambda s: s.probabilities((2, 0)),
+    "probability": lambda s: s.probability((1, 0, 2)),
+    "reduced": lambda s: s.reduced((1, 0)),
+    "purity": lambda s: s.purity((2, 1)),
+    "entropy": lambda s: s.entropy(2),
+    "photons": lambda s: list(s.photon_number_product((0, 2))),
+    "polynomial": lambda s: list(s.quadrature_polynomial(np.eye(6), padding=2)),
+    "fidelity": lambda s: s.fidelity(fj.Circuit(3).beamsplitter(0.3)({}, cutoff=s.truncation)),
+    "fidelity with a ket": lambda s: s.fidelity(one_photon(s.cutoffs)),
+    "coherent": lambda s: s.fidelity_coherent([0.3, 0.1, 0.5], 0.4),
+}
+
+
+@lru_cache
+def both(noise):
+    """The state in the total-photon truncation and in a box that loses nothing either."""
+    x = np.array([0.7, 0.2])
+    return tuple(circuit(noise=noise)({}, x, cutoff=cutoff) for cutoff in (KEPT, BELOW))
+
+
+def test_agrees_with_the_box_where_nothing_is_lost(x64):
+    ours, box = both(False)
+    assert str(ours).startswith("State(cutoffs=TotalPhotons(below=4), groups=((0, 1, 2),)")
+    close(ours.leakage, 0.0)
+    close(ours.ket(), box.ket())
+    assert ours.amplitudes().shape == (20,)
+    close(ours.quadrature(2).variance, box.quadrature(2).variance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", [False, True])
+def test_reads_as_the_box_does(x64, noise):
+    ours, box = both(noise)
+    close(ours.density_matrix(), box.density_matrix())
+    for read in READOUTS.values():
+        close(read(ours), read(box))
+
+
+def test_displaced_light_through_a_mesh_stays_a_product_of_coherent_states(x64):
+    """Its amplitudes are those of the infinite state, and what lies over the total is lost."""
+    alpha = np.array([0.3, 0.2 - 0.1j, -0.4j])
+    circuit = fj.Circuit(3)
+    for mode, a in enumerate(alpha):
+        circuit.displace(abs(a), np.angle(a), mode=mode)
+    theta, phi, rotation = np.array([0.3, -0.4, 0.7]), np.array([0.2, 0.1, 0.9]), np.zeros(3)
+    state = circuit.add("interferometer", theta, phi, rotation, modes=(0, 1, 2))({}, cutoff=KEPT)
+    turned = np.asarray(mesh_unitary(theta, phi, rotation)) @ alpha
+    n = KEPT.states(3)
+    factorials = np.prod(np.vectorize(math.factorial)(n), axis=1)
+    norm = np.exp(-np.sum(abs(alpha) ** 2) / 2)
+    expected = norm * np.prod(turned**n, axis=1) / np.sqrt(factorials)
+    close(state.amplitudes(), expected)
+    close(state.leakage, 1 - np.sum(abs(expected) ** 2))
+    assert state.truncations == 3 + 2  # displacements, and joining what they made
+
+
+def test_interferometers_are_unitary(x64):
+    rng = np.random.default_rng(0)
+    ket = rng.normal(size=(20, 2)) @ np.array([1, 1j])
+    ket /= np.linalg.norm(ket)
+    mesh = fj.Circuit(3).add(
+        "interferometer", [0.3, -0.4, 0.7], [0.2, 0.1, 0.9], [0.1, 0.2, 0.3], modes=(2, 0, 1)
+    )
+    state = mesh({}, cutoff=KEPT, initial=ket)
+    close(state.norm, 1.0)
+    assert state.truncations == 1  # that of the initial ket: the mesh loses nothing
+    totals = KEPT.states(3).sum(1)
+    for total in range(BELOW):  # each sector by itself
+        close(
+            np.linalg.norm(state.amplitudes()[totals == total]),
+            np.linalg.norm(ket[totals == total]),
+        )
+
+
+@pytest.mark.slow
+def test_measuring_leaves_what_it_leaves_in_the_box(x64):
+    """Selected outcomes, and shots of the same key: the states, hence the draws, are the same."""
+
+    def measured(kind, outcome, noise):
+        return (
+            circuit(noise=noise).measure(kind, modes=1, select=outcome).beamsplitter(modes=(0, 2))
+        )
+
+    x = np.array([0.7, 0.2])
+    for kind, outcome in (("photons", 1), ("homodyne", 0.3), ("heterodyne", 0.2 + 0.1j)):
+        ours, box = (measured(kind, outcome, False)({}, x, cutoff=c) for c in (KEPT, BELOW))
+        close(ours.ket(), box.ket())
+        close(ours.selection_probability, box.selection_probability)
+    key = jax.random.key(0)
+    for sample in ("sample_photons", "sample_homodyne", "sample_heterodyne"):
+        ours, box = (getattr(s, sample)(key, (2, 0), 5) for s in both(False))
+        close(ours, box)
+
+
+@pytest.mark.slow
+def test_mixed_states_and_branches(x64):
+    x = np.array([0.7, 0.2])
+    measured = circuit(noise=True).measure("photons", modes=1, select=1).beamsplitter(modes=(0, 2))
+    ours, box = (measured({}, x, cutoff=c) for c in (KEPT, BELOW))
+    close(ours.density_matrix(), box.density_matrix())
+    again = circuit().prepare("thermal", 0.1, modes=1).beamsplitter(0.3, modes=(1, 2))
+    ours, box = (again({}, x, cutoff=c) for c in (fj.TotalPhotons(12), 12))
+    close(ours.reduced(1), box.reduced(1), 1e-9)
+    for key in jax.random.split(jax.random.key(0), 3):
+        branches = [
+            circuit(noise=True)({}, x, cutoff=c, key=key, unravel=True) for c in (KEPT, BELOW)
+        ]
+        close(branches[0].ket(), branches[1].ket())
+
+
+def derivatives(cutoff):
+    """A loss of weights and data, through every kind of gate and layers under a scan."""
+    circuit = fj.Circuit(3)
+    for mode in range(3):
+        circuit.displace(fj.Input(mode), mode=mode)
+    circuit.cvqnn_layers(2)
+    return circuit, lambda w, x: circuit(w, x, cutoff=cutoff).quadrature_means()
+
+
+@pytest.mark.slow
+def test_derivatives_and_batches(x64):
+    circuit, means = derivatives(KEPT)
+    weights = circuit.init(jax.random.key(0))
+    xs = 0.3 * np.arange(6.0).reshape(2, 3)
+    batch = jax.jit(jax.vmap(means, (None, 0)))(weights, xs)
+    close(batch, jnp.stack([means(weights, x) for x in xs]))
+
+    def loss(weights):
+        return jnp.sum(jax.vmap(means, (None, 0))(weights, xs) ** 3)
+
+    jax.test_util.check_grads(loss, (weights,), order=2, eps=1e-4, atol=1e-5, rtol=1e-5)
+
+
+def test_bad_input_is_told():
+    with pytest.raises(ValueError, match="`below` of TotalPhotons must be an integer >= 1, got 0"):
+        fj.TotalPhotons(0)
+    with pytest.raises(
+        ValueError, match=r"`ket` has an amplitude for \(2, 2\) photons, outside Tot"
+    ):
+        fj.from_ket(np.eye(3)[2][:, None] * np.eye(3)[2], cutoff=KEPT)
+    with pytest.raises(ValueError, match=r"`initial` has an amplitude for \(1, 3\) photons"):
+        fj.Circuit(2)({}, cutoff=KEPT, initial=np.eye(4)[1][:, None] * np.eye(4)[3])
+    with pytest.raises(ValueError, match=r"`initial` has cutoffs.*TotalPhotons\(below=4\)"):
+        fj.Circuit(2)({}, cutoff=4, initial=fj.vacuum(KEPT, modes=2))
+    with pytest.raises(ValueError, match="`other` must have the cutoffs of the state"):
+        fj.vacuum(KEPT, modes=2).fidelity(fj.vacuum((4, 4)))
+    with pytest.raises(ValueError, match="`modes` must be an integer >= 1"):
+        fj.vacuum(KEPT)
+    one, other = fj.vacuum(KEPT, modes=1).factors[0], fj.vacuum((4, 4)).factors[1]
+    with pytest.raises(ValueError, match="cannot be parts of one state"):
+        print(fj.State((one, other)))
+
+
+PIQUASSO = np.load(Path(__file__).with_name("piquasso.npz"))
+GATES = {
+    "D": "displacement", "S": "squeezing", "R": "rotation", "K": "kerr",
+    "B": "beamsplitter", "C": "cross_kerr",
+}  # fmt: skip
+
+
+def agrees_with_piquasso(name):
+    """From a vacuum of all modes together, so that all is cut alike from the first gate on."""
+    modes, below, program = json.loads(str(PIQUASSO[f"{name} program"]))
+    circuit = fj.Circuit(modes)
+    for kind, values, on in program:
+        circuit.add(GATES[kind], *values, modes=tuple(on))
+    kept = fj.TotalPhotons(below)
+    vacuum = jnp.eye(1, len(kept.states(modes)), dtype=complex)[0]
+    found = circuit({}, cutoff=kept, initial=vacuum).amplitudes()
+    expected = PIQUASSO[f"{name} state"]
+    assert 1 - np.linalg.norm(expected) ** 2 > 1e-9  # something was lost, in both alike
+    close(found, expected, 1e-10)
+
+
+def test_agrees_with_piquasso(x64):
+    agrees_with_piquasso("0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [str(k) for k in range(1, 50)])
+def test_agrees_with_piquasso_on_many_circuits(x64, name):
+    agrees_with_piquasso(name)
