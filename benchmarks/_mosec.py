@@ -28,7 +28,8 @@ class Many(Worker):
             use_reference_circuit()
         self.predictor = load_model(os.environ["MODEL"])
         scaler = self.predictor.scaler
-        self.predictor.runner(LARGEST).warm_up(scaler.features(scaler.mean[None]))
+        self.runner = self.predictor.runner(largest_batch=LARGEST)
+        self.runner.warm_up(scaler.features(scaler.mean[None]))
 
     def deserialize(self, data):
         if data.startswith(b"{"):
@@ -41,7 +42,7 @@ class Many(Worker):
 
     def answer(self, requests):
         texts, rows = zip(*requests, strict=True)
-        found = self.predictor.predict_usable(np.concatenate(rows), LARGEST)
+        found = self.predictor(np.concatenate(rows), self.runner)
         columns = np.stack([found.prediction, found.leakage], -1)
         parts = np.split(columns, np.cumsum([len(part) for part in rows])[:-1])
         return list(zip(texts, parts, strict=True))

@@ -23,6 +23,7 @@ from fockjax.operators import (
     Generated,
     Matrix,
     Padded,
+    Parity,
     Product,
     Sectors,
     Turned,
@@ -92,7 +93,7 @@ def _dense(gate):
     match gate:
         case Product():
             return Product(tuple(map(_dense, gate.factors)), gate.placements, gate.sizes)
-        case Generated():
+        case Parity() | Generated():
             return gate.matrix
         case Turned():
             return _dense(gate.fused())

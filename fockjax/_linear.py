@@ -5,6 +5,7 @@ two of the three index lists. Its transposes are again contractions with the lis
 jvp, transposition and their compositions never leave the family, at any order: reverse mode is as
 fast as a hand-written rule, and forward mode, Hessians and vmap all work. ``skew`` is the
 permutation that turns photon-number sectors into matrix blocks; its transpose is the opposite skew.
+``split`` makes two axes of one and ``merge`` undoes it, as reshaping would, which moves the batch.
 ``settle`` is the identity, of what is to be made once.
 ``unfold`` spreads an axis over arrays with zeros between, each element to a place of its own, and
 ``fold``, its transpose, takes them from there.
@@ -53,6 +54,18 @@ def skew(x, *, column: int, row: int, sign: int) -> jax.Array:
     own: an operator that conserves ``n1 + n2`` is block diagonal in it. ``sign=-1`` undoes it.
     """
     return skew_p.bind(jnp.asarray(x), column=column, row=row, sign=sign)
+
+
+def split(x, *, axis: int, parts: int) -> jax.Array:
+    """``y[.., a, s, ..] = x[.., parts * a + s, ..]``: an axis as two, the second of length
+    ``parts``, which must divide its length.
+    """
+    return split_p.bind(jnp.asarray(x), axis=axis, parts=parts)
+
+
+def merge(x, *, axis: int) -> jax.Array:
+    """``axis`` and the one after it as one: undoes `split`."""
+    return merge_p.bind(jnp.asarray(x), axis=axis)
 
 
 def settle(x) -> jax.Array:
@@ -253,6 +266,61 @@ settle_p.def_abstract_eval(lambda x: ShapedArray(x.shape, x.dtype))
 ad.deflinear2(settle_p, lambda ct, x: [settle_p.bind(ct)])
 batching.primitive_batchers[settle_p] = _settle_batch
 mlir.register_lowering(settle_p, mlir.lower_fun(lax.optimization_barrier, multiple_results=False))
+
+# split and merge
+# -------------------------------------------------------------------------------------------------
+
+split_p, merge_p = Primitive("fock_split"), Primitive("fock_merge")
+
+
+def _split_abstract(x, *, axis, parts):
+    shape = (*x.shape[:axis], x.shape[axis] // parts, parts, *x.shape[axis + 1 :])
+    return ShapedArray(shape, x.dtype)
+
+
+def _merge_abstract(x, *, axis):
+    shape = (*x.shape[:axis], x.shape[axis] * x.shape[axis + 1], *x.shape[axis + 2 :])
+    return ShapedArray(shape, x.dtype)
+
+
+def _split_batch(args, dims, *, axis, parts):
+    (x,), (d,) = args, dims
+    if d <= axis:
+        return split_p.bind(x, axis=axis + 1, parts=parts), d
+    return split_p.bind(x, axis=axis, parts=parts), d + 1
+
+
+def _merge_batch(args, dims, *, axis):
+    (x,), (d,) = args, dims
+    if d == axis + 1:  # between the two
+        x, d = jnp.moveaxis(x, d, -1), x.ndim - 1
+    if d <= axis:
+        return merge_p.bind(x, axis=axis + 1), d
+    return merge_p.bind(x, axis=axis), d - 1
+
+
+def _split_lower(x, *, axis, parts):
+    return x.reshape(_split_abstract(x, axis=axis, parts=parts).shape)
+
+
+def _merge_lower(x, *, axis):
+    return x.reshape(_merge_abstract(x, axis=axis).shape)
+
+
+split_p.def_impl(_outside_jit(jax.jit(_split_lower, static_argnames=("axis", "parts"))))
+split_p.def_abstract_eval(_split_abstract)
+ad.deflinear2(split_p, lambda ct, x, *, axis, parts: [merge_p.bind(ct, axis=axis)])
+batching.primitive_batchers[split_p] = _split_batch
+mlir.register_lowering(split_p, mlir.lower_fun(_split_lower, multiple_results=False))
+
+merge_p.def_impl(_outside_jit(jax.jit(_merge_lower, static_argnames=("axis",))))
+merge_p.def_abstract_eval(_merge_abstract)
+ad.deflinear2(
+    merge_p,
+    lambda ct, x, *, axis: [split_p.bind(ct, axis=axis, parts=x.aval.shape[axis + 1])],
+)
+batching.primitive_batchers[merge_p] = _merge_batch
+mlir.register_lowering(merge_p, mlir.lower_fun(_merge_lower, multiple_results=False))
 
 # unfold and fold
 # -------------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ BARRIERS = {"fock_settle", "optimization_barrier"}
 # The same array under another shape.
 RENAMING = BARRIERS | {
     "copy",
+    "fock_merge",
+    "fock_split",
     "name",
     "reshape",
     "squeeze",

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax._linear import contract, skew
+from fockjax._linear import contract, merge, skew, split
 from fockjax._numerics import phase_factor
 
 
@@ -254,6 +254,52 @@ def _moved(x: jax.Array, k: int, axis: int) -> jax.Array:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
+class Parity(Operator):
+    """An operator on one mode of even cutoff that conserves the parity of the photon number, as
+    squeezing does: half of its elements vanish.
+
+    Attributes:
+        blocks: array of shape ``(2, cutoff / 2, cutoff / 2)``; ``blocks[s, a, c]`` is
+            <2 a + s| O |2 c + s>.
+    """
+
+    blocks: jax.Array
+
+    @staticmethod
+    def of(elements: jax.Array) -> "Parity":
+        """From all elements, those between different parities zero."""
+        return Parity(jnp.stack([elements[0::2, 0::2], elements[1::2, 1::2]]))
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return (2 * self.blocks.shape[-1],)
+
+    @property
+    def matrix(self) -> Matrix:
+        size = self.blocks.shape[-1]
+        same = np.eye(2, dtype=self.blocks.real.dtype)
+        elements = contract(self.blocks, same, "sac,st->asct")
+        return Matrix(elements.reshape(2 * size, 2 * size))
+
+    def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+        labels = ascii_letters[: ket.ndim + 1]
+        (axis,) = axes
+        old, parity, new = labels[axis], labels[axis + 1], ascii_letters[ket.ndim + 1]
+        ket = split(ket, axis=axis, parts=2)
+        out = labels.replace(old, new)
+        ket = contract(self.blocks, ket, f"{parity}{new}{old},{labels}->{out}")
+        return merge(ket, axis=axis)
+
+    def adjoint(self) -> "Parity":
+        return Parity(self.blocks.conj().transpose(0, 2, 1))
+
+    def halves(self, diagonal: Diagonal) -> jax.Array:
+        """The values of a diagonal by parity, shape ``(cutoff / 2, 2)``."""
+        return split(diagonal.values, axis=0, parts=2)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
 class Sectors(Operator):
     """An operator on two or more modes that conserves a sum (``charge=1``) or difference
     (``charge=-1``) of photon numbers.
@@ -476,7 +522,14 @@ def _compose(a: Operator, b: Operator) -> Operator:
         everywhere = tuple(range(len(a.cutoffs)))
         flat = steps(b, everywhere) + steps(a, everywhere)
         return product(*flat, cutoffs=a.cutoffs)
-    a, b = (op.matrix if isinstance(op, Generated) else op for op in (a, b))
+    match a, b:
+        case Diagonal(), Parity():
+            return Parity(contract(b.halves(a), b.blocks, "as,sac->sac"))
+        case Parity(), Diagonal():
+            return Parity(contract(a.blocks, a.halves(b), "sac,cs->sac"))
+        case Parity(), Parity():
+            return Parity(contract(a.blocks, b.blocks, "sab,sbc->sac"))
+    a, b = (op.matrix if isinstance(op, Parity | Generated) else op for op in (a, b))
     match a, b:
         case Diagonal(), Diagonal():
             labels = ascii_letters[: len(a.cutoffs)]

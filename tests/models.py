@@ -72,6 +72,7 @@ def make_folder(path, dataset, seed=0, photonic=False, **options):
     output, leakage = jax.device_get(model(jnp.asarray(scaler.features(dataset.features[:1]))))
     evaluation = from_output(dataset.task, scaler, output, dataset.target[:1], leakage)
     write_json(path / folder.PROBE, Probe.of(dataset, 0, evaluation).to_json())
-    write_json(path / folder.CONFIG, description | {"scaler": scaler.to_json()})
+    described = description | {"scaler": scaler.to_json()}
+    write_json(path / folder.CONFIG, described | {folder.DIGEST: identity_hash(described)})
     write_json(path / folder.RESULTS, {})
     return path

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fockjax._linear import contract, settle, skew
-from fockjax.operators import Diagonal, Matrix, Product, Sectors, expand, product, steps
+from fockjax.operators import Diagonal, Matrix, Parity, Product, Sectors, expand, product, steps
 from fockjax.planning import pick
 
 
@@ -50,6 +50,10 @@ def cases():
     yield "diagonal", Diagonal(diagonal), np.diag(diagonal.reshape(-1)).reshape(3, 5, 3, 5), (0, 2)
     one = complex_normal(2, (4, 4))
     yield "matrix", Matrix(one), one, (1,)
+    blocks = complex_normal(11, (2, 2, 2))
+    parity = np.zeros((4, 4), complex)
+    parity[::2, ::2], parity[1::2, 1::2] = blocks
+    yield "parity", Parity(blocks), parity, (1,)
     real = real_normal(3, (5, 5))
     yield "real matrix", Matrix(real), real, (2,)
     two = complex_normal(4, (5, 3, 5, 3))
@@ -114,7 +118,7 @@ def test_dense_elements(name):
     close(operator.to_dense(), dense)
 
 
-QUICK = ["diagonal", "matrix"]
+QUICK = ["diagonal", "parity"]
 
 
 @pytest.mark.parametrize(
@@ -264,6 +268,21 @@ def test_composition_of_sectors_on_three_modes():
         both = left @ right
         assert isinstance(both, Sectors)
         close(both.to_dense(), jnp.tensordot(left.to_dense(), right.to_dense(), 3))
+
+
+def test_composition_on_one_mode_keeps_parity_where_both_do():
+    structures = (
+        Diagonal(jnp.asarray(complex_normal(1, (4,)))),
+        Parity(jnp.asarray(complex_normal(2, (2, 2, 2)))),
+        Parity(jnp.asarray(complex_normal(3, (2, 2, 2)))),
+        Matrix(jnp.asarray(complex_normal(4, (4, 4)))),
+    )
+    for a in structures:
+        for b in structures:
+            close((a @ b).to_dense(), a.to_dense() @ b.to_dense())
+            expected = Matrix if Matrix in (type(a), type(b)) else Parity
+            assert type(a @ b) is expected or type(a) is type(b) is Diagonal
+        close(a.adjoint().to_dense(), a.to_dense().conj().T)
 
 
 def test_composition_order_of_products():

@@ -363,7 +363,7 @@ def test_options_that_cannot_work_are_named(classifier, tmp_path, options, messa
 def test_a_limit_of_memory_makes_small_batches_or_is_refused(regressor, tmp_path, monkeypatch):
     data, log = write_csv(tmp_path / "data.csv"), tmp_path / "runs.jsonl"
     eight = once(regressor).runner(largest_batch=8).plan(np.zeros((1, 3), np.float32))
-    monkeypatch.setattr(memory, "room", lambda *_: eight.bytes)
+    monkeypatch.setattr(memory, "room", lambda *_: 1.3 * eight.bytes)
     run(regressor, data, tmp_path / "out.csv", memory="1GB", log=log)
     monkeypatch.setattr(memory, "room", lambda *_: 10)
     with pytest.raises(TooLarge, match="One row needs"):

@@ -131,7 +131,7 @@ def same(found, expected):
 
 @pytest.fixture(scope="module")
 def expected(client):
-    return client.first.predictor(ROWS, batch_size=LARGEST)
+    return client.first.predictor(ROWS)
 
 
 # the protocol

@@ -10,7 +10,7 @@ from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
 from fockjax.gates.phases import is_zero, real_matrix, turned
-from fockjax.operators import Operator
+from fockjax.operators import Matrix, Operator, Parity
 
 
 def real_core(r, cutoff):
@@ -105,7 +105,8 @@ def squeezing(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
     gate = real_matrix(real_core, _slope, jnp.asarray(r, real_dtype(dtype)), cutoff)
     # S(z) turns with half the phase of z: e^{i phi n / 2} S(r) e^{-i phi n / 2}
     half = phi if is_zero(phi) else jnp.asarray(phi, real_dtype(dtype)) / 2
-    return turned(gate, half, 0, dtype)
+    gate = turned(gate, half, 0, dtype)
+    return Parity.of(gate.elements) if type(gate) is Matrix and cutoff % 2 == 0 else gate
 
 
 SPEC = GateSpec("squeezing", ("r", "phi"), 1, squeezing, defaults={"phi": 0.0})

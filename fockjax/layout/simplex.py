@@ -13,7 +13,7 @@ import numpy as np
 
 from fockjax._linear import Chart, contract, fold, unfold
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
-from fockjax.operators import Diagonal, Matrix, Operator, Sectors
+from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 
 PIECE = 300  # products of one sample that are worth one more piece, which takes time to compile
 
@@ -158,6 +158,8 @@ class Simplex(Layout):
         match operator:
             case Diagonal():
                 return self.turn([(operator, positions)], array, at)
+            case Parity():
+                return self.apply(operator.matrix, array, positions, at)
             case Matrix() if len(positions) == 1 and self.modes > 1:
                 chart, runs = _stairs(self, positions)
                 blocks = [operator.elements[: self.below - R, : self.below - R] for R, _ in runs]

@@ -28,6 +28,7 @@ class Model:
         warn: called with what is odd about the folder.
 
     Attributes:
+        runner: what runs its batches.
         version: the first digits of the fingerprint of all that decides the answers.
         probe: the row whose answer is known; (1, columns).
 
@@ -38,7 +39,7 @@ class Model:
     def __init__(self, path: Path, name: str, metrics: Metrics, records: deque[RunRecord], warn):
         self.name, self._metrics, self._records = name, metrics, records
         self.predictor: Predictor = load_model(path, warn)
-        self._runner = self.predictor.runner(largest_batch=LARGEST)
+        self.runner = self.predictor.runner(largest_batch=LARGEST)
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
         try:
@@ -48,20 +49,18 @@ class Model:
 
     def warm_up(self) -> None:
         """Compile whatever a batch may need."""
-        runner = self._runner
-        before = runner.executables.compiled
-        runner.warm_up(self.predictor.scaler.features(self.probe))
-        self._metrics.compiles.inc(runner.executables.compiled - before)
+        before = self.runner.executables.compiled
+        self.runner.warm_up(self.predictor.scaler.features(self.probe))
+        self._metrics.compiles.inc(self.runner.executables.compiled - before)
 
     def run(self, values: np.ndarray) -> Answer:
         """Results of usable rows; for the thread that owns the device."""
-        runner = self._runner
-        before = runner.executables.compiled
-        found = self.predictor.read(runner(self.predictor.scaler.features(values)))
-        record = runner.record
+        before = self.runner.executables.compiled
+        found = self.predictor.read(self.runner(self.predictor.scaler.features(values)))
+        record = self.runner.record
         assert record is not None
         self._records.append(record)
-        self._metrics.compiles.inc(runner.executables.compiled - before)
+        self._metrics.compiles.inc(self.runner.executables.compiled - before)
         self._metrics.batch(
             len(values), record.seconds["total"], found.leakage, len(record.recoveries)
         )

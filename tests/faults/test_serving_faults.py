@@ -271,7 +271,7 @@ def test_a_full_queue_refuses_fast_and_answers_what_it_took(folder):
 def test_a_fault_that_passes_changes_no_answer(served, status, at_most):
     before = outputs(ask(served.port, one(rows=70)))["prediction"]
     recovered = metric(served, "fockjax_recoveries_total")
-    runner = served.service.model.predictor.runner(LARGEST)
+    runner = served.service.model.runner
     whole = runner.device
     runner.device = FaultyDevice("execute", 1, status)
     try:
@@ -284,7 +284,7 @@ def test_a_fault_that_passes_changes_no_answer(served, status, at_most):
 
 def test_a_fault_that_stays_is_told_as_such_until_it_passes(served, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    runner = served.service.model.predictor.runner(LARGEST)
+    runner = served.service.model.runner
     whole = runner.device
     runner.device = FaultyDevice("execute", 1, for_good=True)
     try:
