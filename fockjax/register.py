@@ -56,7 +56,8 @@ class Register:
                 factor = self._factor(modes[0])
                 large = part.inner.cutoffs, self.state.dtype
                 size = factor.layout.view_bytes(factor.positions(modes), *large)
-                self._check_memory(step, factor.modes, factor.layout, size, "in between")
+                when = f"and {part.inner.cutoffs} in between"
+                self._check_memory(step, factor.modes, factor.layout, size, when)
             if len(modes) == 1:
                 self._one_mode(part, modes[0])
             else:

@@ -18,6 +18,7 @@ PUBLIC = {
     "Moments",
     "Outcome",
     "State",
+    "TotalPhotons",
     "Weight",
     "apply",
     "calibrate",

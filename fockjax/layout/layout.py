@@ -134,7 +134,8 @@ class Layout(abc.ABC):
     def view_bytes(self, positions: Axes, cutoffs: Sequence[int], dtype) -> int:
         """The memory that a view takes whose ``positions`` have other cutoffs."""
         others = self._others(positions)
-        return math.prod(cutoffs) * (self.of(others).bytes(dtype) if others else 1)
+        rest = self.of(others).bytes(dtype) if others else np.dtype(dtype).itemsize
+        return math.prod(cutoffs) * rest
 
     # what is done to kets
 

@@ -1,9 +1,9 @@
-"""Writes `piquasso.npz`: random circuits and what Piquasso makes of the vacuum, with its
+"""Writes `tests/piquasso.npz`: random circuits and what Piquasso makes of the vacuum, with its
 `PureFockSimulator`, which keeps the states with fewer photons in total than its cutoff.
 
 Run by a Python that has piquasso (8.0.2 was used) but need not have fockjax:
 
-    python tests/make_piquasso_golden.py
+    python benchmarks/peers/make_golden.py
 """
 
 import json
@@ -60,7 +60,7 @@ def main() -> None:
         gates = program(random, modes)
         arrays[f"{index} program"] = np.array(json.dumps([modes, below, gates]))
         arrays[f"{index} state"] = run(modes, below, gates)
-    path = Path(__file__).with_name("piquasso.npz")
+    path = Path(__file__).parents[2] / "tests" / "piquasso.npz"
     np.savez_compressed(path, **arrays)
     print(f"{path}: {CIRCUITS} circuits, {path.stat().st_size:,} bytes, piquasso {pq.__version__}")
 
