@@ -20,6 +20,7 @@ from jax import lax
 from fockjax._numerics import HIGHEST
 
 FOLD = 16  # the largest cutoff of gates that take phases and neighbours up into their elements
+TABLE = 20  # the largest cutoff of beamsplitters made from a table, of 2.5 MB at that cutoff
 UNROLL = 16  # terms of a sum that are written out
 FEW = 1024  # elements of a result that are too few to loop over them
 LANES = range(16, 257)  # elements of the last axis that an accumulator keeps apart

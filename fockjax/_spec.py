@@ -27,6 +27,8 @@ class Spec:
             constants are `Parameter` objects.
         reflects: called with the options: whether what crosses the cutoff comes back, or is
             normalised away, instead of being lost, so that the leakage seen is a lower bound.
+        of_sample: a parameter, and what makes the operation instead of ``build`` where that
+            parameter differs from sample to sample, as it depends on an input or an outcome.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Spec:
     options: Mapping[str, Any] = field(default_factory=dict)
     check: Callable[..., None] | None = None
     reflects: Callable[[Mapping[str, Any]], bool] = lambda options: False
+    of_sample: tuple[str, Callable[..., Any]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

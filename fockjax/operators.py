@@ -66,6 +66,12 @@ class Operator(abc.ABC):
             )
         return self._apply(ket, modes)
 
+    def suited(self, others: float) -> "Operator":
+        """The structure that is applied fastest to a ket with so many amplitudes of other modes
+        (infinity: that is no array with an axis for each mode).
+        """
+        return self
+
     def conj(self) -> Self:
         """The operator with the complex conjugate of every matrix element."""
         return jax.tree.map(jnp.conj, self)

@@ -12,7 +12,7 @@ Planning happens when a call is traced and never changes a result beyond roundin
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -24,7 +24,7 @@ import numpy as np
 from fockjax.factors import Factor
 from fockjax.layout import Box, Square
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
-from fockjax.parameters import Input, Values, evaluate, leaves
+from fockjax.parameters import Input, Outcome, Values, evaluate, leaves
 from fockjax.register import Register, branch, check_memory
 from fockjax.states import State
 
@@ -178,7 +178,8 @@ def build(operations: Operations, state: State, values: Values, memory_limit: in
         by_input = any(isinstance(leaf, Input) for leaf in leaves(step.parameters.values()))
         sizes = tuple(cutoffs[mode] for mode in step.modes)
         options = tuple(step.options.items())
-        kinds[step.spec, sizes, fixed, by_input, _shapes(step, values), options].append(index)
+        kind = step.spec, sizes, fixed, by_input, _maker(step), _shapes(step, values), options
+        kinds[kind].append(index)
 
     results: dict[int, Any] = {}
     for (_, sizes, fixed, *_), members in kinds.items():
@@ -196,7 +197,7 @@ def _build_one(step: Step, state: State, values: Values, memory_limit: int) -> A
 
 def _build_kind(steps, sizes, fixed, dtype, values: Values, memory_limit: int) -> list[Any]:
     """Steps that differ in the values of their parameters only."""
-    spec, options = steps[0].spec, steps[0].options
+    spec, make, options = steps[0].spec, _maker(steps[0]), steps[0].options
     real = jnp.finfo(dtype).dtype
     columns = [
         jnp.stack(
@@ -210,7 +211,7 @@ def _build_kind(steps, sizes, fixed, dtype, values: Values, memory_limit: int) -
         given = iter(given)
         parameters = [next(given) if constant is None else constant for constant in fixed]
         cutoff = sizes[0] if spec.modes == 1 else sizes
-        return spec.build(*parameters, cutoff=cutoff, dtype=dtype, **options)
+        return make(*parameters, cutoff=cutoff, dtype=dtype, **options)
 
     if spec.modes is None:  # elements may outgrow the state they act on
         shapes = jax.tree.leaves(jax.eval_shape(one, *pick(columns, 0)))
@@ -226,6 +227,15 @@ def _build_kind(steps, sizes, fixed, dtype, values: Values, memory_limit: int) -
         return [jax.lax.optimization_barrier(one(*pick(columns, 0)))] * len(steps)
     stacked = jax.lax.optimization_barrier(jax.vmap(one)(*columns))
     return [pick(stacked, k) for k in range(len(steps))]
+
+
+def _maker(step: Step) -> Callable[..., Any]:
+    """What makes a step's operator: see `Spec.of_sample`."""
+    if step.spec.of_sample:
+        name, make = step.spec.of_sample
+        if any(isinstance(leaf, Input | Outcome) for leaf in leaves([step.parameters[name]])):
+            return make
+    return step.spec.build
 
 
 def _shapes(step: Step, values: Values) -> tuple[tuple[int, ...], ...]:

@@ -52,8 +52,10 @@ class Register:
     def gate(self, step: Gate, operator: Operator) -> None:
         self._join(step)
         for part, modes in steps(operator, step.modes):
+            factor = self._factor(modes[0])
+            others = factor.array.size // math.prod(part.cutoffs)
+            part = part.suited(others if self.layout.separable else math.inf)
             if isinstance(part, Padded):
-                factor = self._factor(modes[0])
                 large = part.inner.cutoffs, self.state.dtype
                 size = factor.layout.view_bytes(factor.positions(modes), *large)
                 when = f"and {part.inner.cutoffs} in between"

@@ -1,16 +1,20 @@
 """Beamsplitter BS(theta, phi) = exp(theta (e^{i phi} a1 a2+ - e^{-i phi} a1+ a2))."""
 
+from dataclasses import dataclass, field
 from functools import lru_cache
+from string import ascii_letters
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._linear import contract, skew
+from fockjax._lowering import TABLE
 from fockjax._numerics import HIGHEST, cos_sin, real_dtype
 from fockjax._spec import GateSpec
-from fockjax.gates.phases import pair, turned
-from fockjax.operators import Operator, Sectors
+from fockjax.gates.phases import is_zero, pair, rotation, turned
+from fockjax.operators import Operator, Sectors, product, row_mode
 
 
 def real_blocks(theta, cutoffs, steps: int | jax.Array = 0):
@@ -37,34 +41,79 @@ def real_blocks(theta, cutoffs, steps: int | jax.Array = 0):
     if cutoffs[0] > cutoffs[1]:  # seen from mode 2 the beamsplitter turns the other way
         theta, steps = -theta, -steps
     small, large = min(cutoffs), max(cutoffs)
-    vectors, frequencies = _eigenvectors(small, large)
+    if large <= TABLE:
+        cosine, sine, flips = _waves(theta, np.arange(small + large - 1), steps)
+        rest = _by_table(cosine, sine, small, large)
+    else:
+        vectors, frequencies = _eigenvectors(small, large)
+        cosine, sine, flips = _waves(theta, frequencies, steps)
+        rest = _by_sums(cosine, sine, vectors)
+        # Far from the diagonal rounding leaves 1e-8 (float32) of elements that are 0 to 20 digits;
+        # the (a - c)^2 of two derivatives in phi would make it visible.
+        angle = theta + jnp.asarray(steps, theta.dtype) * (np.pi / 64)
+        away = jnp.abs(angle - jnp.round(angle / np.pi) * np.pi)
+        rest = jnp.where(away < _reach(small, large).astype(theta.dtype), 0, rest)
+    sign = _signs(flips, small, large).astype(theta.dtype)
+    return rest + sign[:, :, None] * np.eye(small, dtype=theta.dtype)[None]
+
+
+def _waves(theta, frequencies, steps):
+    """Cosines and sines of the sums of `real_blocks`, and whether theta is next to an odd multiple
+    of pi.
+
+    At theta = j pi the gate is (-1)^{j N}; that is taken out of the cosines, so that what is left
+    is small near there, and exactly 0 at it.  cos x = 1 - 2 sin^2(x/2) = -1 + 2 cos^2(x/2).
+    """
+    c, s = cos_sin(theta / 2, frequencies, steps)
+    angle = theta + jnp.asarray(steps, theta.dtype) * (np.pi / 64)
+    flips = jnp.round(angle / np.pi) % 2 == 1
+    cosine = jnp.where(flips & (frequencies % 2 == 1), 2 * c * c, -2 * s * s)
+    return cosine, 2 * s * c, flips
+
+
+def _signs(flips, small, large):
+    """(-1)^{j N} as [r, a]."""
+    r, a = np.ogrid[:large, :small]
+    odd_total = np.where(a <= r, r, r + large) % 2 == 1
+    return jnp.where(flips & odd_total, -1, 1)
+
+
+def _by_table(cosine, sine, small, large):
+    """The sums of `real_blocks` as one matrix product with all their coefficients, 4 D^4 numbers:
+    no wave is made twice, and a batch of gates comes out with the batch last, as it is used.
+    """
+    waves = jnp.concatenate([cosine, sine])
     # The barrier keeps XLA from folding products of these constants while it compiles.
-    vectors = lax.optimization_barrier(jnp.asarray(vectors.astype(theta.dtype)))
-    # At theta = j pi the gate is (-1)^{j N}; taken out, what is left is small near there, and
-    # exactly 0 at it.  cos x = 1 - 2 sin^2(x/2) = -1 + 2 cos^2(x/2).
-    c, s = (wave[:, None] for wave in cos_sin(theta / 2, frequencies, steps))
-    theta = theta + jnp.asarray(steps, theta.dtype) * (np.pi / 64)
-    half_turns = jnp.round(theta / np.pi)
-    flips = half_turns % 2 == 1
-    cosine = jnp.where(flips & (frequencies[:, None] % 2 == 1), 2 * c * c, -2 * s * s)
-    sine = 2 * s * c
+    table = lax.optimization_barrier(jnp.asarray(_table(small, large).astype(waves.dtype)))
+    elements = jnp.einsum("ew,w->e", table, waves, precision=HIGHEST)
+    return elements.reshape(large, small, small)
+
+
+@lru_cache(maxsize=32)
+def _table(small, large):
+    """The coefficients of all cosines, then sines, for each element of the blocks."""
+    vectors, frequencies = _eigenvectors(small, large)
+    place = frequencies[:, :, None] == np.arange(small + large - 1)
+    both = np.einsum("raj,rcj,rjw->racw", vectors, vectors, place, optimize=True)
+    a, c = np.ogrid[:small, :small]
+    even, sign = ((a - c) % 2 == 0)[:, :, None], (1 - 2 * (a % 2))[:, :, None]
+    both = np.concatenate([np.where(even, both, 0), np.where(even, 0, sign * both)], -1)
+    return both.reshape(large * small * small, -1)
+
+
+def _by_sums(cosine, sine, vectors):
+    """The sums of `real_blocks` from the eigenvectors, 3/2 D^3 numbers: for large cutoffs."""
+    vectors = lax.optimization_barrier(jnp.asarray(vectors.astype(cosine.dtype)))
+    cosine, sine = cosine[:, None], sine[:, None]
     # One contraction over [w, w] does it all: the first half makes the even columns, the second the
     # odd ones, each half silent for the others.  (Halves apart have to be woven, which costs more.)
-    even = (np.arange(small) % 2 == 0)[None, :, None]
+    even = (np.arange(vectors.shape[1]) % 2 == 0)[None, :, None]
     waves = jnp.where(
         even, jnp.concatenate([cosine, sine], -1), jnp.concatenate([-sine, cosine], -1)
     )
     rows = jnp.concatenate([vectors, vectors], -1) * waves
     columns = jnp.concatenate([jnp.where(even, vectors, 0), jnp.where(even, 0, vectors)], -1)
-    rest = jnp.einsum("raw,rcw->rac", rows, columns, precision=HIGHEST)
-    r, a = np.ogrid[:large, :small]
-    odd_total = np.where(a <= r, r, r + large) % 2 == 1
-    sign = jnp.where(flips & odd_total, -1, 1).astype(theta.dtype)
-    # Far from the diagonal rounding leaves 1e-8 (float32) of elements that are 0 to 20 digits; the
-    # (a - c)^2 of two derivatives in phi would make it visible.
-    away = jnp.abs(theta - half_turns * np.pi)
-    rest = jnp.where(away < _reach(small, large).astype(theta.dtype), 0, rest)
-    return rest + sign[:, :, None] * np.eye(small, dtype=theta.dtype)[None]
+    return jnp.einsum("raw,rcw->rac", rows, columns, precision=HIGHEST)
 
 
 @lru_cache(maxsize=32)
@@ -131,6 +180,58 @@ def quarter_turns(count):
         yield k
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Spectral(Operator):
+    """BS(theta, 0) by the eigenvectors of its sectors, which do not depend on theta: a constant
+    matrix into them, a turn of each, and back. For a theta of one sample that acts on little else:
+    making its elements, D^4 products, then costs more than applying them.
+
+    Attributes:
+        theta: the angle in radians, a real scalar.
+        sizes: the cutoffs.
+    """
+
+    theta: jax.Array
+    sizes: tuple[int, int] = field(metadata={"static": True})
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return self.sizes
+
+    def suited(self, others: float) -> "Spectral | Sectors":
+        if 4 * others <= max(self.sizes):
+            return self
+        return core(self.theta, self.sizes, np.result_type(self.theta.dtype, np.complex64))
+
+    def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+        place = row_mode(self.sizes)
+        row, column = axes[place], axes[1 - place]
+        small, large = self.sizes[1 - place], self.sizes[place]
+        vectors, frequencies = _eigenvectors(small, large)
+        cosine, sine, flips = _waves(self.theta if place else -self.theta, frequencies, 0)
+        # What `_by_sums` multiplies out, with an axis for the half: of even columns, of odd ones.
+        even = np.arange(small) % 2 == 0
+        halves = np.stack([even, ~even], 1)[None, :, :, None] * vectors[:, :, None]
+        halves = lax.optimization_barrier(jnp.asarray(halves.astype(self.theta.dtype)))
+        signs = _signs(flips, small, large).astype(self.theta.dtype)
+
+        labels = ascii_letters[: ket.ndim]
+        r, c = labels[row], labels[column]
+        waves = labels.replace(c, "Z")
+        ket = skew(ket, column=column, row=row, sign=1)
+        parts = contract(halves, ket, f"{r}{c}YZ,{labels}->Y{waves}")
+        turned = contract(cosine, parts, f"{r}Z,Y{waves}->Y{waves}")
+        across = jnp.stack([sine, -sine])
+        turned += contract(across, parts[::-1], f"Y{r}Z,Y{waves}->Y{waves}")
+        moved = contract(halves, turned, f"{r}{c}YZ,Y{waves}->{labels}")
+        moved += contract(signs, ket, f"{r}{c},{labels}->{labels}")
+        return skew(moved, column=column, row=row, sign=-1)
+
+    def adjoint(self) -> "Spectral":
+        return Spectral(-self.theta, self.sizes)
+
+
 def core(theta, cutoff, dtype=None, steps=0) -> Sectors:
     """BS(theta + steps pi/64, 0), real."""
     sizes = pair(cutoff)
@@ -169,10 +270,23 @@ def beamsplitter(
     return turned(core(theta, cutoff, dtype), phi, 1, dtype)
 
 
+def _of_sample(theta, phi, *, cutoff, dtype=None) -> Operator:
+    """A beamsplitter whose angle is one sample's."""
+    sizes = pair(cutoff)
+    if max(sizes) <= TABLE:
+        return beamsplitter(theta, phi, cutoff=cutoff, dtype=dtype)
+    gate = Spectral(jnp.asarray(theta, real_dtype(dtype)), sizes)
+    if is_zero(phi):
+        return gate
+    turn = rotation(phi, cutoff=sizes[1], dtype=dtype)
+    return product((turn.adjoint(), (1,)), (gate, (0, 1)), (turn, (1,)), cutoffs=sizes)
+
+
 SPEC = GateSpec(
     "beamsplitter",
     ("theta", "phi"),
     2,
     beamsplitter,
     defaults={"theta": float(np.pi / 4), "phi": 0.0},
+    of_sample=("theta", _of_sample),
 )
