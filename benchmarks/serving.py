@@ -12,7 +12,7 @@ figures here the least disturbed by a busy machine. Then requests arrive as a Po
 half of that rate, in turns at either server, from a process of its own (`_load.py`).
 
 Mosec runs as one worker process for each kind of request (`_mosec.py`), in the environment
-.venv/mosec, which this makes.
+.venv/mosec-3.11 (by the version of Python), which this makes.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from fockjax.inference import load_model
 
 DIFFERENT = 20  # requests of a kind
 BAR = 10.0  # milliseconds, p99 of 128 rows as bytes
-MOSEC = ROOT / ".venv" / "mosec"
+MOSEC = ROOT / ".venv" / f"mosec-{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @dataclass(frozen=True)

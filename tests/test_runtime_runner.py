@@ -355,9 +355,12 @@ def test_the_report_shows_it_all(tmp_path, capsys):
     runner(X[:, 0])
     with pytest.raises(TypeError):
         Runner(lambda _, x: x.reshape(7), None, log=log)(X)
+    unwatched = Runner(level(1), None, log=log, watch_memory=False)
+    unwatched(X[:, 0])
+    assert unwatched.record.memory == {}
     assert main(["report", str(log)]) == 0
     text = capsys.readouterr().out
-    assert "2, 50.0% of them completed" in text and "TypeError 1" in text
+    assert "3, 66.7% of them completed" in text and "TypeError 1" in text
     assert main(["report", str(log), "-o", str(page)]) == 0
     html = page.read_text()
     assert "TypeError" in html and html.count("<img") == 1 and "<script" not in html

@@ -38,7 +38,9 @@ class Device:
             return jax.device_put(arrays, sharding)
 
     def execute(self, program: jax.stages.Compiled, *arguments: Any) -> Any:
-        """Launch a program; a device may fail later, when its results are fetched."""
+        """Launch a program, which sends what is not on the device yet, faster than `put` does; a
+        device may fail later, when its results are fetched.
+        """
         with self.clock("compute"):
             return program(*arguments)
 

@@ -73,7 +73,7 @@ def _run(record: RunRecord) -> list[str]:
         f"{sum(rows for level, rows in record.levels.items() if level != '0'):,}",
         f"{record.not_finite:,}",
         f"{record.seconds['total']:.2f}",
-        f"+{show_size(record.memory['peak'] - record.memory['before'])}",
+        f"+{show_size(memory['peak'] - memory['before'])}" if (memory := record.memory) else "",
         f"{max(record.leakage['most'], 0):.0e}" if record.leakage else "",
         str(len(record.recoveries) + (record.error is not None)),
         record.error["type"] if record.error else "",
@@ -150,16 +150,17 @@ def _plots(records: Sequence[RunRecord]) -> str:
         seconds = [record.seconds.get(part, 0.0) for record in records]
         time.bar(runs, seconds, bottom=below, color=colour, label=part, width=0.8)
         below = [low + more for low, more in zip(below, seconds, strict=True)]
+    watched = [(run, r.memory) for run, r in zip(runs, records, strict=True) if r.memory]
     for when, colour in (("peak", ORANGE), ("before", BLUE)):
-        sizes = [record.memory[when] / 1e9 for record in records]
-        memory.plot(runs, sizes, ".-", color=colour, label=when)
+        sizes = [values[when] / 1e9 for _, values in watched]
+        memory.plot([run for run, _ in watched], sizes, ".-", color=colour, label=when)
     known = [(run, r.leakage) for run, r in zip(runs, records, strict=True) if r.leakage]
     for what, colour in (("most", ORANGE), ("mean", BLUE)):
         lost = [max(values[what], 1e-9) for _, values in known]
         leakage.plot([run for run, _ in known], lost, ".-", color=colour, label=what)
     if known:
         leakage.set_yscale("log")
-    memory.set_ylim(0, 1.3 * max(record.memory["peak"] for record in records) / 1e9)
+    memory.set_ylim(0, 1.3 * max((values["peak"] for _, values in watched), default=1e9) / 1e9)
     for axis, label in ((time, "seconds"), (memory, "memory [GB]"), (leakage, "leakage")):
         decorate(axis, "run", label)
         axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)

@@ -70,7 +70,7 @@ class RunRecord:
         rows: how many rows were given.
         seconds: "total", and "trace", "compile", "transfer", "compute"; what was compiled between
             the run before and this one, by `Runner.warm_up`, say, counts in the parts.
-        memory: bytes in use "before" and "after", and at the "peak".
+        memory: bytes in use "before" and "after", and at the "peak"; empty if nobody watched.
         batches: how many batches of each size were launched.
         levels: how many rows each function gave; those after the first have larger cutoffs.
         leakage: "mean" and "most", and how many rows are "over" the tolerance, if it is known.

@@ -73,6 +73,7 @@ class Runner:
         about: what runs here, for the record; a circuit, say.
         log: a file to which the record of each call or stream is appended.
         trace: a folder for what the profiler of JAX sees of each call or stream.
+        watch_memory: whether the record tells of memory, which takes up to a millisecond a call.
         device: what compiles, sends, runs and fetches; tests make it fail.
 
     Example:
@@ -101,6 +102,7 @@ class Runner:
         about: object = "",
         log: Path | str | None = None,
         trace: Path | str | None = None,
+        watch_memory: bool = True,
         device: Device | None = None,
     ):
         if largest_batch is not None and largest_batch < 1:
@@ -115,6 +117,7 @@ class Runner:
         self.executables = Executables() if executables is None else executables
         self.device = device or Device()
         self.about, self.log, self.trace = str(about), log, trace
+        self.watch_memory = watch_memory
         self.record: RunRecord | None = None
         self._params, self._placed = _on_host(params), None
         self._largest = largest_batch
@@ -213,7 +216,7 @@ class Runner:
 
     def _run(self, chunks: Iterable[Any]) -> Iterator[Results]:
         record = self.record = RunRecord.begin(self.about, self.devices)
-        watch = memory.Watch(self.devices[0])
+        watch = memory.Watch(self.devices[0] if self.watch_memory else None)
         rows: _Rows | None = None
         try:
             with contextlib.nullcontext() if self.trace is None else jax.profiler.trace(self.trace):
@@ -300,9 +303,8 @@ class Runner:
         if self._placed is None:
             self._placed = self.device.put(self._params, self._whole)
         # What is missing in a batch repeats its last row, which is as good a sample as any.
-        padded = np.pad(numbers, (0, size - len(numbers)), mode="edge")
-        samples = self.device.put([leaf[padded] for leaf in rows.leaves], self._split)
-        return self.device.execute(program, self._placed, *samples)
+        padded = numbers[np.minimum(np.arange(size), len(numbers) - 1)]
+        return self.device.execute(program, self._placed, *(leaf[padded] for leaf in rows.leaves))
 
     # sizes of batches
 

@@ -39,13 +39,13 @@ def make_app(service: Service, model: Model) -> Starlette:
         ("/v2/health/live", "GET", routes.live),
         ("/v2/health/ready", "GET", routes.ready),
     ]
-    for_key = [
+    for_key = [  # tried in order: first those that are asked often
+        *((f"{prefix}/infer", "POST", routes.infer) for prefix in (infer, about)),
+        ("/predict", "POST", routes.predict),
         ("/v2", "GET", routes.server),
         *((prefix, "GET", routes.metadata) for prefix in (infer, about)),
         *((f"{prefix}/ready", "GET", routes.model_ready) for prefix in (infer, about)),
-        *((f"{prefix}/infer", "POST", routes.infer) for prefix in (infer, about)),
         ("/v2/repository/models/{name}/load", "POST", routes.load),
-        ("/predict", "POST", routes.predict),
         ("/metrics", "GET", routes.metrics),
         ("/report", "GET", routes.report),
         ("/openapi.json", "GET", routes.openapi),
@@ -59,8 +59,8 @@ def make_app(service: Service, model: Model) -> Starlette:
 
     return Starlette(
         routes=[
-            *(_route(service, *each, key=None) for each in open_to_all),
             *(_route(service, *each, key=service.config.api_key()) for each in for_key),
+            *(_route(service, *each, key=None) for each in open_to_all),
         ],
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
@@ -138,8 +138,8 @@ class _Routes:
         self.service.refuse_unless_right()
         body = await self._body(request)
         asked = protocol.read(body, request.headers.get(protocol.HEADER_LENGTH), model.predictor)
-        values = rows.usable(asked.fields, asked.rows, model.predictor)
-        answer = await self.service.answer(model, values, asked.seconds, request.receive)
+        inputs = rows.usable(asked.fields, asked.rows, model.predictor)
+        answer = await self.service.answer(model, inputs, asked.seconds, request.receive)
         rows.refuse_not_finite(answer)
         content, headers = protocol.write(asked, answer, model.name, model.version)
         return Response(content, headers=headers)
@@ -148,9 +148,9 @@ class _Routes:
         model = self.service.current()
         self.service.refuse_unless_right()
         value = protocol.parse(await self._body(request))
-        values = rows.read(value.get("rows"), model.predictor)
+        inputs = rows.read(value.get("rows"), model.predictor)
         seconds = protocol.patience(value)
-        answer = await self.service.answer(model, values, seconds, request.receive)
+        answer = await self.service.answer(model, inputs, seconds, request.receive)
         rows.refuse_not_finite(answer)
         return _json(
             {

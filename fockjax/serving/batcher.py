@@ -129,14 +129,16 @@ class Batcher:
             if self.rows + len(values) > self.capacity:
                 raise Full(self.rows)
             now = self._clock()
-            idle = self._busy_since is None and not self._pieces
+            first = not self._pieces
+            idle = first and self._busy_since is None
             starts = range(0, len(values), self.largest)
             ticket = _Ticket(run, now + seconds, len(starts))
             due = now if idle else now + self.wait
             for start in starts:
                 self._pieces.append(_Piece(ticket, values[start : start + self.largest], due))
             self.rows += len(values)
-            self._changed.notify()
+            if first or self.rows >= self.largest:  # else it is known when a batch is due
+                self._changed.notify()
         return ticket.future
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """What a server is told: one flat dataclass, which is the options of `fockjax serve`."""
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,8 +71,8 @@ class ServeConfig:
         except ValueError as error:
             raise UserError(f"--max-body: {error}") from None
 
-    @property
-    def model_name(self) -> str:
+    @functools.cached_property
+    def model_name(self) -> str:  # looked up once: links are followed on the disk
         return self.name or self.model.resolve().name
 
     def api_key(self) -> str | None:

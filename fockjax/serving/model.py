@@ -30,7 +30,7 @@ class Model:
     Attributes:
         runner: what runs its batches.
         version: the first digits of the fingerprint of all that decides the answers.
-        probe: the row whose answer is known; (1, columns).
+        probe: the row whose answer is known, as inputs of the model; (1, inputs).
 
     Raises:
         UserError: for a folder that cannot be used.
@@ -39,7 +39,7 @@ class Model:
     def __init__(self, path: Path, name: str, metrics: Metrics, records: deque[RunRecord], warn):
         self.name, self._metrics, self._records = name, metrics, records
         self.predictor: Predictor = load_model(path, warn)
-        self.runner = self.predictor.runner(largest_batch=LARGEST)
+        self.runner = self.predictor.runner(largest_batch=LARGEST, watch_memory=False)
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
         try:
@@ -50,19 +50,19 @@ class Model:
     def warm_up(self) -> None:
         """Compile whatever a batch may need."""
         before = self.runner.executables.compiled
-        self.runner.warm_up(self.predictor.scaler.features(self.probe))
+        self.runner.warm_up(self.probe)
         self._metrics.compiles.inc(self.runner.executables.compiled - before)
 
-    def run(self, values: np.ndarray) -> Answer:
-        """Results of usable rows; for the thread that owns the device."""
+    def run(self, inputs: np.ndarray) -> Answer:
+        """Results of usable rows, (rows, inputs); for the thread that owns the device."""
         before = self.runner.executables.compiled
-        found = self.predictor.read(self.runner(self.predictor.scaler.features(values)))
+        found = self.predictor.read(self.runner(inputs))
         record = self.runner.record
         assert record is not None
         self._records.append(record)
         self._metrics.compiles.inc(self.runner.executables.compiled - before)
         self._metrics.batch(
-            len(values), record.seconds["total"], found.leakage, len(record.recoveries)
+            len(inputs), record.seconds["total"], found.leakage, len(record.recoveries)
         )
         return _named(found)
 

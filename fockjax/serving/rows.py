@@ -13,8 +13,8 @@ from fockjax.training.tables import Field, Raw, encode, plain
 
 
 def read(rows: Any, predictor: Predictor) -> np.ndarray:
-    """Raw features (rows, columns) of `rows`, each an object by column names, of which others are
-    left out as `fockjax predict` does, or a list in the order of the training.
+    """Inputs of the model (rows, inputs) from `rows`, each an object by column names, of which
+    others are left out as `fockjax predict` does, or a list in the order of the training.
 
     Raises:
         Refused: with the numbers of rows that cannot be used, and why.
@@ -55,18 +55,19 @@ def field(values: list[Any], name: str) -> Field:
 
 
 def usable(fields: dict[str, Field], count: int, predictor: Predictor) -> np.ndarray:
-    """Raw features (rows, columns), all of which the model can take.
+    """Inputs of the model (rows, inputs), all of which it can take.
 
     Raises:
         Refused: with the numbers, from 1, of rows that cannot be used, and why.
     """
     raw = Raw(0, count, fields)
     chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
-    good = predictor.usable(chunk.values)
+    inputs = predictor.scaler.features(chunk.values)
+    good = np.all(np.isfinite(inputs), axis=1)
     good[[problem.row - 1 for problem in chunk.problems]] = False
     if not good.all():
         raise bad_request(_listed(describe_bad(chunk, 0, good, good)))
-    return chunk.values
+    return inputs
 
 
 def refuse_not_finite(answer: Answer) -> None:

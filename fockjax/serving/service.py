@@ -124,7 +124,7 @@ class Service:
     async def answer(
         self,
         model: Model,
-        values: np.ndarray,
+        inputs: np.ndarray,
         seconds: float | None,
         gone: Callable[[], Awaitable[object]],
     ) -> Answer:
@@ -132,7 +132,7 @@ class Service:
 
         Args:
             model: what they are for.
-            values: raw features, (rows, columns).
+            inputs: inputs of the model, (rows, inputs).
             seconds: within which they are wanted.
             gone: returns when nobody waits any more.
 
@@ -140,11 +140,11 @@ class Service:
             Refused: 413, 429, 500, 503, 504, or 499 if nobody waits.
         """
         seconds = min(seconds or math.inf, self.config.deadline)
-        if len(values) > self.config.queue_rows:
-            raise Refused(413, f"{len(values)} rows; at most {self.config.queue_rows} in a request")
+        if len(inputs) > self.config.queue_rows:
+            raise Refused(413, f"{len(inputs)} rows; at most {self.config.queue_rows} in a request")
         self._asked = time.monotonic()
         try:
-            answer = asyncio.wrap_future(self.batcher.submit(model.run, values, seconds))
+            answer = asyncio.wrap_future(self.batcher.submit(model.run, inputs, seconds))
         except Full as error:
             raise Refused(429, f"too many requests: {error}", retry_after=1) from None
         except Closed:

@@ -145,6 +145,29 @@ def test_a_row_that_is_no_number_is_refused_alone_and_its_neighbours_feel_nothin
         assert answer.body == before.body
 
 
+def test_a_result_that_is_not_finite_is_told_alone_and_its_neighbours_feel_nothing(served):
+    def together():
+        with served.held(one()):
+            connections = []
+            for seed in range(3):
+                connections.append(served.start(one(seed, rows=2)))
+                served.waiting(2 * len(connections))
+        return [connection.answer() for connection in connections]
+
+    def spoilt(answer):
+        found = answer["prediction"]
+        return answer | {"prediction": np.where(np.arange(len(found)) == 3, np.nan, found)}
+
+    clean = together()
+    served.after = spoilt
+    try:
+        first, refused, last = together()
+    finally:
+        served.after = lambda answer: answer
+    assert refused.status == 400 and error(refused) == "row 2: the result is not finite"
+    assert (first.body, last.body) == (clean[0].body, clean[2].body)
+
+
 def test_a_large_request_is_split_and_its_order_kept_and_nothing_is_compiled(served):
     compiled = metric(served, "fockjax_compiles_total")
     whole = outputs(ask(served.port, one(rows=1000)))

@@ -1,9 +1,12 @@
 """What happens to the process of a server: killed, stopped, starved, started beside another."""
 
 import contextlib
+import http.client
 import json
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,6 +20,9 @@ from _served_model import dataset, inputs
 from _servers import fockjax_server, running
 from _v2 import infer, outputs
 from models import make_folder
+from served import wait_until
+
+from fockjax.inference import load_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.loose_promotion]  # Flax and Optax promote
 
@@ -40,9 +46,9 @@ def start(folder, compiled, tmp_path):
     """Starts servers that end with the test."""
     with contextlib.ExitStack() as stack:
 
-        def start(*options, ready=True, prefix=(), log=tmp_path / "log", port=None):
+        def start(*options, model=folder, ready=True, prefix=(), log=tmp_path / "log", port=None):
             options = ("--compiled", str(compiled), *options)
-            server = fockjax_server(folder, log, *options, port=port, prefix=prefix)
+            server = fockjax_server(model, log, *options, port=port, prefix=prefix)
             stack.enter_context(running(server))
             if ready:
                 server.wait_for()
@@ -187,6 +193,62 @@ def test_a_model_that_is_broken_while_it_runs_is_not_taken(start, folder):
     finally:
         checkpoint.write_bytes(content)
     assert ask(start().port, one()).status == 200
+
+
+def test_another_model_takes_over_between_two_requests(start, folder, tmp_path):
+    place = shutil.copytree(folder, tmp_path / "model")
+    server = start(model=place)
+    before = outputs(ask(server.port, one(rows=3)))["prediction"]
+    shutil.rmtree(place)
+    make_folder(place, dataset(), seed=1, photonic=True, modes=1)
+    server.process.send_signal(signal.SIGHUP)
+    found = []
+
+    def differs():
+        found.append(outputs(ask(server.port, one(rows=3)))["prediction"])
+        return not np.array_equal(found[-1], before)
+
+    wait_until(differs, seconds=60)
+    np.testing.assert_allclose(found[-1], load_model(place)(inputs(3)).prediction, atol=1e-5)
+    assert server.stop() == 0
+
+
+def test_over_tls_it_answers_who_trusts_it_and_nobody_without(start, tmp_path):
+    files = [tmp_path / name for name in ("certificate.pem", "key.pem")]
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj"
+    made = [*command.split(), "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-out"]
+    subprocess.run([*made, files[0], "-keyout", files[1]], check=True, stderr=subprocess.PIPE)
+    options = ("--ssl-certfile", str(files[0]), "--ssl-keyfile", str(files[1]))
+    server = start(*options, ready=False)
+
+    def get(**trust):
+        context = ssl.create_default_context(**trust)
+        address = ("127.0.0.1", server.port)
+        with contextlib.closing(http.client.HTTPSConnection(*address, context=context)) as client:
+            client.request("GET", READY)
+            return client.getresponse().status
+
+    def is_ready():
+        with contextlib.suppress(ConnectionError):
+            return get(cafile=files[0]) == 200
+
+    wait_until(is_ready, seconds=60)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        get()
+    with pytest.raises(ConnectionError):
+        server.get(READY)
+    assert server.stop() == 0
+
+
+def test_more_connections_than_it_takes_are_told_so_at_once(start):
+    server = start("--max-connections", "4")
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.callback(Connection(server.port).close)
+        refused = ask(server.port, one())
+        assert (refused.status, refused.body) == (503, b"Service Unavailable")
+    server.wait_for(seconds=20)
+    assert ask(server.port, one()).status == 200
 
 
 def test_its_supervisor_is_told_that_it_is_ready_lives_and_ends(start, tmp_path):
