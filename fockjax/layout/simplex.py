@@ -15,7 +15,9 @@ from fockjax._linear import Chart, contract, fold, unfold
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 
-PIECE = 300  # products of one sample that are worth one more piece, which takes time to compile
+# One more piece takes time to compile: it must save so many products of one sample, and of all of
+# them one in so many.
+PIECE, SHARE = 300, 20
 
 
 @dataclass(frozen=True)
@@ -318,12 +320,13 @@ def _sectors(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
 
 def _runs(below: int, cost: Callable[[int, int], int]) -> Runs:
     """Numbers below a bound in the cheapest runs, each given by its first and the one after its
-    last: one more costs as much as `PIECE` products.
+    last.
     """
+    piece = max(PIECE, sum(cost(k, k + 1) for k in range(below)) // SHARE)
     best: list[tuple[int, Runs]] = [(0, [])]
     for stop in range(1, below + 1):
         ways = [
-            (best[first][0] + cost(first, stop) + PIECE, [*best[first][1], (first, stop)])
+            (best[first][0] + cost(first, stop) + piece, [*best[first][1], (first, stop)])
             for first in range(stop)
         ]
         best.append(min(ways))
