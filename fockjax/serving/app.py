@@ -223,7 +223,10 @@ def _check_key(request: Request, key: str) -> None:
 
 
 def _json(value: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, media_type="application/json")
+    content = orjson.dumps(
+        value, option=orjson.OPT_APPEND_NEWLINE
+    )  # for who reads it on a terminal
+    return Response(content, status, media_type="application/json")
 
 
 def _error(status: int, message: str, retry_after: int | None = None) -> Response:
