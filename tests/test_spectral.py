@@ -18,7 +18,7 @@ THETAS = np.array([0.0, 0.8, np.pi - 0.01, 3.2, -9.5])
 
 @pytest.fixture(autouse=True)
 def lowered(x64, monkeypatch):
-    monkeypatch.setattr(kernel, "TABLE", 3)
+    monkeypatch.setattr(kernel, "FOLD", 3)
 
 
 def with_derivatives(function):
@@ -87,5 +87,5 @@ def test_in_a_circuit_it_changes_nothing(phi, monkeypatch):
         return circuit({}, jnp.array([0.9]), cutoff=(5, 4)).probabilities()
 
     ours = probabilities()
-    monkeypatch.setattr(kernel, "TABLE", 20)
+    monkeypatch.setattr(kernel, "FOLD", 5)
     close(ours, probabilities())
