@@ -8,8 +8,8 @@ writes, to benchmarks/results/<date>-<device>.md unless told otherwise and while
   matrix products the user has set (a recent GPU multiplies in TF32 if it may, with 10 bits);
 * W1 to W4 by batch: a forward pass and a training step (value, gradient, Adam), the kernels that
   each launches, and the share of the machine's bandwidth and arithmetic that it reaches;
-* device memory against what the compiler predicts: what the process has used at most, told where a
-  point raises it;
+* device memory against two predictions: `fj.cost`, before anything is compiled, and the compiler's
+  own; in use is what the process has used at most, told where a point raises it;
 * a million samples of W1, in the batches that are fastest.
 
 The ceilings are measured in the same run. Bytes and operations are as XLA counts them, so that a
@@ -40,6 +40,7 @@ from _hlo import kernels
 from _timing import GIB, LeftOut, Limits, compile_fresh, time_calls, time_within
 from workloads import W1, W2, W3, W4, Workload
 
+import fockjax as fj
 from fockjax.training.files import atomic_writer
 from fockjax.validation import golden
 from fockjax.validation.cases import ReadoutRow, Row
@@ -210,7 +211,7 @@ def measure(
     report.add("", f"## {workload.name}: {workload.what}")
     report.table(
         *("batch", "", "compile s", "ms", "samples/s", "kernels", "of bandwidth", "of arithmetic"),
-        *("MB predicted", "MB in use at most"),
+        *("MB foreseen", "MB by the compiler", "MB in use at most"),
     )
     for batch in batches:
         made = program(workload, batch)
@@ -222,7 +223,7 @@ def measure(
             _, *cells = point(batch, made.step, made.args, limits, ceilings)
             report.row(f"{batch:,}", part, *cells)
         except LeftOut as reason:
-            report.row(f"{batch:,}", f"{part}, and what is larger, left out: {reason}", *[""] * 8)
+            report.row(f"{batch:,}", f"{part}, and what is larger, left out: {reason}", *[""] * 9)
             break
     return found
 
@@ -242,6 +243,7 @@ def point(batch: int, function: Callable, args: tuple, limits: Limits, ceilings:
         kernels(compiled.run.as_text()),
         f"{counts['bytes accessed'] / seconds / ceilings.bandwidth:.2f}",
         f"{counts['flops'] / seconds / ceilings.arithmetic:.3f}",
+        f"{fj.cost(function, *args).memory / 1e6:.1f}",
         f"{compiled.bytes / 1e6:.1f}",
         f"{after / 1e6:.1f}" if after > before else "-",
     )

@@ -31,6 +31,7 @@ import fockjax as fj
 from fockjax._figures import COLOURS, decorate
 
 PARTS = ("forward", "v+g")
+MOST_TICKS = 5
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,10 @@ def draw(found: list[tuple[Series, list[Point]]], path: Path) -> None:
         time.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
         time.set(yscale="log")
         memory.set(yscale="log", xscale="linear" if what == "modes" else "log")
+        every = sorted({point.size for _, points in of_this for point in points})
+        ticks = every[:: len(every) // -MOST_TICKS]  # the largest among them
+        memory.set_xticks(ticks, [f"{size:,}" for size in ticks])
+        memory.set_xticks([], minor=True)
         decorate(time, "", "milliseconds a call")
         decorate(memory, what, "megabytes")
     figure.suptitle("solid: value and gradient; dashed: forward pass", fontsize=9)

@@ -78,10 +78,12 @@ def sector_gates(phase):
     return circuit
 
 
-@pytest.mark.parametrize("cutoff, alike", [((18, 18, 18), 4), ((14, 18, 16), 1)])
+@pytest.mark.parametrize("cutoff, alike", [((22, 22, 22), 4), ((18, 22, 21), 1)])
 @pytest.mark.parametrize("phase", [0.0, fj.Weight("phi")], ids=["real", "complex"])
 def test_no_array_of_a_dense_two_mode_gate(cutoff, alike, phase):
-    """Sizes grow as D^3, also where ``alike`` equal gates are built in one call."""
+    """Sizes grow as D^3 above the cutoff `_lowering.TABLE`, also where ``alike`` equal gates are
+    built in one call.
+    """
     circuit = sector_gates(phase)
     initial = dense.vacuum(cutoff).astype(np.complex64)
     forward = loss(circuit, cutoff, initial=initial)

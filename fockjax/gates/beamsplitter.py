@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract, skew
-from fockjax._lowering import TABLE
+from fockjax._lowering import FOLD, TABLE
 from fockjax._numerics import HIGHEST, cos_sin, real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates.phases import is_zero, pair, rotation, turned
@@ -273,7 +273,7 @@ def beamsplitter(
 def _of_sample(theta, phi, *, cutoff, dtype=None) -> Operator:
     """A beamsplitter whose angle is one sample's."""
     sizes = pair(cutoff)
-    if max(sizes) <= TABLE:
+    if max(sizes) <= FOLD:
         return beamsplitter(theta, phi, cutoff=cutoff, dtype=dtype)
     gate = Spectral(jnp.asarray(theta, real_dtype(dtype)), sizes)
     if is_zero(phi):
