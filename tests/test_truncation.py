@@ -40,7 +40,7 @@ def test_an_amplitude_stands_where_its_state_does(x64):
     state = fj.Circuit(modes)({}, cutoff=KEPT, initial=np.eye(len(states))[7])
     assert float(state.probability(states[7])) == 1
     close(np.argwhere(state.ket())[0], states[7])
-    patterns = jax.vmap(state.probability)(jnp.asarray(states))
+    patterns = jax.jit(jax.vmap(state.probability))(jnp.asarray(states))
     close(patterns, np.eye(len(states))[7])
 
 
@@ -119,7 +119,6 @@ def test_agrees_with_the_box_where_nothing_is_lost(x64):
     close(ours.leakage, 0.0)
     close(ours.ket(), box.ket())
     assert ours.amplitudes().shape == (20,)
-    close(ours.quadrature(2).variance, box.quadrature(2).variance)
 
 
 @pytest.mark.slow
