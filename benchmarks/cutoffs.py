@@ -28,7 +28,7 @@ import fockjax as fj
 from fockjax import inspection
 from fockjax.operations import written_out
 from fockjax.parameters import Values
-from fockjax.runtime.cutoffs import _ladder
+from fockjax.runtime.cutoffs import ladder_of
 
 KINDS = ("Gaussian", "Kerr", "cubic", "data")
 LARGE = {1: 96, 2: 56, 3: 24}
@@ -154,7 +154,7 @@ def study(kind: str, number: int, tolerance: float) -> Found:
     first = result.rung == 0
     caught = bool(np.all(result.enough | (result.rung == len(plan.rungs) - 1)))
 
-    ladder = _ladder(4, large)
+    ladder = ladder_of(4, large)
     guess = heuristic(circuit, planned)
     asked = [
         np.where(np.arange(circuit.modes) == mode, cutoff, large)

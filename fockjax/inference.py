@@ -60,7 +60,8 @@ class Predictor:
         classes: the labels, or None for regression.
         scaler: raw features to what the module takes, and back for a regression target.
         fingerprint: SHA-256 of all that decides its answers.
-        cutoffs: that of the training, and those that rows may run at which lose too much there.
+        cutoffs: that of the training, and those that rows may run at which lose too much there; of
+            all photons together if it was trained so.
     """
 
     def __init__(
@@ -111,7 +112,11 @@ class Predictor:
             maximum: the largest of these.
             options: of the `fockjax.runtime.Runner`, as memory, largest_batch and log.
         """
-        larger = [cutoff for cutoff in self.cutoffs[1:] if tolerance and cutoff <= maximum]
+        larger = [
+            self.config.truncated(cutoff)
+            for cutoff in self.cutoffs[1:]
+            if tolerance and cutoff <= maximum
+        ]
         return make_runner(self.model, larger, tolerance=tolerance, **options)
 
     def read(self, results: Results) -> Predictions:

@@ -27,7 +27,7 @@ from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Layout, Square
 from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
 from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, steps
-from fockjax.states import State
+from fockjax.states import State, refuse_outside
 from fockjax.superoperators import Channel
 
 
@@ -89,6 +89,9 @@ class Register:
             self._settle((mode,))
         array = jnp.asarray(array, self.state.dtype)
         layout = self.layout.of(tuple(sorted(step.modes)))
+        real, imag = (step.parameters.get(name) for name in ("real", "imag"))
+        if isinstance(real, np.ndarray) and isinstance(imag, np.ndarray | float):
+            refuse_outside(layout, real + 1j * imag, f"Preparation {step.name!r}")
         if step.is_mixed and not self.unravel:
             new = Mixed.of_matrix(array, step.modes, layout)
         else:

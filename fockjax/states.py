@@ -387,7 +387,7 @@ def from_density_matrix(
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))
 
 
-def refuse_outside(layout: Layout, array: jax.Array, name: str) -> None:
+def refuse_outside(layout: Layout, array: jax.Array | np.ndarray, name: str) -> None:
     """Raise ValueError if a ket or a density matrix, with an axis for each mode, is known not to be
     zero outside the truncation.
     """

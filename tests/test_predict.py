@@ -18,9 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from flax import nnx
+from models import make_folder, numbers
 from pyarrow import parquet
 from rich.console import Console
 
+import fockjax as fj
 from fockjax import inference, prediction
 from fockjax.inference import load_model
 from fockjax.journal import Journal
@@ -343,6 +345,27 @@ def test_rows_that_lose_too_much_run_again_at_larger_cutoffs_or_are_marked(class
     _, text = run(classifier, data, out, tolerance=tolerance, maximum_cutoff=5)
     assert "4 rows lose more than the tolerance" in text and "see column ok" in text
     np.testing.assert_array_equal(np.load(out)["ok"] == 1, lost <= tolerance)
+
+
+@pytest.mark.slow
+def test_with_a_total_of_photons_rows_run_again_at_larger_totals(tmp_path):
+    model = make_folder(
+        tmp_path / "model", numbers(), photonic=True, total_photons=True, alpha_max=1.0
+    )
+    predictor = once(model)
+    assert predictor.model.quantum.cutoff == fj.TotalPhotons(4)
+    features = numbers().features
+    lost = predictor(features).leakage
+    runner = predictor.runner(tolerance=float(np.median(lost)))
+    found = predictor(features, runner)
+    again = found.cutoff > 4
+    assert again.sum() == 30 and found.ok.all()
+    larger = nnx.clone(predictor.model)
+    larger.quantum.cutoff = fj.TotalPhotons(int(found.cutoff[again][0]))
+    row = jnp.asarray(predictor.scaler.features(features[again][:1]))
+    logit, leakage = larger(row)
+    assert found.probability[again][0] == pytest.approx(float(jax.nn.sigmoid(logit[0])), abs=1e-6)
+    assert found.leakage[again][0] == pytest.approx(float(leakage[0]), abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ PIQUASSO = Peer(
 
 PEERS = {
     "fockjax": Peer("fockjax", "with_fockjax.py"),
+    "fockjax_total": Peer("fockjax, total photons", "with_fockjax_total.py", cuts_modes=False),
     "piquasso": PIQUASSO,
     # At cutoff 7 it loses about as much of the reference circuit as the others do at 6.
     "piquasso7": replace(PIQUASSO, label="Piquasso, JAX, cutoff 7", cutoffs={"reference": 7}),

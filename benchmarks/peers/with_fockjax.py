@@ -33,10 +33,12 @@ class Fockjax(JaxPeer):
     packages = ("fockjax", "jax")
 
     def __init__(self, workload: Workload):
-        circuit = circuit_of(workload)
-        super().__init__(
-            lambda weights, x: fj.nn.quadratures(circuit(weights, x, cutoff=workload.cutoff))
-        )
+        circuit, cutoff = circuit_of(workload), self.truncation(workload.cutoff)
+        super().__init__(lambda weights, x: fj.nn.quadratures(circuit(weights, x, cutoff=cutoff)))
+
+    @staticmethod
+    def truncation(cutoff: int) -> int | fj.TotalPhotons:
+        return cutoff
 
 
 if __name__ == "__main__":

@@ -22,3 +22,7 @@ from fockjax.runtime.recovery import RunError as RunError
 from fockjax.runtime.runner import Results as Results
 from fockjax.runtime.runner import Runner as Runner
 from fockjax.runtime.runner import functional as functional
+from fockjax.runtime.totals import TotalPlan as TotalPlan
+from fockjax.runtime.totals import TruncationPlan as TruncationPlan
+from fockjax.runtime.totals import plan_total as plan_total
+from fockjax.runtime.totals import plan_truncation as plan_truncation

@@ -8,12 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.runtime.cutoffs import CutoffPlan, rows_of
 from fockjax.runtime.pilot import lost
+from fockjax.runtime.totals import TotalPlan, TruncationPlan
 from fockjax.states import State
 
-Evaluate = Callable[[tuple[int, ...], np.ndarray], tuple[Any, np.ndarray]]
+Evaluate = Callable[[Any, np.ndarray], tuple[Any, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Adapted:
     values: Any
     lost: np.ndarray
     rung: np.ndarray
-    rungs: tuple[tuple[int, ...], ...]
+    rungs: tuple[Cutoff, ...]
     tolerance: float
 
     @property
@@ -41,7 +43,7 @@ class Adapted:
 
     def __str__(self) -> str:
         lines = [
-            f"cutoffs {cutoffs}: {count} sample{'' if count == 1 else 's'}"
+            f"{_named(cutoffs)}: {count} sample{'' if count == 1 else 's'}"
             for k, cutoffs in enumerate(self.rungs)
             if (count := int(np.sum(self.rung == k)))
         ]
@@ -64,15 +66,13 @@ class LeakageError(RuntimeError):
         worst = float(np.max(result.lost[rows]))
         super().__init__(
             f"{len(rows)} of {len(result.lost)} samples lose more than {result.tolerance:.1e} even "
-            f"at cutoffs {result.rungs[-1]} (rows {shown}; at most {worst:.1e}). Plan with a "
+            f"at {_named(result.rungs[-1])} (rows {shown}; at most {worst:.1e}). Plan with a "
             "greater `maximum`, bound what they displace and squeeze, raise the tolerance, or take "
             "the results flagged (`flag=True`; here `error.result`)."
         )
 
 
-def climb(
-    evaluate: Evaluate, rows: int, rungs: Sequence[tuple[int, ...]], tolerance: float
-) -> Adapted:
+def climb(evaluate: Evaluate, rows: int, rungs: Sequence[Cutoff], tolerance: float) -> Adapted:
     """Evaluate samples at the first cutoffs, those that lose too much alone at the next, and so on.
 
     Args:
@@ -80,7 +80,7 @@ def climb(
             arrays with these samples along the first axis, and what each of them lost, NaN where it
             is not known. Shapes must not depend on the cutoffs.
         rows: the number of samples.
-        rungs: cutoffs, as `CutoffPlan.rungs`.
+        rungs: truncations, as `CutoffPlan.rungs`.
         tolerance: what a sample may lose.
 
     Returns:
@@ -102,6 +102,10 @@ def climb(
     return Adapted(values, leakage, rung, tuple(rungs), tolerance)
 
 
+def _named(truncation: Cutoff) -> str:
+    return f"cutoffs {truncation}" if isinstance(truncation, tuple) else str(truncation)
+
+
 def _put(rows: np.ndarray, into: np.ndarray, found: np.ndarray) -> None:
     if into.shape[1:] != found.shape[1:]:
         raise ValueError(
@@ -116,7 +120,7 @@ def run_adaptive(
     readout: Callable[[State], Any],
     weights: Weights,
     x: Any,
-    plan: CutoffPlan,
+    plan: CutoffPlan | TotalPlan | TruncationPlan,
     *,
     batch: int = 128,
     key: jax.Array | None = None,
@@ -131,7 +135,7 @@ def run_adaptive(
         readout: from a `State` to a pytree of arrays, whose shapes must not depend on the cutoff.
         weights: as in calling the circuit.
         x: samples, shape ``(rows, inputs)``.
-        plan: from `plan_cutoffs`.
+        plan: from `plan_cutoffs`, `plan_total` or `plan_truncation`.
         batch: how many samples run at a time; fewer are padded to a power of two, so that programs
             are few.
         key: a JAX random key, for a circuit that measures; each sample has its own, folded with its

@@ -30,6 +30,7 @@ import jax
 import numpy as np
 
 from fockjax import arguments, planning
+from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.drawing import label
 from fockjax.operations import Step, flat
@@ -46,6 +47,10 @@ SHOTS = 4  # each so many times if they measure,
 GENEROUS = 3  # so many levels higher than the Gaussian part asks,
 MEMORY = 2**30  # in so many bytes,
 WORKING = 4  # states taking so many times their size
+
+
+class PilotTooLarge(ValueError):
+    """What is to be seen takes a run of more than `MEMORY`."""
 
 
 class Reason(NamedTuple):
@@ -123,14 +128,14 @@ class CutoffPlan:
         if self.trial:
             rows, generous, lost = self.trial
             lines.append(
-                f"Not Gaussian throughout: the bound is that of rows {_listed(rows)}, seen at "
+                f"Not Gaussian throughout: the bound is that of rows {listed(rows)}, seen at "
                 f"cutoffs {generous}. At those planned they lose at most {max(lost):.1e}."
             )
         else:
             lines.append("A guarantee for these samples: wherever it is cut, it is Gaussian.")
         if len(self.short):
             lines.append(
-                f"Rows {_listed(self.short)} may lose more even at cutoffs "
+                f"Rows {listed(self.short)} may lose more even at cutoffs "
                 f"{self.trial.generous if self.trial else self.rungs[-1]}: raise `maximum`, or "
                 "bound what they displace and squeeze."
             )
@@ -201,16 +206,13 @@ def plan_cutoffs(
             least[mode] = max(least[mode], step.options["n"] + 1)
     if any(low > high for low, high in zip(least, most, strict=True)):
         raise ValueError(f"Argument `minimum` must not exceed `maximum`, got {least} and {most}.")
-    if not 0 < tolerance < 1:
-        raise ValueError(f"Argument `tolerance` must be between 0 and 1, got {tolerance!r}.")
-    if not 0 < share <= 1:
-        raise ValueError(f"Argument `share` must be in (0, 1], got {share!r}.")
+    check_range(tolerance, share)
     samples = rows_of(circuit, x)
     weights = circuit.checked(weights, samples[0], least, dtype, None, key)["weights"]
-    ladders = tuple(_ladder(low, high) for low, high in zip(least, most, strict=True))
+    ladders = tuple(ladder_of(low, high) for low, high in zip(least, most, strict=True))
 
-    rows = _extremes(samples)
-    tally, exact = _Tally(ladders, rows), True
+    rows = extremes(samples)
+    tally, exact = Tally(ladders, rows), True
     for cut in gaussian.cuts(circuit, weights, samples[rows]):
         exact = exact and cut.exact
         for mode, one in cut.moments.items():
@@ -220,7 +222,7 @@ def plan_cutoffs(
     if exact:
         levels, short = tally.choose(tolerance / SAFETY, spared)
     else:
-        course = _Course(circuit, weights, samples, key, dtype)
+        course = Course(circuit, weights, samples, key, dtype)
         tally, generous = _look(course, tally, tolerance, spared)
         levels, short = tally.choose(tolerance / SAFETY)
         levels, lost = _verified(course, tally, levels, short, ladders, tolerance)
@@ -280,7 +282,7 @@ def spread(low: Any, high: Any, rows: int = 256) -> np.ndarray:
 # -------------------------------------------------------------------------------------------------
 
 
-class _Tally:
+class Tally:
     """The probabilities beyond cutoffs, summed over all moments at which a cutoff acts.
 
     Args:
@@ -360,7 +362,7 @@ class _Tally:
 # -------------------------------------------------------------------------------------------------
 
 
-class _Course(NamedTuple):
+class Course(NamedTuple):
     """What runs."""
 
     circuit: Circuit
@@ -376,7 +378,7 @@ class _Course(NamedTuple):
         samples, keys = self.samples[rows], self.keys(rows)
         return pilot.run(self.circuit, self.weights, samples, keys, cutoffs, self.dtype)
 
-    def lost(self, rows: np.ndarray, cutoffs: tuple[int, ...]) -> np.ndarray:
+    def lost(self, rows: np.ndarray, cutoffs: Cutoff) -> np.ndarray:
         def one(x, key):
             call = partial(self.circuit, cutoff=cutoffs, dtype=self.dtype)
             return pilot.lost(call(self.weights, x, key=key))
@@ -385,7 +387,7 @@ class _Course(NamedTuple):
         batch = jax.vmap(one, in_axes=(0, None if keys is None else 0))
         return np.asarray(jax.jit(batch)(self.samples[rows], keys))
 
-    def bytes(self, cutoffs: tuple[int, ...]) -> int:
+    def bytes(self, cutoffs: Cutoff) -> int:
         """Of the state of one sample."""
         call = partial(self.circuit, cutoff=cutoffs, dtype=self.dtype, memory_limit=2**62)
         state = jax.eval_shape(lambda x: call(self.weights, x, key=self.key), self.samples[0])
@@ -393,8 +395,8 @@ class _Course(NamedTuple):
 
 
 def _look(
-    course: _Course, guess: _Tally, tolerance: float, spared: int
-) -> tuple[_Tally, tuple[int, ...]]:
+    course: Course, guess: Tally, tolerance: float, spared: int
+) -> tuple[Tally, tuple[int, ...]]:
     """What lies beyond the cutoffs in the extreme rows, and the cutoffs at which they ran: so
     generous that what is lost there hardly counts, or the greatest there are.
     """
@@ -408,13 +410,13 @@ def _look(
         cutoffs = _at(ladders, levels)
         bytes_ = course.bytes(cutoffs)
         if bytes_ > MEMORY:
-            raise ValueError(
+            raise PilotTooLarge(
                 f"To see what the circuit does takes a run at cutoffs {cutoffs}, of {bytes_:,} "
                 f"bytes a sample, over {MEMORY:,}: lower `maximum`, or raise `tolerance`."
             )
         rows = rows[: max(1, MEMORY // (WORKING * bytes_))]
         found = course.pilot(rows, cutoffs)
-        tally = _Tally(
+        tally = Tally(
             tuple(ladder[: level + 1] for ladder, level in zip(ladders, levels, strict=True)),
             rows,
             found.lost,
@@ -437,7 +439,7 @@ def _look(
 
 
 def _verified(
-    course: _Course, tally: _Tally, levels, short: np.ndarray, ladders, tolerance: float
+    course: Course, tally: Tally, levels, short: np.ndarray, ladders, tolerance: float
 ) -> tuple[tuple[int, ...], np.ndarray]:
     """Levels at which the rows that ran keep to the tolerance when the circuit runs as it will, cut
     inside its gates too; and what they lose.
@@ -454,7 +456,7 @@ def _verified(
 # -------------------------------------------------------------------------------------------------
 
 
-def _ladder(low: int, high: int) -> tuple[int, ...]:
+def ladder_of(low: int, high: int) -> tuple[int, ...]:
     between = [bucket for bucket in BUCKETS if low < bucket < high]
     return tuple(dict.fromkeys([low, *between, high]))
 
@@ -473,6 +475,14 @@ def _rungs(ladders, levels) -> tuple[tuple[int, ...], ...]:
     )
 
 
+def check_range(tolerance: float, share: float) -> None:
+    """Refuse what is no probability, or no share of the samples."""
+    if not 0 < tolerance < 1:
+        raise ValueError(f"Argument `tolerance` must be between 0 and 1, got {tolerance!r}.")
+    if not 0 < share <= 1:
+        raise ValueError(f"Argument `share` must be in (0, 1], got {share!r}.")
+
+
 def rows_of(circuit: Circuit, x: Any) -> np.ndarray:
     """Samples, shape (rows, inputs)."""
     wanted = circuit.num_inputs
@@ -488,7 +498,7 @@ def rows_of(circuit: Circuit, x: Any) -> np.ndarray:
     return samples
 
 
-def _extremes(samples: np.ndarray) -> np.ndarray:
+def extremes(samples: np.ndarray) -> np.ndarray:
     """The rows to look at: all, or those with extreme values and others, evenly spaced."""
     if len(samples) <= ROWS:
         return np.arange(len(samples))
@@ -498,6 +508,6 @@ def _extremes(samples: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate([np.array(chosen, int), even]))
 
 
-def _listed(rows: np.ndarray, most: int = 8) -> str:
+def listed(rows: np.ndarray, most: int = 8) -> str:
     shown = ", ".join(str(row) for row in np.unique(rows)[:most])
     return shown + (", .." if len(np.unique(rows)) > most else "")

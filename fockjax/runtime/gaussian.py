@@ -53,24 +53,43 @@ class OneMode(NamedTuple):
     pairs: np.ndarray
 
 
+class Group(NamedTuple):
+    """The moments of modes that were coupled: means of ``xi``, shape ``(samples, 2k)``, and ``C``
+    normally ordered, ``(samples, 2k, 2k)``; and whether their state is Gaussian.
+    """
+
+    mean: np.ndarray
+    C: np.ndarray
+    exact: bool
+
+    @property
+    def photons(self) -> np.ndarray:
+        """The mean of their total."""
+        return np.real(np.trace(self.C, axis1=1, axis2=2) + np.sum(abs(self.mean) ** 2, 1)) / 2
+
+
 @dataclass(frozen=True)
 class Cut:
-    """A moment at which a cutoff acts.
+    """A moment at which a truncation acts.
 
     Attributes:
         step: the number of the operation, layers written out, from 1 on, and the operation.
-        moments: those of each of the modes it touches, by their number.
+        moments: those of each of the modes whose cutoffs act, by their number.
         exact: whether the state of these modes is Gaussian, so that the moments tell all of it.
+        group: those of all modes coupled to these, where a bound on their total acts: not if the
+            operation keeps it, and joins no groups.
     """
 
     number: int
     step: Step
     moments: dict[int, OneMode]
     exact: bool
+    group: Group | None
 
 
 def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
-    """All moments at which a cutoff acts, also those within an operation that is cut several times.
+    """All moments at which a truncation acts, also those within an operation that is cut several
+    times.
 
     Args:
         circuit: a circuit, starting in the vacuum.
@@ -81,10 +100,31 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
     mean = np.zeros((len(x), 2 * n), complex)
     C = np.broadcast_to(np.eye(2 * n, dtype=complex) / 2, (len(x), 2 * n, 2 * n)).copy()
     other: set[int] = set()  # the modes that are not in the Gaussian state of the moments
+    groups = [{mode} for mode in range(n)]  # of each mode those coupled to it
 
     def moments(mode: int) -> OneMode:
         a, N, M = mean[:, mode], C[:, mode, mode].real, C[:, mode, n + mode]
         return OneMode(a.copy(), N - 0.5, M.copy())
+
+    def join(modes) -> bool:
+        """Whether they were of several groups."""
+        joined = set().union(*(groups[mode] for mode in modes))
+        several = joined != groups[modes[0]]
+        for mode in joined:
+            groups[mode] = joined
+        return several
+
+    def group(mode: int) -> Group:
+        of = sorted(groups[mode])
+        both = [*of, *(n + k for k in of)]
+        normal = C[:, both][:, :, both] - np.eye(len(both)) / 2
+        return Group(mean[:, both], normal, not other & groups[mode])
+
+    def part(modes) -> None:
+        for mode in modes:
+            for each in groups[mode] - {mode}:
+                groups[each] = groups[each] - {mode}
+            groups[mode] = {mode}
 
     for number, step in enumerate(evaluated(circuit, weights, x), 1):
         own = set(step.modes)
@@ -93,7 +133,9 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
         if isinstance(step, Measurement):
             # What is found tells of the modes that were coupled to this one, which is left empty.
             moves, other = [_empty(own)], set(range(n)) - own
+            part(own)
         elif isinstance(step, Preparation):
+            part(own)
             moves = moves or [_empty(own)]
             other = other - own if known else other | own
         elif not known or other & own:
@@ -106,10 +148,26 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
             C[:, both, :] = T @ C[:, both, :]
             C[:, :, both] = C[:, :, both] @ flip
             C[np.ix_(range(len(x)), both, both)] += move.noise
+            joined = join(at)
             if move.cuts:
-                yield Cut(number, step, {mode: moments(mode) for mode in at}, not other & set(at))
-        if not known and _may_cut(step):
-            yield Cut(number, step, {mode: moments(mode) for mode in step.modes}, False)
+                loses = joined or not _keeps_total(move)
+                yield Cut(
+                    number,
+                    step,
+                    {mode: moments(mode) for mode in at},
+                    not other & set(at),
+                    group(at[0]) if loses else None,
+                )
+        if not known and not isinstance(step, Measurement):
+            joined, cuts = join(step.modes), _may_cut(step)
+            if cuts or joined:
+                touched = {mode: moments(mode) for mode in step.modes if cuts}
+                yield Cut(number, step, touched, not cuts, group(step.modes[0]))
+
+
+def _keeps_total(move: Move) -> bool:
+    k = len(move.on)
+    return not (np.any(move.T[..., :k, k:]) or np.any(move.shift) or np.any(move.noise))
 
 
 def _may_cut(step: Step) -> bool:
@@ -164,16 +222,38 @@ def tails(one: OneMode, cutoffs: tuple[int, ...]) -> np.ndarray:
         >>> tails(thermal, (1, 2, 10)).round(6)
         array([[0.5     , 0.25    , 0.000977]])
     """
+    spread = abs(one.pairs)
+    along: Any = one.mean * np.exp(-0.5j * np.angle(one.pairs))
+    squares = np.stack([along.real, along.imag], 1) ** 2
+    return _tails(squares, np.stack([one.photons + spread, one.photons - spread], 1), cutoffs)
+
+
+def total_tails(group: Group, cutoffs: tuple[int, ...]) -> np.ndarray:
+    """The same of the photons of several modes together: along the axes of their common ellipsoid
+    there are as many factors.
+
+    Example:
+        >>> import numpy as np
+        >>> from fockjax.runtime.gaussian import Group, total_tails
+        >>> both = Group(np.zeros((1, 4)), np.eye(4)[None], True)  # thermal, of 1 photon each
+        >>> total_tails(both, (1, 2)).round(6)  # 1 - 1/4, 1 - 1/4 - 2/8
+        array([[0.75, 0.5 ]])
+    """
+    widths, axes = np.linalg.eigh(group.C)
+    along = np.einsum("sia,si->sa", axes.conj(), group.mean)
+    return _tails(abs(along) ** 2 / 2, widths, cutoffs)
+
+
+def _tails(squares: np.ndarray, widths: np.ndarray, cutoffs: tuple[int, ...]) -> np.ndarray:
+    """From ``q_i^2`` and ``2 v_i``, shape ``(samples, axes)``."""
     size = max(cutoffs)
     points = 1 << (4 * size - 1).bit_length()
     radius = 10 ** (-12 / points)
     z = radius * np.exp(2j * np.pi * np.arange(points // 2 + 1) / points)
-    spread = abs(one.pairs)
-    along: Any = one.mean * np.exp(-0.5j * np.angle(one.pairs))
     log = 0
-    for q, v in ((along.real, one.photons + spread), (along.imag, one.photons - spread)):
+    for q, v in zip(squares.T, widths.T, strict=True):
         width = 1 + v[:, None] * (1 - z)
-        log = log - np.log(width) / 2 - (1 - z) * (q**2)[:, None] / width
+        log = log - np.log(width) / 2 - (1 - z) * q[:, None] / width
     coefficients = np.fft.irfft(np.exp(log).conj(), points)[:, :size]
     photons = coefficients * radius ** -np.arange(size)
     below = np.cumsum(photons, axis=1)[:, np.array(cutoffs) - 1]

@@ -12,6 +12,7 @@ import numpy as np
 from fockjax.circuit import Circuit, Weights
 from fockjax.factors import Factor
 from fockjax.inspection import walk
+from fockjax.layout import TotalPhotons
 from fockjax.operations import Step
 from fockjax.states import State
 
@@ -73,15 +74,24 @@ def run(
 
 
 def lost(state: State) -> jax.Array:
-    """The probability that a state has lost at its cutoffs, a real scalar: its leakage, and where
+    """The probability that a state has lost where it is cut, a real scalar: its leakage, and where
     what crosses the cutoff comes back, so that the leakage does not tell (`State.reflects`), that
-    of the two top levels of each mode as well.
+    of the two top levels of each mode, or the two top totals of each group, as well.
     """
-    total = state.leakage
-    if state.reflects:
-        for mode in range(state.modes):
-            total = total + jnp.sum(state.probabilities(mode)[-2:])
-    return total
+    lost = state.leakage
+    if not state.reflects:
+        return lost
+    if isinstance(state.truncation, TotalPhotons):
+        below = state.truncation.below
+        for factor in state.factors:
+            own = factor.array
+            photons = abs(own) ** 2 if factor.is_pure else jnp.diagonal(own).real
+            totals = state.truncation.states(len(factor.modes)).sum(1)
+            lost = lost + jnp.sum(photons, where=totals >= below - 2)
+        return lost
+    for mode in range(state.modes):
+        lost = lost + jnp.sum(state.probabilities(mode)[-2:])
+    return lost
 
 
 @partial(jax.jit, static_argnames="modes")

@@ -89,7 +89,11 @@ class TrainConfig:
     @property
     def truncation(self) -> int | TotalPhotons:
         """What the circuit is given for a cutoff."""
-        return TotalPhotons(self.cutoff) if self.total_photons else self.cutoff
+        return self.truncated(self.cutoff)
+
+    def truncated(self, cutoff: int) -> int | TotalPhotons:
+        """The same at another cutoff."""
+        return TotalPhotons(cutoff) if self.total_photons else cutoff
 
     def check(self) -> None:
         """Raise UserError for a value that cannot work, naming its option."""

@@ -11,6 +11,7 @@ from fockjax import nn
 from fockjax._numerics import HIGHEST
 from fockjax.arguments import layout_of
 from fockjax.circuit import Circuit, Input
+from fockjax.layout import TotalPhotons
 from fockjax.runtime import Checked, Runner, functional
 from fockjax.training.config import TrainConfig
 from fockjax.training.errors import UserError
@@ -100,12 +101,14 @@ def build_model(
     return model
 
 
-def make_runner(model: HybridModel, larger: Sequence[int] = (), **options: Any) -> Runner:
+def make_runner(
+    model: HybridModel, larger: Sequence[int | TotalPhotons] = (), **options: Any
+) -> Runner:
     """What runs a model over rows: its output and leakage for each.
 
     Args:
         model: with the weights to run.
-        larger: cutoffs for rows that lose more than the `tolerance`, which is then among:
+        larger: truncations for rows that lose more than the `tolerance`, which is then among:
         options: of the `Runner`.
     """
 
@@ -113,7 +116,7 @@ def make_runner(model: HybridModel, larger: Sequence[int] = (), **options: Any) 
         run, _ = functional(model)
         return lambda params, x: Checked(*run(params, x))
 
-    def at(cutoff: int):
+    def at(cutoff: int | TotalPhotons):
         other = nnx.clone(model)
         assert other.quantum is not None
         other.quantum.cutoff = cutoff

@@ -1,0 +1,241 @@
+"""Which truncation takes least memory: a cutoff for each mode, or a bound on all photons together.
+
+A bound on the total of coupled modes acts where photons are made, and where groups of modes are
+joined. What is lost obeys the inequality of `cutoffs`, whose proof asks of the projection nothing
+but that it is one: with T the sum of the probabilities that the exact state has beyond the bound
+whenever it acts, a sample loses at most 4 T. Of a Gaussian state they are known exactly; otherwise
+the most extreme samples run at growing totals until they keep to the tolerance.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from fockjax.arguments import Cutoff
+from fockjax.circuit import Circuit, Weights
+from fockjax.layout import TotalPhotons
+from fockjax.runtime import gaussian
+from fockjax.runtime.cutoffs import (
+    MEMORY,
+    PILOTS,
+    SAFETY,
+    Course,
+    CutoffPlan,
+    PilotTooLarge,
+    Reason,
+    Tally,
+    check_range,
+    extremes,
+    ladder_of,
+    listed,
+    plan_cutoffs,
+    rows_of,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TotalPlan:
+    """A bound on all photons together, and what is known of it. Printing it tells why.
+
+    Attributes:
+        truncation: the bound.
+        tolerance: the probability that a sample may lose.
+        bound: what a sample loses at most, those aside that may lose more than the tolerance.
+        within: how many of the samples, or of those that ran, are known to keep to the tolerance.
+        rungs: this truncation, then the next ones, up to the maximum.
+        reason: what would lie beyond the next lower one; None if it is the least allowed.
+        rows: the samples looked at.
+        short: those of them for which not even the maximum is known to suffice.
+        guaranteed: whether photon statistics did without a run.
+    """
+
+    truncation: TotalPhotons
+    tolerance: float
+    bound: float
+    within: int
+    rungs: tuple[TotalPhotons, ...]
+    reason: Reason | None
+    rows: np.ndarray
+    short: np.ndarray
+    guaranteed: bool
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.truncation}: {self.within} of {len(self.rows)} samples lose at most "
+            f"{self.bound:.1e}, {self.tolerance:.1e} allowed."
+        ]
+        if self.guaranteed and self.reason:
+            why = self.reason
+            lines.append(
+                f"Beyond the next lower: {why.beyond:.1e} of {why.photons:.2f} photons, row "
+                f"{why.row}, after {why.where}."
+            )
+        lines.append(
+            "A guarantee for these samples: wherever it is cut, it is Gaussian."
+            if self.guaranteed
+            else f"Not Gaussian throughout: it is what rows {listed(self.rows)} lost as they ran."
+        )
+        if len(self.short):
+            lines.append(
+                f"Rows {listed(self.short)} may lose more even at {self.rungs[-1]}: raise "
+                "`maximum`, or bound what they displace and squeeze."
+            )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class TruncationPlan:
+    """The plan that takes least memory, and what the other would take. Printing it tells.
+
+    Attributes:
+        plan: that of the truncation chosen.
+        sizes: bytes of the state of a sample, by truncation: the one chosen first. Only that one
+            if cutoffs for each mode are not to be had without a run too large.
+    """
+
+    plan: CutoffPlan | TotalPlan
+    sizes: dict[Cutoff, int]
+
+    @property
+    def truncation(self) -> Cutoff:
+        """What to give for ``cutoff``."""
+        return self.rungs[0]
+
+    @property
+    def tolerance(self) -> float:
+        """The probability that a sample may lose."""
+        return self.plan.tolerance
+
+    @property
+    def rungs(self) -> tuple[Cutoff, ...]:
+        """The truncation, then larger ones of its kind, for samples that lose more."""
+        return self.plan.rungs
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{each} takes {size:,}" for each, size in self.sizes.items())
+        return f"Bytes of a sample: {sizes}.\n{self.plan}"
+
+
+def plan_truncation(
+    circuit: Circuit,
+    weights: Weights,
+    x: Any = None,
+    *,
+    tolerance: float = 1e-3,
+    share: float = 1.0,
+    minimum: int = 4,
+    maximum: int = 64,
+    key: jax.Array | None = None,
+    dtype=None,
+) -> TruncationPlan:
+    """Of cutoffs for each mode (`plan_cutoffs`) and a bound on all photons together (`plan_total`)
+    the one whose states take less memory, at the same tolerance.
+
+    A kind that keeps more samples to the tolerance goes before one that takes less.
+
+    Args:
+        circuit, weights, x, tolerance, share, key, dtype: as in `plan_cutoffs`.
+        minimum, maximum: the least and the greatest number of photons, plus 1, of a mode or of all.
+
+    Returns:
+        A `TruncationPlan`, which `run_adaptive` takes.
+
+    Raises:
+        ValueError: as `plan_cutoffs`.
+
+    Example:
+        >>> import fockjax as fj
+        >>> circuit = fj.Circuit(6)
+        >>> for mode in range(6):
+        ...     _ = circuit.displace(fj.Input(0), mode=mode).squeeze(0.1, mode=mode)
+        >>> circuit = circuit.mesh([0.4] * 15, [0.2] * 15, [0.1] * 6, modes=range(6))
+        >>> plan = fj.runtime.plan_truncation(circuit, {}, [[0.2], [0.3]])
+        >>> plan.truncation
+        TotalPhotons(below=6)
+    """
+    given: dict[str, Any] = {"tolerance": tolerance, "share": share}
+    given |= {"minimum": minimum, "maximum": maximum, "key": key, "dtype": dtype}
+    plans: list[CutoffPlan | TotalPlan] = [plan_total(circuit, weights, x, **given)]
+    with contextlib.suppress(PilotTooLarge):
+        plans.append(plan_cutoffs(circuit, weights, x, **given))
+    course = Course(circuit, weights, rows_of(circuit, x), key, dtype)
+    sizes = {plan.rungs[0]: course.bytes(plan.rungs[0]) for plan in plans}
+    best = min(plans, key=lambda plan: (len(plan.short), sizes[plan.rungs[0]]))
+    order = sorted(sizes, key=lambda each: each != best.rungs[0])
+    return TruncationPlan(best, {each: sizes[each] for each in order})
+
+
+def plan_total(
+    circuit: Circuit,
+    weights: Weights,
+    x: Any = None,
+    *,
+    tolerance: float = 1e-3,
+    share: float = 1.0,
+    minimum: int = 4,
+    maximum: int = 64,
+    key: jax.Array | None = None,
+    dtype=None,
+) -> TotalPlan:
+    """The least total of all photons at which no sample loses more than a tolerance.
+
+    Args:
+        circuit, weights, x, tolerance, share, key, dtype: as in `plan_cutoffs`.
+        minimum, maximum: the least and the greatest bound.
+
+    Returns:
+        A `TotalPlan`, which `run_adaptive` takes.
+
+    Raises:
+        ValueError: for arguments out of range, or samples that the circuit does not take.
+
+    Example:
+        >>> import fockjax as fj
+        >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).squeeze(0.3, mode=1)
+        >>> print(fj.runtime.plan_total(circuit.beamsplitter(0.3), {}, [[0.2], [1.5]]))
+        TotalPhotons(below=12): 2 of 2 samples lose at most 1.1e-04, 1.0e-03 allowed.
+        Beyond the next lower: 3.2e-04 of 2.34 photons, row 1, after step 3, BS on 0, 1.
+        A guarantee for these samples: wherever it is cut, it is Gaussian.
+    """
+    check_range(tolerance, share)
+    samples = rows_of(circuit, x)
+    weights = circuit.checked(weights, samples[0], TotalPhotons(minimum), dtype, None, key)[
+        "weights"
+    ]
+    ladder = ladder_of(minimum, maximum)
+    rows = extremes(samples)
+    tally, exact = Tally((ladder,), rows), True
+    for cut in gaussian.cuts(circuit, weights, samples[rows]):
+        if cut.group:
+            exact = exact and cut.group.exact
+            beyond = gaussian.total_tails(cut.group, ladder)
+            tally.add(0, beyond, cut.group.photons, cut.number, cut.step)
+    spared = int((1 - share) * len(rows))
+    (level,), short = tally.choose(tolerance / SAFETY, spared)
+    bounds = SAFETY * tally.beyond([level])
+    if not exact:
+        course = Course(circuit, weights, samples, key, dtype)
+        rows = tally.extreme(PILOTS, spared)
+        while True:
+            bounds = course.lost(rows, TotalPhotons(ladder[level]))
+            short = bounds > tolerance
+            last = level + 1 == len(ladder)
+            if last or not short.any() or course.bytes(TotalPhotons(ladder[level + 1])) > MEMORY:
+                break
+            level += 1
+    within = bounds <= tolerance
+    rungs = tuple(map(TotalPhotons, ladder[level:]))
+    return TotalPlan(
+        truncation=rungs[0],
+        tolerance=tolerance,
+        bound=min(float(np.max(bounds, where=within | ~within.any(), initial=0)), 1.0),
+        within=int(np.sum(within)),
+        rungs=rungs,
+        reason=tally.reason(0, level),
+        rows=rows,
+        short=rows[short],
+        guaranteed=exact,
+    )
