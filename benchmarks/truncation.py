@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from _timing import GIB, Compiled, LeftOut, Limits, compile_fresh, time_within
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from workloads import reference
 
 import fockjax as fj
@@ -252,6 +253,8 @@ def draw(points: list[Point], path: Path) -> None:
                         label=f"{'all modes together' if total else 'each mode'}, {strength}",
                     )
             decorate(axis, label, "error" if n == modes[0] else "")
+            for each in (axis.xaxis, axis.yaxis):
+                each.set_minor_formatter(NullFormatter())
     for axis, n in zip(axes[0], modes, strict=True):
         axis.set_title(f"{n} modes", fontsize=10)
     axes[0][0].legend(fontsize=7, frameon=False)
