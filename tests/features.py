@@ -85,7 +85,6 @@ OPERATIONS = {
 }
 READOUT = {
     "ket": "N N N N N",
-    "amplitudes": "N N N N N",
     "density_matrix": "N N N - N",
     "trace": "N D D - N",
     "norm": "N N N - N",

@@ -87,6 +87,7 @@ def test_the_same_key_sees_what_the_call_sees(unravel):
         assert loses or abs(row.lost) < report.rounding
 
 
+@pytest.mark.slow
 def test_outcomes_their_probabilities_and_purities():
     """Of one of two modes squeezed together n photons are found, which leaves n in the other."""
     circuit = fj.Circuit(3).two_mode_squeeze(0.6, 0.3).prepare("thermal", 0.25, modes=2)

@@ -451,6 +451,7 @@ def test_a_deleted_mode_is_traced_out_and_stays_in_the_vacuum(x64):
     assert abs(ours[1:]).max() == 0
 
 
+@pytest.mark.slow
 def test_what_the_fock_engine_lacks_is_as_in_the_gaussian_engine(x64, hbar):
     hbar(1)
     covariance = random_symplectic(2)

@@ -155,6 +155,7 @@ def teleporting(r):
     return circuit.p_displace(math.sqrt(2) * fj.Outcome("p"), mode=2)
 
 
+@pytest.mark.slow
 def test_teleportation_has_its_known_fidelity():
     """1 / (1 + e^{-2r}) for a coherent state (S. L. Braunstein and H. J. Kimble, PRL 80, 869
     (1998)), within 4 standard errors."""

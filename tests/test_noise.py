@@ -151,6 +151,7 @@ def test_deep_noise_is_scanned():
     assert count(50) == count(5)
 
 
+@pytest.mark.slow
 def test_derivatives_through_noise_match_finite_differences(x64):
     circuit = noisy()
 
@@ -239,6 +240,7 @@ def averaged(weights):
 POINT = {"T": jnp.array(0.6), "r": jnp.array(0.4)}
 
 
+@pytest.mark.slow
 def test_the_mean_of_branches_is_that_of_the_density_matrix():
     """Within 3.5 standard errors: one false alarm in 700."""
     mean, error = jax.jit(lambda key: branches(POINT, key, 2000))(jax.random.key(5))

@@ -36,6 +36,7 @@ def test_compiled_size_does_not_grow_with_depth(transform):
     assert size(3) == size(30)
 
 
+@pytest.mark.slow
 def test_layers_computed_again_keep_fewer_states():
     """Their value and gradient are the same."""
 

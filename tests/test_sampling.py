@@ -84,6 +84,7 @@ def test_rare_photon_numbers():
     np.testing.assert_allclose(exact, 1e-7, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_mode_squeezed_vacuum():
     """Equal photon numbers, and correlated quadratures: EPR."""
     r, cutoff = 0.5, 12

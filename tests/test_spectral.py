@@ -72,6 +72,7 @@ def test_an_angle_of_the_input_on_two_modes_is_applied_and_not_built(theta, mode
     assert elements(circuit, modes) is built
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phi", [0.7, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_in_a_circuit_it_changes_nothing(phi, monkeypatch):
     circuit = fj.Circuit(2).squeeze(0.2, mode=0).displace(0.3, 0.4, mode=1)

@@ -371,6 +371,7 @@ def after_checkpoint(epoch):
     return moment
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_resumed_exactly(tmp_path):
     kill_and_compare("classical", tmp_path, 250, [after_checkpoint(20)], finish_here)
 

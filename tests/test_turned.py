@@ -119,6 +119,7 @@ def test_in_every_direction_to_third_order(gate):
     close(one[2], one[3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cutoff", [(CUTOFF, FOLD), pytest.param((CUTOFF, CUTOFF - 1), marks=pytest.mark.slow)]
 )

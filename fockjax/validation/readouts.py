@@ -194,7 +194,6 @@ GRID = {"x": np.array([-1.7, 0.2, 0.9, 2.6]), "p": np.array([-0.8, 0.5, 1.9])}
 
 READOUTS: tuple[Readout, ...] = (
     numpy("ket", lambda s: s.ket(), lambda k: [k]),
-    numpy("amplitudes", lambda s: s.amplitudes(), lambda k: [k]),
     sf(
         "density_matrix",
         lambda s: s.density_matrix(),
@@ -371,12 +370,7 @@ def _coherent_product(cutoffs: Sequence[int]) -> np.ndarray:
     return ket
 
 
-PURE_ONLY = {
-    "amplitudes",
-    "ket",
-    "metric_tensor",
-    "quantum_fisher",
-}  # readouts that mixed states do not have
+PURE_ONLY = {"ket", "metric_tensor", "quantum_fisher"}  # readouts that mixed states do not have
 
 SHOTS = 2**14
 MEASURED = (2, 0)
@@ -414,6 +408,8 @@ SAMPLES: tuple[Readout, ...] = (
 # What a State tells of how it is stored, which is not read from its amplitudes.
 STRUCTURE = {"cutoffs", "dtype", "factors", "groups", "hbar", "is_pure", "layout", "modes"}
 STRUCTURE |= {"reflects", "require_pure", "truncation", "truncations"}
+# and `ket` once more, as it is stored: tests/test_truncation.py
+STRUCTURE |= {"amplitudes"}
 # and of what was measured on the way to it, which belongs to measurements
 STRUCTURE |= {"outcomes", "score", "selected", "selection_probability", "weight"}
 
