@@ -24,7 +24,7 @@ from fockjax.serving.service import THREADS, Service
 from fockjax.serving.supervisor import notify
 from fockjax.training.errors import UserError
 
-SWITCH = 1e-4  # seconds after which a Python thread lets another one run
+SWITCH = 5e-4  # seconds after which a Python thread lets another one run
 
 
 def serve(config: ServeConfig) -> None:
