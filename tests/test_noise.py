@@ -124,6 +124,7 @@ def test_what_no_channel_touched_stays_pure():
         state.ket()
 
 
+@pytest.mark.slow
 def test_layers_of_a_noisy_circuit_are_those_written_out(x64):
     """Whichever factors turn mixed, or pure again, in a layer."""
     block = fj.Circuit(3).squeeze(fj.Weight("r"), 0.3, mode=0).loss(0.8, mode=0)
