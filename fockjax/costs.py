@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
+from jax.extend.core import ClosedJaxpr
 
 from fockjax._passes import KINDS, Pass, foresee, nbytes
 from fockjax.machine import Machine
@@ -117,9 +118,12 @@ def cost(function: Callable, *args) -> Cost:
         >>> forward.flops < both.flops < 5 * forward.flops
         True
     """
-    traced = jax.make_jaxpr(function)(*args)
-    passes, temporaries = foresee(traced.jaxpr)
     parameters = jax.tree.leaves(jax.eval_shape(lambda *given: given[:1], *args))
-    return Cost(
-        passes, nbytes(parameters), nbytes(traced.in_avals), nbytes(traced.out_avals), temporaries
-    )
+    return cost_of(jax.make_jaxpr(function)(*args), nbytes(parameters))
+
+
+def cost_of(traced: ClosedJaxpr, parameters: int) -> Cost:
+    """The `cost` of a trace, of whose arguments so many bytes are parameters."""
+    passes, temporaries = foresee(traced.jaxpr)
+    inputs, outputs = nbytes(traced.in_avals), nbytes(traced.out_avals)
+    return Cost(passes, parameters, inputs, outputs, temporaries)

@@ -132,7 +132,7 @@ class CutoffPlan:
                 f"cutoffs {generous}. At those planned they lose at most {max(lost):.1e}."
             )
         else:
-            lines.append("A guarantee for these samples: wherever it is cut, it is Gaussian.")
+            lines.append(guarantee(self.short))
         if len(self.short):
             lines.append(
                 f"Rows {listed(self.short)} may lose more even at cutoffs "
@@ -227,14 +227,13 @@ def plan_cutoffs(
         levels, short = tally.choose(tolerance / SAFETY)
         levels, lost = _verified(course, tally, levels, short, ladders, tolerance)
         trial = Trial(tally.rows, generous, lost)
-    bounds = SAFETY * tally.beyond(levels)
-    within = bounds <= tolerance
+    bound, within = verdict(SAFETY * tally.beyond(levels), tolerance)
     cutoffs = _at(ladders, levels)
     return CutoffPlan(
         cutoffs=cutoffs,
         tolerance=tolerance,
-        bound=min(float(np.max(bounds, where=within | ~within.any(), initial=0)), 1.0),
-        within=int(np.sum(within)),
+        bound=bound,
+        within=within,
         rungs=_rungs(ladders, levels),
         reasons=tuple(tally.reason(mode, level) for mode, level in enumerate(levels)),
         rows=rows,
@@ -506,6 +505,21 @@ def extremes(samples: np.ndarray) -> np.ndarray:
     chosen = [*samples.argmin(0), *samples.argmax(0), size.argmax()]
     even = np.linspace(0, len(samples) - 1, ROWS - len(set(chosen))).astype(int)
     return np.unique(np.concatenate([np.array(chosen, int), even]))
+
+
+def verdict(bounds: np.ndarray, tolerance: float) -> tuple[float, int]:
+    """What samples lose at most that keep to a tolerance, all of them if none does; and how many
+    do, given what each loses at most.
+    """
+    within = bounds <= tolerance
+    worst = np.max(bounds, where=within | ~within.any(), initial=0)
+    return min(float(worst), 1.0), int(np.sum(within))
+
+
+def guarantee(short: np.ndarray) -> str:
+    """What is said of samples whose photon statistics are known, some of them too large."""
+    whom = "the other" if len(short) else "these"
+    return f"A guarantee for {whom} samples: wherever it is cut, it is Gaussian."
 
 
 def listed(rows: np.ndarray, most: int = 8) -> str:

@@ -16,7 +16,7 @@ from flax import nnx
 from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from fockjax._passes import foresee, nbytes
+from fockjax.costs import Cost, cost_of
 from fockjax.runtime import guard, memory
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.device import Device, Hardware
@@ -323,8 +323,8 @@ class Runner:
         """Rows on each device at most: as told, or as many as are fast."""
         if self._largest is not None or self.devices[0].platform != "cpu":
             return self._largest or LARGEST
-        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(self._params))
-        rows = FEW * CACHE / max(self._trace(level, signature, FEW).memory - weights, 1)
+        few = self._trace(level, signature, FEW).cost
+        rows = FEW * CACHE / max(few.memory - few.parameters, 1)
         return 2 ** int(math.log2(min(max(rows, FEW), LARGEST)))
 
     def _need(self, level: int, signature: "_Signature", rows: int) -> tuple[float, str]:
@@ -335,12 +335,12 @@ class Runner:
         size, traced = rows * len(self.devices), None
         if self._names.get((level, signature, size)) not in self.executables:
             traced = self._trace(level, signature, rows)
-            if traced.memory > FAR * memory.room(self.memory, self.devices):
-                return traced.memory, "its trace"
+            if traced.cost.memory > FAR * memory.room(self.memory, self.devices):
+                return traced.cost.memory, "its trace"
         need = memory.compiled_bytes(self._program(level, signature, size, traced))
         if need is not None:
             return need, "the compiler"
-        return (traced or self._trace(level, signature, rows)).memory, "its trace"
+        return (traced or self._trace(level, signature, rows)).cost.memory, "its trace"
 
     def _halve(self, level: int, signature: "_Signature") -> bool:
         """Make batches smaller from here on; False if they have but one row on each device."""
@@ -391,12 +391,13 @@ class Runner:
             jaxpr, result = jax.make_jaxpr(self._batched(level, signature), return_shape=True)(
                 self._params, *signature.structs(rows)
             )
-        return _Trace(jaxpr, result)
+        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(self._params))
+        return _Trace(jaxpr, result, weights)
 
     def _lower(self, traced: "_Trace", signature: "_Signature", size: int) -> jax.stages.Lowered:
         whole, split = PartitionSpec(), PartitionSpec("rows")
         samples = signature.structs(size // len(self.devices))
-        jaxpr, result = traced
+        jaxpr, result, _ = traced
 
         def run(params, *leaves):
             return jax.tree.unflatten(
@@ -450,16 +451,16 @@ def functional(module: nnx.Module) -> tuple[Function, Any]:
 
 
 class _Trace(NamedTuple):
-    """A function of a batch, traced, and the shapes of its results."""
+    """A function of a batch, traced; the shapes of its results, the bytes of its parameters."""
 
     jaxpr: Any
     result: Any
+    weights: int
 
     @property
-    def memory(self) -> int:
-        """Bytes that it is foreseen to need: docs/cost.md says how well."""
-        _, temporaries = foresee(self.jaxpr.jaxpr)
-        return temporaries + nbytes(self.jaxpr.in_avals) + nbytes(self.jaxpr.out_avals)
+    def cost(self) -> Cost:
+        """What it is foreseen to cost: docs/cost.md says how well."""
+        return cost_of(self.jaxpr, self.weights)
 
 
 def _on_host(params: Any) -> Any:

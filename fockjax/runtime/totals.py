@@ -29,10 +29,12 @@ from fockjax.runtime.cutoffs import (
     Tally,
     check_range,
     extremes,
+    guarantee,
     ladder_of,
     listed,
     plan_cutoffs,
     rows_of,
+    verdict,
 )
 
 
@@ -74,7 +76,7 @@ class TotalPlan:
                 f"{why.row}, after {why.where}."
             )
         lines.append(
-            "A guarantee for these samples: wherever it is cut, it is Gaussian."
+            guarantee(self.short)
             if self.guaranteed
             else f"Not Gaussian throughout: it is what rows {listed(self.rows)} lost as they ran."
         )
@@ -226,13 +228,13 @@ def plan_total(
             if last or not short.any() or course.bytes(TotalPhotons(ladder[level + 1])) > MEMORY:
                 break
             level += 1
-    within = bounds <= tolerance
+    bound, within = verdict(bounds, tolerance)
     rungs = tuple(map(TotalPhotons, ladder[level:]))
     return TotalPlan(
         truncation=rungs[0],
         tolerance=tolerance,
-        bound=min(float(np.max(bounds, where=within | ~within.any(), initial=0)), 1.0),
-        within=int(np.sum(within)),
+        bound=bound,
+        within=within,
         rungs=rungs,
         reason=tally.reason(0, level),
         rows=rows,

@@ -223,9 +223,8 @@ def _check_key(request: Request, key: str) -> None:
 
 
 def _json(value: object, status: int = 200) -> Response:
-    content = orjson.dumps(
-        value, option=orjson.OPT_APPEND_NEWLINE
-    )  # for who reads it on a terminal
+    newline = orjson.OPT_APPEND_NEWLINE  # for who reads it on a terminal
+    content = orjson.dumps(value, option=newline)
     return Response(content, status, media_type="application/json")
 
 
