@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fockjax.layout import TotalPhotons
 from fockjax.training.data import Task
 from fockjax.training.metrics import Evaluation
 
@@ -69,11 +70,14 @@ def _estimators(task: Task, components: int, seed: int) -> dict:
     }
 
 
-def titles(task: Task, features: int, modes: int, cutoff: int) -> dict[str, str]:
+def titles(task: Task, features: int, modes: int, truncation: int | TotalPhotons) -> dict[str, str]:
     """Row titles of the comparison table, in its order."""
     linear = "logistic regression" if task == "classification" else "linear regression"
+    kept = f"cutoff {truncation}"
+    if isinstance(truncation, TotalPhotons):
+        kept = f"fewer than {truncation.below} photons"
     return {
-        "photonic": f"photonic circuit ({modes} mode{'s' * (modes > 1)}, cutoff {cutoff})",
+        "photonic": f"photonic circuit ({modes} mode{'s' * (modes > 1)}, {kept})",
         "identity": "same model, identity as circuit",
         "linear": f"{linear}, all {features} features",
         "linear_pca": f"{linear}, PCA to {min(modes, features)}",

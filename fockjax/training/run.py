@@ -291,7 +291,7 @@ class _Run:
         if constant.any():
             names = ", ".join(dataset.columns[index] for index in np.flatnonzero(constant))
             notes.append(f"constant in training, so without effect: {names}")
-        titles = baselines.titles(dataset.task, self.inputs, config.modes, config.cutoff)
+        titles = baselines.titles(dataset.task, self.inputs, config.modes, config.truncation)
         return {
             "task": dataset.task,
             "data": dataset.name,
