@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
-from jax.extend.core import ClosedJaxpr
+from jax.extend.core import Jaxpr
 
 from fockjax._passes import KINDS, Pass, foresee, nbytes
 from fockjax.machine import Machine
@@ -119,11 +119,12 @@ def cost(function: Callable, *args) -> Cost:
         True
     """
     parameters = jax.tree.leaves(jax.eval_shape(lambda *given: given[:1], *args))
-    return cost_of(jax.make_jaxpr(function)(*args), nbytes(parameters))
+    return cost_of(jax.make_jaxpr(function)(*args).jaxpr, nbytes(parameters))
 
 
-def cost_of(traced: ClosedJaxpr, parameters: int) -> Cost:
+def cost_of(traced: Jaxpr, parameters: int) -> Cost:
     """The `cost` of a trace, of whose arguments so many bytes are parameters."""
-    passes, temporaries = foresee(traced.jaxpr)
-    inputs, outputs = nbytes(traced.in_avals), nbytes(traced.out_avals)
+    passes, temporaries = foresee(traced)
+    inputs = nbytes([each.aval for each in traced.invars])
+    outputs = nbytes([each.aval for each in traced.outvars])
     return Cost(passes, parameters, inputs, outputs, temporaries)

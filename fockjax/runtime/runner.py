@@ -460,7 +460,7 @@ class _Trace(NamedTuple):
     @property
     def cost(self) -> Cost:
         """What it is foreseen to cost: docs/cost.md says how well."""
-        return cost_of(self.jaxpr, self.weights)
+        return cost_of(self.jaxpr.jaxpr, self.weights)
 
 
 def _on_host(params: Any) -> Any:
