@@ -163,18 +163,34 @@ def _matrix(elements: jax.Array, ket: jax.Array, axes: tuple[int, ...]) -> jax.A
     return contract(elements, ket, f"{new}{old},{labels}->{out}")
 
 
-Band = tuple[int, jax.Array]  # (k, c): takes x to c[n] x[n - k], zero where there is no n - k
-
-
 Build = Callable[[jax.Array, int], jax.Array]
-Slope = Callable[[jax.Array, int], tuple[list[Band], list[Band]]]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Band:
+    """A matrix with one diagonal: takes x to ``values[n] x[n - shift]``, zero where there is no
+    such x.
+    """
+
+    shift: int = field(metadata={"static": True})
+    values: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Slope:
+    """``dM/dr = A M + M B``: A and B as sums of bands."""
+
+    left: tuple[Band, ...]
+    right: tuple[Band, ...]
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Generated(Operator):
-    """A real matrix M(r) of one mode with ``dM/dr = A M + M B``, A and B made of few bands, which
-    holds for M cut to any size.
+    """A real matrix M(r) of one mode with ``dM/dr = A M + M B``, which holds for M cut to any size,
+    A and B made of few bands.
 
     So its gradient when applied to a ket takes the kets before and after, and no array of the size
     of M. Derivatives of this rule, where M stands once more, go through what builds it.
@@ -182,19 +198,21 @@ class Generated(Operator):
     Attributes:
         values: M, of shape ``(cutoff, cutoff)``, not to be differentiated.
         r: what it depends on, a real scalar.
+        slope: A and B.
         build: ``(r, cutoff) -> M``.
-        slope: ``(r, cutoff) -> (bands of A, bands of B)``.
     """
 
     values: jax.Array
     r: jax.Array
+    slope: Slope
     build: Build = field(metadata={"static": True})
-    slope: Slope = field(metadata={"static": True})
 
     @staticmethod
-    def of(build: Build, slope: Slope, r: jax.Array, cutoff: int) -> "Generated":
+    def of(
+        build: Build, slope: Callable[[jax.Array, int], Slope], r: jax.Array, cutoff: int
+    ) -> "Generated":
         """From r."""
-        return Generated(lax.stop_gradient(build(r, cutoff)), r, build, slope)
+        return Generated(lax.stop_gradient(build(r, cutoff)), r, slope(r, cutoff), build)
 
     @property
     def cutoffs(self) -> tuple[int, ...]:
@@ -205,7 +223,7 @@ class Generated(Operator):
         return Matrix(_rebuilt(self.build, self.r, self.values))
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-        return _generated(self.build, self.slope, axes[0], self.r, self.values, ket)
+        return _generated(self.build, axes[0], self.r, self.values, self.slope, ket)
 
     def to_dense(self) -> jax.Array:
         return self.matrix.elements
@@ -227,28 +245,29 @@ def _rebuilt_jvp(build, primals, tangents):
     return _rebuilt(build, r, values), moved
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _generated(build, slope, axis, r, values, ket):
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _generated(build, axis, r, values, slope, ket):
     return _matrix(values, ket, (axis,))
 
 
 @_generated.defjvp
-def _generated_jvp(build, slope, axis, primals, tangents):
-    r, values, before = primals
-    dr, _, dbefore = tangents
-    left, right = slope(r, len(values))
-    after = _generated(build, slope, axis, r, values, before)
-    moved = _matrix(_rebuilt(build, r, values), dbefore + _banded(right, dr, before, axis), (axis,))
-    return after, moved + _banded(left, dr, after, axis)
+def _generated_jvp(build, axis, primals, tangents):
+    r, values, slope, before = primals
+    dr, _, _, dbefore = tangents
+    after = _generated(build, axis, r, values, slope, before)
+    moved = dbefore + _banded(slope.right, dr, before, axis)
+    moved = _matrix(_rebuilt(build, r, values), moved, (axis,))
+    return after, moved + _banded(slope.left, dr, after, axis)
 
 
-def _banded(bands: list[Band], scale: jax.Array, ket: jax.Array, axis: int) -> jax.Array:
+@partial(jax.checkpoint, static_argnums=3, prevent_cse=False)  # keeps the ket, not it moved
+def _banded(bands: tuple[Band, ...], scale: jax.Array, ket: jax.Array, axis: int) -> jax.Array:
     """Their sum, times ``scale``, acting on an axis."""
     labels = ascii_letters[: ket.ndim]
     total = jnp.zeros_like(ket)
-    for k, values in bands:
+    for band in bands:
         spec = f"{labels[axis]},{labels}->{labels}"
-        total += contract(scale * values, _moved(ket, k, axis), spec)
+        total += contract(scale * band.values, _moved(ket, band.shift, axis), spec)
     return total
 
 
@@ -377,14 +396,22 @@ class Turned(Operator):
     Attributes:
         core: the gate without it, mostly real.
         phi: the phase in radians, a real scalar.
+        turn: the diagonal ``e^{i phi n}``.
         mode: the position of the mode.
         steps: 2 pi / 256 times this is added to the phase, without rounding.
     """
 
     core: Matrix | Generated | Sectors
     phi: jax.Array
+    turn: Diagonal
     mode: int = field(metadata={"static": True})
-    steps: int = field(default=0, metadata={"static": True})
+    steps: int = field(metadata={"static": True})
+
+    @staticmethod
+    def of(core: Matrix | Generated | Sectors, phi: jax.Array, mode: int, steps: int) -> "Turned":
+        """From the phase."""
+        turn = Diagonal(phase_factor(phi, np.arange(core.cutoffs[mode]), steps))
+        return Turned(core, phi, turn, mode, steps)
 
     @property
     def cutoffs(self) -> tuple[int, ...]:
@@ -409,10 +436,9 @@ class Turned(Operator):
 
     def parts(self) -> tuple[tuple[Operator, tuple[int, ...]], ...]:
         """As three operators, the first acting first, each with the positions it acts on."""
-        n = np.arange(self.cutoffs[self.mode])
-        turn = Diagonal(phase_factor(self.phi, n, self.steps))
         everywhere = tuple(range(len(self.cutoffs)))
-        return (turn.adjoint(), (self.mode,)), (self.core, everywhere), (turn, (self.mode,))
+        back, forth = (self.turn.adjoint(), (self.mode,)), (self.turn, (self.mode,))
+        return back, (self.core, everywhere), forth
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
         return self.fused()._apply(ket, axes)
@@ -421,7 +447,7 @@ class Turned(Operator):
         return replace(self, core=self.core.adjoint())
 
     def conj(self) -> "Turned":
-        return replace(self, core=self.core.conj(), phi=-self.phi, steps=-self.steps)
+        return Turned(self.core.conj(), -self.phi, self.turn.conj(), self.mode, -self.steps)
 
 
 @jax.tree_util.register_dataclass

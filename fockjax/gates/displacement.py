@@ -9,7 +9,7 @@ from fockjax._numerics import checked_hbar, real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
 from fockjax.gates.phases import real_matrix, turned
-from fockjax.operators import Operator
+from fockjax.operators import Band, Operator, Slope
 
 
 def real_core(r, cutoff):
@@ -27,7 +27,8 @@ def _slope(r, cutoff):
     """dD/dr = (a+ - r) D - D a, from D = e^{-r^2/2} e^{r a+} e^{-r a}."""
     n = np.arange(cutoff)
     up, down = (np.sqrt(k).astype(r.dtype) for k in (n, n + 1))
-    return [(1, jnp.asarray(up)), (0, jnp.full(cutoff, -r))], [(-1, jnp.asarray(-down))]
+    left = Band(1, jnp.asarray(up)), Band(0, jnp.full(cutoff, -r))
+    return Slope(left, (Band(-1, jnp.asarray(-down)),))
 
 
 def first_column(r, cutoff):

@@ -150,7 +150,7 @@ def turned(core: Matrix | Generated | Sectors, phi, mode: int, dtype=None, steps
     """
     if is_zero(phi) and steps == 0:
         return core
-    gate = Turned(core, jnp.asarray(phi, real_dtype(dtype)), mode, steps)
+    gate = Turned.of(core, jnp.asarray(phi, real_dtype(dtype)), mode, steps)
     return gate.fused() if max(core.cutoffs) <= FOLD else gate
 
 

@@ -10,7 +10,7 @@ from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
 from fockjax.gates.phases import is_zero, real_matrix, turned
-from fockjax.operators import Matrix, Operator, Parity
+from fockjax.operators import Band, Matrix, Operator, Parity, Slope
 
 
 def real_core(r, cutoff):
@@ -34,8 +34,8 @@ def _slope(r, cutoff):
         for v in (np.sqrt(n * np.maximum(n - 1, 0)), np.sqrt((n + 1) * (n + 2)), n + 0.5)
     )
     s = sech(r)[0]
-    left = [(2, (s * s / 2 - 1) * up), (0, -jnp.tanh(r) * half)]
-    return left, [(-2, s * s / 2 * down)]
+    left = Band(2, (s * s / 2 - 1) * up), Band(0, -jnp.tanh(r) * half)
+    return Slope(left, (Band(-2, s * s / 2 * down),))
 
 
 def first_column(r, cutoff):
