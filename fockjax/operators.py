@@ -212,7 +212,7 @@ class Generated(Operator):
         build: Build, slope: Callable[[jax.Array, int], Slope], r: jax.Array, cutoff: int
     ) -> "Generated":
         """From r."""
-        return Generated(lax.stop_gradient(build(r, cutoff)), r, slope(r, cutoff), build)
+        return Generated(build(lax.stop_gradient(r), cutoff), r, slope(r, cutoff), build)
 
     @property
     def cutoffs(self) -> tuple[int, ...]:
