@@ -69,7 +69,7 @@ class _Ticket:
 
 @dataclass(eq=False)
 class _Piece:
-    """At most a batch of the rows of a ticket."""
+    """At most a full batch of the rows of a ticket."""
 
     ticket: _Ticket
     values: np.ndarray
@@ -80,12 +80,13 @@ class Batcher:
     """A queue of rows, in order, from which batches are taken.
 
     A request that finds the device idle is sent at once. Others are sent when a batch is full, or
-    `wait` seconds after they came, or as soon as the device is free after that. A request that fits
-    in a batch is never split; a larger one is, and its results come back as one. Requests for
-    different functions are never in one batch.
+    `wait` seconds after they came, or as soon as the device is free after that. A request of at
+    most `largest` rows is never split; a larger one is, and its results come back as one. Requests
+    for different functions are never in one batch.
 
     Args:
-        largest: rows in a batch at most.
+        largest: rows that make a batch full.
+        most: rows in a batch at most, of those that wait when it is taken; default `largest`.
         wait: seconds that a request may be held back to let others join it.
         capacity: rows that may wait.
         clock: seconds; monotonic.
@@ -100,12 +101,14 @@ class Batcher:
         wait: float = 1e-3,
         capacity: int = 4096,
         *,
+        most: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         dropped: Callable[[str], object] = lambda reason: None,
         future: Callable[[], Any] = Future,
         deliver: Callable[[Callable[[], object]], object] = lambda function: function(),
     ):
         self.largest, self.wait, self.capacity = largest, wait, capacity
+        self.most = most or largest
         self.rows = 0  # in the queue
         self._clock, self._dropped = clock, dropped
         self._future, self._deliver = future, deliver
@@ -213,7 +216,7 @@ class Batcher:
         while self._pieces:
             piece = self._pieces[0]
             if self._wanted(piece):
-                full = rows + len(piece.values) > self.largest
+                full = rows + len(piece.values) > self.most
                 if full or (batch and piece.ticket.run != batch[0].ticket.run):
                     break
                 batch.append(piece)

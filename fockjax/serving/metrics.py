@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client.exposition import generate_latest
 
 SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-ROWS = (1, 2, 4, 8, 16, 32, 64, 96, 128)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256)
 LEAKAGE = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 1.0)
 
 __all__ = ["CONTENT_TYPE", "Metrics"]

@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 HANG, IDLE = 30.0, 30.0
 RECORDS = 200
+TOGETHER = 2  # full batches that wait: the runner has one computed while it reads the other
 THREADS = ("fockjax-device", "fockjax-loading")
 
 log = logging.getLogger("fockjax.serving")
@@ -63,6 +64,7 @@ class Service:
             LARGEST,
             config.max_wait / 1000,
             config.queue_rows,
+            most=TOGETHER * LARGEST,
             dropped=lambda reason: self.metrics.dropped.labels(reason).inc(),
             future=lambda: asyncio.get_running_loop().create_future(),
             deliver=self._deliver,

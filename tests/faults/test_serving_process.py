@@ -243,10 +243,14 @@ def test_over_tls_it_answers_who_trusts_it_and_nobody_without(start, tmp_path):
 def test_more_connections_than_it_takes_are_told_so_at_once(start):
     server = start("--max-connections", "4")
     with contextlib.ExitStack() as stack:
-        for _ in range(4):
-            stack.callback(Connection(server.port).close)
+        connections = [Connection(server.port) for _ in range(4)]
+        for connection in connections:
+            stack.callback(connection.close)
         refused = ask(server.port, one())
-        assert (refused.status, refused.body) == (503, b"Service Unavailable")
+        assert refused.status == 503 and refused.header("Retry-After") == "1"
+        assert json.loads(refused.body) == {"error": "too many connections"}
+        connections[0].send(one())
+        assert connections[0].answer().status == 200
     server.wait_for(seconds=20)
     assert ask(server.port, one()).status == 200
 
