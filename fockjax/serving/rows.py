@@ -65,7 +65,7 @@ def usable(fields: dict[str, Field], count: int, predictor: Predictor) -> np.nda
     inputs = predictor.scaler.features(chunk.values)
     finite = np.isfinite(inputs)
     if chunk.problems or not finite.all():
-        good = finite.all(axis=1)
+        good = np.all(finite, axis=1)
         good[[problem.row - 1 for problem in chunk.problems]] = False
         raise bad_request(_listed(describe_bad(chunk, 0, good, good)))
     return inputs
