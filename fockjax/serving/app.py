@@ -33,8 +33,8 @@ log = logging.getLogger("fockjax.serving")
 def make_app(service: Service, model: Model) -> Router:
     """The server as an ASGI application, which begins with `model`.
 
-    It is a bare router: the layers that Starlette puts around one, and around each function that
-    answers, take longer than what is done here for a request of one row.
+    It is a bare router, and what answers are ASGI applications: the layers that Starlette puts
+    around a router and around functions took a tenth of the time of a request of one row.
     """
     routes = _Routes(service)
     infer, about = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"

@@ -5,6 +5,7 @@ uses the device, takes batches and runs them: `Batcher.work`.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -58,13 +59,9 @@ class _Ticket:
         self._resolve(lambda: self.future.set_exception(error))
 
     def _resolve(self, action: Callable[[], None]) -> None:
-        try:
+        # Whoever asked may have gone, or have been told already.
+        with contextlib.suppress(InvalidStateError, asyncio.InvalidStateError):
             action()
-        except (
-            InvalidStateError,
-            asyncio.InvalidStateError,
-        ):  # whoever asked has gone, or has been told already
-            pass
 
 
 @dataclass(eq=False)
