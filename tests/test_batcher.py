@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from fockjax.serving.batcher import Batcher, Closed, Full
 
-LARGEST, WAIT, CAPACITY = 4, 1.0, 10
+LARGEST, MOST, WAIT, CAPACITY = 4, 6, 1.0, 10
 
 
 class Clock:
@@ -45,7 +45,7 @@ class Queue(RuleBasedStateMachine):
         self.clock, self.reasons = Clock(), []
         self.devices = [Device(self.clock), Device(self.clock)]
         self.batcher = Batcher(
-            LARGEST, WAIT, CAPACITY, clock=self.clock, dropped=self.reasons.append
+            LARGEST, WAIT, CAPACITY, most=MOST, clock=self.clock, dropped=self.reasons.append
         )
         self.requests = []  # (future, device, rows, deadline)
         self.count = 0
@@ -99,7 +99,7 @@ class Queue(RuleBasedStateMachine):
             return
         (single,) = ran[0] + ran[1]  # one batch, on one device
         numbers = single[1]
-        assert rows == len(numbers) <= LARGEST and numbers == sorted(numbers)
+        assert rows == len(numbers) <= MOST and numbers == sorted(numbers)
         for future, _, values, deadline in self.requests:
             own = values[:, 0].tolist()
             here = [row for row in own if row in numbers]

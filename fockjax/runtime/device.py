@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+import numpy as np
 
 Hardware = Any  # a jax.Device, which type checkers do not take for a type
 
@@ -49,4 +50,4 @@ class Device:
         with self.clock("compute"):
             jax.block_until_ready(arrays)
         with self.clock("transfer"):
-            return jax.device_get(arrays)
+            return jax.tree.map(np.asarray, arrays)  # jax.device_get, in less time if they are few

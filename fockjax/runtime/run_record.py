@@ -40,10 +40,10 @@ class Statistics:
         """Chan, Golub & LeVeque 1983, eq. 2.1."""
         if not values.size:
             return
-        values = values.astype(np.float64)
-        count, mean = self.count + values.size, float(values.mean())
-        apart = mean - self.mean
-        self.squares += float(((values - mean) ** 2).sum())
+        values = values.astype(np.float64).ravel()
+        count, mean = self.count + values.size, float(values.sum()) / values.size
+        distances, apart = values - mean, mean - self.mean
+        self.squares += float(distances @ distances)
         self.squares += apart**2 * self.count * values.size / count
         self.mean += apart * values.size / count
         self.count = count
@@ -124,16 +124,17 @@ class RunRecord:
             if count:
                 self.levels[str(level)] = self.levels.get(str(level), 0) + count
         good = results.finite
+        some, kept = good.any(), slice(None) if good.all() else good
         self.not_finite += int((~good).sum())
-        if results.leakage is not None and good.any():
-            self._lost.add(results.leakage[good])
+        if results.leakage is not None and some:
+            self._lost.add(results.leakage[kept])
             over = int(self.leakage.get("over", 0)) + int((good & ~results.ok).sum())
             self.leakage = {"mean": self._lost.mean, "most": self._lost.high, "over": over}
         for path, leaf in jax.tree.leaves_with_path(results.values):
-            if not np.iscomplexobj(leaf) and good.any():
+            if not np.iscomplexobj(leaf) and some:
                 name = jax.tree_util.keystr(path) or "result"
                 own = self._results.setdefault(name, Statistics())
-                own.add(leaf[good])
+                own.add(leaf[kept])
                 figures = {"mean": own.mean, "std": own.std, "min": own.low, "max": own.high}
                 self.outputs[name] = figures
 

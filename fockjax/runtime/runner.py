@@ -301,7 +301,8 @@ class Runner:
 
     def _launch(self, program, rows: "_Rows", numbers: np.ndarray, size: int):
         if self._placed is None:
-            self._placed = self.device.put(self._params, self._whole)
+            # As a list: a Flax state takes longer to flatten, for each batch, than to send rows.
+            self._placed = self.device.put(jax.tree.leaves(self._params), self._whole)
         # What is missing in a batch repeats its last row, which is as good a sample as any.
         padded = numbers[np.minimum(np.arange(size), len(numbers) - 1)]
         return self.device.execute(program, self._placed, *(leaf[padded] for leaf in rows.leaves))
@@ -401,7 +402,7 @@ class Runner:
 
         def run(params, *leaves):
             return jax.tree.unflatten(
-                jax.tree.structure(result), jaxpr_as_fun(jaxpr)(*jax.tree.leaves(params), *leaves)
+                jax.tree.structure(result), jaxpr_as_fun(jaxpr)(*params, *leaves)
             )
 
         # Each device runs the program of one device; the compiler has nothing to decide.
@@ -425,7 +426,7 @@ class Runner:
             in_shardings=(self._whole, *[self._split] * len(samples)),
             out_shardings=self._split,
         )
-        return program.lower(self._params, *signature.structs(size))
+        return program.lower(jax.tree.leaves(self._params), *signature.structs(size))
 
     def _batched(self, level: int, signature: "_Signature") -> Callable:
         """The function of parameters and the leaves of a batch, with the status of each row."""

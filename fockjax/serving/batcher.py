@@ -4,12 +4,16 @@
 uses the device, takes batches and runs them: `Batcher.work`.
 """
 
+import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +42,7 @@ class _Ticket:
     run: Run
     deadline: float
     pieces: int
-    future: Future = field(default_factory=Future)
+    future: Any  # of concurrent.futures or of asyncio
     found: list[Answer] = field(default_factory=list)
     given_up: bool = False
 
@@ -47,22 +51,22 @@ class _Ticket:
         self.found.append(answer)
         if len(self.found) == self.pieces:
             parts = self.found
-            whole = {name: np.concatenate([part[name] for part in parts]) for name in answer}
-            self._resolve(lambda: self.future.set_result(whole))
+            if self.pieces > 1:
+                answer = {name: np.concatenate([part[name] for part in parts]) for name in answer}
+            self._resolve(lambda: self.future.set_result(answer))
 
     def fail(self, error: BaseException) -> None:
         self._resolve(lambda: self.future.set_exception(error))
 
     def _resolve(self, action: Callable[[], None]) -> None:
-        try:
+        # Whoever asked may have gone, or have been told already.
+        with contextlib.suppress(InvalidStateError, asyncio.InvalidStateError):
             action()
-        except InvalidStateError:  # whoever asked has gone, or has been told already
-            pass
 
 
 @dataclass(eq=False)
 class _Piece:
-    """At most a batch of the rows of a ticket."""
+    """At most a full batch of the rows of a ticket."""
 
     ticket: _Ticket
     values: np.ndarray
@@ -73,16 +77,19 @@ class Batcher:
     """A queue of rows, in order, from which batches are taken.
 
     A request that finds the device idle is sent at once. Others are sent when a batch is full, or
-    `wait` seconds after they came, or as soon as the device is free after that. A request that fits
-    in a batch is never split; a larger one is, and its results come back as one. Requests for
-    different functions are never in one batch.
+    `wait` seconds after they came, or as soon as the device is free after that. A request of at
+    most `largest` rows is never split; a larger one is, and its results come back as one. Requests
+    for different functions are never in one batch.
 
     Args:
-        largest: rows in a batch at most.
+        largest: rows that make a batch full.
+        most: rows in a batch at most, of those that wait when it is taken; default `largest`.
         wait: seconds that a request may be held back to let others join it.
         capacity: rows that may wait.
         clock: seconds; monotonic.
         dropped: called with "expired" or "vanished" for a request that is dropped before it ran.
+        future: makes the futures that `submit` returns.
+        deliver: calls a function, wherever futures may be resolved; it is handed one for a batch.
     """
 
     def __init__(
@@ -91,12 +98,17 @@ class Batcher:
         wait: float = 1e-3,
         capacity: int = 4096,
         *,
+        most: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         dropped: Callable[[str], object] = lambda reason: None,
+        future: Callable[[], Any] = Future,
+        deliver: Callable[[Callable[[], object]], object] = lambda function: function(),
     ):
         self.largest, self.wait, self.capacity = largest, wait, capacity
+        self.most = most or largest
         self.rows = 0  # in the queue
         self._clock, self._dropped = clock, dropped
+        self._future, self._deliver = future, deliver
         self._pieces: deque[_Piece] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -104,7 +116,7 @@ class Batcher:
 
     # any thread
 
-    def submit(self, run: Run, values: np.ndarray, seconds: float) -> "Future[Answer]":
+    def submit(self, run: Run, values: np.ndarray, seconds: float) -> Any:
         """Put rows, at least one, into the queue.
 
         Args:
@@ -132,7 +144,7 @@ class Batcher:
             first = not self._pieces
             idle = first and self._busy_since is None
             starts = range(0, len(values), self.largest)
-            ticket = _Ticket(run, now + seconds, len(starts))
+            ticket = _Ticket(run, now + seconds, len(starts), self._future())
             due = now if idle else now + self.wait
             for start in starts:
                 self._pieces.append(_Piece(ticket, values[start : start + self.largest], due))
@@ -163,8 +175,7 @@ class Batcher:
             with self._changed:
                 self._closed = True
                 left, self._pieces, self.rows = self._pieces, deque(), 0
-            for piece in left:
-                piece.ticket.fail(Closed())
+            self._deliver(partial(_fail, left, Closed()))
 
     def step(self) -> int:
         """Run one batch now, if there are rows; returns how many."""
@@ -202,7 +213,7 @@ class Batcher:
         while self._pieces:
             piece = self._pieces[0]
             if self._wanted(piece):
-                full = rows + len(piece.values) > self.largest
+                full = rows + len(piece.values) > self.most
                 if full or (batch and piece.ticket.run != batch[0].ticket.run):
                     break
                 batch.append(piece)
@@ -221,7 +232,7 @@ class Batcher:
         if not ticket.given_up and (ticket.future.cancelled() or not over):
             self._dropped("expired" if late else "vanished")
             ticket.given_up = True
-        ticket.fail(TimeoutError())
+        self._deliver(partial(ticket.fail, TimeoutError()))
         return False
 
     def _run(self, batch: list[_Piece]) -> None:
@@ -229,15 +240,23 @@ class Batcher:
             values = np.concatenate([piece.values for piece in batch])
             answer = batch[0].ticket.run(values)
         except Exception as error:
-            for piece in batch:
-                piece.ticket.fail(error)
-            return
+            self._deliver(partial(_fail, batch, error))
         except BaseException:  # this thread dies, but not whoever asked
-            for piece in batch:
-                piece.ticket.fail(Closed())
+            self._deliver(partial(_fail, batch, Closed()))
             raise
-        start = 0
-        for piece in batch:
-            stop = start + len(piece.values)
-            piece.ticket.add({name: part[start:stop] for name, part in answer.items()})
-            start = stop
+        else:
+            self._deliver(partial(_share, batch, answer))
+
+
+def _share(batch: Iterable[_Piece], answer: Answer) -> None:
+    """Give each piece its rows of the answer."""
+    start = 0
+    for piece in batch:
+        stop = start + len(piece.values)
+        piece.ticket.add({name: part[start:stop] for name, part in answer.items()})
+        start = stop
+
+
+def _fail(batch: Iterable[_Piece], error: BaseException) -> None:
+    for piece in batch:
+        piece.ticket.fail(error)

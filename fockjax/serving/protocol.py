@@ -4,6 +4,7 @@ https://github.com/kserve/open-inference-protocol, and for tensors as bytes
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ class Request:
     seconds: float | None
 
 
+@functools.lru_cache(1)
 def inputs_of(predictor: Predictor) -> list[dict[str, Any]]:
     """The inputs in the model's metadata: all features as one tensor where all are numbers, else
     one tensor for each column.
@@ -58,6 +60,7 @@ def inputs_of(predictor: Predictor) -> list[dict[str, Any]]:
     ]
 
 
+@functools.lru_cache(1)
 def outputs_of(predictor: Predictor) -> list[dict[str, Any]]:
     """The outputs in the model's metadata."""
     classes = predictor.classes

@@ -63,21 +63,20 @@ def usable(fields: dict[str, Field], count: int, predictor: Predictor) -> np.nda
     raw = Raw(0, count, fields)
     chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
     inputs = predictor.scaler.features(chunk.values)
-    good = np.all(np.isfinite(inputs), axis=1)
-    good[[problem.row - 1 for problem in chunk.problems]] = False
-    if not good.all():
+    finite = np.isfinite(inputs)
+    if chunk.problems or not finite.all():
+        good = np.all(finite, axis=1)
+        good[[problem.row - 1 for problem in chunk.problems]] = False
         raise bad_request(_listed(describe_bad(chunk, 0, good, good)))
     return inputs
 
 
 def refuse_not_finite(answer: Answer) -> None:
     """Raise `Refused` with the numbers of rows that have no finite answer."""
-    bad = np.zeros(len(answer["leakage"]), bool)
-    for part in answer.values():
-        if part.dtype.kind == "f":
-            bad |= ~np.isfinite(part).reshape(len(part), -1).all(axis=1)
-    if bad.any():
-        reasons = [f"row {row}: the result is not finite" for row in np.flatnonzero(bad) + 1]
+    finite = [np.isfinite(part) for part in answer.values() if part.dtype.kind == "f"]
+    if not all(part.all() for part in finite):
+        good = np.all([part.reshape(len(part), -1).all(axis=1) for part in finite], axis=0)
+        reasons = [f"row {row}: the result is not finite" for row in np.flatnonzero(~good) + 1]
         raise bad_request(_listed(reasons))
 
 

@@ -13,9 +13,10 @@ import threading
 import time
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fockjax.runtime import keep_compiled
-from fockjax.serving.app import make_app
+from fockjax.serving.app import error_response, make_app
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.errors import Refused
 from fockjax.serving.idle import IdleConnections
@@ -25,6 +26,7 @@ from fockjax.serving.supervisor import notify
 from fockjax.training.errors import UserError
 
 SWITCH = 5e-4  # seconds after which a Python thread lets another one run
+YOUNG = 10_000  # objects after which garbage is looked for: more than the requests under way have
 
 
 def serve(config: ServeConfig) -> None:
@@ -34,23 +36,11 @@ def serve(config: ServeConfig) -> None:
         UserError: options, a folder or an address that cannot be used.
     """
     config.check()
-    service = Service(config)
+    service = Service(config, settle=_settle)
     with _listen(config.host, config.port) as listener:
         model = service.load()
         _prepare_process(config)
-        server = _Server(
-            uvicorn.Config(
-                make_app(service, model),
-                ssl_certfile=config.ssl_certfile,
-                ssl_keyfile=config.ssl_keyfile,
-                limit_concurrency=config.max_connections,
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                timeout_graceful_shutdown=int(config.deadline) + 1,
-            ),
-            service,
-        )
+        server = _Server(make_app(service, model), service)
         scheme = "https" if config.ssl_certfile else "http"
         host, port = listener.getsockname()[:2]
         logging.getLogger("fockjax.serving").info(
@@ -73,6 +63,7 @@ def _prepare_process(config: ServeConfig) -> None:
     for name in ("fockjax", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
     sys.setswitchinterval(SWITCH)
+    gc.set_threshold(YOUNG)
     keep_compiled(config.compiled_folder())
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to load again
@@ -81,12 +72,33 @@ def _prepare_process(config: ServeConfig) -> None:
 class _Server(uvicorn.Server):
     """Not ready from the first signal on; goes on accepting for a while; returns as if asked to."""
 
-    def __init__(self, config: uvicorn.Config, service: Service):
-        super().__init__(config)
-        self.service = service
+    def __init__(self, app: ASGIApp, service: Service):
+        config = service.config
+        super().__init__(
+            uvicorn.Config(
+                self._within_limit,
+                interface="asgi3",
+                ssl_certfile=config.ssl_certfile,
+                ssl_keyfile=config.ssl_keyfile,
+                ws="none",
+                access_log=False,
+                log_config=None,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=int(config.deadline) + 1,
+            )
+        )
+        self.app, self.service = app, service
+        self.crowded = error_response(503, "too many connections", retry_after=1)
+        self.crowded.headers["Connection"] = "close"
         self.stop_at = math.inf
         self.model: Model | None = None  # in its place when last looked at
         self.idle = IdleConnections(service.config.deadline)
+
+    async def _within_limit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application; uvicorn's own limit is told in plain text."""
+        crowded = len(self.server_state.connections) > self.service.config.max_connections
+        await (self.crowded if crowded else self.app)(scope, receive, send)
 
     async def startup(self, sockets=None) -> None:
         await super().startup(sockets)
@@ -104,7 +116,6 @@ class _Server(uvicorn.Server):
         service = self.service
         if service.ready and service.model is not self.model:
             self.model = service.model
-            _settle()
             notify("READY=1")
         if counter % 10 == 0:
             self.idle.close(list(self.server_state.connections))

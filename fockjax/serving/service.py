@@ -9,6 +9,7 @@ Whether it is live and ready:
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import threading
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 HANG, IDLE = 30.0, 30.0
 RECORDS = 200
+TOGETHER = 2  # full batches that wait: the runner has one computed while it reads the other
 THREADS = ("fockjax-device", "fockjax-loading")
 
 log = logging.getLogger("fockjax.serving")
@@ -44,17 +46,28 @@ class Service:
         config: the options.
         hang: seconds of one batch after which the service is no longer live.
         idle: seconds without a request after which the probe row is asked.
+        settle: called when a model is compiled, before it answers.
     """
 
-    def __init__(self, config: ServeConfig, *, hang: float = HANG, idle: float = IDLE):
-        self.config, self.hang, self.idle = config, hang, idle
+    def __init__(
+        self,
+        config: ServeConfig,
+        *,
+        hang: float = HANG,
+        idle: float = IDLE,
+        settle: Callable[[], object] = lambda: None,
+    ):
+        self.config, self.hang, self.idle, self._settle = config, hang, idle, settle
         self.metrics = Metrics()
         self.records: deque[RunRecord] = deque(maxlen=RECORDS)
         self.batcher = Batcher(
             LARGEST,
             config.max_wait / 1000,
             config.queue_rows,
+            most=TOGETHER * LARGEST,
             dropped=lambda reason: self.metrics.dropped.labels(reason).inc(),
+            future=lambda: asyncio.get_running_loop().create_future(),
+            deliver=self._deliver,
         )
         self.model: Model | None = None
         self.draining = False
@@ -78,6 +91,7 @@ class Service:
 
     async def start(self, model: Model) -> None:
         """Begin; ready follows once the model is compiled."""
+        self._loop = asyncio.get_running_loop()
         self._thread.start()
         self._tasks = [asyncio.create_task(self._keep(model))]
 
@@ -106,6 +120,7 @@ class Service:
             try:
                 model = await _in_thread(self.load)
                 await _in_thread(model.warm_up)
+                self._settle()
                 right = await self._is_right(model)
             except Exception as error:
                 right, reason = False, str(error)
@@ -144,27 +159,25 @@ class Service:
             raise Refused(413, f"{len(inputs)} rows; at most {self.config.queue_rows} in a request")
         self._asked = time.monotonic()
         try:
-            answer = asyncio.wrap_future(self.batcher.submit(model.run, inputs, seconds))
+            answer = self.batcher.submit(model.run, inputs, seconds)
         except Full as error:
             raise Refused(429, f"too many requests: {error}", retry_after=1) from None
         except Closed:
             raise Refused(503, "the server is going down", retry_after=5) from None
         leaves = asyncio.ensure_future(gone())
+        leaves.add_done_callback(lambda _: answer.cancel())
         try:
-            done, _ = await asyncio.wait(
-                (answer, leaves), timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-            if answer in done:
-                return answer.result()
-            if leaves in done:
-                raise Refused(499, "the client has gone")
-            raise TimeoutError
+            async with asyncio.timeout(seconds):
+                return await answer
         except TimeoutError:
             raise Refused(504, f"not answered within {seconds:g} s") from None
+        except asyncio.CancelledError:
+            if not leaves.done():  # it is this request that is cancelled
+                raise
+            raise Refused(499, "the client has gone") from None
         except (Closed, RunError) as error:
             raise Refused(503, f"the device failed: {error}", retry_after=5) from error
         finally:
-            answer.cancel()
             leaves.cancel()
 
     def current(self) -> Model:
@@ -178,6 +191,11 @@ class Service:
         if not self._right:
             raise Refused(503, "the model does not give its known answer", retry_after=30)
 
+    def _deliver(self, function: Callable[[], object]) -> None:
+        """Call it in the thread of the loop, if that still runs."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function)
+
     def _work(self) -> None:
         try:
             self.batcher.work()
@@ -189,6 +207,7 @@ class Service:
         while self.model is None:
             try:
                 await _in_thread(model.warm_up)
+                self._settle()
                 self.model = self.model or model  # if a reload was not faster
             except Exception:
                 log.exception("the model cannot be compiled")
@@ -218,7 +237,7 @@ class Service:
         self._right = right
 
     async def _is_right(self, model: Model) -> bool:
-        answer = asyncio.wrap_future(self.batcher.submit(model.run, model.probe, self.hang))
+        answer = self.batcher.submit(model.run, model.probe, self.hang)
         right = model.is_right(await asyncio.wait_for(answer, self.hang))
         self.metrics.probes.labels(str(right).lower()).inc()
         return right

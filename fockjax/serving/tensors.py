@@ -13,6 +13,7 @@ DATATYPES = {
     **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
+NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 TEXT = "BYTES"
 
 
@@ -21,8 +22,7 @@ def datatype_of(array: np.ndarray) -> str:
     >>> datatype_of(np.zeros(1)), datatype_of(np.array(["a"]))
     ('FP64', 'BYTES')
     """
-    kind = array.dtype.newbyteorder("<")
-    return next((name for name, dtype in DATATYPES.items() if dtype == kind), TEXT)
+    return NAMES.get(array.dtype.newbyteorder("<"), TEXT)
 
 
 def from_json(name: str, datatype: str, shape: list[int], data: Any) -> np.ndarray:

@@ -17,9 +17,9 @@ from faulty import FaultyDevice
 from models import make_folder, without_circuits
 from served import serving, wait_until
 
-pytestmark = pytest.mark.loose_promotion  # Flax and Optax promote
+from fockjax.serving.service import LARGEST, TOGETHER
 
-LARGEST = 128
+pytestmark = pytest.mark.loose_promotion  # Flax and Optax promote
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_a_large_request_is_split_and_its_order_kept_and_nothing_is_compiled(ser
     for count in (1, 5, 77, 129):
         part = outputs(ask(served.port, one(rows=count)))  # which begins otherwise
         assert part["prediction"].shape == (count,)
-    assert max(map(len, served.ran)) == LARGEST
+    assert max(map(len, served.ran)) == TOGETHER * LARGEST
     single = [
         outputs(ask(served.port, infer("model", row[None], True))) for row in inputs(1000)[::97]
     ]

@@ -137,12 +137,13 @@ def encode(raw: Raw, columns: Sequence[Column], filled: bool = False) -> Chunk:
             values[:, index] = _numbers(field)
         else:
             values[:, index] = _codes(field, column.categories)
-        for offset in np.flatnonzero(~np.isfinite(values[:, index])).tolist():
-            values[offset, index] = np.nan
-            row, line = raw.place(offset)
-            reason = _reason(as_text(field[offset : offset + 1])[0], column, filled)
-            if reason and row not in misshapen:
-                problems.append(Problem(row, line, column.name, reason))
+    for offset, index in zip(*np.nonzero(~np.isfinite(values)), strict=True):
+        values[offset, index] = np.nan
+        column, (row, line) = columns[index], raw.place(offset)
+        field = raw.fields[column.name]
+        reason = _reason(as_text(field[offset : offset + 1])[0], column, filled)
+        if reason and row not in misshapen:
+            problems.append(Problem(row, line, column.name, reason))
     problems.sort(key=lambda problem: problem.row)
     return Chunk(values, raw.lines, problems)
 
