@@ -160,11 +160,12 @@ class Simplex(Layout):
         match operator:
             case Diagonal():
                 return self.turn([(operator, positions)], array, at)
+            case Matrix() | Parity() if len(positions) == 1 and self.modes > 1:
+                whole = operator.blocks if isinstance(operator, Parity) else operator.elements[None]
+                chart = _stairs(self, positions, len(whole))
+                blocks = [whole[:, :stop, :stop] for _, stop, _ in chart.shapes]
             case Parity():
                 return self.apply(operator.matrix, array, positions, at)
-            case Matrix() if len(positions) == 1 and self.modes > 1:
-                chart, runs = _stairs(self, positions)
-                blocks = [operator.elements[: self.below - R, : self.below - R] for R, _ in runs]
             case Sectors(charge=1) if len(positions) == 2:
                 chart, runs = _sectors(self, positions)
                 blocks = [operator.blocks[first:stop, :stop, :stop] for first, stop in runs]
@@ -285,20 +286,21 @@ Runs = list[tuple[int, int]]
 
 
 @lru_cache(maxsize=1024)
-def _stairs(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
-    """Into the photons of one mode and the states of the others, an array for a run of totals R of
-    these: where they have R, the mode has fewer than ``below - R``.
+def _stairs(layout: Simplex, positions: Axes, parts: int) -> Chart:
+    """Into the photons ``parts * a + s`` of one mode, s and a, and the states of the others, an
+    array for a run of totals R of these: where they have R, the mode has fewer than ``below - R``.
     """
     numbers, rest = _sides(layout, positions)
     columns = np.array([_count(R, rest.shape[1]) for R in range(layout.below + 1)])
 
     def shape(first, stop):
-        return layout.below - first, int(columns[stop] - columns[first])
+        return parts, -(-(layout.below - first) // parts), int(columns[stop] - columns[first])
 
-    runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[0])
+    runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[1])
     own = _run_of(rest.sum(1), runs)
-    index = numbers[:, 0], _rank(layout.below, rest) - columns[[runs[k][0] for k in own]]
-    return _chart([shape(*run) for run in runs], own, index), runs
+    above = columns[[runs[k][0] for k in own]]
+    index = numbers[:, 0] % parts, numbers[:, 0] // parts, _rank(layout.below, rest) - above
+    return _chart([shape(*run) for run in runs], own, index)
 
 
 @lru_cache(maxsize=1024)
