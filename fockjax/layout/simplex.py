@@ -17,7 +17,7 @@ from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 
 # One more piece takes time to compile: it must save so many products of one sample, and of all of
 # them one in so many.
-PIECE, SHARE = 300, 20
+PIECE, SHARE = 300, 8
 
 
 @dataclass(frozen=True)
