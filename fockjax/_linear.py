@@ -357,16 +357,12 @@ def _fold_batch(args, dims, *, chart, axis):
 
 
 def _unfold_lower(x, *, chart, axis):
-    made = []
-    for source in chart.sources:
-        taken = jnp.take(x, np.maximum(source, 0), axis=axis, mode="clip")
-        if np.any(source < 0):
-            there = (source >= 0).reshape(source.shape + (1,) * (x.ndim - axis - 1))
-            there = np.broadcast_to(there, taken.shape[axis:])
-            there = jnp.broadcast_to(there, taken.shape)
-            taken = jnp.where(there, taken, jnp.zeros_like(taken))
-        made.append(taken)
-    return made
+    size = x.shape[axis]
+    if any(np.any(source < 0) for source in chart.sources):  # a zero to take where nothing stands
+        more = [(0, int(k == axis), 0) for k in range(x.ndim)]
+        x = lax.pad(x, jnp.zeros((), x.dtype), more)
+    places = [np.where(source < 0, size, source) for source in chart.sources]
+    return [jnp.take(x, place, axis=axis, mode="clip") for place in places]
 
 
 def _fold_lower(*arrays, chart, axis):

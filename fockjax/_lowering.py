@@ -25,6 +25,7 @@ UNROLL = 16  # terms of a sum that are written out
 FEW = 1024  # elements of a result that are too few to loop over them
 LANES = range(16, 257)  # elements of the last axis that an accumulator keeps apart
 ACCUMULATORS = 2**16  # that fit into the cache of a core
+SHORT = 2**16  # products that are too few for a loop: it is no faster then, and compiles longer
 
 
 def contract(x, y, *, xs, ys, out, real):
@@ -50,7 +51,7 @@ def contract_cpu(x, y, *, xs, ys, out, real):
     if len(whole) == len(sizes):
         return _stages(x, y, xs, ys, out, real, whole, summed, sizes)
     lanes = _lanes(xs, ys, summed, sizes)
-    if 0 < size * lanes <= ACCUMULATORS:
+    if SHORT < reads and 0 < size * lanes <= ACCUMULATORS:
         return _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes)
     return _dot(x, y, xs, ys, out, real)
 

@@ -29,6 +29,7 @@ class Spec:
             normalised away, instead of being lost, so that the leakage seen is a lower bound.
         of_sample: a parameter, and what makes the operation instead of ``build`` where that
             parameter differs from sample to sample, as it depends on an input or an outcome.
+        of_total: what makes the operation instead of ``build`` under `TotalPhotons`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Spec:
     check: Callable[..., None] | None = None
     reflects: Callable[[Mapping[str, Any]], bool] = lambda options: False
     of_sample: tuple[str, Callable[..., Any]] | None = None
+    of_total: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -177,14 +177,14 @@ def build(operations: Operations, state: State, values: Values, memory_limit: in
         fixed = _fixed(step)
         by_input = any(isinstance(leaf, Input) for leaf in leaves(step.parameters.values()))
         sizes = tuple(cutoffs[mode] for mode in step.modes)
-        options = tuple(step.options.items())
-        kind = step.spec, sizes, fixed, by_input, _maker(step), _shapes(step, values), options
+        make, options = _maker(step, state), tuple(step.options.items())
+        kind = step.spec, sizes, fixed, by_input, make, _shapes(step, values), options
         kinds[kind].append(index)
 
     results: dict[int, Any] = {}
-    for (_, sizes, fixed, *_), members in kinds.items():
+    for (_, sizes, fixed, _, make, *_), members in kinds.items():
         steps = [made[index] for index in members]
-        built = _build_kind(steps, sizes, fixed, dtype, values, memory_limit)
+        built = _build_kind(steps, make, sizes, fixed, dtype, values, memory_limit)
         results |= dict(zip(members, built, strict=True))
     return [results.get(index) for index in range(len(made))]
 
@@ -192,12 +192,13 @@ def build(operations: Operations, state: State, values: Values, memory_limit: in
 def _build_one(step: Step, state: State, values: Values, memory_limit: int) -> Any:
     """A step that waited for an outcome."""
     sizes = tuple(state.cutoffs[mode] for mode in step.modes)
-    return _build_kind([step], sizes, _fixed(step), state.dtype, values, memory_limit)[0]
+    make, fixed = _maker(step, state), _fixed(step)
+    return _build_kind([step], make, sizes, fixed, state.dtype, values, memory_limit)[0]
 
 
-def _build_kind(steps, sizes, fixed, dtype, values: Values, memory_limit: int) -> list[Any]:
+def _build_kind(steps, make, sizes, fixed, dtype, values: Values, memory_limit: int) -> list[Any]:
     """Steps that differ in the values of their parameters only."""
-    spec, make, options = steps[0].spec, _maker(steps[0]), steps[0].options
+    spec, options = steps[0].spec, steps[0].options
     real = jnp.finfo(dtype).dtype
     columns = [
         jnp.stack(
@@ -229,8 +230,10 @@ def _build_kind(steps, sizes, fixed, dtype, values: Values, memory_limit: int) -
     return [pick(stacked, k) for k in range(len(steps))]
 
 
-def _maker(step: Step) -> Callable[..., Any]:
-    """What makes a step's operator: see `Spec.of_sample`."""
+def _maker(step: Step, state: State) -> Callable[..., Any]:
+    """What makes a step's operator: see `Spec.of_sample` and `Spec.of_total`."""
+    if step.spec.of_total and not state.layout.separable:
+        return step.spec.of_total
     if step.spec.of_sample:
         name, make = step.spec.of_sample
         if any(isinstance(leaf, Input | Outcome) for leaf in leaves([step.parameters[name]])):

@@ -329,6 +329,16 @@ def test_contract_refuses_labels_of_one_list_only():
         contract(x, x, "ab,bc->ac")
 
 
+@pytest.mark.parametrize("rows", [3, 20])
+def test_small_results_of_few_and_of_many_terms(rows):
+    """A matrix product, and on CPU a loop."""
+    x, y = complex_normal(0, (8, rows, 64)), complex_normal(1, (8, rows, 64))
+    program = jax.jit(lambda x, y: contract(x, y, "ajn,bjn->ab")).lower(x, y)
+    if jax.default_backend() == "cpu":
+        assert ("while" in program.as_text()) == (rows == 20)
+    close(program.compile()(x, y), np.einsum("ajn,bjn->ab", x, y))
+
+
 def test_what_is_settled_has_its_batch_last_and_derivatives():
     x = jnp.asarray(complex_normal(1, (2, 3)))
     batched = jax.make_jaxpr(jax.vmap(settle))(x)

@@ -166,6 +166,30 @@ def test_interferometers_are_unitary(x64):
         )
 
 
+def test_any_unitary_matrix_acts_total_by_total(x64):
+    """As in the box, whose elements are permanents, on some modes of an entangled state."""
+    rng = np.random.default_rng(0)
+    modes, photons = 4, KEPT.states(4)
+    ket = rng.normal(size=(len(photons), 2)) @ np.array([0.1, 0.1j])
+    circuit = fj.Circuit(modes).add("passive", rng.normal(size=(3, 3)), modes=(3, 0, 1))
+    ours = circuit({}, cutoff=KEPT, initial=ket)
+    in_box = np.zeros((BELOW,) * modes, complex)
+    in_box[tuple(photons.T)] = ket
+    close(ours.ket(), circuit({}, cutoff=BELOW, initial=in_box).ket())
+    assert ours.truncations == 1  # that of the initial ket
+
+
+def test_an_exact_interferometer_is_its_mesh_and_takes_no_more():
+    """Where all states of a total are kept, a mesh is exact; D^(2n - 1) elements are not made."""
+
+    def jaxpr(**options):
+        angles = np.zeros(6), np.zeros(6), np.zeros(4)
+        mesh = fj.Circuit(4).add("interferometer", *angles, modes=range(4), **options)
+        return str(jax.make_jaxpr(lambda: mesh({}, cutoff=KEPT).amplitudes())())
+
+    assert jaxpr(exact=True) == jaxpr()
+
+
 @pytest.mark.slow
 def test_measuring_leaves_what_it_leaves_in_the_box(x64):
     """Selected outcomes, and shots of the same key: the states, hence the draws, are the same."""

@@ -194,6 +194,13 @@ def test_the_random_circuit_with_noise_is_what_is_promised():
     assert len(names) == 18 and len(row.points) == 5
 
 
+def test_the_circuit_that_adds_no_photons_starts_from_few():
+    row = cases.conserving_row()
+    photons = np.argwhere(row.starts())[:, 1:].sum(1)
+    assert set(photons) == set(range(row.cutoff)) and row.truncation == fj.TotalPhotons(row.cutoff)
+    assert {name for name, _, _ in row.gates(row.points[0])} >= {"beamsplitter", "cross_kerr"}
+
+
 def test_random_density_matrices_are_states():
     rho = cases.random_density_matrix(np.random.RandomState(0), 3, 2).reshape(9, 9)
     values = np.linalg.eigvalsh(rho)

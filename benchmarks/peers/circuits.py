@@ -51,6 +51,13 @@ class Workload:
     batch: int
     layers: tuple[Gate, ...]
     weights: dict[str, Weights]
+    double: bool = False
+    """complex128 in place of complex64, where a peer has both."""
+
+    @property
+    def real(self) -> type[np.floating]:
+        """What weights and inputs are."""
+        return np.float64 if self.double else np.float32
 
     @property
     def gates(self) -> tuple[Gate, ...]:
@@ -68,8 +75,8 @@ class Workload:
         }
         inputs = light * random.uniform(-0.5, 0.5, (self.batch, self.modes))
         targets = random.normal(size=(self.batch, 2 * self.modes))
-        single = {name: values.astype(np.float32) for name, values in weights.items()}
-        return Data(single, inputs.astype(np.float32), targets.astype(np.float32))
+        arrays = {name: values.astype(self.real) for name, values in weights.items()}
+        return Data(arrays, inputs.astype(self.real), targets.astype(self.real))
 
 
 def bound_gates(gates: tuple[Gate, ...], weights, x) -> Iterator[tuple[str, list, tuple[int, ...]]]:

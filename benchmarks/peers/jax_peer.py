@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from circuits import Workload
 
 
 class JaxPeer:
     """See `worker.Peer`.
 
     Args:
+        workload: it says in which precision.
         one: from the weights and one sample to its readouts.
     """
 
@@ -17,7 +19,9 @@ class JaxPeer:
     operations = ("forward", "gradient")
     array = staticmethod(jnp.asarray)
 
-    def __init__(self, one: Callable):
+    def __init__(self, workload: Workload, one: Callable):
+        jax.config.update("jax_enable_x64", workload.double)
+
         def forward(weights, inputs):
             return jax.vmap(one, in_axes=(None, 0))(weights, inputs)
 

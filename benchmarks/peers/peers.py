@@ -18,6 +18,8 @@ class Peer:
     """Whether it truncates as fockjax does, mode by mode."""
     cutoffs: Mapping[str, int] = field(default_factory=dict)
     """If not empty, the only workloads that it runs, each with a cutoff in place of its own."""
+    double: bool = False
+    """Whether it runs in complex128."""
 
     @property
     def environment(self) -> str:
@@ -31,10 +33,15 @@ PIQUASSO = Peer(
     cuts_modes=False,
 )
 
+TOTAL = Peer("fockjax, total photons", "with_fockjax_total.py", cuts_modes=False)
+DOUBLE = {"cutoffs": {"reference": 6}, "double": True}
+
 PEERS = {
     "fockjax": Peer("fockjax", "with_fockjax.py"),
-    "fockjax_total": Peer("fockjax, total photons", "with_fockjax_total.py", cuts_modes=False),
+    "fockjax_total": TOTAL,
     "piquasso": PIQUASSO,
+    "fockjax_total128": replace(TOTAL, label=f"{TOTAL.label}, complex128", **DOUBLE),
+    "piquasso128": replace(PIQUASSO, label=f"{PIQUASSO.label}, complex128", **DOUBLE),
     # At cutoff 7 it loses about as much of the reference circuit as the others do at 6.
     "piquasso7": replace(PIQUASSO, label="Piquasso, JAX, cutoff 7", cutoffs={"reference": 7}),
     "sf_tf": Peer(

@@ -46,6 +46,7 @@ def start(row: Row, name: str, batch: int) -> None:
     options = ["--batch", str(batch)]
     if name in peer.cutoffs:
         options += ["--cutoff", str(peer.cutoffs[name])]
+    options += ["--double"] * peer.double
     row.session = Session(python, peer.script, [name, *options])
     hello = row.session.hello
     print(f"{peer.label}: " + ", ".join(f"{k} {v}" for k, v in hello["versions"].items()))

@@ -1,4 +1,4 @@
-"""fockjax, through its public call of one sample, `jax.vmap` and `jax.jit`; complex64."""
+"""fockjax, through its public call of one sample, `jax.vmap` and `jax.jit`."""
 
 import worker
 from circuits import Entry, Workload
@@ -34,7 +34,9 @@ class Fockjax(JaxPeer):
 
     def __init__(self, workload: Workload):
         circuit, cutoff = circuit_of(workload), self.truncation(workload.cutoff)
-        super().__init__(lambda weights, x: fj.nn.quadratures(circuit(weights, x, cutoff=cutoff)))
+        super().__init__(
+            workload, lambda weights, x: fj.nn.quadratures(circuit(weights, x, cutoff=cutoff))
+        )
 
     @staticmethod
     def truncation(cutoff: int) -> int | fj.TotalPhotons:

@@ -1,4 +1,4 @@
-"""fockjax truncated by the total photon number, as Piquasso is; complex64."""
+"""fockjax truncated by the total photon number, as Piquasso is."""
 
 import worker
 from with_fockjax import Fockjax

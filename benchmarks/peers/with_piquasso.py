@@ -1,4 +1,4 @@
-"""Piquasso's `PureFockSimulator` with its `JaxConnector`, `jax.vmap` and `jax.jit`; complex64.
+"""Piquasso's `PureFockSimulator` with its `JaxConnector`, `jax.vmap` and `jax.jit`.
 
 It truncates by the total photon number. <x> and <p> are read from its state vector: its own
 `mean_position` leaves a conjugation out and is wrong for complex amplitudes.
@@ -21,13 +21,13 @@ GATES = {
 }
 
 
-def ladder(space: np.ndarray, mode: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ladder(space: np.ndarray, mode: int, real: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """<a> of a mode is the sum of root * conj(state[lower]) * state[upper]."""
     position = {tuple(numbers): k for k, numbers in enumerate(space)}
     upper = np.flatnonzero(space[:, mode])
     below = space[upper] - np.eye(space.shape[1], dtype=int)[mode]
     lower = np.array([position[tuple(numbers)] for numbers in below])
-    return np.sqrt(space[upper, mode]).astype(np.float32), lower, upper
+    return np.sqrt(space[upper, mode]).astype(real), lower, upper
 
 
 class Piquasso(JaxPeer):
@@ -35,15 +35,15 @@ class Piquasso(JaxPeer):
 
     def __init__(self, workload: Workload):
         connector = pq.JaxConnector()
-        jax.config.update("jax_enable_x64", False)  # the connector turns it on
+        jax.config.update("jax_enable_x64", workload.double)  # the connector turns it on
         simulator = pq.PureFockSimulator(
             d=workload.modes,
-            config=pq.Config(cutoff=workload.cutoff, dtype=np.float32, validate=False),
+            config=pq.Config(cutoff=workload.cutoff, dtype=workload.real, validate=False),
             connector=connector,
         )
         vacuum = simulator.execute(pq.Program([pq.Vacuum()])).state
         space = np.array(list(vacuum.fock_probabilities_map))
-        ladders = [ladder(space, mode) for mode in range(workload.modes)]
+        ladders = [ladder(space, mode, workload.real) for mode in range(workload.modes)]
 
         def one(weights, x):
             instructions = [pq.Vacuum()] + [
@@ -59,7 +59,7 @@ class Piquasso(JaxPeer):
             )
             return 2 * jnp.concatenate([means.real, means.imag])
 
-        super().__init__(one)
+        super().__init__(workload, one)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What every peer's script does: run a workload alone, or turn by turn for `run.py`.
 
-    PYTHON with_<peer>.py reference [--cutoff 6] [--batch 128]
+    PYTHON with_<peer>.py reference [--cutoff 6] [--batch 128] [--double]
 
 Alone it prints what the first calls and later ones took. With `--serve` it reads a JSON request a
 line, `{"operation": "forward", "light": 1.0, "calls": 10}`, and answers with a line; what
@@ -114,9 +114,10 @@ def main(peer: type[Peer]) -> None:
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--cutoff", type=int, help="in place of the workload's own")
     parser.add_argument("--batch", type=int, help="in place of the workload's own")
+    parser.add_argument("--double", action="store_true", help="complex128, of JAX peers")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    changes = {name: getattr(options, name) for name in ("cutoff", "batch")}
+    changes = {name: getattr(options, name) for name in ("cutoff", "batch", "double")}
     workload = replace(WORKLOADS[options.workload], **{k: v for k, v in changes.items() if v})
     bench = Bench(peer, workload)
     (serve if options.serve else alone)(bench)

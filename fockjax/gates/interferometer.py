@@ -42,7 +42,8 @@ def interferometer(
         exact: False: as Strawberry Fields, cut after each beamsplitter, which loses states of more
             photons than a cutoff holds on their way, though they would come back. True: the
             elements of the infinite operator, cut once, as `passive` has them. They agree where
-            there are fewer photons in total than every cutoff.
+            there are fewer photons in total than every cutoff; so always under `TotalPhotons`,
+            where the mesh is what runs.
 
     Returns:
         An `Operator` on n modes. Memory for about n^2 D^3 / 2 numbers at equal cutoffs D; exact,
@@ -76,6 +77,11 @@ def interferometer(
         *((turn, (mode,)) for mode, turn in enumerate(turns)),
         cutoffs=cutoffs,
     )
+
+
+def _of_total(theta, phi, rotation, *, exact: bool, **options) -> Operator:
+    """Where all states of a total are kept, the mesh is exact."""
+    return interferometer(theta, phi, rotation, **options)
 
 
 def unitary(theta, phi, rotation, *, mesh: str = "rectangular") -> jax.Array:
@@ -122,4 +128,5 @@ SPEC = GateSpec(
     arrays=("theta", "phi", "rotation"),
     options={"mesh": "rectangular", "exact": False},
     check=_check,
+    of_total=_of_total,
 )

@@ -11,6 +11,7 @@ from jax import lax
 from fockjax._numerics import HIGHEST, real_dtype
 from fockjax._spec import GateSpec, check_shapes
 from fockjax.gates.phases import rotation
+from fockjax.layout import Totals, lowered
 from fockjax.operators import Operator, Sectors, row_mode
 
 
@@ -74,6 +75,20 @@ def sectors(U, cutoffs) -> Sectors:
     return Sectors(blocks, tuple(cutoffs))
 
 
+def totals(U, below: int) -> Totals:
+    """W(U) on the states of fewer than ``below`` photons in total, by the same recurrence."""
+    modes = len(U)
+    blocks = [jnp.ones((1, 1), U.dtype)]
+    for total in range(1, below):
+        places, roots = lowered(total, modes)
+        roots = roots.astype(U.dtype)
+        inputs = blocks[-1][:, places] * roots[None]
+        mixed = jnp.einsum("jk,akc->jac", U / total, inputs, precision=HIGHEST)
+        outputs = jnp.take_along_axis(mixed, places[..., None], 1) * roots[..., None]
+        blocks.append(outputs.sum(0))
+    return Totals(tuple(blocks), modes)
+
+
 def unitary(generator) -> jax.Array:
     """``U = exp(i H)`` of the Hermitian matrix H that a real (n, n) array A stands for.
 
@@ -103,7 +118,8 @@ def passive(generator, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Returns:
-        An `Operator` on n modes. Memory for D^(2n - 1) numbers at equal cutoffs D.
+        An `Operator` on n modes. Memory for D^(2n - 1) numbers at equal cutoffs D; in a circuit
+        under `TotalPhotons`, the square of the number of states of each total.
 
     Example:
         >>> import numpy as np, fockjax as fj
@@ -130,4 +146,18 @@ def _check(parameters, modes, options):
     check_shapes(parameters, {"generator": (len(modes), len(modes))})
 
 
-SPEC = GateSpec("passive", ("generator",), None, passive, arrays=("generator",), check=_check)
+def _of_total(generator, *, cutoff: tuple[int, ...], dtype=None) -> Operator:
+    if len(cutoff) == 1:
+        return passive(generator, cutoff=cutoff, dtype=dtype)
+    return totals(unitary(jnp.asarray(generator, real_dtype(dtype))), cutoff[0])
+
+
+SPEC = GateSpec(
+    "passive",
+    ("generator",),
+    None,
+    passive,
+    arrays=("generator",),
+    check=_check,
+    of_total=_of_total,
+)

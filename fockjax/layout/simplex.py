@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from string import ascii_letters
 from typing import Any
@@ -17,7 +17,7 @@ from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 
 # One more piece takes time to compile: it must save so many products of one sample, and of all of
 # them one in so many.
-PIECE, SHARE = 300, 20
+PIECE, SHARE = 300, 8
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,14 @@ class Simplex(Layout):
         match operator:
             case Diagonal():
                 return self.turn([(operator, positions)], array, at)
+            case Matrix() | Parity() if len(positions) == 1 and self.modes > 1:
+                whole = operator.blocks if isinstance(operator, Parity) else operator.elements[None]
+                chart = _stairs(self, positions, len(whole))
+                blocks = [whole[:, :stop, :stop] for _, stop, _ in chart.shapes]
             case Parity():
                 return self.apply(operator.matrix, array, positions, at)
-            case Matrix() if len(positions) == 1 and self.modes > 1:
-                chart, runs = _stairs(self, positions)
-                blocks = [operator.elements[: self.below - R, : self.below - R] for R, _ in runs]
+            case Totals():
+                chart, blocks = _totals(self, positions), operator.blocks
             case Sectors(charge=1) if len(positions) == 2:
                 chart, runs = _sectors(self, positions)
                 blocks = [operator.blocks[first:stop, :stop, :stop] for first, stop in runs]
@@ -187,6 +190,37 @@ class Simplex(Layout):
     def truncations(self, operator: Operator) -> int:
         conserving = isinstance(operator, Sectors) and operator.charge == 1
         return 0 if conserving else operator.truncations
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Totals(Operator):
+    """An operator that conserves the total of all photons, on the states of fewer than a bound.
+
+    Attributes:
+        blocks: for each total a matrix, the states of that total in the order of a `Simplex`.
+        modes: how many modes it acts on.
+    """
+
+    blocks: tuple[jax.Array, ...]
+    modes: int = field(metadata={"static": True})
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        return (len(self.blocks),) * self.modes
+
+    @property
+    def truncations(self) -> int:
+        return 0
+
+    def _apply(self, ket: jax.Array, axes: Axes) -> jax.Array:
+        layout = Simplex(len(self.blocks), self.modes)
+        array = layout.unboxed(jnp.moveaxis(ket, axes, range(self.modes)))
+        array = layout.apply(self, array, tuple(range(self.modes)))
+        return jnp.moveaxis(layout.boxed(array), range(self.modes), axes)
+
+    def adjoint(self) -> "Totals":
+        return Totals(tuple(block.conj().T for block in self.blocks), self.modes)
 
 
 def _multiplied(blocks: jax.Array, piece: jax.Array, axis: int) -> jax.Array:
@@ -285,20 +319,21 @@ Runs = list[tuple[int, int]]
 
 
 @lru_cache(maxsize=1024)
-def _stairs(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
-    """Into the photons of one mode and the states of the others, an array for a run of totals R of
-    these: where they have R, the mode has fewer than ``below - R``.
+def _stairs(layout: Simplex, positions: Axes, parts: int) -> Chart:
+    """Into the photons ``parts * a + s`` of one mode, s and a, and the states of the others, an
+    array for a run of totals R of these: where they have R, the mode has fewer than ``below - R``.
     """
     numbers, rest = _sides(layout, positions)
     columns = np.array([_count(R, rest.shape[1]) for R in range(layout.below + 1)])
 
     def shape(first, stop):
-        return layout.below - first, int(columns[stop] - columns[first])
+        return parts, -(-(layout.below - first) // parts), int(columns[stop] - columns[first])
 
-    runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[0])
+    runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[1])
     own = _run_of(rest.sum(1), runs)
-    index = numbers[:, 0], _rank(layout.below, rest) - columns[[runs[k][0] for k in own]]
-    return _chart([shape(*run) for run in runs], own, index), runs
+    above = columns[[runs[k][0] for k in own]]
+    index = numbers[:, 0] % parts, numbers[:, 0] // parts, _rank(layout.below, rest) - above
+    return _chart([shape(*run) for run in runs], own, index)
 
 
 @lru_cache(maxsize=1024)
@@ -316,6 +351,34 @@ def _sectors(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
     own = _run_of(total, runs)
     index = total - np.array(runs)[own, 0], numbers[:, 0], _rank(layout.below, rest)
     return _chart([shape(*run) for run in runs], own, index), runs
+
+
+@lru_cache(maxsize=1024)
+def _totals(layout: Simplex, positions: Axes) -> Chart:
+    """Into the place of some modes among the states of their total, and that of the others, an
+    array for each total.
+    """
+    numbers, rest = _sides(layout, positions)
+    modes, others = numbers.shape[1], rest.shape[1]
+    first = np.array([_count(total, modes) for total in range(layout.below + 1)])
+    shapes = [
+        (int(first[N + 1] - first[N]), *Simplex(layout.below - N, others).shape)
+        for N in range(layout.below)
+    ]
+    own = numbers.sum(1)
+    index = [_rank(layout.below, numbers) - first[own]]
+    return _chart(shapes, own, index + [_rank(layout.below, rest)] * bool(others))
+
+
+def lowered(total: int, modes: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a_k makes of each state of a total, ``(modes, states)``: the place among the states of
+    one photon less, and the factor.
+    """
+    states = _sector(total, modes)
+    less = np.maximum(states - np.eye(modes, dtype=np.int32)[:, None], 0)
+    there = less.sum(2) < total
+    places = _rank(total, less.reshape(-1, modes) * there.reshape(-1, 1)).reshape(there.shape)
+    return np.where(there, places - _count(total - 1, modes), 0), np.sqrt(states.T)
 
 
 def _runs(below: int, cost: Callable[[int, int], int]) -> Runs:

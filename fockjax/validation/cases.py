@@ -17,11 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._spec import Spec
+from fockjax.arguments import Cutoff
 from fockjax.channels import REGISTRY as CHANNELS
 from fockjax.circuit import Circuit
 from fockjax.detectors import REGISTRY as DETECTORS
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
+from fockjax.layout import TotalPhotons
 from fockjax.mixed import REGISTRY as MIXED
 from fockjax.parameters import Input, Weight, apply, stack
 from fockjax.validation.readouts import PURE_ONLY, SAMPLES, SHOTS, Readout
@@ -366,6 +368,7 @@ CIRCUITS_PER_LAYOUT = 5  # parameters and kets for each
 CIRCUIT_CUTOFFS = {3: 6, 2: 8}  # cutoff by number of modes
 MODEL_INPUTS = 4
 NOISY_CUTOFF = 6
+TOTAL_CUTOFF = 5
 READOUT_CUTOFF, READOUT_POINTS = 4, 4
 MIXED_CUTOFF, MIXED_POINTS = 3, 2
 
@@ -432,6 +435,8 @@ class Row:
         unpack: point -> (weights, inputs).
         mixed: whether what it leaves is compared as a density matrix.
         shots: of a circuit that draws at random, how many runs.
+        total: whether fockjax keeps fewer than ``cutoff`` photons in all modes together. That loses
+            no more than SF does where the states have so few, and the circuit adds none.
     """
 
     label: str
@@ -443,6 +448,12 @@ class Row:
     unpack: Callable[[Any], tuple[dict[str, Any], Any]] = split_point
     mixed: bool = False
     shots: int = 0
+    total: bool = False
+
+    @property
+    def truncation(self) -> Cutoff:
+        """What fockjax is given for ``cutoff``."""
+        return TotalPhotons(self.cutoff) if self.total else self.cutoff
 
     def gates(self, point: np.ndarray) -> list[GateCall]:
         """The flat list of operations at ``point``."""
@@ -643,6 +654,24 @@ def noisy_row() -> Row:
         states=np.stack([random_ket(random, NOISY_CUTOFF, 2) for _ in points]),
         directions=_direction(random, points[0].size),
         mixed=True,
+    )
+
+
+def conserving_row() -> Row:
+    """A circuit that adds no photons, on kets of few: two truncations that must agree."""
+    random = _random("conserving layout")
+    names = ("beamsplitter", "kerr", "mach_zehnder", "rotation", "cross_kerr", "beamsplitter")
+    layout = [(case, _on(random, case, 3)) for name in names for case in cases("gate", name)[:1]]
+    points = [random_point(random, layout) for _ in range(CIRCUITS_PER_LAYOUT)]
+    few = np.indices((TOTAL_CUTOFF,) * 3).sum(0) < TOTAL_CUTOFF
+    return Row(
+        label="conserving layout",
+        circuit=template(layout, 3),
+        cutoff=TOTAL_CUTOFF,
+        points=np.stack(points),
+        states=np.stack([few * random_ket(random, TOTAL_CUTOFF, 3) for _ in points]),
+        directions=_direction(random, points[0].size),
+        total=True,
     )
 
 

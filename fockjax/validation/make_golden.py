@@ -12,6 +12,7 @@ from fockjax.validation.cases import (
     Row,
     case_rows,
     circuit_rows,
+    conserving_row,
     noisy_row,
     readout_rows,
 )
@@ -27,6 +28,7 @@ def rows() -> Iterator[Row | ReadoutRow]:
         yield from readout_rows(readout)
     yield from circuit_rows()
     yield noisy_row()
+    yield conserving_row()
 
 
 def generate() -> dict[str, Readings]:

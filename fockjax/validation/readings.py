@@ -85,7 +85,7 @@ def _run(row: Row, point, start, dtype, key=None) -> State:
     if start is not None and start.ndim > row.circuit.modes:
         start = from_density_matrix(start, dtype, hbar=row.circuit.hbar)
     weights, x = row.unpack(point)
-    return row.circuit(weights, x, cutoff=row.cutoff, dtype=dtype, initial=start, key=key)
+    return row.circuit(weights, x, cutoff=row.truncation, dtype=dtype, initial=start, key=key)
 
 
 @partial(jax.jit, static_argnums=1, compiler_options=FAST_COMPILATION)

@@ -24,6 +24,7 @@ from fockjax.validation.cases import (
     case_rows,
     cases,
     circuit_rows,
+    conserving_row,
     model_row,
     names,
     noisy_row,
@@ -201,6 +202,9 @@ def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) 
         row = noisy_row()
         label = f"{len(row.points)} random circuits with channels and a measurement"
         yield Check(f"{label}, 2 modes, cutoff {NOISY_CUTOFF}", [row], reference)
+        row = conserving_row()
+        label = f"{len(row.points)} random circuits that add no photons, 3 modes"
+        yield Check(f"{label}, {row.truncation}", [row], reference)
     if trained is not None:
         reference = model_reference(reference)
         label = f"trained model, {trained.circuit.modes} modes, cutoff {trained.cutoff}"
