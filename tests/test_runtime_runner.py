@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -351,16 +352,19 @@ def test_a_flax_module_runs_as_it_is():
 @pytest.mark.loose_promotion
 def test_the_report_shows_it_all(tmp_path, capsys):
     log, page = tmp_path / "runs.jsonl", tmp_path / "report.html"
-    runner = Runner(level(1), None, about="squares <&>", log=log, tolerance=1, larger=[level(99)])
+    again = {"tolerance": 1, "larger": [level(99)]}
+    runner = Runner(level(1), None, about="squares <&>", log=log, **again)
     runner(X[:, 0])
     with pytest.raises(TypeError):
         Runner(lambda _, x: x.reshape(7), None, log=log)(X)
-    unwatched = Runner(level(1), None, log=log, watch_memory=False)
+    again["labels"] = ("1 1", "99 99")
+    unwatched = Runner(level(1), None, log=log, watch_memory=False, **again)
     unwatched(X[:, 0])
     assert unwatched.record.memory == {}
     assert main(["report", str(log)]) == 0
     text = capsys.readouterr().out
     assert "3, 66.7% of them completed" in text and "TypeError 1" in text
+    assert re.search("cutoffs +rows.*1 1 .*99 99 ", text, re.DOTALL)
     assert main(["report", str(log), "-o", str(page)]) == 0
     html = page.read_text()
     assert "TypeError" in html and html.count("<img") == 1 and "<script" not in html

@@ -6,6 +6,7 @@ from fockjax.runtime.adaptive import climb as climb
 from fockjax.runtime.adaptive import run_adaptive as run_adaptive
 from fockjax.runtime.cutoffs import BUCKETS as BUCKETS
 from fockjax.runtime.cutoffs import CutoffPlan as CutoffPlan
+from fockjax.runtime.cutoffs import PilotTooLarge as PilotTooLarge
 from fockjax.runtime.cutoffs import plan_cutoffs as plan_cutoffs
 from fockjax.runtime.cutoffs import spread as spread
 from fockjax.runtime.executables import Executables as Executables

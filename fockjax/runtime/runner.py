@@ -71,6 +71,7 @@ class Runner:
         patience: how often to try again after a fault that may pass.
         executables: where compiled programs are kept.
         about: what runs here, for the record; a circuit, say.
+        labels: what the record calls ``function`` and each of ``larger``; by default "0", "1", ...
         log: a file to which the record of each call or stream is appended.
         trace: a folder for what the profiler of JAX sees of each call or stream.
         watch_memory: whether the record tells of memory, which takes up to a millisecond a call.
@@ -100,6 +101,7 @@ class Runner:
         patience: Patience | None = None,
         executables: Executables | None = None,
         about: object = "",
+        labels: Sequence[str] = (),
         log: Path | str | None = None,
         trace: Path | str | None = None,
         watch_memory: bool = True,
@@ -117,6 +119,12 @@ class Runner:
         self.executables = Executables() if executables is None else executables
         self.device = device or Device()
         self.about, self.log, self.trace = str(about), log, trace
+        self.labels = labels or [str(level) for level in range(len(self.functions))]
+        if len(self.labels) != len(self.functions):
+            raise ValueError(
+                f"Argument `labels` must be one for each of {len(self.functions)} functions, got "
+                f"{labels!r}."
+            )
         self.watch_memory = watch_memory
         self.record: RunRecord | None = None
         self._params, self._placed = _on_host(params), None
@@ -215,7 +223,7 @@ class Runner:
     # batches
 
     def _run(self, chunks: Iterable[Any]) -> Iterator[Results]:
-        record = self.record = RunRecord.begin(self.about, self.devices)
+        record = self.record = RunRecord.begin(self.about, self.devices, self.labels)
         watch = memory.Watch(self.devices[0] if self.watch_memory else None)
         rows: _Rows | None = None
         try:
