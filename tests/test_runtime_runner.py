@@ -21,8 +21,8 @@ from fockjax.cli import main
 from fockjax.runtime import Checked, Executables, Runner, TooLarge, functional, memory
 from fockjax.runtime import runner as runner_module
 from fockjax.runtime.ahead import ahead
+from fockjax.runtime.rows import Rows
 from fockjax.runtime.run_record import read_records
-from fockjax.runtime.runner import _Rows
 
 X = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
 PARAMS = {"a": np.float32(0.7)}
@@ -87,7 +87,7 @@ def test_inputs_are_left_alone_though_donated():
 
 
 def _signature(x):
-    return _Rows(x).signature
+    return Rows(x).signature
 
 
 def test_samples_may_be_pytrees_and_draw_at_random():

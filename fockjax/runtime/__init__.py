@@ -20,7 +20,7 @@ from fockjax.runtime.memory import parse_size as parse_size
 from fockjax.runtime.pilot import lost as lost
 from fockjax.runtime.recovery import Patience as Patience
 from fockjax.runtime.recovery import RunError as RunError
-from fockjax.runtime.runner import Results as Results
+from fockjax.runtime.rows import Results as Results
 from fockjax.runtime.runner import Runner as Runner
 from fockjax.runtime.runner import functional as functional
 from fockjax.runtime.totals import TotalPlan as TotalPlan
