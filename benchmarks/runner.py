@@ -8,6 +8,7 @@ python benchmarks/runner.py start                # twice, with an empty and a fu
 python benchmarks/runner.py scope                # what a run in a `with` leaves on the device
 python benchmarks/runner.py status [--rounds 7]
 python benchmarks/runner.py groups [--rounds 7]
+python benchmarks/runner.py devices [--rows 100000] [--rounds 7]   # one and two devices, in turns
 """
 
 import time
@@ -17,6 +18,7 @@ BEGAN = time.perf_counter()
 import argparse  # noqa: E402
 import gc  # noqa: E402
 import json  # noqa: E402
+import os  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
@@ -250,18 +252,42 @@ def groups(rounds: int) -> None:
             )
 
 
-def _again(*arguments: str) -> str:
+def devices(rows: int, rounds: int) -> None:
+    """The same CPU as one device and as two, in turns in one process."""
+    print("devices   batch  rows/s (range)              us of CPU a row, median")
+    arguments = "two_devices", "--rows", str(rows), "--rounds", str(rounds)
+    print(_again(*arguments, JAX_NUM_CPU_DEVICES="2"), end="")
+
+
+def two_devices(rows: int, rounds: int) -> None:
+    x = inputs(rows, CIRCUIT.modes)
+    runners = [runner_of(CIRCUIT, 6, devices=jax.devices()[:count]) for count in (1, 2)]
+    results = [runner(x).values for runner in runners]  # which also compiles
+    np.testing.assert_allclose(*results, atol=1e-6)
+    times = alternate([lambda x, own=own: own(x).values for own in runners], (x,), rounds)
+    for count, runner, own in zip((1, 2), runners, times, strict=True):
+        speeds = [1e3 * rows / ms for ms in (own.median, max(own.wall), min(own.wall))]
+        print(
+            f"{count:7}{runner.plan(x).batch:8}  {speeds[0]:,.0f} ({speeds[1]:,.0f} to "
+            f"{speeds[2]:,.0f}){1e3 * own.median_cpu / rows:14.1f}"
+        )
+
+
+def _again(*arguments: str, **environment: str) -> str:
     command = [sys.executable, __file__, *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    given = {**os.environ, **environment}
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=given).stdout
 
 
-PARTS = {each.__name__: each for each in (memory, batch, flat, start, scope, status, groups)}
+PARTS = {
+    each.__name__: each for each in (memory, batch, flat, start, scope, status, groups, devices)
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=[*PARTS, "case", "one_start"])
+    parser.add_argument("part", choices=[*PARTS, "case", "one_start", "two_devices"])
     parser.add_argument("argument", nargs="?", help="for the processes that it starts")
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, help="1,000,000, or 100,000 for devices")
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     if given.part == "case":
@@ -269,7 +295,11 @@ if __name__ == "__main__":
     elif given.part == "one_start":
         one_start(given.argument)
     elif given.part == "flat":
-        flat(given.rows)
+        flat(given.rows or 1_000_000)
+    elif given.part == "devices":
+        devices(given.rows or 100_000, given.rounds)
+    elif given.part == "two_devices":
+        two_devices(given.rows, given.rounds)
     elif given.part in ("batch", "status", "groups"):
         PARTS[given.part](given.rounds)
     else:

@@ -40,7 +40,8 @@ class Predict:
     batch_size: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Rows that run at a time, at most; by default as many as are fast, and fit in memory."""
     tolerance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Run rows whose leakage is greater again at larger cutoffs; adds columns cutoff and ok."""
+    """Plan cutoffs at which rows lose no more; those that do run again at larger ones. Adds columns
+    cutoffs and ok."""
     maximum_cutoff: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """The largest of these cutoffs; by default 32."""
     log: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None

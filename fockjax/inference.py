@@ -14,18 +14,24 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fockjax.runtime import BUCKETS, Results, Runner
+from fockjax.arguments import Cutoff, cutoffs_of
+from fockjax.circuit import Circuit
+from fockjax.layout import TotalPhotons
+from fockjax.runtime import Results, Runner, plan_cutoffs, plan_total
 from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import outputs
 from fockjax.training.errors import UserError
 from fockjax.training.metrics import decide
-from fockjax.training.model import HybridModel, build_model, make_runner
+from fockjax.training.model import HybridModel, Plan, build_model, make_runner
 from fockjax.training.reading import SHOWN_PROBLEMS
 from fockjax.training.scaling import Scaler
 from fockjax.training.tables import Column
 
 MAXIMUM_CUTOFF = 32
+SHARE = (
+    0.9  # of the rows that a plan is to suffice for; as its bounds are cautious, it does for more
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,14 +43,15 @@ class Predictions:
         probability: of two classes, that of the second (rows,); of more, that of each
             (rows, classes); None for regression.
         leakage: probability that the cutoff lost, 1 - norm^2; (rows,).
-        cutoff: at which the row ran; (rows,).
-        ok: whether the leakage is within the tolerance of the runner, if it has one; (rows,).
+        cutoffs: at which the row ran, one for each mode; (rows, modes). Of a model trained with a
+            bound on all photons together that bound; (rows, 1).
+        ok: whether the leakage is within the tolerance of the plan, if there is one; (rows,).
     """
 
     prediction: np.ndarray
     probability: np.ndarray | None
     leakage: np.ndarray
-    cutoff: np.ndarray
+    cutoffs: np.ndarray
     ok: np.ndarray
 
 
@@ -59,23 +66,31 @@ class Predictor:
         target: name of what is predicted.
         classes: the labels, or None for regression.
         scaler: raw features to what the module takes, and back for a regression target.
-        fingerprint: SHA-256 of all that decides its answers.
-        cutoffs: that of the training, and those that rows may run at which lose too much there; of
-            all photons together if it was trained so.
+        fingerprint: SHA-256 of all that decides its answers but for the plan.
+        plan: see `planned`; None for a model that runs as it was trained.
+        cutoffs: at which rows run, and after them those that lose too much there, as
+            `Predictions.cutoffs`.
     """
 
     def __init__(
-        self, model: HybridModel, config: TrainConfig, data: dict, scaler: Scaler, fingerprint: str
+        self,
+        model: HybridModel,
+        config: TrainConfig,
+        data: dict,
+        scaler: Scaler,
+        fingerprint: str,
+        plan: Plan | None = None,
     ):
         self.model, self.config, self.scaler = model, config, scaler
-        self.fingerprint = fingerprint
+        self.fingerprint, self.plan, self._data = fingerprint, plan, data
+        truncations = (config.truncation,) if plan is None else plan.rungs
+        self.cutoffs = np.array([_numbers(each, config.modes) for each in truncations])
         categories = data["categories"]
         self.columns = tuple(
             Column(name, tuple(categories[name]) if name in categories else None)
             for name in data["columns"]
         )
         self.target: str = data["target"]
-        self.cutoffs = (config.cutoff, *(each for each in BUCKETS if each > config.cutoff))
         self.classes: tuple | None = None if data["classes"] is None else tuple(data["classes"])
 
     def __call__(self, features: np.ndarray, runner: Runner | None = None) -> Predictions:
@@ -102,38 +117,73 @@ class Predictor:
         """Which rows of raw features the model can take: finite, also once standardised."""
         return np.all(np.isfinite(self.scaler.features(features)), axis=1)
 
-    def runner(
-        self, *, tolerance: float | None = None, maximum: int = MAXIMUM_CUTOFF, **options: Any
-    ) -> Runner:
+    def planned(
+        self, inputs: np.ndarray, tolerance: float, maximum: int | None = None
+    ) -> "Predictor":
+        """The same model at cutoffs for which rows like some lose no more than a tolerance.
+
+        They are planned, one for each mode, from the circuit, its weights and these rows (see
+        docs/cutoffs.md), and not below those of the training. They need suffice for nine rows in
+        ten: a row that loses more as it runs is run again, alone, at the next larger ones.
+
+        Args:
+            inputs: rows, as `scaler.features` makes of raw features.
+            tolerance: the leakage that a row may have, between 0 and 1.
+            maximum: the largest cutoff; by default 32, or that of the training if it is larger.
+
+        Raises:
+            PilotTooLarge: if planning takes a run of more than 1 GiB a row.
+        """
+        layer = self.model.quantum
+        assert layer is not None and isinstance(layer.circuit, Circuit)
+        make = plan_total if self.config.total_photons else plan_cutoffs
+        plan = make(
+            layer.circuit,
+            layer.values(),
+            self.model.encode(jnp.asarray(inputs)),
+            tolerance=tolerance,
+            share=SHARE,
+            minimum=self.config.cutoff,
+            maximum=maximum or max(MAXIMUM_CUTOFF, self.config.cutoff),
+        )
+        parts = self.model, self.config, self._data, self.scaler, self.fingerprint
+        return Predictor(*parts, plan)
+
+    @property
+    def labels(self) -> list[str]:
+        """The `cutoffs` as texts, as "8 10"."""
+        return [" ".join(map(str, each)) for each in self.cutoffs]
+
+    def runner(self, **options: Any) -> Runner:
         """What runs the model over inputs, which `scaler.features` makes of raw features.
 
         Args:
-            tolerance: rows whose leakage is greater run again at larger cutoffs, up to the maximum.
-            maximum: the largest of these.
             options: of the `fockjax.runtime.Runner`, as memory, largest_batch and log.
         """
-        larger = [
-            self.config.truncated(cutoff)
-            for cutoff in self.cutoffs[1:]
-            if tolerance and cutoff <= maximum
-        ]
-        return make_runner(self.model, larger, tolerance=tolerance, **options)
+        return make_runner(self.model, self.plan, labels=self.labels, **options)
 
     def read(self, results: Results) -> Predictions:
         """What the results of a `runner` mean."""
         output, leakage = (
             np.asarray(part, np.float64) for part in (results.values, results.leakage)
         )
-        cutoff = np.array(self.cutoffs)[results.level]
+        cutoffs = self.cutoffs[results.level]
         if self.classes is None:
             value = output * self.scaler.target_scale + self.scaler.target_mean
-            return Predictions(value, None, leakage, cutoff, results.ok)
+            return Predictions(value, None, leakage, cutoffs, results.ok)
         index, probability = decide(output)
-        return Predictions(np.array(self.classes)[index], probability, leakage, cutoff, results.ok)
+        label = np.array(self.classes)[index]
+        return Predictions(label, probability, leakage, cutoffs, results.ok)
 
     @functools.cached_property
     def _usual(self) -> Runner:
         return self.runner()
+
+
+def _numbers(truncation: Cutoff, modes: int) -> tuple[int, ...]:
+    if isinstance(truncation, TotalPhotons):
+        return (truncation.below,)
+    return cutoffs_of(modes, truncation)
 
 
 def load_model(path: Path | str, warn: Callable[[str], object] | None = None) -> Predictor:

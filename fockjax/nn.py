@@ -87,12 +87,15 @@ class QuantumLayer(nnx.Module):
         """The `State` of one sample; ``x`` has shape ``(num_inputs,)``, ``key`` is for a circuit
         that draws at random.
         """
-        weights = jax.tree.map(
+        return self.circuit(self.values(), x, cutoff=self.cutoff, dtype=self.dtype, key=key)
+
+    def values(self) -> Any:
+        """The weights as the circuit takes them."""
+        return jax.tree.map(
             lambda weight: weight[...],
             self.weights,
             is_leaf=lambda leaf: isinstance(leaf, nnx.Param),
         )
-        return self.circuit(weights, x, cutoff=self.cutoff, dtype=self.dtype, key=key)
 
     def __call__(self, x: jax.Array, key: jax.Array | None = None) -> Any:
         """The readout for inputs of shape ``(..., num_inputs)``; the leading axes stay. A circuit

@@ -8,16 +8,17 @@ import contextlib
 import hashlib
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from fockjax.inference import MAXIMUM_CUTOFF, Predictions, Predictor, load_model
+from fockjax.inference import Predictor, load_model
 from fockjax.journal import Journal, open_journal
-from fockjax.runtime import Runner, parse_size
+from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
 from fockjax.runtime.ahead import ahead
 from fockjax.training.errors import UserError
 from fockjax.training.files import remove_leftovers
@@ -35,6 +36,7 @@ from fockjax.training.tables import (
 
 NOTABLE_LEAKAGE = 0.05
 CHUNK_ROWS, CHUNK_BATCHES = 16384, 128
+PLAN_ROWS = 65536  # cutoffs are planned for so many, the first of the file
 
 
 def predict(
@@ -62,13 +64,14 @@ def predict(
         data: .csv or .parquet that names at least the model's columns, in any order (others, as
             the target, are ignored); or .npy, a real (rows, columns) array in their order.
         out: .csv, .parquet, or .npy for a structured array; columns prediction, probability of the
-            second class or of each (classification only) and leakage; with a tolerance, cutoff and
+            second class or of each (classification only) and leakage; with a tolerance, cutoffs and
             ok.
         skip_bad: leave the results of unusable rows empty instead of refusing the file.
         restart: do not go on from the journal of an interrupted run, begin anew.
         memory: what the process may use, as "8GB"; see docs/runner.md.
         batch_size: rows that run at a time, at most; by default as are fast, and fit.
-        tolerance: rows that lose more leakage run again at larger cutoffs.
+        tolerance: the leakage that a row may have. Cutoffs are planned for the rows of the file, of
+            a long one for the first, and rows that lose more run again at larger ones.
         maximum_cutoff: the largest of these; by default 32. Rows that lose more even there are
             counted and marked.
         log: a file to which the record of the run is appended, for `fockjax report`.
@@ -90,23 +93,17 @@ def predict(
         raise UserError(f"the output {out} would replace the data it is made from")
     predictor = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {text}"))
     _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff)
-    maximum = MAXIMUM_CUTOFF if maximum_cutoff is None else maximum_cutoff
-    runner = predictor.runner(
-        tolerance=tolerance,
-        maximum=maximum,
-        memory=memory,
-        largest_batch=batch_size,
-        log=log,
-        trace=trace,
-    )
     table = _open(data, predictor.columns)
-    out.parent.mkdir(parents=True, exist_ok=True)
-
     began, before = time.perf_counter(), data.stat()
     identity = {"data": _digest(data), "model": predictor.fingerprint}
     if tolerance is not None:
-        identity["tolerance"] = f"{tolerance!r}, at most cutoff {maximum}"
-    columns = result_columns(predictor.classes, adapted=tolerance is not None)
+        with console.status("planning cutoffs"):
+            predictor = _planned(predictor, table, tolerance, maximum_cutoff)
+        identity["tolerance"] = f"{tolerance!r} at cutoffs {', '.join(predictor.labels)}"
+        console.print(f"planned, rows counted from 0: {predictor.plan}", soft_wrap=True)
+    runner = predictor.runner(memory=memory, largest_batch=batch_size, log=log, trace=trace)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    columns = result_columns(predictor.classes, predictor.labels if predictor.plan else ())
     kind = np.dtype([*columns.descr, ("usable", "?")])
     path = out.with_name(f"{out.name}.journal")
     with open_journal(path, identity, kind, restart=restart) as journal:
@@ -133,7 +130,7 @@ def predict(
     seconds = time.perf_counter() - began
     rows = f"{journal.rows:,} rows" + (f" ({resumed:,} of them before)" if resumed else "")
     console.print(f"{rows} in {seconds:.1f} s -> {out}", soft_wrap=True)
-    _report(console, predictor, figures, tolerance)
+    _report(console, predictor, figures)
     return journal.rows
 
 
@@ -200,27 +197,21 @@ def _run(
     if not skip_bad:
         for part, reasons in journal.chunks():
             refused.add(int((~part["usable"]).sum()), reasons)
-    names = [column.name for column in predictor.columns]
-    begun: deque[tuple[Raw, Chunk, np.ndarray]] = deque()
+    begun: deque[_Encoded] = deque()
 
     def inputs() -> Iterator[np.ndarray]:
-        for raw in table.chunks(names, journal.rows, size):
-            chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
-            usable = predictor.usable(chunk.values)
-            usable[[problem.row - raw.start - 1 for problem in chunk.problems]] = False
-            if skip_bad or (usable.all() and not refused):
-                begun.append((raw, chunk, usable))
-                # Rows that cannot be used run as the mean row: others must not feel them.
-                values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
-                yield predictor.scaler.features(values)
+        for each in _encoded(predictor, table, journal.rows, size):
+            if skip_bad or (each.usable.all() and not refused):
+                begun.append(each)
+                yield each.inputs
             else:
-                reasons = describe_bad(chunk, raw.start, usable, usable)
+                reasons = describe_bad(each.chunk, each.raw.start, each.usable, each.usable)
                 refused.add(len(reasons), reasons)
-                show(raw.start + raw.count)
+                show(each.raw.start + each.raw.count)
 
     for results in ahead(runner.stream(inputs())):
-        raw, chunk, usable = begun.popleft()
-        part = _records(predictor.read(results), usable, journal.kind)
+        raw, chunk, usable, _ = begun.popleft()
+        part = _records(predictor, results, usable, journal.kind)
         reasons = describe_bad(chunk, raw.start, usable, part["usable"])
         if reasons and not skip_bad:
             refused.add(len(reasons), reasons)
@@ -230,17 +221,52 @@ def _run(
     return refused
 
 
-def _records(result: Predictions, usable: np.ndarray, kind: np.dtype) -> np.ndarray:
+class _Encoded(NamedTuple):
+    """Some rows of a file, and what the model is given for them."""
+
+    raw: Raw
+    chunk: Chunk
+    usable: np.ndarray
+    inputs: np.ndarray
+
+
+def _encoded(predictor: Predictor, table: Table, start: int, size: int) -> Iterator[_Encoded]:
+    names = [column.name for column in predictor.columns]
+    for raw in table.chunks(names, start, size):
+        chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
+        usable = predictor.usable(chunk.values)
+        usable[[problem.row - raw.start - 1 for problem in chunk.problems]] = False
+        # Rows that cannot be used run as the mean row: others must not feel them.
+        values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
+        yield _Encoded(raw, chunk, usable, predictor.scaler.features(values))
+
+
+def _planned(
+    predictor: Predictor, table: Table, tolerance: float, maximum: int | None
+) -> Predictor:
+    """At cutoffs planned for the first rows of the table."""
+    first = next(_encoded(predictor, table, 0, PLAN_ROWS), None)
+    if first is None:
+        raise UserError(f"{table.path} has no rows")
+    try:
+        return predictor.planned(first.inputs, tolerance, maximum)
+    except PilotTooLarge as error:
+        raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
+
+
+def _records(
+    predictor: Predictor, results: Results, usable: np.ndarray, kind: np.dtype
+) -> np.ndarray:
     """The answers for a chunk as rows of `kind`; its "usable" says which of them are some."""
-    part = np.empty(len(usable), kind)
+    result, part = predictor.read(results), np.empty(len(usable), kind)
     part["prediction"], part["leakage"] = result.prediction, result.leakage
     names = kind.names or ()
     if result.probability is not None:
         columns = [name for name in names if name.startswith("probability")]
         for name, column in zip(columns, result.probability.reshape(len(part), -1).T, strict=True):
             part[name] = column
-    if "cutoff" in names:
-        part["cutoff"], part["ok"] = result.cutoff, result.ok
+    if "cutoffs" in names:
+        part["cutoffs"], part["ok"] = np.array(predictor.labels)[results.level], result.ok
     part["usable"] = usable
     for name in names:
         if kind[name].kind == "f":
@@ -266,7 +292,7 @@ class _Figures:
 
     def __init__(self):
         self.bad, self.rows, self.total, self.most, self.notable = _BadRows(), 0, 0.0, 0.0, 0
-        self.cutoffs: Counter[int] = Counter()
+        self.cutoffs: Counter[str] = Counter()
         self.over = 0
 
     def add(self, part: np.ndarray, reasons: list[str]) -> None:
@@ -277,26 +303,25 @@ class _Figures:
         self.total += leakage.sum()
         self.most = max(self.most, leakage.max(initial=0))
         self.notable += int((leakage > NOTABLE_LEAKAGE).sum())
-        if "cutoff" in (part.dtype.names or ()):
-            self.cutoffs.update(good["cutoff"].tolist())
+        if "cutoffs" in (part.dtype.names or ()):
+            self.cutoffs.update(good["cutoffs"].tolist())
             self.over += int((~good["ok"]).sum())
 
 
-def _report(
-    console: Console, predictor: Predictor, figures: _Figures, tolerance: float | None
-) -> None:
+def _report(console: Console, predictor: Predictor, figures: _Figures) -> None:
     if figures.bad:
         console.print(f"[yellow]left empty:[/] {figures.bad}", soft_wrap=True)
     if figures.rows:
         mean = max(figures.total / figures.rows, 0)
         console.print(f"leakage: mean {mean:.2%}, most {figures.most:.2%}")
     if figures.cutoffs:
-        counts = [f"{count:,} at {cutoff}" for cutoff, count in sorted(figures.cutoffs.items())]
-        console.print(f"rows by cutoff: {', '.join(counts)}")
+        found = [(each, figures.cutoffs[each]) for each in predictor.labels]
+        counts = [f"{count:,} at {cutoffs}" for cutoffs, count in found if count]
+        console.print(f"rows by cutoffs: {', '.join(counts)}", soft_wrap=True)
     if figures.over:
         console.print(
-            f"[yellow]warning:[/] {figures.over} rows lose more than the tolerance {tolerance:g} "
-            f"even at the cutoff {max(figures.cutoffs)}; see column ok"
+            f"[yellow]warning:[/] {figures.over} rows lose more than the tolerance even at the "
+            f"cutoffs {predictor.labels[-1]}; see column ok"
         )
     elif figures.notable:
         console.print(
@@ -343,8 +368,8 @@ def describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray)
     return [first[row] for row in sorted(first)]
 
 
-def result_columns(classes: tuple | None, adapted: bool = False) -> np.dtype:
-    """The columns of the output, as a structured dtype."""
+def result_columns(classes: tuple | None, cutoffs: Sequence[str] = ()) -> np.dtype:
+    """The columns of the output, as a structured dtype; of rows that ran at one of some cutoffs."""
     if classes is None:
         label, probabilities = "<f8", []
     elif len(classes) == 2:
@@ -353,7 +378,7 @@ def result_columns(classes: tuple | None, adapted: bool = False) -> np.dtype:
         label = np.array(classes).dtype.str
         probabilities = [f"probability_{each}" for each in classes]
     numbers = [(name, "<f8") for name in (*probabilities, "leakage")]
-    more = [("cutoff", "<i4"), ("ok", "?")] if adapted else []
+    more = [("cutoffs", np.array(cutoffs).dtype.str), ("ok", "?")] if cutoffs else []
     return np.dtype([("prediction", label), *numbers, *more])
 
 

@@ -320,30 +320,48 @@ def test_much_leakage_is_pointed_out(classifier, tmp_path, monkeypatch):
     assert "rows lose more than" in text and "cutoff 5" in text
 
 
-def test_rows_that_lose_too_much_run_again_at_larger_cutoffs_or_are_marked(classifier, tmp_path):
+def test_cutoffs_are_planned_for_the_rows_of_a_file_and_the_report_says_why(classifier, tmp_path):
+    data, out, log = write_csv(tmp_path / "data.csv"), tmp_path / "out.npy", tmp_path / "runs.jsonl"
+    _, text = run(classifier, data, out, tolerance=1e-3, log=log)
+    plan = once(classifier).planned(once(classifier).scaler.features(FEATURES), 1e-3).plan
+    assert plan.cutoffs == (8,) and plan.trial is None and str(plan) in text
+    assert "rows by cutoffs: 60 at 8" in text and "warning" not in text
+    rows, model = np.load(out), nnx.clone(once(classifier).model)
+    assert set(rows["cutoffs"]) == {"8"} and rows["ok"].all() and rows["leakage"].max() < 1e-3
+    model.quantum.cutoff = 8
+    logit, _ = model(jnp.asarray(once(classifier).scaler.features(FEATURES)))
+    np.testing.assert_allclose(rows["probability"], jax.nn.sigmoid(logit), atol=1e-6)
+    (record,) = read_records(log)
+    assert record.levels["8"] == 60 and sum(record.levels.values()) == 60
+    assert "displacement" in record.about and str(plan) in record.about
+
+
+def test_rows_that_lose_too_much_run_again_at_larger_cutoffs_or_are_marked(
+    classifier, tmp_path, monkeypatch
+):
     data, predictor = write_csv(tmp_path / "data.csv"), once(classifier)
     lost = predictor(FEATURES).leakage
     tolerance = float(np.sort(lost)[-5] + 1e-9)  # four rows lose more
+    monkeypatch.setattr(inference, "SHARE", 0.02)  # planned for the rows that lose least
     out, log = tmp_path / "out.csv", tmp_path / "runs.jsonl"
     _, text = run(classifier, data, out, tolerance=tolerance, log=log)
     rows = read_csv(out)
-    again = [number for number, row in enumerate(rows) if row["cutoff"] != "5"]
+    again = [number for number, row in enumerate(rows) if row["cutoffs"] != "5"]
     assert again == np.flatnonzero(lost > tolerance).tolist() and len(again) == 4
     assert all(row["ok"] == "True" and float(row["leakage"]) <= tolerance for row in rows)
-    assert {rows[number]["cutoff"] for number in again} <= {"6", "8", "10"}
-    assert "rows by cutoff: 56 at 5, " in text and "warning" not in text
+    assert {rows[number]["cutoffs"] for number in again} == {"6"}
+    assert "rows by cutoffs: 56 at 5, 4 at 6" in text and "warning" not in text
     row, larger = rows[again[0]], nnx.clone(predictor.model)
-    larger.quantum.cutoff = int(row["cutoff"])
+    larger.quantum.cutoff = int(row["cutoffs"])
     logit, leakage = larger(jnp.asarray(predictor.scaler.features(FEATURES[again[:1]])))
     assert float(row["probability"]) == pytest.approx(float(jax.nn.sigmoid(logit[0])), abs=1e-6)
     assert float(row["leakage"]) == pytest.approx(float(leakage[0]), abs=1e-6)
     (record,) = read_records(log)
-    assert record.rows == 60 and sum(record.levels.values()) == 60 and record.levels["0"] == 56
-    assert "displacement" in record.about
+    assert {label: count for label, count in record.levels.items() if count} == {"5": 56, "6": 4}
 
     out = tmp_path / "out.npy"
     _, text = run(classifier, data, out, tolerance=tolerance, maximum_cutoff=5)
-    assert "4 rows lose more than the tolerance" in text and "see column ok" in text
+    assert "4 rows lose more than the tolerance even at the cutoffs 5; see column ok" in text
     np.testing.assert_array_equal(np.load(out)["ok"] == 1, lost <= tolerance)
 
 
@@ -356,12 +374,13 @@ def test_with_a_total_of_photons_rows_run_again_at_larger_totals(tmp_path):
     assert predictor.model.quantum.cutoff == fj.TotalPhotons(4)
     features = numbers().features
     lost = predictor(features).leakage
-    runner = predictor.runner(tolerance=float(np.median(lost)))
-    found = predictor(features, runner)
-    again = found.cutoff > 4
-    assert again.sum() == 30 and found.ok.all()
+    planned = predictor.planned(predictor.scaler.features(features), float(np.median(lost)))
+    assert planned.plan.truncation == fj.TotalPhotons(int(planned.cutoffs[0, 0]))
+    found = planned(features)
+    again = found.cutoffs[:, 0] > 4
+    assert again.sum() >= 30 and found.ok.all()
     larger = nnx.clone(predictor.model)
-    larger.quantum.cutoff = fj.TotalPhotons(int(found.cutoff[again][0]))
+    larger.quantum.cutoff = fj.TotalPhotons(int(found.cutoffs[again][0, 0]))
     row = jnp.asarray(predictor.scaler.features(features[again][:1]))
     logit, leakage = larger(row)
     assert found.probability[again][0] == pytest.approx(float(jax.nn.sigmoid(logit[0])), abs=1e-6)

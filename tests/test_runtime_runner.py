@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -20,8 +21,8 @@ from fockjax.cli import main
 from fockjax.runtime import Checked, Executables, Runner, TooLarge, functional, memory
 from fockjax.runtime import runner as runner_module
 from fockjax.runtime.ahead import ahead
+from fockjax.runtime.rows import Rows
 from fockjax.runtime.run_record import read_records
-from fockjax.runtime.runner import _Rows
 
 X = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
 PARAMS = {"a": np.float32(0.7)}
@@ -86,7 +87,7 @@ def test_inputs_are_left_alone_though_donated():
 
 
 def _signature(x):
-    return _Rows(x).signature
+    return Rows(x).signature
 
 
 def test_samples_may_be_pytrees_and_draw_at_random():
@@ -351,16 +352,19 @@ def test_a_flax_module_runs_as_it_is():
 @pytest.mark.loose_promotion
 def test_the_report_shows_it_all(tmp_path, capsys):
     log, page = tmp_path / "runs.jsonl", tmp_path / "report.html"
-    runner = Runner(level(1), None, about="squares <&>", log=log, tolerance=1, larger=[level(99)])
+    again = {"tolerance": 1, "larger": [level(99)]}
+    runner = Runner(level(1), None, about="squares <&>", log=log, **again)
     runner(X[:, 0])
     with pytest.raises(TypeError):
         Runner(lambda _, x: x.reshape(7), None, log=log)(X)
-    unwatched = Runner(level(1), None, log=log, watch_memory=False)
+    again["labels"] = ("1 1", "99 99")
+    unwatched = Runner(level(1), None, log=log, watch_memory=False, **again)
     unwatched(X[:, 0])
     assert unwatched.record.memory == {}
     assert main(["report", str(log)]) == 0
     text = capsys.readouterr().out
     assert "3, 66.7% of them completed" in text and "TypeError 1" in text
+    assert re.search("cutoffs +rows.*1 1 .*99 99 ", text, re.DOTALL)
     assert main(["report", str(log), "-o", str(page)]) == 0
     html = page.read_text()
     assert "TypeError" in html and html.count("<img") == 1 and "<script" not in html

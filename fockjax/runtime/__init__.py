@@ -6,6 +6,7 @@ from fockjax.runtime.adaptive import climb as climb
 from fockjax.runtime.adaptive import run_adaptive as run_adaptive
 from fockjax.runtime.cutoffs import BUCKETS as BUCKETS
 from fockjax.runtime.cutoffs import CutoffPlan as CutoffPlan
+from fockjax.runtime.cutoffs import PilotTooLarge as PilotTooLarge
 from fockjax.runtime.cutoffs import plan_cutoffs as plan_cutoffs
 from fockjax.runtime.cutoffs import spread as spread
 from fockjax.runtime.executables import Executables as Executables
@@ -19,7 +20,7 @@ from fockjax.runtime.memory import parse_size as parse_size
 from fockjax.runtime.pilot import lost as lost
 from fockjax.runtime.recovery import Patience as Patience
 from fockjax.runtime.recovery import RunError as RunError
-from fockjax.runtime.runner import Results as Results
+from fockjax.runtime.rows import Results as Results
 from fockjax.runtime.runner import Runner as Runner
 from fockjax.runtime.runner import functional as functional
 from fockjax.runtime.totals import TotalPlan as TotalPlan

@@ -31,6 +31,9 @@ def tables(records: Sequence[RunRecord]) -> list[Table]:
     last = records[-1]
     found = [Table("All runs", ("", ""), _summary(records))]
     found.append(Table("Runs", RUN_HEADER, [_run(record) for record in records[-SHOWN_RUNS:]]))
+    if len(last.levels) > 1:
+        rows = [(level, f"{count:,}") for level, count in last.levels.items() if count]
+        found.append(Table("Cutoffs of the last run", ("cutoffs", "rows"), rows))
     if last.outputs:
         header = ("result", *next(iter(last.outputs.values())))
         rows = [
@@ -70,7 +73,7 @@ def _run(record: RunRecord) -> list[str]:
     return [
         record.started[11:19],
         f"{record.rows:,}",
-        f"{sum(rows for level, rows in record.levels.items() if level != '0'):,}",
+        f"{sum([*record.levels.values()][1:]):,}",
         f"{record.not_finite:,}",
         f"{record.seconds['total']:.2f}",
         f"+{show_size(memory['peak'] - memory['before'])}" if (memory := record.memory) else "",

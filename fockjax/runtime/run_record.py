@@ -100,13 +100,14 @@ class RunRecord:
         self._lost, self._results = Statistics(), {}
 
     @classmethod
-    def begin(cls, about: str, devices: Sequence[Hardware]) -> "RunRecord":
+    def begin(cls, about: str, devices: Sequence[Hardware], labels: Sequence[str]) -> "RunRecord":
         return cls(
             started=datetime.now(UTC).isoformat(timespec="milliseconds"),
             about=about,
             device=f"{len(devices)} x {devices[0].device_kind}",
             versions=dict(_versions()),
             rows=0,
+            levels=dict.fromkeys(labels, 0),
         )
 
     def failed(self, error: Exception, digest: str, missing: Sequence[int] | np.ndarray) -> None:
@@ -120,9 +121,8 @@ class RunRecord:
 
     def add(self, results: Any) -> None:
         """Take in the `Results` of some rows."""
-        for level, count in enumerate(np.bincount(results.level).tolist()):
-            if count:
-                self.levels[str(level)] = self.levels.get(str(level), 0) + count
+        for label, count in zip(self.levels, np.bincount(results.level).tolist(), strict=False):
+            self.levels[label] += count
         good = results.finite
         some, kept = good.any(), slice(None) if good.all() else good
         self.not_finite += int((~good).sum())

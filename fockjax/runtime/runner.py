@@ -1,7 +1,6 @@
 """One function of one sample over many rows: in batches that fit, in order, whatever fails."""
 
 import contextlib
-import hashlib
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from fockjax.runtime.device import Device, Hardware
 from fockjax.runtime.executables import Executables
 from fockjax.runtime.memory import BatchPlan
 from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
+from fockjax.runtime.rows import Results, Rows, Signature
 from fockjax.runtime.run_record import RunRecord
 
 Function = Callable[[Any, Any], Any]
@@ -32,24 +32,6 @@ LARGEST = 1024  # rows: more take memory and save no time
 FEW = 16  # rows: fewer leave the vector units of a CPU idle
 CACHE = 4e6  # bytes, as foreseen: a batch that takes more runs slower on a CPU
 CHEAP = 64e6  # bytes: a batch that takes no more runs in less time than another program compiles
-
-
-class Results(NamedTuple):
-    """Results in the order of the rows, in NumPy arrays.
-
-    Attributes:
-        values: what the function returns; its arrays have the rows as their first axis.
-        ok: which rows are finite and within the tolerance; (rows,).
-        finite: which rows have neither NaN nor infinity; (rows,).
-        leakage: what the cutoff lost, (rows,); None where the function does not tell.
-        level: which function gave the row: 0, or from 1 one of ``larger``; (rows,).
-    """
-
-    values: Any
-    ok: np.ndarray
-    finite: np.ndarray
-    leakage: np.ndarray | None
-    level: np.ndarray
 
 
 class Runner:
@@ -71,6 +53,7 @@ class Runner:
         patience: how often to try again after a fault that may pass.
         executables: where compiled programs are kept.
         about: what runs here, for the record; a circuit, say.
+        labels: what the record calls ``function`` and each of ``larger``; by default "0", "1", ...
         log: a file to which the record of each call or stream is appended.
         trace: a folder for what the profiler of JAX sees of each call or stream.
         watch_memory: whether the record tells of memory, which takes up to a millisecond a call.
@@ -100,6 +83,7 @@ class Runner:
         patience: Patience | None = None,
         executables: Executables | None = None,
         about: object = "",
+        labels: Sequence[str] = (),
         log: Path | str | None = None,
         trace: Path | str | None = None,
         watch_memory: bool = True,
@@ -117,6 +101,12 @@ class Runner:
         self.executables = Executables() if executables is None else executables
         self.device = device or Device()
         self.about, self.log, self.trace = str(about), log, trace
+        self.labels = labels or [str(level) for level in range(len(self.functions))]
+        if len(self.labels) != len(self.functions):
+            raise ValueError(
+                f"Argument `labels` must be one for each of {len(self.functions)} functions, got "
+                f"{labels!r}."
+            )
         self.watch_memory = watch_memory
         self.record: RunRecord | None = None
         self._params, self._placed = _on_host(params), None
@@ -191,11 +181,11 @@ class Runner:
 
     def plan(self, x: Any) -> BatchPlan:
         """How many rows like those of ``x`` run at a time, and what memory that takes."""
-        return self._plan(0, _Rows(x).signature)
+        return self._plan(0, Rows(x).signature)
 
     def warm_up(self, x: Any) -> None:
         """Compile for rows like those of ``x`` whatever a call may need."""
-        signature = _Rows(x).signature
+        signature = Rows(x).signature
         for level in range(len(self.functions)):
             for size in self._sizes(self._plan(level, signature)):
                 self._program(level, signature, size)
@@ -215,13 +205,13 @@ class Runner:
     # batches
 
     def _run(self, chunks: Iterable[Any]) -> Iterator[Results]:
-        record = self.record = RunRecord.begin(self.about, self.devices)
+        record = self.record = RunRecord.begin(self.about, self.devices, self.labels)
         watch = memory.Watch(self.devices[0] if self.watch_memory else None)
-        rows: _Rows | None = None
+        rows: Rows | None = None
         try:
             with contextlib.nullcontext() if self.trace is None else jax.profiler.trace(self.trace):
                 for x in chunks:
-                    rows = _Rows(x, first=record.rows)
+                    rows = Rows(x, first=record.rows)
                     record.rows += len(rows)
                     guard.refuse_rows(rows.leaves, rows.first)
                     self._run_rows(rows, record)
@@ -241,7 +231,7 @@ class Runner:
             if self.log is not None:
                 record.append_to(self.log)
 
-    def _run_rows(self, rows: "_Rows", record: RunRecord) -> None:
+    def _run_rows(self, rows: Rows, record: RunRecord) -> None:
         if not len(rows):
             samples = rows.signature.structs(0)
             rows.allocate(jax.eval_shape(self._batched(0, rows.signature), self._params, *samples))
@@ -254,7 +244,7 @@ class Runner:
                 if level + 1 < len(self.functions):
                     rows.done &= ~over
 
-    def _finish(self, level: int, rows: "_Rows", todo: np.ndarray, record: RunRecord) -> None:
+    def _finish(self, level: int, rows: Rows, todo: np.ndarray, record: RunRecord) -> None:
         """Run the rows ``todo``, and go on after failures from the first that is not done."""
         attempt = position = 0
         while position < len(todo):
@@ -283,7 +273,7 @@ class Runner:
                 record.recoveries.append(f"{way.value} from row {row}: {error}")
 
     def _batches(
-        self, level: int, rows: "_Rows", todo: np.ndarray, total: int, record: RunRecord
+        self, level: int, rows: Rows, todo: np.ndarray, total: int, record: RunRecord
     ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
         """Row numbers and results, batch by batch; the next is launched before one is fetched."""
         plan = self._plan(level, rows.signature)
@@ -299,7 +289,7 @@ class Runner:
         if launched is not None:
             yield launched[0], self.device.fetch(launched[1])
 
-    def _launch(self, program, rows: "_Rows", numbers: np.ndarray, size: int):
+    def _launch(self, program, rows: Rows, numbers: np.ndarray, size: int):
         if self._placed is None:
             # As a list: a Flax state takes longer to flatten, for each batch, than to send rows.
             self._placed = self.device.put(jax.tree.leaves(self._params), self._whole)
@@ -309,7 +299,7 @@ class Runner:
 
     # sizes of batches
 
-    def _plan(self, level: int, signature: "_Signature") -> BatchPlan:
+    def _plan(self, level: int, signature: Signature) -> BatchPlan:
         key = level, signature
         if key not in self._plans:
             self._plans[key] = memory.make_plan(
@@ -320,7 +310,7 @@ class Runner:
             )
         return self._plans[key]
 
-    def _most(self, level: int, signature: "_Signature") -> int:
+    def _most(self, level: int, signature: Signature) -> int:
         """Rows on each device at most: as told, or as many as are fast."""
         if self._largest is not None or self.devices[0].platform != "cpu":
             return self._largest or LARGEST
@@ -328,7 +318,7 @@ class Runner:
         rows = FEW * CACHE / max(few.memory - few.parameters, 1)
         return 2 ** int(math.log2(min(max(rows, FEW), LARGEST)))
 
-    def _need(self, level: int, signature: "_Signature", rows: int) -> tuple[float, str]:
+    def _need(self, level: int, signature: Signature, rows: int) -> tuple[float, str]:
         """Bytes that each device needs for so many rows, and who says so.
 
         Compiling takes memory, too: a program that is far from fitting is not compiled.
@@ -343,7 +333,7 @@ class Runner:
             return need, "the compiler"
         return (traced or self._trace(level, signature, rows)).cost.memory, "its trace"
 
-    def _halve(self, level: int, signature: "_Signature") -> bool:
+    def _halve(self, level: int, signature: Signature) -> bool:
         """Make batches smaller from here on; False if they have but one row on each device."""
         plan = self._plans.get((level, signature))
         batch = self._most(level, signature) if plan is None else plan.batch // plan.devices
@@ -357,9 +347,7 @@ class Runner:
         powers = (4**k for k in range(largest.bit_length()))
         return [plan.devices * size for size in sorted({*filter(largest.__gt__, powers), largest})]
 
-    def _size(
-        self, level: int, signature: "_Signature", plan: BatchPlan, rows: int, few: bool
-    ) -> int:
+    def _size(self, level: int, signature: Signature, plan: BatchPlan, rows: int, few: bool) -> int:
         """The smallest size for so many rows that is compiled; where rows are few and a padded
         batch would be costly, the smallest there is.
         """
@@ -374,7 +362,7 @@ class Runner:
     # programs
 
     def _program(
-        self, level: int, signature: "_Signature", size: int, traced: "_Trace | None" = None
+        self, level: int, signature: Signature, size: int, traced: "_Trace | None" = None
     ) -> jax.stages.Compiled:
         key = level, signature, size
         program = self.executables.find(self._names.get(key))
@@ -386,7 +374,7 @@ class Runner:
             self._names[key] = name
         return program
 
-    def _trace(self, level: int, signature: "_Signature", rows: int) -> "_Trace":
+    def _trace(self, level: int, signature: Signature, rows: int) -> "_Trace":
         """What one device runs for so many rows."""
         with self.device.clock("trace"):
             jaxpr, result = jax.make_jaxpr(self._batched(level, signature), return_shape=True)(
@@ -395,7 +383,7 @@ class Runner:
         weights = sum(leaf.nbytes for leaf in jax.tree.leaves(self._params))
         return _Trace(jaxpr, result, weights)
 
-    def _lower(self, traced: "_Trace", signature: "_Signature", size: int) -> jax.stages.Lowered:
+    def _lower(self, traced: "_Trace", signature: Signature, size: int) -> jax.stages.Lowered:
         whole, split = PartitionSpec(), PartitionSpec("rows")
         samples = signature.structs(size // len(self.devices))
         jaxpr, result, _ = traced
@@ -428,7 +416,7 @@ class Runner:
         )
         return program.lower(jax.tree.leaves(self._params), *signature.structs(size))
 
-    def _batched(self, level: int, signature: "_Signature") -> Callable:
+    def _batched(self, level: int, signature: Signature) -> Callable:
         """The function of parameters and the leaves of a batch, with the status of each row."""
         function = self.functions[level]
 
@@ -467,93 +455,3 @@ class _Trace(NamedTuple):
 def _on_host(params: Any) -> Any:
     """As NumPy arrays: a runner that is closed holds nothing on the device."""
     return jax.device_get(jax.tree.map(jnp.asarray, params))
-
-
-class _Signature(NamedTuple):
-    """What samples look like: a program is compiled for it."""
-
-    tree: Any
-    shapes: tuple[tuple[int, ...], ...]
-    dtypes: tuple[np.dtype, ...]
-
-    def structs(self, rows: int) -> list[jax.ShapeDtypeStruct]:
-        return [
-            jax.ShapeDtypeStruct((rows, *shape), dtype)
-            for shape, dtype in zip(self.shapes, self.dtypes, strict=True)
-        ]
-
-
-class _Rows:
-    """The rows of a call or a chunk: the samples, and what is known of them so far."""
-
-    def __init__(self, x: Any, first: int = 0):
-        self.first = first  # its number in the stream
-        leaves, tree = jax.tree.flatten(x)
-        arrays = [np.asarray(leaf) for leaf in leaves]
-        # Overflow to infinity in single precision is found by the guard, by row.
-        with np.errstate(over="ignore"):
-            self.leaves = [
-                array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
-                for array in arrays
-            ]
-        lengths = {leaf.shape[:1] for leaf in self.leaves}
-        if len(lengths) != 1 or not all(lengths):
-            raise ValueError(
-                "Argument `x` must be arrays with the rows as their first axis, as many in each, "
-                f"got shapes {[leaf.shape for leaf in self.leaves]}."
-            )
-        shapes = tuple(leaf.shape[1:] for leaf in self.leaves)
-        self.signature = _Signature(tree, shapes, tuple(leaf.dtype for leaf in self.leaves))
-        self.done = np.zeros(len(self), bool)
-        self.level = np.zeros(len(self), np.int8)
-        self._out: list[np.ndarray] | None = None
-        self._tree: Any = None
-
-    def __len__(self) -> int:
-        return len(self.leaves[0])
-
-    def missing(self) -> np.ndarray:
-        """The numbers of the rows that are not done."""
-        return self.first + np.flatnonzero(~self.done)
-
-    def digest(self) -> str:
-        """A hash of the rows that are not done."""
-        parts = (leaf[~self.done].tobytes() for leaf in self.leaves)
-        return hashlib.sha256(b"".join(parts)).hexdigest()
-
-    def allocate(self, arrays: Any) -> list[np.ndarray]:
-        """Make room for results like these, for all rows."""
-        found, self._tree = jax.tree.flatten(arrays)
-        self._out = [np.empty((len(self), *leaf.shape[1:]), leaf.dtype) for leaf in found]
-        return self._out
-
-    def store(self, numbers: np.ndarray, arrays: Any, level: int) -> None:
-        """Keep the results of some rows; of a padded batch the first ones are theirs."""
-        found, tree = jax.tree.flatten(arrays)
-        out = self._out or self.allocate(arrays)
-        if tree != self._tree or any(
-            own.shape[1:] != leaf.shape[1:] for own, leaf in zip(out, found, strict=True)
-        ):
-            raise ValueError(
-                f"Argument `larger`: function {level} returns other shapes than the first one does."
-            )
-        for own, leaf in zip(out, found, strict=True):
-            own[numbers] = leaf[: len(numbers)]
-        self.done[numbers], self.level[numbers] = True, level
-
-    def over(self, tolerance: float) -> np.ndarray:
-        """Which rows lose more than the tolerance."""
-        checked, _ = self._tree.unflatten(self._out)
-        if checked.leakage is None:
-            raise ValueError("Argument `tolerance` needs a function that returns `checked`.")
-        return checked.leakage > tolerance
-
-    def results(self, tolerance: float | None) -> Results | None:
-        """Of the rows that are done; None if there are none."""
-        if self._out is None:
-            return None
-        done = slice(None) if self.done.all() else self.done
-        checked, finite = self._tree.unflatten([leaf[done] for leaf in self._out])
-        lost = checked.leakage
-        ok = finite if tolerance is None or lost is None else finite & (lost <= tolerance)
-        return Results(checked.values, ok, finite, lost, self.level[done])

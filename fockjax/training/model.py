@@ -1,6 +1,5 @@
 """The hybrid model: bounded linear encoder, photonic circuit, linear head."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,9 +11,11 @@ from fockjax._numerics import HIGHEST
 from fockjax.arguments import layout_of
 from fockjax.circuit import Circuit, Input
 from fockjax.layout import TotalPhotons
-from fockjax.runtime import Checked, Runner, functional
+from fockjax.runtime import Checked, CutoffPlan, Runner, TotalPlan, functional
 from fockjax.training.config import TrainConfig
 from fockjax.training.errors import UserError
+
+Plan = CutoffPlan | TotalPlan
 
 
 def photonic_circuit(modes: int, layers: int) -> Circuit:
@@ -101,14 +102,13 @@ def build_model(
     return model
 
 
-def make_runner(
-    model: HybridModel, larger: Sequence[int | TotalPhotons] = (), **options: Any
-) -> Runner:
+def make_runner(model: HybridModel, plan: Plan | None = None, **options: Any) -> Runner:
     """What runs a model over rows: its output and leakage for each.
 
     Args:
         model: with the weights to run.
-        larger: truncations for rows that lose more than the `tolerance`, which is then among:
+        plan: at which cutoffs, and at which the rows that lose more than its tolerance; by default
+            at that of the model.
         options: of the `Runner`.
     """
 
@@ -116,16 +116,20 @@ def make_runner(
         run, _ = functional(model)
         return lambda params, x: Checked(*run(params, x))
 
-    def at(cutoff: int | TotalPhotons):
+    def at(cutoff: tuple[int, ...] | TotalPhotons):
         other = nnx.clone(model)
         assert other.quantum is not None
         other.quantum.cutoff = cutoff
         return function(other)
 
-    about = "" if model.quantum is None else model.quantum.circuit
-    others = [] if model.quantum is None else [at(cutoff) for cutoff in larger]
+    about = "" if model.quantum is None else str(model.quantum.circuit)
+    functions = [function(model)]
+    if plan is not None:
+        functions = [at(cutoff) for cutoff in plan.rungs]
+        about += f"\n\n{plan}"
+        options["tolerance"] = plan.tolerance
     _, params = functional(model)
-    return Runner(function(model), params, larger=others, about=about, **options)
+    return Runner(functions[0], params, larger=functions[1:], about=about, **options)
 
 
 def comfortable_batch(config: TrainConfig) -> int:

@@ -1,0 +1,115 @@
+"""The rows of a run: what they look like, and what is known of them so far."""
+
+import hashlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+
+class Results(NamedTuple):
+    """Results in the order of the rows, in NumPy arrays.
+
+    Attributes:
+        values: what the function returns; its arrays have the rows as their first axis.
+        ok: which rows are finite and within the tolerance; (rows,).
+        finite: which rows have neither NaN nor infinity; (rows,).
+        leakage: what the cutoff lost, (rows,); None where the function does not tell.
+        level: which function gave the row: 0, or from 1 one of ``larger``; (rows,).
+    """
+
+    values: Any
+    ok: np.ndarray
+    finite: np.ndarray
+    leakage: np.ndarray | None
+    level: np.ndarray
+
+
+class Signature(NamedTuple):
+    """What samples look like: a program is compiled for it."""
+
+    tree: Any
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[np.dtype, ...]
+
+    def structs(self, rows: int) -> list[jax.ShapeDtypeStruct]:
+        return [
+            jax.ShapeDtypeStruct((rows, *shape), dtype)
+            for shape, dtype in zip(self.shapes, self.dtypes, strict=True)
+        ]
+
+
+class Rows:
+    """The rows of a call or a chunk: the samples, and what is known of them so far."""
+
+    def __init__(self, x: Any, first: int = 0):
+        self.first = first  # its number in the stream
+        leaves, tree = jax.tree.flatten(x)
+        arrays = [np.asarray(leaf) for leaf in leaves]
+        # Overflow to infinity in single precision is found by the guard, by row.
+        with np.errstate(over="ignore"):
+            self.leaves = [
+                array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+                for array in arrays
+            ]
+        lengths = {leaf.shape[:1] for leaf in self.leaves}
+        if len(lengths) != 1 or not all(lengths):
+            raise ValueError(
+                "Argument `x` must be arrays with the rows as their first axis, as many in each, "
+                f"got shapes {[leaf.shape for leaf in self.leaves]}."
+            )
+        shapes = tuple(leaf.shape[1:] for leaf in self.leaves)
+        self.signature = Signature(tree, shapes, tuple(leaf.dtype for leaf in self.leaves))
+        self.done = np.zeros(len(self), bool)
+        self.level = np.zeros(len(self), np.int8)
+        self._out: list[np.ndarray] | None = None
+        self._tree: Any = None
+
+    def __len__(self) -> int:
+        return len(self.leaves[0])
+
+    def missing(self) -> np.ndarray:
+        """The numbers of the rows that are not done."""
+        return self.first + np.flatnonzero(~self.done)
+
+    def digest(self) -> str:
+        """A hash of the rows that are not done."""
+        parts = (leaf[~self.done].tobytes() for leaf in self.leaves)
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+    def allocate(self, arrays: Any) -> list[np.ndarray]:
+        """Make room for results like these, for all rows."""
+        found, self._tree = jax.tree.flatten(arrays)
+        self._out = [np.empty((len(self), *leaf.shape[1:]), leaf.dtype) for leaf in found]
+        return self._out
+
+    def store(self, numbers: np.ndarray, arrays: Any, level: int) -> None:
+        """Keep the results of some rows; of a padded batch the first ones are theirs."""
+        found, tree = jax.tree.flatten(arrays)
+        out = self._out or self.allocate(arrays)
+        if tree != self._tree or any(
+            own.shape[1:] != leaf.shape[1:] for own, leaf in zip(out, found, strict=True)
+        ):
+            raise ValueError(
+                f"Argument `larger`: function {level} returns other shapes than the first one does."
+            )
+        for own, leaf in zip(out, found, strict=True):
+            own[numbers] = leaf[: len(numbers)]
+        self.done[numbers], self.level[numbers] = True, level
+
+    def over(self, tolerance: float) -> np.ndarray:
+        """Which rows lose more than the tolerance."""
+        checked, _ = self._tree.unflatten(self._out)
+        if checked.leakage is None:
+            raise ValueError("Argument `tolerance` needs a function that returns `checked`.")
+        return checked.leakage > tolerance
+
+    def results(self, tolerance: float | None) -> Results | None:
+        """Of the rows that are done; None if there are none."""
+        if self._out is None:
+            return None
+        done = slice(None) if self.done.all() else self.done
+        checked, finite = self._tree.unflatten([leaf[done] for leaf in self._out])
+        lost = checked.leakage
+        ok = finite if tolerance is None or lost is None else finite & (lost <= tolerance)
+        return Results(checked.values, ok, finite, lost, self.level[done])
