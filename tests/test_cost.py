@@ -173,8 +173,8 @@ def test_a_small_circuit_beside_xla():
     check(circuit.kerr(0.1, mode=0), cutoff=20, batch=32, gradient=True)
 
 
-# Circuits of one mode with noise: before JAX 0.12 XLA makes their density matrix of 9 or 12 rows anew
-# in each pass that reads it, with up to four times the FLOPs foreseen.
+# One mode, with noise: before JAX 0.12 XLA makes the density matrix of 9 or 12 rows anew in each
+# pass that reads it, with up to four times the FLOPs foreseen.
 MADE_ANEW = pytest.mark.xfail(not BARRIERS_HOLD, reason="XLA computes the same several times")
 
 
