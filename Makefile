@@ -71,10 +71,9 @@ $(ENV)/installed-%: pyproject.toml $(ENV)/made
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	@touch $@
 
-# Every "name>=version" of pyproject.toml's [project] dependencies as "name==version".
+# uv for its resolver: pip knows no oldest versions.
 $(OLDEST)/installed: pyproject.toml $(OLDEST)/made
-	$(OLDEST)/bin/python -c 'import re, tomllib; \
-	  print(*(re.sub(r"^([\w-]+)>=([\w.]+).*", r"\1==\2", line) for line in \
-	  tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]), sep="\n")' > $(OLDEST)/constraints.txt
-	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --editable '.[test]'
+	$(OLDEST)/bin/python -m pip install --quiet uv
+	$(OLDEST)/bin/python -m uv pip install --quiet --python $(OLDEST)/bin/python \
+	  --resolution lowest-direct --editable '.[test]'
 	@touch $@

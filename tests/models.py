@@ -11,14 +11,13 @@ import pytest
 from flax import nnx
 
 from fockjax import inference
-from fockjax.training import TrainConfig, checkpoint, folder
+from fockjax.training import TrainConfig, checkpoint, folder, run
 from fockjax.training.config import identity_hash
 from fockjax.training.data import Dataset
 from fockjax.training.files import write_json
 from fockjax.training.metrics import from_output
 from fockjax.training.model import build_model
 from fockjax.training.probe import Probe
-from fockjax.training.run import _Run
 from fockjax.training.scaling import Scaler
 
 Carry = namedtuple("Carry", "best_params")
@@ -44,15 +43,16 @@ def categories(rows=60):
 
 @contextlib.contextmanager
 def without_circuits():
-    """Models are loaded with the identity in place of their circuit, which compiles faster."""
+    """Models are trained and loaded with the identity in place of their circuit, which compiles
+    faster.
+    """
+
+    def build(features, config, *, photonic=True, outputs=1):
+        return build_model(features, config, photonic=False, outputs=outputs)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            inference,
-            "build_model",
-            lambda features, config, outputs: build_model(
-                features, config, photonic=False, outputs=outputs
-            ),
-        )
+        for module in (inference, run):
+            patch.setattr(module, "build_model", build)
         yield
 
 
@@ -62,7 +62,7 @@ def make_folder(path, dataset, seed=0, photonic=False, **options):
     counts = [len(dataset.categories.get(name, ())) for name in dataset.columns]
     scaler = Scaler.fit(dataset.features, dataset.target, dataset.task, counts, config.impute)
     model = build_model(scaler.inputs, config, photonic=photonic, outputs=dataset.outputs)
-    description = _Run.describe(SimpleNamespace(config=config, dataset=dataset))
+    description = run._Run.describe(SimpleNamespace(config=config, dataset=dataset))
     checkpoint.save(
         path / folder.CHECKPOINTS,
         1,

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from fockjax import cli, inference, training
+from fockjax import cli
 
 pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
 
@@ -26,17 +26,11 @@ def flowers(tmp_path):
     return path
 
 
-def without_circuit(features, config, *, photonic=True, outputs=1):
-    return training.model.build_model(features, config, photonic=False, outputs=outputs)
-
-
 SMALL = ["--modes", "1", "--cutoff", "4", "--layers", "1", "--epochs", "2"]
 
 
 def test_train_then_predict(flowers, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for module in (training.run, inference):  # the circuit takes long to compile
-        monkeypatch.setattr(module, "build_model", without_circuit)
     assert cli.main(["train", "--data", str(flowers), "--target", "kind", *SMALL]) == 0
     out = capsys.readouterr().out
     assert "photonic circuit (1 mode, cutoff 4)" in out and "model folder: runs/flowers" in out

@@ -7,7 +7,7 @@ import pytest
 
 import fockjax as fj
 from fockjax._linear import contract, skew
-from fockjax._passes import Pass
+from fockjax._passes import BARRIERS_HOLD, Pass
 from fockjax.validation.cases import any_circuit
 
 STATE = jax.ShapeDtypeStruct((6, 6, 128), np.complex64)
@@ -173,8 +173,15 @@ def test_a_small_circuit_beside_xla():
     check(circuit.kerr(0.1, mode=0), cutoff=20, batch=32, gradient=True)
 
 
+# One mode, with noise: before JAX 0.12 XLA makes the density matrix of 9 or 12 rows anew in each
+# pass that reads it, with up to four times the FLOPs foreseen.
+MADE_ANEW = pytest.mark.xfail(not BARRIERS_HOLD, reason="XLA computes the same several times")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(n, marks=MADE_ANEW if n in (0, 15) else []) for n in range(30)]
+)
 def test_random_circuits_beside_xla(seed):
     circuit, cutoffs, batch = case(seed)
     readout = None if seed % 4 < 2 else fj.nn.quadratures

@@ -16,10 +16,12 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from models import without_circuits
 from rich.console import Console
 
-from fockjax.training import TrainConfig, UserError, breast_cancer, folder, loop, model, run, train
-from fockjax.training.data import Dataset
+from fockjax.inference import load_model
+from fockjax.training import TrainConfig, UserError, breast_cancer, folder, loop, run, train
+from fockjax.training.data import Dataset, make_splits
 
 pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
 
@@ -42,12 +44,9 @@ def config(out, **changes):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def without_circuit():
+def compiled_once():
     """Leave the circuit out, and compile once what runs of one configuration have in common."""
     programs, make_program = {}, loop.make_program
-
-    def build(features, config, *, photonic=True, outputs=1):
-        return model.build_model(features, config, photonic=False, outputs=outputs)
 
     def once(model, task, config, rows):
         shapes = [leaf.shape for leaf in jax.tree.leaves(nnx.state(model))]
@@ -56,8 +55,7 @@ def without_circuit():
             programs[key] = make_program(model, task, config, rows)
         return programs[key]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "build_model", build)
+    with without_circuits(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "make_program", once)
         yield
 
@@ -120,6 +118,16 @@ def test_the_table_compares_with_every_baseline(finished):
     assert "logistic regression, PCA to 2" in text and "all 4 features" in text
     assert "epoch 8/8" in text and "leakage" in text
     assert "samples/s" in text
+
+
+def test_the_weights_are_those_of_the_best_epoch(finished):
+    out, results, _ = finished
+    assert min(log_of(out), key=lambda line: line["val_loss"])["epoch"] == results["best_epoch"]
+    predictor, dataset = load_model(out), made()
+    test = make_splits(dataset, predictor.config)[0].test
+    predicted = predictor(dataset.features[test]).prediction == "yes"
+    accuracy = np.mean(predicted == dataset.target[test])
+    assert accuracy == pytest.approx(results["figures"]["photonic"]["accuracy"])
 
 
 def test_a_finished_run_is_neither_lost_nor_repeated_by_accident(finished):
