@@ -275,9 +275,10 @@ def quadratures(
             label = f"{counted.size} samples"
             ax.hist(counted, bins="auto", density=True, color=colour, alpha=0.3, label=label)
     decorate(ax, _unit("x, p", state), "probability density")
-    ax.set(title=f"mode {mode}", xlim=(grid[0], grid[-1]))
-    ax.set_ylim(bottom=0)
-    ax.legend(frameon=False)
+    top = 1.2 * ax.dataLim.ymax  # room for the legend
+    ax.set(title=f"mode {mode}", xlim=(grid[0], grid[-1]), ylim=(0, top))
+    shape = {"ncols": 4, "columnspacing": 1.0, "handlelength": 1.4, "fontsize": 9}
+    ax.legend(frameon=False, loc="upper center", **shape)
     return ax
 
 
