@@ -209,7 +209,7 @@ def wigner(
     x: np.ndarray | None = None,
     p: np.ndarray | None = None,
 ) -> "Axes":
-    """The Wigner function of a mode, zero in white, with a colour bar.
+    """The Wigner function of a mode, positive in blue, zero in white, with a colour bar.
 
     Args:
         state: a state of one sample.
@@ -229,7 +229,7 @@ def wigner(
     ax = _new_axes((4.8, 4.0)) if ax is None else ax
     peak = np.abs(values).max()
     image = ax.pcolormesh(
-        x, p, values, cmap="RdBu_r", vmin=-peak, vmax=peak, shading="gouraud", rasterized=True
+        x, p, values, cmap="RdBu", vmin=-peak, vmax=peak, shading="gouraud", rasterized=True
     )
     _colour_bar(ax, image, "W(x, p)")
     ax.set_aspect("equal")
