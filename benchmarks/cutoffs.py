@@ -28,6 +28,7 @@ from rich.progress import track
 
 import fockjax as fj
 from fockjax import inspection
+from fockjax._figures import COLOURS, decorate
 from fockjax.operations import written_out
 from fockjax.parameters import Values
 from fockjax.runtime.cutoffs import ladder_of
@@ -233,17 +234,18 @@ def plot(found: list[Found], tolerance: float, path: Path) -> None:
         (axes[0], "plan_cutoffs", "lost", "size"),
         (axes[1], "3 + 2 max|alpha| + max r", "heuristic_lost", "heuristic_size"),
     ):
-        for kind in KINDS:
+        for kind, colour in zip(KINDS, COLOURS, strict=False):
             own = [f for f in found if f.kind == kind]
             sizes = [8 * getattr(f, size) for f in own]
             losts = [max(getattr(f, lost), 1e-7) for f in own]
-            axis.loglog(sizes, losts, "o", ms=4, alpha=0.7, label=kind)
+            axis.loglog(sizes, losts, "o", ms=4, alpha=0.7, color=colour, label=kind)
         axis.axhline(tolerance, color="black", lw=1)
-        axis.set(title=title, xlabel="bytes of a state, complex64")
-    axes[0].set_ylabel("lost probability")
+        decorate(axis, "bytes of a state, complex64", "lost probability")
+        axis.set(title=title)
+        axis.label_outer()
     where = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
     axes[0].annotate("tolerance", (0.98, tolerance * 1.05), **where)
-    axes[1].legend()
+    axes[1].legend(frameon=False)
     figure.savefig(path, dpi=110)
 
 

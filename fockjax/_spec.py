@@ -2,10 +2,33 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from numbers import Real
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
 
 from fockjax._numerics import check_range
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def public(kernel: Callable[P, R]) -> Callable[P, R]:
+    """A kernel as users call it, who may get its cutoff wrong; a circuit has checked its own."""
+
+    @wraps(kernel)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        cutoff: Any = kwargs.get("cutoff", 1)
+        for each in cutoff if isinstance(cutoff, tuple | list) else (cutoff,):
+            if isinstance(each, bool) or not isinstance(each, int | np.integer) or each < 1:
+                raise ValueError(
+                    "Argument `cutoff` must be an integer >= 1, of several modes one for each, got "
+                    f"{cutoff!r}."
+                )
+        return kernel(*args, **kwargs)
+
+    return checked
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,15 @@ from fockjax import checks, decompositions
 
 
 class Builder:
-    """What `fockjax.Circuit` inherits: operations by name. Each method returns the circuit."""
+    """What `fockjax.Circuit` inherits: operations by name. Each method returns the circuit.
+
+    A parameter is a real number, a `fockjax.Weight`, `fockjax.Input` or `fockjax.Outcome`, or
+    arithmetic of these. Angles and the strengths of Kerr gates are in radians, r may be negative
+    (``alpha = r e^{i phi}``, ``z = r e^{i phi}``), and x, p, gamma and the variance of noise are in
+    the units of the circuit's hbar. Modes count from 0; of several, their order is that of the
+    formula. A mode that is not there, or a number out of its range, raises ValueError with the
+    position of the operation.
+    """
 
     def add(self, name: str, *values: Any, modes: int | Sequence[int], **named: Any) -> Self:
         """Add a gate or channel by its name in the registry."""

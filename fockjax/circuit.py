@@ -259,6 +259,13 @@ class Circuit(Builder):
         Raises:
             ValueError: for a block of more modes, ``times`` < 1, or a weight or an outcome whose
                 name the circuit has already.
+
+        Example:
+            >>> import jax, fockjax as fj
+            >>> block = fj.Circuit(2).squeeze(fj.Weight("r"), mode=0).beamsplitter(fj.Weight("t"))
+            >>> circuit = fj.Circuit(2).repeat(block, 4)
+            >>> {name: w.shape for name, w in circuit.init(jax.random.key(0)).items()}
+            {'r': (4,), 't': (4,)}
         """
         where = f"Operation {len(self._operations)} (repeat)"
         if not isinstance(block, Circuit) or block.modes > self.modes:
@@ -274,7 +281,8 @@ class Circuit(Builder):
             raise ValueError(f"{where}: `times` must be an integer >= 1, got {times!r}.")
         if shared := self._weights.keys() & block._weights.keys():
             raise ValueError(
-                f"{where}: the circuit already has a weight {min(shared)!r}; rename the block's."
+                f"{where}: the circuit already has a weight {min(shared)!r}; rename the "
+                "block's (of `cvqnn_layers`: give another `name`)."
             )
         self._append([Repeat(block.operations, tuple(block._weights), int(times), remat)], where)
         for name, weight in block._weights.items():
@@ -303,6 +311,15 @@ class Circuit(Builder):
                 parameters, which change the photon number or are strongly nonlinear in it.
             passive_std: standard deviation of the initial angles in radians.
             remat: as in `repeat`.
+
+        Raises:
+            ValueError: for ``layers`` < 1, and if the circuit has weights of that name already.
+
+        Example:
+            >>> import jax, fockjax as fj
+            >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).cvqnn_layers(3)
+            >>> circuit.init(jax.random.key(0))["cvqnn.kerr"].shape  # of each layer, of each mode
+            (3, 2)
 
         Reference:
             N. Killoran et al., Continuous-variable quantum neural networks, Phys. Rev. Research 1,

@@ -170,6 +170,8 @@ def report(log: Path, out: Path | None = None, console: Console | None = None) -
     console = console or Console()
     try:
         records = read_records(log)
+    except FileNotFoundError:
+        raise UserError(f"{log} does not exist") from None
     except (ValueError, TypeError) as error:
         raise UserError(f"{log} is not a file of records: {error}") from None
     if not records:
@@ -179,7 +181,7 @@ def report(log: Path, out: Path | None = None, console: Console | None = None) -
         return
     with atomic_writer(out, "w", encoding="utf-8") as file:
         file.write(html_report(records))
-    console.print(f"{len(records)} runs -> {out}", soft_wrap=True)
+    console.print(f"{log} -> {out}", soft_wrap=True)
 
 
 def _escaped(error: Exception) -> str:

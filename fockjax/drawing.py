@@ -258,7 +258,9 @@ def _same(value, default) -> bool:
 def _short(value) -> str:
     """A parameter in few characters: of a dotted name the last parts, of what is long the ends."""
     if isinstance(value, bool | str | tuple | Parameter) or value is None:
-        text = str(value)[1:-1] if isinstance(value, Expression) else str(value)
+        text = str(value)
+        if isinstance(value, Expression) and text.startswith("("):
+            text = text[1:-1]
     else:
         text = f"{complex(value) if np.iscomplexobj(value) else float(value):.3g}"
     while len(text) > _LONGEST and re.search(_PREFIX, text):

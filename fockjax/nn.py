@@ -33,7 +33,19 @@ def photon_numbers(state: State) -> jax.Array:
 
 
 def with_leakage(readout: Readout) -> Readout:
-    """A readout that returns a pair: what ``readout`` returns, and the leakage."""
+    """A readout that returns a pair: what ``readout`` returns, and the leakage, which a loss may
+    penalise: a circuit trained without may learn to lean on its cutoff.
+
+    Example:
+        >>> import jax.numpy as jnp, fockjax as fj
+        >>> from flax import nnx
+        >>> circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+        >>> readout = fj.nn.with_leakage(fj.nn.photon_numbers)
+        >>> layer = fj.nn.QuantumLayer(circuit, cutoff=6, readout=readout, rngs=nnx.Rngs(0))
+        >>> read, leakage = layer(jnp.array([[0.5], [1.5]]))
+        >>> print(read.shape, leakage.round(4))
+        (2, 1) [0.     0.0274]
+    """
     return partial(_with_leakage, readout)
 
 

@@ -281,6 +281,8 @@ class Expression(Parameter):
 
     def __str__(self):
         left, right = map(shown, self.operands)
+        if self.symbol == "-" and self.operands[0] == 0:
+            return f"-{right}"
         return f"({left} {self.symbol} {right})"
 
 

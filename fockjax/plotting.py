@@ -209,7 +209,7 @@ def wigner(
     x: np.ndarray | None = None,
     p: np.ndarray | None = None,
 ) -> "Axes":
-    """The Wigner function of a mode, zero in white, with a colour bar.
+    """The Wigner function of a mode, positive in blue, zero in white, with a colour bar.
 
     Args:
         state: a state of one sample.
@@ -229,7 +229,7 @@ def wigner(
     ax = _new_axes((4.8, 4.0)) if ax is None else ax
     peak = np.abs(values).max()
     image = ax.pcolormesh(
-        x, p, values, cmap="RdBu_r", vmin=-peak, vmax=peak, shading="gouraud", rasterized=True
+        x, p, values, cmap="RdBu", vmin=-peak, vmax=peak, shading="gouraud", rasterized=True
     )
     _colour_bar(ax, image, "W(x, p)")
     ax.set_aspect("equal")
@@ -275,9 +275,10 @@ def quadratures(
             label = f"{counted.size} samples"
             ax.hist(counted, bins="auto", density=True, color=colour, alpha=0.3, label=label)
     decorate(ax, _unit("x, p", state), "probability density")
-    ax.set(title=f"mode {mode}", xlim=(grid[0], grid[-1]))
-    ax.set_ylim(bottom=0)
-    ax.legend(frameon=False)
+    top = 1.2 * ax.dataLim.ymax  # room for the legend
+    ax.set(title=f"mode {mode}", xlim=(grid[0], grid[-1]), ylim=(0, top))
+    shape = {"ncols": 4, "columnspacing": 1.0, "handlelength": 1.4, "fontsize": 9}
+    ax.legend(frameon=False, loc="upper center", **shape)
     return ax
 
 

@@ -604,7 +604,7 @@ def test_a_circuit_prints_as_text():
     assert repr(circuit) == str(circuit)
     assert str(circuit).splitlines() == [
         "Circuit of 2 modes, 2 inputs, 3 weights",
-        "  displacement(r=(0 - x[1]), phi=(w[1] * 2.5)) on mode 1",
+        "  displacement(r=-x[1], phi=(w[1] * 2.5)) on mode 1",
         "  beamsplitter(theta=0.785398, phi=0) on modes 1, 0",
         "  repeat 3 times:",
         "    rotation(phi=(1 / v)) on mode 0",

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 import fockjax as fj
 
 HEAVY = {"matplotlib", "numba", "pyarrow", "sklearn", "strawberryfields", "sympy", "thewalrus"}
@@ -76,3 +78,12 @@ def test_public_names():
     assert set(fj.__all__) == PUBLIC
     assert all(hasattr(fj, name) for name in PUBLIC)
     assert all(f"fockjax.{name}" in sys.modules or name == "version" for name in others)
+
+
+@pytest.mark.parametrize("cutoff", [0, -1, 2.5, True, (3, 0), None])
+@pytest.mark.parametrize("family", [fj.gates, fj.kets, fj.mixed, fj.channels, fj.detectors])
+def test_every_kernel_refuses_what_is_no_cutoff(family, cutoff):
+    """First of all, whatever its parameters."""
+    for name in family.REGISTRY:
+        with pytest.raises(ValueError, match="`cutoff` must be an integer >= 1"):
+            getattr(family, name)(cutoff=cutoff)

@@ -261,6 +261,21 @@ def test_data_that_cannot_be_learned_from_are_refused(features, target, classes,
         data.make_splits(dataset_of(features, target, classes), TrainConfig(folds=folds))
 
 
+@pytest.mark.parametrize(
+    ("columns", "target", "classes", "message"),
+    [
+        (("a", "b"), np.zeros(29), None, r"\(rows, 2\).* got \(30, 2\) and \(29,\)"),
+        (("a",), np.zeros(30), None, r"\(rows, 1\).* got \(30, 2\)"),
+        (("a", "b"), np.full(30, np.nan), None, "target must be finite"),
+        (("a", "b"), np.arange(30) % 3, ("u", "v"), "indices, from 0, of the 2 classes"),
+        (("a", "b"), np.arange(30) / 2, ("u", "v"), "indices"),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(columns, target, classes, message):
+    with pytest.raises(UserError, match=message):
+        data.Dataset("made", np.ones((30, 2)), target * 1.0, columns, "y", classes)
+
+
 NAN = np.nan
 
 

@@ -6,6 +6,7 @@ are what a circuit's measurements and the samples of a state are made of.
 """
 
 from fockjax._spec import DetectorSpec as DetectorSpec
+from fockjax._spec import public as _public
 from fockjax.detectors import heterodyne as _heterodyne
 from fockjax.detectors import homodyne as _homodyne
 from fockjax.detectors import photons as _photons
@@ -16,10 +17,10 @@ REGISTRY: dict[str, DetectorSpec] = {
     spec.name: spec for spec in (_photons.SPEC, _threshold.SPEC, _homodyne.SPEC, _heterodyne.SPEC)
 }
 
-heterodyne = _heterodyne.heterodyne
-homodyne = _homodyne.homodyne
-photons = _photons.photons
-threshold = _threshold.threshold
+heterodyne = _public(_heterodyne.heterodyne)
+homodyne = _public(_homodyne.homodyne)
+photons = _public(_photons.photons)
+threshold = _public(_threshold.threshold)
 
 __all__ = [
     "REGISTRY",

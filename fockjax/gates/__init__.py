@@ -1,6 +1,7 @@
 """Gates: exact matrix elements of the infinite operators, cut to the cutoff."""
 
 from fockjax._spec import GateSpec as GateSpec
+from fockjax._spec import public as _public
 from fockjax.gates import beamsplitter as _beamsplitter
 from fockjax.gates import controlled as _controlled
 from fockjax.gates import displacement as _displacement
@@ -32,27 +33,27 @@ REGISTRY: dict[str, GateSpec] = {
     )
 }
 
-beamsplitter = _beamsplitter.beamsplitter
-controlled_x = _controlled.controlled_x
-controlled_z = _controlled.controlled_z
-cross_kerr = _phases.cross_kerr
-cubic_phase = _position.cubic_phase
-displacement = _displacement.displacement
-fourier = _phases.fourier
-gaussian_transform = _gaussian_transform.gaussian_transform
-interferometer = _interferometer.interferometer
-kerr = _phases.kerr
-mach_zehnder = _mach_zehnder.mach_zehnder
-p_displacement = _displacement.p_displacement
-passive = _passive.passive
-quadratic_phase = _position.quadratic_phase
-rotation = _phases.rotation
-snap = _phases.snap
-squeezing = _squeezing.squeezing
-symmetric_mach_zehnder = _mach_zehnder.symmetric_mach_zehnder
-two_mode_squeezing = _two_mode_squeezing.two_mode_squeezing
-unitary = _unitary.unitary
-x_displacement = _displacement.x_displacement
+beamsplitter = _public(_beamsplitter.beamsplitter)
+controlled_x = _public(_controlled.controlled_x)
+controlled_z = _public(_controlled.controlled_z)
+cross_kerr = _public(_phases.cross_kerr)
+cubic_phase = _public(_position.cubic_phase)
+displacement = _public(_displacement.displacement)
+fourier = _public(_phases.fourier)
+gaussian_transform = _public(_gaussian_transform.gaussian_transform)
+interferometer = _public(_interferometer.interferometer)
+kerr = _public(_phases.kerr)
+mach_zehnder = _public(_mach_zehnder.mach_zehnder)
+p_displacement = _public(_displacement.p_displacement)
+passive = _public(_passive.passive)
+quadratic_phase = _public(_position.quadratic_phase)
+rotation = _public(_phases.rotation)
+snap = _public(_phases.snap)
+squeezing = _public(_squeezing.squeezing)
+symmetric_mach_zehnder = _public(_mach_zehnder.symmetric_mach_zehnder)
+two_mode_squeezing = _public(_two_mode_squeezing.two_mode_squeezing)
+unitary = _public(_unitary.unitary)
+x_displacement = _public(_displacement.x_displacement)
 
 __all__ = [
     "REGISTRY",

@@ -8,6 +8,7 @@ a density matrix, which has none.
 """
 
 from fockjax._spec import KetSpec
+from fockjax._spec import public as _public
 from fockjax.kets import array as _array
 from fockjax.kets import cat as _cat
 from fockjax.kets import coherent as _coherent
@@ -31,16 +32,16 @@ REGISTRY: dict[str, KetSpec] = {
     )
 }
 
-cat = _cat.cat
-coherent = _coherent.coherent
-displaced_squeezed = _squeezed.displaced_squeezed
-fock = _number.fock
-gaussian = _gaussian.gaussian
-gkp = _gkp.gkp
-ket = _array.ket
-squeezed = _squeezed.squeezed
-two_mode_squeezed = _two_mode.two_mode_squeezed
-vacuum = _number.vacuum
+cat = _public(_cat.cat)
+coherent = _public(_coherent.coherent)
+displaced_squeezed = _public(_squeezed.displaced_squeezed)
+fock = _public(_number.fock)
+gaussian = _public(_gaussian.gaussian)
+gkp = _public(_gkp.gkp)
+ket = _public(_array.ket)
+squeezed = _public(_squeezed.squeezed)
+two_mode_squeezed = _public(_two_mode.two_mode_squeezed)
+vacuum = _public(_number.vacuum)
 
 __all__ = [
     "REGISTRY",

@@ -3,6 +3,7 @@ renormalised, so that what is lost shows as leakage.
 """
 
 from fockjax._spec import MixedSpec as MixedSpec
+from fockjax._spec import public as _public
 from fockjax.mixed import array as _array
 from fockjax.mixed import gaussian as _gaussian
 from fockjax.mixed import thermal as _thermal
@@ -11,8 +12,8 @@ REGISTRY: dict[str, MixedSpec] = {
     spec.name: spec for spec in (_thermal.SPEC, _array.SPEC, _gaussian.SPEC)
 }
 
-density_matrix = _array.density_matrix
-mixed_gaussian = _gaussian.mixed_gaussian
-thermal = _thermal.thermal
+density_matrix = _public(_array.density_matrix)
+mixed_gaussian = _public(_gaussian.mixed_gaussian)
+thermal = _public(_thermal.thermal)
 
 __all__ = ["REGISTRY", "MixedSpec", "density_matrix", "mixed_gaussian", "thermal"]

@@ -107,7 +107,7 @@ def print_report(records: Sequence[RunRecord], console: Console) -> None:
 def html_report(records: Sequence[RunRecord]) -> str:
     """The same as one HTML page, with plots; it refers to nothing outside."""
     last = records[-1]
-    body = [f"<h1>{len(records)} runs</h1>", f"<p>{escape(_place(last))}</p>", _plots(records)]
+    body = ["<h1>Runs</h1>", f"<p>{escape(_place(last))}</p>", _plots(records)]
     for table in tables(records):
         body.append(f"<h2>{escape(table.title)}</h2>\n<table>")
         if any(table.header):
@@ -116,11 +116,11 @@ def html_report(records: Sequence[RunRecord]) -> str:
         body.append("</table>")
     if last.about:
         body.append(f"<h2>What ran last</h2>\n<pre>{escape(last.about)}</pre>")
-    return PAGE.format(title=f"{len(records)} runs", body="\n".join(body))
+    return PAGE.format(body="\n".join(body))
 
 
 PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<html lang="en"><meta charset="utf-8"><title>Runs of fockjax</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto }}
 table {{ border-collapse: collapse; font-size: 14px }}

@@ -28,6 +28,9 @@ class Dataset:
         target_name: name of the target.
         classes: the labels, of two the second being "positive"; None for regression.
         categories: the categories of the columns that are not of numbers, by name.
+
+    Raises:
+        UserError: if shapes differ, or a target is not finite or not one of the classes.
     """
 
     name: str
@@ -37,6 +40,22 @@ class Dataset:
     target_name: str
     classes: tuple[str | int | float, ...] | None
     categories: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        shapes = np.shape(self.features), np.shape(self.target)
+        rows = len(self.features)
+        if shapes != ((rows, len(self.columns)), (rows,)):
+            raise UserError(
+                f"{self.name}: the features must have shape (rows, {len(self.columns)}), a column "
+                f"for each name, and the target (rows,), got {shapes[0]} and {shapes[1]}"
+            )
+        if not np.all(np.isfinite(self.target)):
+            raise UserError(f"{self.name}: the target must be finite")
+        if self.classes is not None and not np.isin(self.target, range(len(self.classes))).all():
+            raise UserError(
+                f"{self.name}: the target must be indices, from 0, of the {len(self.classes)} "
+                "classes (None for a regression)"
+            )
 
     @property
     def task(self) -> Task:
