@@ -1,5 +1,7 @@
 """fockjax: Fock-basis simulation of photonic circuits in JAX."""
 
+from importlib.metadata import version as _version
+
 from fockjax import channels as channels
 from fockjax import checks as checks
 from fockjax import decompositions as decompositions
@@ -34,6 +36,8 @@ from fockjax.states import State as State
 from fockjax.states import from_density_matrix as from_density_matrix
 from fockjax.states import from_ket as from_ket
 from fockjax.states import vacuum as vacuum
+
+__version__ = _version("fockjax")
 
 __all__ = [
     "Circuit",

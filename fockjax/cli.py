@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -106,6 +107,10 @@ Command = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool; returns the exit code: 0, 1 (validation failed), 2 (the user can fix it)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if list(arguments) == ["--version"]:
+        print(f"fockjax {version('fockjax')}")
+        return 0
     command = tyro.cli(
         Command,  # pyright: ignore[reportArgumentType]
         prog="fockjax",
@@ -156,7 +161,8 @@ def serve(config: ServeConfig) -> None:
         from fockjax.serving.server import serve as run
     except ModuleNotFoundError as error:
         raise UserError(
-            f'`fockjax serve` needs {error.name}: pip install "fockjax[serve]"'
+            f'`fockjax serve` needs {error.name}: install the extra "serve" '
+            'of fockjax, in a clone by `pip install -e ".[serve]"`'
         ) from None
     run(config)
 

@@ -108,8 +108,10 @@ class Predictor:
         bad = np.flatnonzero(~self.usable(features))
         if bad.size:
             shown = ", ".join(map(str, bad[:SHOWN_PROBLEMS] + 1))
+            more = f" and {bad.size - SHOWN_PROBLEMS} more" if bad.size > SHOWN_PROBLEMS else ""
             raise UserError(
-                f"{bad.size} rows are not finite, far too large or of no category; from 1: {shown}"
+                f"rows {shown}{more}, counted from 1, are not finite, far too large or of no "
+                "category"
             )
         return self.read((runner or self._usual)(self.scaler.features(features)))
 

@@ -88,6 +88,8 @@ class QuantumLayer(nnx.Module):
         dtype=None,
         param_dtype=jnp.float32,
     ):
+        if not isinstance(circuit, Circuit | Grouped):
+            raise TypeError(f"Argument `circuit` must be a fockjax.Circuit, got {circuit!r}.")
         self.circuit = circuit
         self.cutoff = tuple(cutoff) if isinstance(cutoff, Sequence) else cutoff
         self.readout = readout

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import fockjax as fj
 from fockjax import cli
 
 pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
@@ -102,6 +103,11 @@ def test_every_command_explains_itself(command, capsys):
         cli.main([command, "--help"])
     assert end.value.code == 0
     assert f"fockjax {command}" in capsys.readouterr().out
+
+
+def test_the_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fockjax {fj.__version__}\n"
 
 
 def test_the_values_in_a_message_are_not_taken_for_markup(capsys, tmp_path):

@@ -559,7 +559,7 @@ def test_what_cannot_be_served_is_one_line(tmp_path, capsys, options, message):
 def test_without_the_libraries_it_says_how_to_install_them(capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "fockjax.serving.server", None)
     assert cli.main(["serve", "model"]) == 2
-    assert 'pip install "fockjax[serve]"' in capsys.readouterr().err
+    assert 'pip install -e ".[serve]"' in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_told(folders, tmp_path):

@@ -32,7 +32,8 @@ def load() -> Any:
     """
     if not is_installed():
         raise ImportError(
-            'Strawberry Fields is not installed; install it with `pip install "fockjax[oracle]"`'
+            'Strawberry Fields is not installed; install the extra "oracle" of '
+            'fockjax, in a clone by `pip install -e ".[oracle]"`'
         )
     with warnings.catch_warnings(), _scipy_simps():
         # Two libraries below SF that SF 0.23 will not replace; nothing of ours can raise these.
