@@ -345,13 +345,14 @@ def hermitian(seed, size):
     return part + part.conj().T
 
 
-def with_slow(names, slow):
+def with_slow(names, *slow):
     """All of them, some marked slow: the others run the same code."""
-    return [pytest.param(name, marks=[pytest.mark.slow] * (name == slow)) for name in names]
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in names]
 
 
 @pytest.mark.parametrize(
-    "name", with_slow(["loss", "thermal_loss", "dephasing", "amplifier"], "amplifier")
+    "name",
+    with_slow(["loss", "thermal_loss", "dephasing", "amplifier"], "thermal_loss", "amplifier"),
 )
 def test_the_mean_over_all_branches_is_the_channel(x64, by_branch, name):
     """And that of weighted gradients is its gradient. Gradients stay finite at the ends of the
@@ -458,7 +459,7 @@ def test_trajectories_are_unbiased(x64, name):
 # Derivatives, bad input --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", with_slow(ENDS, "additive_noise"))
+@pytest.mark.parametrize("name", with_slow(ENDS, "additive_noise", "amplifier"))
 def test_derivatives_at_the_ends_of_the_ranges(x64, name):
     """Forwards and backwards against one-sided differences, where sqrt(T) does not enter."""
     m, n = np.indices((3, 3))

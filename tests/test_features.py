@@ -206,6 +206,9 @@ FIRST -= {"channel amplifier", "channel additive_noise", "channel kraus (1 mode)
 FIRST -= {"channel thermal_loss", "gate controlled_x", "gate controlled_z"}
 FIRST -= {"gate passive (2 modes)", "gate gaussian_transform (2 modes)"}
 FIRST -= {"prepare cat", "prepare gaussian (2 modes)", "prepare mixed_gaussian (2 modes)"}
+# These run the code of displacements, beamsplitters and displaced squeezed states.
+FIRST -= {"gate x_displacement", "gate p_displacement", "gate symmetric_mach_zehnder"}
+FIRST -= {"prepare coherent", "prepare squeezed"}
 FIRST |= {f"readout {name}" for name in ("photon_number", "purity", "quadrature_means")}
 
 

@@ -135,7 +135,10 @@ def test_predictions_are_those_of_the_module_by_hand(classifier):
     np.testing.assert_array_equal(result.prediction, np.where(logit > 0, "yes", "no"))
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 60, 64])
+@pytest.mark.parametrize(
+    "batch_size",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in (1, 60))) for n in (1, 7, 60, 64)],
+)
 def test_order_is_kept_and_padding_changes_no_row(classifier, batch_size):
     predictor = once(classifier)
     expected, runner = predictor(FEATURES), predictor.runner(largest_batch=batch_size)

@@ -148,6 +148,7 @@ def test_ghz_state_has_one_bit_of_entropy_however_it_is_cut(x64):
     close(jax.jit(lambda: [state.purity(modes) for modes in cuts])(), 0.5)
 
 
+@pytest.mark.slow
 def test_phase_space_in_single_precision_at_cutoff_100():
     """Where e^{-q^2/2} underflows float32 and polynomials of degree 198 overflow it."""
     cutoff, alpha = 100, 7.0 * np.exp(0.7j)
