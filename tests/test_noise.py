@@ -284,6 +284,7 @@ def test_a_branch_is_pure_and_of_the_trace_that_is_left():
     close(kets[3], run(keys[3])[0], 1e-6)
 
 
+@pytest.mark.slow
 def test_branches_of_a_mixed_initial_state():
     lossy = fj.Circuit(2).squeeze(0.5, 0.3, mode=0).beamsplitter(0.5).loss(0.5, mode=0)
     start = lossy({}, cutoff=5)

@@ -208,6 +208,7 @@ def test_samples_beside_what_they_are_drawn_from():
     assert len(ax.collections) == 1  # the other curve is filled
 
 
+@pytest.mark.slow
 def test_an_inspection_along_the_circuit():
     circuit = fj.Circuit(2).displace(1.2, mode=0).beamsplitter(0.3).kerr(fj.Weight("k"), mode=0)
     report = fj.inspect(circuit, {"k": 0.1}, cutoff=(6, 5))

@@ -283,6 +283,7 @@ def several(rows=90):
     return Dataset("several", features, kind * 1.0, columns, "kind", ("x", "y", "z"), categories)
 
 
+@pytest.mark.slow
 def test_several_classes_are_reported_drawn_and_compared(tmp_path):
     out = tmp_path / "several"
     options = config(out, epochs=40, batch_size=8, learning_rate=0.05, impute="mean")

@@ -97,7 +97,7 @@ def test_oracle_refuses_unequal_cutoffs():
 
 def test_missing_strawberry_fields_says_what_to_install(monkeypatch):
     monkeypatch.setattr(oracle, "is_installed", lambda: False)
-    with pytest.raises(ImportError, match=r'pip install "fockjax\[oracle\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[oracle\]"'):
         oracle.load.__wrapped__()
 
 
@@ -365,6 +365,7 @@ def test_wrong_parameters_fail(name, plant):
     assert text.count("FAILED") == sum(case.name == name for case in cases.CASES)
 
 
+@pytest.mark.slow
 def test_wrong_readout_fails(monkeypatch):
     def mirrored(state, mode, x, p, hbar=None):
         return wigner(state, mode, x, -p, hbar)
@@ -375,6 +376,7 @@ def test_wrong_readout_fails(monkeypatch):
     assert code == 1 and text.count("FAILED") == 1
 
 
+@pytest.mark.slow
 def test_draws_from_another_distribution_fail(monkeypatch):
     def turned(state, key, modes, shots, *, angle, hbar):
         angle = np.negative(angle)
