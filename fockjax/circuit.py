@@ -435,7 +435,8 @@ class Circuit(Builder):
             unravel: whether to draw pure branches instead of making density matrices.
 
         Returns:
-            A `Cost`: FLOPs, bytes moved, peak memory, each within a factor of two of XLA's own.
+            A `Cost`: FLOPs, bytes moved, peak memory, each within a factor of two of XLA's own,
+            but for small circuits with noise before JAX 0.12 (docs/cost.md).
 
         Raises:
             ValueError: for a ``batch`` below 1, a cutoff below 1, a gradient of a circuit that has
