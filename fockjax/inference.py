@@ -18,6 +18,8 @@ from fockjax.arguments import Cutoff, cutoffs_of
 from fockjax.circuit import Circuit
 from fockjax.layout import TotalPhotons
 from fockjax.runtime import Results, Runner, plan_cutoffs, plan_total
+from fockjax.runtime.cutoffs import MEMORY
+from fockjax.runtime.memory import room
 from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import outputs
@@ -120,7 +122,11 @@ class Predictor:
         return np.all(np.isfinite(self.scaler.features(features)), axis=1)
 
     def planned(
-        self, inputs: np.ndarray, tolerance: float, maximum: int | None = None
+        self,
+        inputs: np.ndarray,
+        tolerance: float,
+        maximum: int | None = None,
+        memory: int | str | None = None,
     ) -> "Predictor":
         """The same model at cutoffs for which rows like some lose no more than a tolerance.
 
@@ -132,9 +138,10 @@ class Predictor:
             inputs: rows, as `scaler.features` makes of raw features.
             tolerance: the leakage that a row may have, between 0 and 1.
             maximum: the largest cutoff; by default 32, or that of the training if it is larger.
+            memory: what the process may use, as of a `fockjax.runtime.Runner`.
 
         Raises:
-            PilotTooLarge: if planning takes a run of more than 1 GiB a row.
+            PilotTooLarge: if planning takes a run of which not one row fits.
         """
         layer = self.model.quantum
         assert layer is not None and isinstance(layer.circuit, Circuit)
@@ -147,6 +154,8 @@ class Predictor:
             share=SHARE,
             minimum=self.config.cutoff,
             maximum=maximum or max(MAXIMUM_CUTOFF, self.config.cutoff),
+            # No more than the default: what is free changes, and the plan belongs to the journal.
+            memory=min(MEMORY, room(memory, jax.local_devices()[:1])),
         )
         parts = self.model, self.config, self._data, self.scaler, self.fingerprint
         return Predictor(*parts, plan)

@@ -98,7 +98,7 @@ def predict(
     identity = {"data": _digest(data), "model": predictor.fingerprint}
     if tolerance is not None:
         with console.status("planning cutoffs"):
-            predictor = _planned(predictor, table, tolerance, maximum_cutoff)
+            predictor = _planned(predictor, table, tolerance, maximum_cutoff, memory)
         identity["tolerance"] = f"{tolerance!r} at cutoffs {', '.join(predictor.labels)}"
         console.print(f"planned, rows counted from 0: {predictor.plan}", soft_wrap=True)
     runner = predictor.runner(memory=memory, largest_batch=batch_size, log=log, trace=trace)
@@ -242,14 +242,18 @@ def _encoded(predictor: Predictor, table: Table, start: int, size: int) -> Itera
 
 
 def _planned(
-    predictor: Predictor, table: Table, tolerance: float, maximum: int | None
+    predictor: Predictor,
+    table: Table,
+    tolerance: float,
+    maximum: int | None,
+    memory: int | str | None,
 ) -> Predictor:
     """At cutoffs planned for the first rows of the table."""
     first = next(_encoded(predictor, table, 0, PLAN_ROWS), None)
     if first is None:
         raise UserError(f"{table.path} has no rows")
     try:
-        return predictor.planned(first.inputs, tolerance, maximum)
+        return predictor.planned(first.inputs, tolerance, maximum, memory)
     except PilotTooLarge as error:
         raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
 

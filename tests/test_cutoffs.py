@@ -236,6 +236,18 @@ def test_samples_run_where_a_circuit_is_not_gaussian():
 
 
 @pytest.mark.slow
+def test_samples_run_as_many_at_a_time_as_fit():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).cubic_phase(0.05, mode=0)
+    x = [[0.2], [0.4], [0.6]]
+    whole = fj.runtime.plan_total(circuit, {}, x, maximum=16)
+    rooms = [4 * 8 * 16, 2 * 4 * 8 * 16]  # of one and of two kets of 16 levels, four times
+    for memory in rooms:
+        plan = fj.runtime.plan_total(circuit, {}, x, maximum=16, memory=memory)
+        assert plan.rungs == whole.rungs and plan.bound == pytest.approx(whole.bound)
+    with pytest.raises(fj.runtime.PilotTooLarge, match=r"bytes a sample, over 100: raise `memory`"):
+        fj.runtime.plan_cutoffs(circuit, {}, x, maximum=16, memory=100)
+
+
 def test_samples_run_where_a_circuit_measures_or_reflects():
     circuit = fj.Circuit(2).two_mode_squeeze(0.5).measure_homodyne(mode=0)
     circuit.x_displace(fj.Outcome("m0") * 0.5, mode=1).cubic_phase(0.05, mode=1)

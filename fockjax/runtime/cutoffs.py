@@ -45,12 +45,12 @@ ROWS = 1024  # that many samples are looked at
 PILOTS = 8  # where a run is needed, that many of them run,
 SHOTS = 4  # each so many times if they measure,
 GENEROUS = 3  # so many levels higher than the Gaussian part asks,
-MEMORY = 2**30  # in so many bytes,
+MEMORY = 4 * 2**30  # in so many bytes, unless others are given,
 WORKING = 4  # states taking so many times their size
 
 
 class PilotTooLarge(ValueError):
-    """What is to be seen takes a run of more than `MEMORY`."""
+    """What is to be seen takes a run of more memory than there is for it."""
 
 
 class Reason(NamedTuple):
@@ -158,6 +158,7 @@ def plan_cutoffs(
     maximum: int | Sequence[int] = 64,
     key: jax.Array | None = None,
     dtype=None,
+    memory: int = MEMORY,
 ) -> CutoffPlan:
     """The cutoff of each mode at which no sample loses more probability than a tolerance.
 
@@ -180,13 +181,14 @@ def plan_cutoffs(
             that is acted on by a matrix the cutoff of that as both.
         key: a JAX random key, for a circuit that measures.
         dtype: complex64 or complex128, for samples that run.
+        memory: bytes that they may take; as many run at a time as fit.
 
     Returns:
         A `CutoffPlan`. The cutoffs are among few, so that programs are compiled for few.
 
     Raises:
-        ValueError: for arguments out of range, or samples that the circuit does not take; if it
-            takes a run that needs more than 1 GiB a sample.
+        ValueError: for arguments out of range, or samples that the circuit does not take; as
+            `PilotTooLarge`, if it takes a run of which one sample does not fit.
 
     Example:
         >>> import fockjax as fj
@@ -222,7 +224,7 @@ def plan_cutoffs(
     if exact:
         levels, short = tally.choose(tolerance / SAFETY, spared)
     else:
-        course = Course(circuit, weights, samples, key, dtype)
+        course = Course(circuit, weights, samples, key, dtype, memory)
         tally, generous = _look(course, tally, tolerance, spared)
         levels, short = tally.choose(tolerance / SAFETY)
         levels, lost = _verified(course, tally, levels, short, ladders, tolerance)
@@ -369,6 +371,7 @@ class Course(NamedTuple):
     samples: np.ndarray
     key: jax.Array | None
     dtype: Any
+    memory: int
 
     def keys(self, rows: np.ndarray) -> Any:
         return None if self.key is None else jax.random.split(self.key, len(rows))
@@ -383,8 +386,17 @@ class Course(NamedTuple):
             return pilot.lost(call(self.weights, x, key=key))
 
         keys = self.keys(rows)
-        batch = jax.vmap(one, in_axes=(0, None if keys is None else 0))
-        return np.asarray(jax.jit(batch)(self.samples[rows], keys))
+        batch = jax.jit(jax.vmap(one, in_axes=(0, None if keys is None else 0)))
+        size = max(1, self.most(cutoffs))
+        parts = [slice(first, first + size) for first in range(0, len(rows), size)]
+        lost = [
+            batch(self.samples[rows[part]], None if keys is None else keys[part]) for part in parts
+        ]
+        return np.concatenate(jax.device_get(lost))
+
+    def most(self, cutoffs: Cutoff) -> int:
+        """How many samples may run at a time."""
+        return self.memory // (WORKING * self.bytes(cutoffs))
 
     def bytes(self, cutoffs: Cutoff) -> int:
         """Of the state of one sample."""
@@ -407,13 +419,14 @@ def _look(
         rows = np.repeat(rows, SHOTS)
     while True:
         cutoffs = _at(ladders, levels)
-        bytes_ = course.bytes(cutoffs)
-        if bytes_ > MEMORY:
+        most = course.most(cutoffs)
+        if most < 1:
             raise PilotTooLarge(
-                f"To see what the circuit does takes a run at cutoffs {cutoffs}, of {bytes_:,} "
-                f"bytes a sample, over {MEMORY:,}: lower `maximum`, or raise `tolerance`."
+                f"To see what the circuit does takes a run at cutoffs {cutoffs}, of about "
+                f"{WORKING * course.bytes(cutoffs):,} bytes a sample, over {course.memory:,}: raise "
+                "`memory` or `tolerance`, or lower `maximum`."
             )
-        rows = rows[: max(1, MEMORY // (WORKING * bytes_))]
+        rows = rows[:most]
         found = course.pilot(rows, cutoffs)
         tally = Tally(
             tuple(ladder[: level + 1] for ladder, level in zip(ladders, levels, strict=True)),
@@ -432,7 +445,7 @@ def _look(
             levels + GENEROUS * (edge >= edge.max(where=levels < top, initial=0) / 10), top
         )
         enough = found.lost.max() <= tolerance / (4 * SAFETY)
-        if enough or np.all(raised == levels) or course.bytes(_at(ladders, raised)) > MEMORY:
+        if enough or np.all(raised == levels) or course.most(_at(ladders, raised)) < 1:
             return tally, cutoffs
         levels = raised
 

@@ -89,6 +89,7 @@ def print_report(records: Sequence[RunRecord], console: Console) -> None:
         shown = RichTable(
             title=table.title,
             title_justify="left",
+            min_width=len(table.title),
             show_header=any(table.header),
             box=box.SIMPLE,
             padding=0,

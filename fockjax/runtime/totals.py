@@ -132,6 +132,7 @@ def plan_truncation(
     maximum: int = 64,
     key: jax.Array | None = None,
     dtype=None,
+    memory: int = MEMORY,
 ) -> TruncationPlan:
     """Of cutoffs for each mode (`plan_cutoffs`) and a bound on all photons together (`plan_total`)
     the one whose states take less memory, at the same tolerance.
@@ -139,7 +140,7 @@ def plan_truncation(
     A kind that keeps more samples to the tolerance goes before one that takes less.
 
     Args:
-        circuit, weights, x, tolerance, share, key, dtype: as in `plan_cutoffs`.
+        circuit, weights, x, tolerance, share, key, dtype, memory: as in `plan_cutoffs`.
         minimum, maximum: the least and the greatest number of photons, plus 1, of a mode or of all.
 
     Returns:
@@ -159,11 +160,12 @@ def plan_truncation(
         TotalPhotons(below=6)
     """
     given: dict[str, Any] = {"tolerance": tolerance, "share": share}
-    given |= {"minimum": minimum, "maximum": maximum, "key": key, "dtype": dtype}
+    given |= {"minimum": minimum, "maximum": maximum}
+    given |= {"key": key, "dtype": dtype, "memory": memory}
     plans: list[CutoffPlan | TotalPlan] = [plan_total(circuit, weights, x, **given)]
     with contextlib.suppress(PilotTooLarge):
         plans.append(plan_cutoffs(circuit, weights, x, **given))
-    course = Course(circuit, weights, rows_of(circuit, x), key, dtype)
+    course = Course(circuit, weights, rows_of(circuit, x), key, dtype, memory)
     sizes = {plan.rungs[0]: course.bytes(plan.rungs[0]) for plan in plans}
     best = min(plans, key=lambda plan: (len(plan.short), sizes[plan.rungs[0]]))
     order = sorted(sizes, key=lambda each: each != best.rungs[0])
@@ -181,11 +183,12 @@ def plan_total(
     maximum: int = 64,
     key: jax.Array | None = None,
     dtype=None,
+    memory: int = MEMORY,
 ) -> TotalPlan:
     """The least total of all photons at which no sample loses more than a tolerance.
 
     Args:
-        circuit, weights, x, tolerance, share, key, dtype: as in `plan_cutoffs`.
+        circuit, weights, x, tolerance, share, key, dtype, memory: as in `plan_cutoffs`.
         minimum, maximum: the least and the greatest bound.
 
     Returns:
@@ -219,13 +222,13 @@ def plan_total(
     (level,), short = tally.choose(tolerance / SAFETY, spared)
     bounds = SAFETY * tally.beyond([level])
     if not exact:
-        course = Course(circuit, weights, samples, key, dtype)
+        course = Course(circuit, weights, samples, key, dtype, memory)
         rows = tally.extreme(PILOTS, spared)
         while True:
             bounds = course.lost(rows, TotalPhotons(ladder[level]))
             short = bounds > tolerance
             last = level + 1 == len(ladder)
-            if last or not short.any() or course.bytes(TotalPhotons(ladder[level + 1])) > MEMORY:
+            if last or not short.any() or course.most(TotalPhotons(ladder[level + 1])) < 1:
                 break
             level += 1
     bound, within = verdict(bounds, tolerance)
