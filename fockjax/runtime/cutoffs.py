@@ -423,8 +423,8 @@ def _look(
         if most < 1:
             raise PilotTooLarge(
                 f"To see what the circuit does takes a run at cutoffs {cutoffs}, of about "
-                f"{WORKING * course.bytes(cutoffs):,} bytes a sample, over {course.memory:,}: raise "
-                "`memory` or `tolerance`, or lower `maximum`."
+                f"{WORKING * course.bytes(cutoffs):,} bytes a sample, over {course.memory:,}: "
+                "raise `memory` or `tolerance`, or lower `maximum`."
             )
         rows = rows[:most]
         found = course.pilot(rows, cutoffs)
