@@ -3,8 +3,9 @@
 On CPU the inner loops of a contraction run over the last axis (the batch, after vmap): XLA's matrix
 product is slower than that for the small sums of a gate, and its complex one slower still. XLA
 would also evaluate what makes an operand once for each time that an element of it is read;
-optimisation barriers keep it from doing so, from JAX 0.12 on everywhere, before in most places. Large contractions, and everything on other backends,
-are matrix products at HIGHEST precision: the default would run complex64 in TF32 on recent GPUs.
+optimisation barriers keep it from doing so, before JAX 0.12 not everywhere. Large contractions, and
+everything on other backends, are matrix products at HIGHEST precision: the default would run
+complex64 in TF32 on recent GPUs.
 
 The measurements that these choices follow are in benchmarks/README.md.
 """
