@@ -10,8 +10,9 @@ import numpy as np
 
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
-from fockjax.runtime.cutoffs import CutoffPlan, rows_of
+from fockjax.runtime.cutoffs import CutoffPlan
 from fockjax.runtime.pilot import lost
+from fockjax.runtime.samples import rows_of
 from fockjax.runtime.totals import TotalPlan, TruncationPlan
 from fockjax.states import State
 

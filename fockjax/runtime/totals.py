@@ -1,7 +1,7 @@
 """Which truncation takes least memory: a cutoff for each mode, or a bound on all photons together.
 
 A bound on the total of coupled modes acts where photons are made, and where groups of modes are
-joined. What is lost obeys the inequality of `cutoffs`, whose proof asks of the projection nothing
+joined. What is lost obeys the inequality of `tally`, whose proof asks of the projection nothing
 but that it is one: with T the sum of the probabilities that the exact state has beyond the bound
 whenever it acts, a sample loses at most 4 T. Of a Gaussian state they are known exactly; otherwise
 the most extreme samples run at growing totals until they keep to the tolerance.
@@ -18,24 +18,12 @@ from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.layout import TotalPhotons
 from fockjax.runtime import gaussian
-from fockjax.runtime.cutoffs import (
-    MEMORY,
-    PILOTS,
-    SAFETY,
-    Course,
-    CutoffPlan,
-    PilotTooLarge,
-    Reason,
-    Tally,
-    check_range,
-    extremes,
-    guarantee,
-    ladder_of,
-    listed,
-    plan_cutoffs,
-    rows_of,
-    verdict,
-)
+from fockjax.runtime.course import MEMORY, Course
+from fockjax.runtime.cutoffs import CutoffPlan, plan_cutoffs
+from fockjax.runtime.ladders import ladder_of
+from fockjax.runtime.samples import extremes, listed, rows_of
+from fockjax.runtime.tally import SAFETY, Reason, Tally, check_range, guarantee, verdict
+from fockjax.runtime.trial import PILOTS, PilotTooLarge
 
 
 @dataclass(frozen=True, eq=False)

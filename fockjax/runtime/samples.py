@@ -1,0 +1,74 @@
+"""Samples to plan with: those given, the extreme ones among many, or points of a range."""
+
+from typing import Any
+
+import numpy as np
+
+from fockjax.circuit import Circuit
+
+ROWS = 1024  # that many samples are looked at
+
+
+def rows_of(circuit: Circuit, x: Any) -> np.ndarray:
+    """Samples, shape (rows, inputs)."""
+    wanted = circuit.num_inputs
+    samples = np.zeros((1, 0)) if x is None else np.atleast_2d(np.asarray(x))
+    if samples.ndim != 2 or samples.shape[1] != wanted or not len(samples):
+        raise ValueError(
+            f"Argument `x` must have shape (rows, {wanted}), the inputs of the circuit, got "
+            f"{'none' if x is None else np.shape(x)}."
+        )
+    if not np.all(np.isfinite(samples)):
+        row = int(np.argmin(np.all(np.isfinite(samples), 1)))
+        raise ValueError(f"Argument `x` must be finite, but row {row} is {samples[row]}.")
+    return samples
+
+
+def extremes(samples: np.ndarray) -> np.ndarray:
+    """The rows to look at: all, or those with extreme values and others, evenly spaced."""
+    if len(samples) <= ROWS:
+        return np.arange(len(samples))
+    size = np.linalg.norm(samples, axis=1)
+    chosen = [*samples.argmin(0), *samples.argmax(0), size.argmax()]
+    even = np.linspace(0, len(samples) - 1, ROWS - len(set(chosen))).astype(int)
+    return np.unique(np.concatenate([np.array(chosen, int), even]))
+
+
+def spread(low: Any, high: Any, rows: int = 256) -> np.ndarray:
+    """Points of the ranges of inputs, to plan with: its corners, if there are no more than half as
+    many as ``rows``, and points that fill it evenly (Sobol's).
+
+    Args:
+        low, high: the ends of the range of each input, shape ``(inputs,)``.
+        rows: how many points.
+
+    Returns:
+        Shape ``(rows, inputs)``.
+
+    Example:
+        >>> import fockjax as fj
+        >>> fj.runtime.spread([-1.0, 0.0], [1.0, 2.0], rows=8)[:4]
+        array([[-1.,  0.],
+               [-1.,  2.],
+               [ 1.,  0.],
+               [ 1.,  2.]])
+    """
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    if low.ndim != 1 or low.shape != high.shape or not np.all(low <= high):
+        raise ValueError(
+            f"Arguments `low` and `high` must be vectors of one length, low <= high, got {low} and "
+            f"{high}."
+        )
+    from scipy.stats import qmc  # takes a second
+
+    unit = np.zeros((0, len(low)))
+    if 2 ** len(low) <= rows // 2:
+        unit = np.indices((2,) * len(low)).reshape(len(low), -1).T
+    more = rows - len(unit)
+    points = qmc.Sobol(len(low), scramble=False).random_base2(more.bit_length())[1 : 1 + more]
+    return low + (high - low) * np.concatenate([unit, points])
+
+
+def listed(rows: np.ndarray, most: int = 8) -> str:
+    shown = ", ".join(str(row) for row in np.unique(rows)[:most])
+    return shown + (", .." if len(np.unique(rows)) > most else "")
