@@ -409,6 +409,10 @@ def test_metrics_and_report_tell_what_ran(client):
     client.post("/predict", json={"rows": ROWS[:3].tolist()})
     assert client.metric('fockjax_requests_total{route="/predict",status="200"}') == before + 1
     assert client.metric("fockjax_batch_rows_sum") >= 3 and client.metric("fockjax_ready") == 1
+    none = 'fockjax_requests_total{route="none",status="404"}'
+    before = client.metric(none)
+    client.get("/nowhere")
+    assert client.metric(none) == before + 1
     assert "100.0% of them completed" in client.get("/report").text
 
 

@@ -20,7 +20,7 @@ from fockjax.runtime.memory import parse_size
 from fockjax.runtime.report import print_report
 from fockjax.serving import protocol, rows
 from fockjax.serving.errors import Refused, bad_request
-from fockjax.serving.metrics import CONTENT_TYPE
+from fockjax.serving.metrics import CONTENT_TYPE, Metrics
 from fockjax.serving.model import Model
 from fockjax.serving.openapi import description
 from fockjax.serving.service import Service
@@ -66,9 +66,20 @@ def make_app(service: Service, model: Model) -> Router:
     key = service.config.api_key()
     return Router(
         routes=[*(route(*each, key) for each in for_key), *(route(*each) for each in open_to_all)],
-        default=error_response(404, "there is no such route"),
+        default=Unrouted(service.metrics, error_response(404, "there is no such route")),
         lifespan=lifespan,
     )
+
+
+class Unrouted:
+    """The answer to requests that reach no route, counted; an ASGI application."""
+
+    def __init__(self, metrics: Metrics, response: Response):
+        self.metrics, self.response = metrics, response
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.metrics.unrouted(self.response.status_code)
+        await self.response(scope, receive, send)
 
 
 class _Endpoint:

@@ -22,7 +22,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             "fockjax_requests",
-            "Requests by route and status.",
+            'Requests by route and status; of those that reach no route it is "none".',
             ["route", "status"],
             registry=registry,
         )
@@ -82,6 +82,10 @@ class Metrics:
     def request(self, route: str, status: int, seconds: float) -> None:
         self._of_status(route, status).inc()
         self._of_route(route).observe(seconds)
+
+    def unrouted(self, status: int) -> None:
+        """A request that is answered before it reaches a route."""
+        self._of_status("none", status).inc()
 
     def batch(self, rows: int, seconds: float, leakage: np.ndarray, recoveries: int) -> None:
         self.batch_rows.observe(rows)

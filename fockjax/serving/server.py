@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fockjax.runtime import keep_compiled
-from fockjax.serving.app import error_response, make_app
+from fockjax.serving.app import Unrouted, error_response, make_app
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.errors import Refused
 from fockjax.serving.idle import IdleConnections
@@ -89,8 +89,9 @@ class _Server(uvicorn.Server):
             )
         )
         self.app, self.service = app, service
-        self.crowded = error_response(503, "too many connections", retry_after=1)
-        self.crowded.headers["Connection"] = "close"
+        crowded = error_response(503, "too many connections", retry_after=1)
+        crowded.headers["Connection"] = "close"
+        self.crowded = Unrouted(service.metrics, crowded)
         self.stop_at = math.inf
         self.model: Model | None = None  # in its place when last looked at
         self.idle = IdleConnections(service.config.deadline)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _http import Connection, ask
+from _http import Connection, ask, request
 from _served_model import dataset, inputs
 from _servers import START, fockjax_server, running
 from _v2 import infer, outputs
@@ -252,6 +252,9 @@ def test_more_connections_than_it_takes_are_told_so_at_once(start):
         assert json.loads(refused.body) == {"error": "too many connections"}
         connections[0].send(one())
         assert connections[0].answer().status == 200
+        connections[1].send(request("GET", "/metrics"))
+        counted = b'fockjax_requests_total{route="none",status="503"} 1.0\n'
+        assert counted in connections[1].answer().body
     server.wait_for(seconds=20)
     assert ask(server.port, one()).status == 200
 
