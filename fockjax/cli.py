@@ -120,9 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         return _run(command)
-    except (UserError, OSError, ImportError, TooLarge, RunError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
-        return USER_ERROR
+    except TooLarge as error:
+        return _refused(f"{error.fact}. {_how_smaller(command)}")
+    except (UserError, OSError, ImportError, RunError) as error:
+        return _refused(str(error))
     except KeyboardInterrupt:
         advice = ""
         if isinstance(command, TrainConfig):
@@ -133,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(command: TrainConfig | Predict | ServeConfig | Validate | Report) -> int:
+def _run(command: Command) -> int:
     if isinstance(command, TrainConfig):
         train(command)
         return 0
@@ -190,8 +191,18 @@ def report(log: Path, out: Path | None = None, console: Console | None = None) -
     console.print(f"{log} -> {out}", soft_wrap=True)
 
 
-def _escaped(error: Exception) -> str:
-    return escape(str(error).replace("\n", " "))
+def _refused(reason: str) -> int:
+    text = escape(reason.replace("\n", " "))
+    Console(stderr=True).print(f"[bold red]error:[/] {text}", soft_wrap=True)
+    return USER_ERROR
+
+
+def _how_smaller(command: Command) -> str:
+    if isinstance(command, TrainConfig):
+        return command.how_smaller
+    if isinstance(command, Predict):
+        return "Raise --memory, or train a model of fewer --modes or a smaller --cutoff."
+    return "Give more memory, or train a model of fewer --modes or a smaller --cutoff."
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from fockjax.factors import Factor
 from fockjax.layout import Box, Square
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
 from fockjax.parameters import Input, Outcome, Values, evaluate, leaves
-from fockjax.register import Register, branch, check_memory
+from fockjax.register import OverLimit, Register, branch, check_memory
 from fockjax.states import State
 
 MEMORY_LIMIT = 8 * 2**30
@@ -218,10 +218,11 @@ def _build_kind(steps, make, sizes, fixed, dtype, values: Values, memory_limit: 
         shapes = jax.tree.leaves(jax.eval_shape(one, *pick(columns, 0)))
         size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in shapes)
         if size > memory_limit:
-            raise ValueError(
+            raise OverLimit(
                 f"{steps[0]} at cutoffs {sizes} has elements of {size:,} bytes, over "
-                f"the limit of {memory_limit:,} bytes. Lower the cutoffs, take a mesh that is "
-                "not exact for an interferometer, or raise `memory_limit`."
+                f"the limit of {memory_limit:,} bytes",
+                "Lower the cutoffs, take a mesh that is not exact for an interferometer, or raise "
+                "`memory_limit`.",
             )
     # The barrier: made once, XLA would fuse the making of a gate into every loop that uses it.
     if len(steps) == 1 or not columns:

@@ -274,6 +274,18 @@ class Register:
         check_memory(step, modes, layout, self.state.dtype, self.memory_limit, size, when)
 
 
+class OverLimit(ValueError):
+    """A circuit would hold more than a call may.
+
+    Attributes:
+        fact: the message without its advice, for those who do not write the call.
+    """
+
+    def __init__(self, fact: str, advice: str):
+        super().__init__(f"{fact}. {advice}")
+        self.fact = fact
+
+
 def check_memory(
     step: Step,
     modes,
@@ -295,18 +307,19 @@ def check_memory(
         when: when it does so.
 
     Raises:
-        ValueError: naming the step, the modes and the bytes.
+        OverLimit: naming the step, the modes and the bytes.
     """
     size = layout.bytes(dtype) if size is None else size
     if size > limit:
         is_pure = isinstance(layout, Layout)
         kind = "state" if is_pure else "density matrix"
         instead = "" if is_pure else "draw pure branches instead (`unravel=True`), "
-        raise ValueError(
+        raise OverLimit(
             f"{step} joins modes {list(modes)} with cutoffs {layout.kets.truncation} "
             f"{when and f'{when} '}into one {kind} of {size:,} bytes a sample "
-            f"({np.dtype(dtype).name}), over the limit of {limit:,} bytes. Lower the cutoffs, "
-            f"{instead}keep the groups of modes apart (fj.grouped), or raise `memory_limit`."
+            f"({np.dtype(dtype).name}), over the limit of {limit:,} bytes",
+            f"Lower the cutoffs, {instead}keep the groups of modes apart (fj.grouped), or raise "
+            "`memory_limit`.",
         )
 
 

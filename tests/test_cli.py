@@ -4,11 +4,14 @@ import csv
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
 import fockjax as fj
 from fockjax import cli
+from fockjax.runtime import memory
+from fockjax.training import loop
 
 pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
 
@@ -74,7 +77,10 @@ def one_line(capsys):
         (["--learning-rate", "nan"], "--learning-rate must be positive and finite"),
         (["--leakage-penalty", "-1"], "--leakage-penalty must not be negative"),
         (["--test-fraction", "1.5"], "--test-fraction must lie between 0 and 1"),
-        (["--modes", "12", "--cutoff", "20", "--out", "new"], "memory"),
+        (
+            ["--modes", "12", "--cutoff", "20", "--out", "new"],
+            "bytes. Lower --modes or --cutoff, or bound all photons together (--total-photons).",
+        ),
     ],
 )
 def test_what_cannot_work_is_one_line_and_exit_code_two(
@@ -85,6 +91,27 @@ def test_what_cannot_work_is_one_line_and_exit_code_two(
     assert cli.main(["train", *arguments]) == 2
     assert message in one_line(capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["flowers.csv"]  # nothing left behind
+
+
+def test_memory_that_runs_out_is_told_with_options_of_the_command(
+    flowers, tmp_path, capsys, monkeypatch
+):
+    def exhausted(*args, **named):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+
+    monkeypatch.chdir(tmp_path)
+    train = ["train", "--data", str(flowers), "--target", "kind", "--total-photons", *SMALL]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "fit", exhausted)
+        assert cli.main(train) == 2
+    told = "allocating 9 bytes. Lower --batch-size. Lower --modes or --cutoff.\n"
+    assert one_line(capsys).endswith(told)
+
+    assert cli.main([*train, "--overwrite"]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(memory, "room", lambda *_: 10)
+    assert cli.main(["predict", "runs/flowers", "flowers.csv", "-o", "out.csv"]) == 2
+    assert "room for 10 B. Raise --memory, or train" in one_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,15 @@ def _text(path: Path) -> str | None:
 
 
 class TooLarge(MemoryError):
-    """One row needs more memory than there is."""
+    """One row needs more memory than there is.
+
+    Attributes:
+        fact: the message without its advice, for those who do not write the call.
+    """
+
+    def __init__(self, fact: str, advice: str):
+        super().__init__(f"{fact}. {advice}")
+        self.fact = fact
 
 
 @dataclass(frozen=True)
@@ -202,8 +210,9 @@ def make_plan(
         if rows == 1:
             raise TooLarge(
                 f"One row needs {show_size(needed)} (from {source}), but there is room for "
-                f"{show_size(room())}. Give more memory, lower the cutoffs, or use fockjax.grouped "
-                "if there are independent groups of modes."
+                f"{show_size(room())}",
+                "Give more memory, lower the cutoffs, or use fockjax.grouped if there are "
+                "independent groups of modes.",
             )
         rows //= 2
         needed, source = need(rows)

@@ -95,6 +95,12 @@ class TrainConfig:
         """The same at another cutoff."""
         return TotalPhotons(cutoff) if self.total_photons else cutoff
 
+    @property
+    def how_smaller(self) -> str:
+        """The options that make states smaller, told where these do not fit."""
+        bound = "" if self.total_photons else ", or bound all photons together (--total-photons)"
+        return f"Lower --modes or --cutoff{bound}."
+
     def check(self) -> None:
         """Raise UserError for a value that cannot work, naming its option."""
         for name in ("modes", "cutoff", "layers", "epochs", "patience", "batch_size", "folds"):

@@ -11,6 +11,7 @@ from fockjax._numerics import HIGHEST
 from fockjax.arguments import layout_of
 from fockjax.circuit import Circuit, Input
 from fockjax.layout import TotalPhotons
+from fockjax.register import OverLimit
 from fockjax.runtime import Checked, CutoffPlan, Runner, TotalPlan, functional
 from fockjax.training.config import TrainConfig
 from fockjax.training.errors import UserError
@@ -96,6 +97,8 @@ def build_model(
         rngs = nnx.Rngs(config.seed)
         model = HybridModel(features, config, photonic=photonic, outputs=outputs, rngs=rngs)
         jax.eval_shape(model, jax.ShapeDtypeStruct((1, features), jnp.float32))
+    except OverLimit as error:
+        raise UserError(f"{error.fact}. {config.how_smaller}") from error
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"the circuit cannot be built: {reason}") from error

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from fockjax.runtime.recovery import Remedy, remedy
 from fockjax.training import baselines, checkpoint, folder, loop, plots, report
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import Dataset, Split, make_splits, spread
@@ -50,7 +51,7 @@ def train(
         The folder and the figures in it.
 
     Raises:
-        UserError: data, options or folder that cannot be used.
+        UserError: data, options or folder that cannot be used, or more memory than there is.
 
     Example:
         >>> from fockjax.training import TrainConfig, train
@@ -64,10 +65,19 @@ def train(
     splits = make_splits(dataset, config)
     run = _Run(config, dataset, splits, console)
     out = Path(config.out) if config.out is not None else Path("runs") / dataset.name
-    if config.folds == 1:
-        results = run.train_split(splits[0], out, "training")
-    else:
-        results = run.train_folds(splits, out)
+    try:
+        if config.folds == 1:
+            results = run.train_split(splits[0], out, "training")
+        else:
+            results = run.train_folds(splits, out)
+    except jax.errors.JaxRuntimeError as error:
+        if remedy(error) is not Remedy.SMALLER_BATCH:
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"training takes more memory than there is: {reason} Lower --batch-size. "
+            f"{config.how_smaller}"
+        ) from error
     report.print_table(console, results)
     console.print(f"model folder: {out}", soft_wrap=True)
     return TrainResult(out, results)
