@@ -10,6 +10,7 @@ Gauss-Hermite quadrature over them, on so many nodes that it is exact.
 from functools import cache
 
 import numpy as np
+from scipy.special import factorial
 
 import fockjax as fj
 
@@ -196,8 +197,21 @@ def vacuum(cutoffs):
     return ket
 
 
+def random_unitary(rng, size):
+    """From a generator, or the seed of one."""
+    rng = np.random.default_rng(rng)
+    return np.linalg.qr(rng.normal(size=(size, size)) + 1j * rng.normal(size=(size, size)))[0]
+
+
+def coherent(alpha, cutoff):
+    """The amplitudes of a coherent state."""
+    n = np.arange(cutoff)
+    return np.exp(-(abs(alpha) ** 2) / 2) * alpha**n / np.sqrt(factorial(n))
+
+
 def random_ket(rng, cutoffs):
-    """A normalised ket with complex amplitudes everywhere."""
+    """A normalised ket with complex amplitudes everywhere; from a generator, or the seed of one."""
+    rng = np.random.default_rng(rng)
     ket = rng.normal(size=cutoffs) + 1j * rng.normal(size=cutoffs)
     return ket / np.linalg.norm(ket)
 

@@ -31,11 +31,12 @@ def numbers(classes=("no", "yes"), rows=60):
     return Dataset("numbers", x, target, ("a", "b", "c"), "y", classes)
 
 
-def categories(rows=60):
-    """Three classes, a column of categories, missing values."""
+def categories(rows=90):
+    """Three classes, a column of categories that mostly tells them, missing values."""
     rng = np.random.default_rng(3)
     kind = rng.integers(3, size=rows)
-    features = np.column_stack([kind + rng.normal(size=rows), kind, rng.normal(size=rows) * 100])
+    place = np.where(rng.random(rows) < 0.8, kind, rng.integers(3, size=rows))
+    features = np.column_stack([kind + rng.normal(size=rows), place, rng.normal(size=rows) * 100])
     features[rng.random((rows, 3)) < 0.1] = np.nan
     places = {"place": ("here", "there", "where")}
     return Dataset("mixed", features, kind * 1.0, ("a", "place", "c"), "k", (10, 20, 30), places)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close
 from hypothesis import strategies as st
 from scipy.special import gammaln
 
@@ -41,10 +42,6 @@ OUTSIDE = {  # what is no channel
     "additive_noise": [(-0.1,)],
 }
 LOSSLESS = ("loss", "dephasing")  # at the cutoff
-
-
-def close(actual, expected, tolerance=1e-13):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
 
 
 def random(seed, *shape):

@@ -8,12 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close
 
 import fockjax as fj
-
-
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
 
 
 def does(circuit, gates, weights, x, cutoff, vacuum=True):

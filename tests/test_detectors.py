@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close
+from dense import coherent
 from scipy import stats
 from scipy.special import erfc, gammaln
 
@@ -19,10 +21,6 @@ ALARM = 1e-4  # how often a statistical test would fail by chance, were its key 
 CUTOFF, ANGLE = 6, 0.7
 
 
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=tolerance)
-
-
 def random_ket(seed, *shape):
     random = np.random.RandomState(seed)
     ket = random.standard_normal((2, *shape))
@@ -33,11 +31,6 @@ def random_rho(seed, cutoff, trace=0.8):
     """A mixed state with complex coherences that has lost something."""
     kets = [random_ket(seed + k, cutoff) for k in range(3)]
     return trace / 3 * sum(np.outer(ket, ket.conj()) for ket in kets)
-
-
-def coherent(alpha, cutoff):
-    n = np.arange(cutoff)
-    return np.exp(n * np.log(alpha + 0j) - abs(alpha) ** 2 / 2 - gammaln(n + 1) / 2)
 
 
 def hermite(q, count):

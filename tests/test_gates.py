@@ -8,13 +8,10 @@ import dense
 import jax
 import numpy as np
 import pytest
+from compare import close
 
 import fockjax as fj
 from fockjax.gates import REGISTRY
-
-
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
 
 
 def quadratures(size, hbar=2.0):
@@ -301,19 +298,14 @@ def test_snap_refuses():
         fj.Circuit(1).snap(np.zeros(4), mode=0)({}, cutoff=3)
 
 
-def random_unitary(rng, size):
-    q, r = np.linalg.qr(rng.normal(size=(size, size)) + 1j * rng.normal(size=(size, size)))
-    return q * (np.diag(r) / abs(np.diag(r)))
-
-
 def test_unitary(x64):
     rng = np.random.default_rng(3)
     cutoffs = (3, 2, 4)
-    matrix = random_unitary(rng, 12)
+    matrix = dense.random_unitary(rng, 12)
     elements = matrix.reshape(4, 3, 4, 3)  # on modes (2, 0)
     ket = dense.random_ket(rng, cutoffs)
     right = np.einsum("pmqn,nkq->mkp", elements, ket)
-    one = random_unitary(rng, 2)
+    one = dense.random_unitary(rng, 2)
     right = np.einsum("kj,mjp->mkp", one, right)
     for form in (matrix, elements):
         circuit = fj.Circuit(3).unitary(form, modes=(2, 0)).unitary(one, modes=1)

@@ -8,13 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close
 from test_states import GROUPS, factored, leaky_factors
 
 import fockjax as fj
-
-
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=tolerance)
 
 
 def test_closed_forms(x64):

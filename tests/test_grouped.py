@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close
 from jaxprs import equations
 
 import fockjax as fj
@@ -19,10 +20,6 @@ def block(modes):
     for mode in range(modes - 1):
         circuit.beamsplitter(fj.Weight("theta", (modes,))[mode], 0.4, modes=(mode + 1, mode))
     return circuit.kerr(fj.Weight("kappa") + fj.Input(modes), mode=0)
-
-
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
 
 
 def weights_of_groups(weights, count):

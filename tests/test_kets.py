@@ -10,6 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 import walrus
+from compare import close
 from scipy.special import gammaln
 
 import fockjax as fj
@@ -19,10 +20,6 @@ from fockjax.kets._recurrence import amplitudes
 kets = fj.kets
 needs_oracle = pytest.mark.skipif(not oracle.is_installed(), reason="needs Strawberry Fields")
 BARS = {"complex64": 3e-7, "complex128": 3e-15}
-
-
-def close(actual, expected, tolerance):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
 
 
 def batched(ket, points, cutoff, dtype, **options):

@@ -6,16 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close
 from scipy import stats
 
 import fockjax as fj
 from fockjax import planning
 
 CUTOFF = 7
-
-
-def close(actual, expected, tol=1e-12):
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tol)
 
 
 def source(modes=3):

@@ -5,15 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import walrus
+from compare import close
 
 import fockjax as fj
 from fockjax.mixed import REGISTRY
 
 mixed = fj.mixed
-
-
-def close(actual, expected, tolerance=1e-13):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
 
 
 def random_symplectic(seed, modes):

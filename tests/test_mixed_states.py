@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from compare import close
 
 import fockjax as fj
 from fockjax.factors import Mixed, Pure
@@ -16,10 +17,6 @@ from fockjax.readouts.spectral import root_fidelity
 from fockjax.states import State
 from fockjax.validation.readings import FAST_COMPILATION
 from fockjax.validation.readouts import READOUTS, TRUNCATIONS
-
-
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=tolerance)
 
 
 def outer(ket):

@@ -6,16 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close
 from dense import gate
 from jaxprs import equations
 
 import fockjax as fj
 
 CUTOFFS = (4, 3, 3)
-
-
-def close(actual, expected, tol=1e-12):
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tol)
 
 
 # The slow way: rho has row axes, then column axes ------------------------------------------------

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import walrus
+from compare import close
+from dense import random_ket, random_unitary
 from scipy.linalg import expm
 
 import fockjax as fj
@@ -19,21 +21,6 @@ MESHES = {"rectangular": fj.decompositions.rectangular, "triangular": fj.decompo
 @pytest.fixture(autouse=True)
 def double(x64):
     """Everything here in double precision, so that disagreement is never rounding."""
-
-
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
-
-
-def random_unitary(seed, modes):
-    rng = np.random.default_rng(seed)
-    return np.linalg.qr(rng.normal(size=(modes, modes)) + 1j * rng.normal(size=(modes, modes)))[0]
-
-
-def random_ket(seed, cutoffs):
-    rng = np.random.default_rng(seed)
-    ket = rng.normal(size=cutoffs) + 1j * rng.normal(size=cutoffs)
-    return ket / np.linalg.norm(ket)
 
 
 def permutation(*order):

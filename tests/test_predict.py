@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from flax import nnx
-from models import make_folder, numbers, without_circuits
+from models import categories, make_folder, numbers, without_circuits
 from pyarrow import parquet
 from rich.console import Console
 
@@ -30,7 +30,7 @@ from fockjax.runtime import Runner, TooLarge, memory
 from fockjax.runtime.run_record import read_records
 from fockjax.training import TrainConfig, UserError, train
 from fockjax.training.config import identity_hash
-from fockjax.training.data import Dataset, make_splits
+from fockjax.training.data import make_splits
 
 pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
 
@@ -63,17 +63,6 @@ def loaded_once():
         yield
 
 
-def several(rows=90):
-    """Three classes, a column of categories, missing values, no circuit."""
-    rng = np.random.default_rng(3)
-    kind = rng.integers(3, size=rows)
-    place = np.where(rng.random(rows) < 0.8, kind, rng.integers(3, size=rows))
-    features = np.column_stack([kind + rng.normal(size=rows), place, rng.normal(size=rows) * 100])
-    features[rng.random((rows, 3)) < 0.1] = np.nan
-    places = {"place": ("here", "there", "where")}
-    return Dataset("several", features, kind * 1.0, ("a", "place", "c"), "k", (10, 20, 30), places)
-
-
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "mixed"
@@ -81,7 +70,7 @@ def mixed(tmp_path_factory):
         config = TrainConfig(
             out=out, modes=2, cutoff=4, layers=1, epochs=60, learning_rate=0.05, impute="median"
         )
-        train(config, several(), Console(file=io.StringIO()))
+        train(config, categories(), Console(file=io.StringIO()))
         once(out)
     return out
 
@@ -431,9 +420,9 @@ def test_folders_that_are_no_finished_model_say_so(classifier, tmp_path):
         load_model(model)
 
 
-def write_several(path):
-    """`several` as a file of the user's, missing values in several spellings."""
-    dataset = several()
+def write_categories(path):
+    """`categories` as a file of the user's, missing values in several spellings."""
+    dataset = categories()
     texts = [
         ["NA" if a != a else a, "" if p != p else dataset.categories["place"][int(p)], c]
         for a, p, c in dataset.features.tolist()
@@ -444,7 +433,7 @@ def write_several(path):
 
 
 def test_several_classes_have_a_probability_each(mixed, tmp_path):
-    predictor, dataset = once(mixed), several()
+    predictor, dataset = once(mixed), categories()
     result = predictor(dataset.features)
     assert result.probability.shape == (90, 3)
     np.testing.assert_allclose(result.probability.sum(axis=1), 1)
@@ -454,7 +443,7 @@ def test_several_classes_have_a_probability_each(mixed, tmp_path):
     assert np.mean(result.prediction == 10 * (dataset.target + 1)) > 0.6
     for suffix in (".csv", ".npy", ".parquet"):
         out = tmp_path / f"out{suffix}"
-        run(mixed, write_several(tmp_path / "data.csv"), out)
+        run(mixed, write_categories(tmp_path / "data.csv"), out)
         rows = read(out)
         names = [f"probability_{label}" for label in (10, 20, 30)]
         got = np.array([[float(row[name]) for name in names] for row in rows])
@@ -463,7 +452,7 @@ def test_several_classes_have_a_probability_each(mixed, tmp_path):
 
 
 def test_the_inputs_of_a_model_by_hand(mixed):
-    scaler, dataset = once(mixed).scaler, several()
+    scaler, dataset = once(mixed).scaler, categories()
     split = make_splits(dataset, once(mixed).config)[0]
     known = dataset.features[split.train]
     fill = np.nanmedian(known, axis=0)
@@ -481,7 +470,7 @@ def test_the_inputs_of_a_model_by_hand(mixed):
 
 
 def test_an_unknown_category_is_a_bad_row_and_a_matrix_has_none(mixed, tmp_path):
-    data = write_several(tmp_path / "data.csv")
+    data = write_categories(tmp_path / "data.csv")
     lines = data.read_text().splitlines()
     lines[4] = "1.5,nowhere,2"
     data.write_text("\n".join(lines))
@@ -491,7 +480,7 @@ def test_an_unknown_category_is_a_bad_row_and_a_matrix_has_none(mixed, tmp_path)
     run(mixed, data, tmp_path / "out.parquet", skip_bad=True)
     rows = read(tmp_path / "out.parquet")
     assert [number for number, row in enumerate(rows, 1) if row["prediction"] is None] == [4]
-    np.save(tmp_path / "data.npy", several().features)
+    np.save(tmp_path / "data.npy", categories().features)
     with pytest.raises(UserError, match="'place' are categories: give a .csv or .parquet"):
         run(mixed, tmp_path / "data.npy", tmp_path / "out.csv")
 

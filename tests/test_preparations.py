@@ -5,15 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close
 
 import fockjax as fj
 from fockjax.interop import oracle
 
 needs_oracle = pytest.mark.skipif(not oracle.is_installed(), reason="needs Strawberry Fields")
-
-
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
 
 
 def placed(parts, cutoffs):
@@ -26,15 +23,11 @@ def placed(parts, cutoffs):
     return joint
 
 
-def random_ket(seed, shape):
-    return dense.random_ket(np.random.default_rng(seed), shape)
-
-
 CUTOFFS = (3, 5, 4, 2)
 
 
 def test_joint_kets_in_any_order_of_modes(x64):
-    three, one = random_ket(1, (4, 2, 3)), random_ket(2, (5,))
+    three, one = dense.random_ket(1, (4, 2, 3)), dense.random_ket(2, (5,))
     circuit = fj.Circuit(4)
     circuit.prepare("ket", three, modes=(2, 3, 0)).prepare("ket", one, modes=1)
     state = jax.jit(lambda: circuit({}, cutoff=CUTOFFS))()
@@ -56,7 +49,7 @@ def test_joint_kets_in_any_order_of_modes(x64):
 
 def test_gates_before_a_preparation_are_forgotten_but_not_what_they_lost(x64):
     """Whether they have been applied by then or still wait to be fused, and on the mode alone."""
-    prepared = random_ket(3, (3,))
+    prepared = dense.random_ket(3, (3,))
     for first in ([], [("squeezing", (0.7, 0.2), (0,))]):
         before = [*first, ("displacement", (0.9, 0.3), (0,)), ("rotation", (0.4,), (0,))]
         elsewhere = [("displacement", (0.5, 0.1), (1,))]
@@ -83,7 +76,7 @@ def test_a_diagonal_that_waits_is_dropped(x64):
 
 def test_all_modes_of_a_factor_may_be_prepared_anew(x64):
     """Together, or as two factors of one mode each."""
-    pair = random_ket(4, (2, 3))
+    pair = dense.random_ket(4, (2, 3))
     circuit = fj.Circuit(3).displace(0.4, mode=0).beamsplitter(0.3, 0.2, modes=(0, 2))
     circuit.prepare("ket", pair, modes=(2, 0))
     state = jax.jit(lambda: circuit({}, cutoff=(3, 2, 2)))()
@@ -143,7 +136,7 @@ def test_preparing_again_and_again_keeps_the_kind_of_a_layer():
 def joint_layer(r, a):
     """All modes prepared in one ket, whatever the layer before has entangled."""
     block = fj.Circuit(3).displace(0.3, 0.2, mode=0)
-    block.prepare("ket", random_ket(7, (2, 3, 2)), modes=(1, 0, 2)).squeeze(r, 0.1, mode=2)
+    block.prepare("ket", dense.random_ket(7, (2, 3, 2)), modes=(1, 0, 2)).squeeze(r, 0.1, mode=2)
     return block.beamsplitter(0.4, a, modes=(1, 2)).kerr(0.2, mode=0).displace(r, mode=1)
 
 
@@ -211,7 +204,7 @@ def test_kets_of_weights_and_inputs(x64):
     not."""
     circuit = fj.Circuit(2)
     circuit.prepare("ket", fj.Weight("re", (2, 3)), fj.Weight("im", (2, 3)), modes=(1, 0))
-    ket = random_ket(5, (2, 3))
+    ket = dense.random_ket(5, (2, 3))
     weights = {"re": ket.real, "im": ket.imag}
 
     def photons(weights):
@@ -290,7 +283,7 @@ def test_memory_is_checked_before_a_ket_is_made():
 @pytest.mark.slow
 def test_strawberry_fields_keeps_the_same_losses(x64):
     """Its register turns mixed where a mode is prepared: compared by probabilities."""
-    ket = random_ket(6, (5, 5))
+    ket = dense.random_ket(6, (5, 5))
     circuit = fj.Circuit(2).displace(1.2, 0.3, mode=0).prepare("coherent", 0.8, 0.2, modes=0)
     circuit.prepare("squeezed", 0.4, -0.3, modes=1).beamsplitter(0.5, 0.7)
     part_by_part = circuit({}, cutoff=5)

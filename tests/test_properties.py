@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,10 +21,6 @@ many = settings(max_examples=400)
 @pytest.fixture(autouse=True)
 def double(x64):
     """Everything here in double precision, so that disagreement is never rounding."""
-
-
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0)
 
 
 def numbers(count, scale):

@@ -7,21 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import eval_laguerre, factorial, gammaln
+from compare import close, close_by_name
+from scipy.special import eval_laguerre, factorial
 from test_states import CUTOFFS, GROUPS, factored, joined, leaky_factors, marginal
 
 import fockjax as fj
 from fockjax.interop import oracle
-
-
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=tolerance)
-
-
-def coherent(alpha, cutoff):
-    n = np.arange(cutoff)
-    return np.exp(n * np.log(alpha + 0j) - abs(alpha) ** 2 / 2 - gammaln(n + 1) / 2)
-
 
 # closed forms
 
@@ -99,7 +90,9 @@ def test_fock_states_up_to_the_cutoff(x64):
 
 def test_fringes_of_a_cat(x64):
     alpha = 1.4 * np.exp(0.6j)
-    cat = coherent(alpha, 40) + 1j * coherent(-alpha, 40)  # its halves overlap without a share
+    cat = dense.coherent(alpha, 40) + 1j * dense.coherent(
+        -alpha, 40
+    )  # its halves overlap without a share
     wigner = jax.jit(lambda ket: fj.from_ket(ket).wigner(0, X, P, 1.0))(cat / math.sqrt(2))
     z = (X + 1j * P[:, None]) / math.sqrt(2)
     hills = np.exp(-2 * abs(z - alpha) ** 2) + np.exp(-2 * abs(z + alpha) ** 2)
@@ -152,7 +145,7 @@ def test_ghz_state_has_one_bit_of_entropy_however_it_is_cut(x64):
 def test_phase_space_in_single_precision_at_cutoff_100():
     """Where e^{-q^2/2} underflows float32 and polynomials of degree 198 overflow it."""
     cutoff, alpha = 100, 7.0 * np.exp(0.7j)
-    kets = np.stack([np.eye(cutoff)[99], coherent(alpha, cutoff)]).astype(np.complex64)
+    kets = np.stack([np.eye(cutoff)[99], dense.coherent(alpha, cutoff)]).astype(np.complex64)
     at = np.linspace(-26, 26, 31, dtype=np.float32)
 
     @jax.jit
@@ -326,7 +319,7 @@ def expected_of(ket, target, grid):
     alphas = np.linspace(0.1, 0.6, n) * np.exp(1j * np.linspace(1, 2, n))
     overlap = ket
     for alpha, cutoff in zip(alphas, cutoffs, strict=True):
-        overlap = np.tensordot(coherent(alpha, cutoff).conj(), overlap, (0, 0))
+        overlap = np.tensordot(dense.coherent(alpha, cutoff).conj(), overlap, (0, 0))
     all_modes = tuple(range(n))
     return {
         "finite": True,
@@ -352,14 +345,6 @@ def expected_of(ket, target, grid):
     }
 
 
-def compare(actual, expected, tolerance=1e-11):
-    assert actual.keys() == expected.keys()
-    for name, value in expected.items():
-        for a, b in zip(jax.tree.leaves(actual[name]), jax.tree.leaves(value), strict=True):
-            assert a.shape == np.shape(b), name
-            np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance, err_msg=name)
-
-
 GRID = np.array([-1.3, 0.2, 2.5])
 
 
@@ -380,7 +365,7 @@ def test_readouts_of_leaky_factors_are_those_of_their_dense_ket(x64):
     target = np.einsum("ace,bd->abcde", *others)
     for k, kets in enumerate(batch):
         one = jax.tree.map(lambda leaf, k=k: leaf[k], together)
-        compare(one, expected_of(joined(kets), target, GRID))
+        close_by_name(one, expected_of(joined(kets), target, GRID))
 
 
 # Strawberry Fields

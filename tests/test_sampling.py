@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close
+from dense import coherent
 from scipy import stats
-from test_detectors import ALARM, close, coherent, counts_given, hermite, random_ket
+from test_detectors import ALARM, counts_given, hermite, random_ket
 
 import fockjax as fj
 from fockjax.readouts import sampling

@@ -8,21 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import factorial, gammainc
+from compare import close, close_by_name
+from scipy.special import gammainc
 
 import fockjax as fj
 from fockjax.factors import Pure
 from fockjax.states import State
-
-
-def close(actual, expected, tolerance=1e-12):
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=tolerance)
-
-
-def coherent(alpha, cutoff):
-    n = np.arange(cutoff)
-    return alpha**n * np.exp(-(abs(alpha) ** 2) / 2) / np.sqrt(factorial(n))
-
 
 # Gaussian states of one mode
 
@@ -58,7 +49,7 @@ def displaced_squeezed():
 def test_coherent_amplitudes(x64):
     ket = displaced_squeezed()[0][1]
     alpha = ALPHA[1] * np.exp(1j * PHI[1])
-    close(ket, coherent(alpha, CUTOFF))
+    close(ket, dense.coherent(alpha, CUTOFF))
 
 
 def test_squeezed_vacuum_amplitudes(x64):
@@ -113,7 +104,7 @@ def test_kerr_turns_every_photon_number(x64):
     alpha = r * np.exp(1j * phi)
     close(a, alpha * np.exp(1j * kappa) * np.exp(r**2 * (np.exp(2j * kappa) - 1)))
     # K(pi/2) makes a cat: (1+i)/2 |alpha> + (1-i)/2 |-alpha>
-    cat = (1 + 1j) / 2 * coherent(alpha[2], 30) + (1 - 1j) / 2 * coherent(-alpha[2], 30)
+    cat = (1 + 1j) / 2 * dense.coherent(alpha[2], 30) + (1 - 1j) / 2 * dense.coherent(-alpha[2], 30)
     close(ket[2], cat)
 
 
@@ -238,21 +229,13 @@ def expected_of(ket, target, truncations):
     }
 
 
-def compare(actual, expected, tolerance=1e-12):
-    assert actual.keys() == expected.keys()
-    for name, value in expected.items():
-        for a, b in zip(jax.tree.leaves(actual[name]), jax.tree.leaves(value), strict=True):
-            assert a.shape == np.shape(b), name
-            np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance, err_msg=name)
-
-
 @pytest.mark.parametrize("cutoffs", [(1,), (2,), (5,), (1, 1), (4, 1, 3)])
 def test_readouts_of_any_ket(cutoffs, x64):
     """Cutoff 1 and 2 too, where a quadrature has no coherences to read; the ket is of norm 0.9."""
     rng = np.random.default_rng(1)
     ket, target = 0.9 * dense.random_ket(rng, cutoffs), dense.random_ket(rng, cutoffs)
     read = jax.jit(lambda ket, target: everything(fj.from_ket(ket), target))
-    compare(read(ket, target), expected_of(ket, target, truncations=1))
+    close_by_name(read(ket, target), expected_of(ket, target, truncations=1))
 
 
 @pytest.mark.parametrize("top", [0, 1, 4])
@@ -302,7 +285,7 @@ def test_readouts_of_a_product_of_leaky_factors_are_those_of_its_dense_ket(x64):
     together = read([np.stack(kets) for kets in zip(*batch, strict=True)])
     for k, kets in enumerate(batch):
         one = jax.tree.map(lambda leaf, k=k: leaf[k], together)
-        compare(one, expected_of(joined(kets), target, truncations=3))
+        close_by_name(one, expected_of(joined(kets), target, truncations=3))
 
 
 def test_joint_and_marginal_probabilities_in_the_order_asked_for(x64):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close_in_scale
 
 import fockjax as fj
 from fockjax import register
@@ -38,11 +39,6 @@ def complex_normal(seed, shape):
     return jnp.asarray(random.normal(size=shape) + 1j * random.normal(size=shape))
 
 
-def close(a, b, tolerance=1e-12):
-    scale = max(1.0, float(jnp.abs(b).max()))
-    np.testing.assert_allclose(a, b, atol=tolerance * scale, rtol=0)
-
-
 def applied(gate, ket, modes):
     """As a circuit does it."""
     for part, at in steps(gate, modes):
@@ -60,9 +56,9 @@ def test_parts_are_the_gate(name):
         shape[mode] = size
     ket = complex_normal(1, shape)
     whole = gate.fused().apply(ket, modes)
-    close(applied(gate, ket, modes), whole)
-    close(applied(gate.conj(), ket.conj(), modes), whole.conj())
-    close(gate.adjoint().to_dense(), gate.fused().adjoint().to_dense())
+    close_in_scale(applied(gate, ket, modes), whole)
+    close_in_scale(applied(gate.conj(), ket.conj(), modes), whole.conj())
+    close_in_scale(gate.adjoint().to_dense(), gate.fused().adjoint().to_dense())
 
 
 def test_small_gates_are_their_elements():
@@ -100,7 +96,7 @@ def test_derivatives_are_those_of_the_elements(gate):
     def derivatives(f, point, ket):
         return f(point, ket), jax.grad(f)(point, ket), jax.hessian(f)(point, ket)
 
-    jax.tree.map(close, *both_ways(derivatives, gate))
+    jax.tree.map(close_in_scale, *both_ways(derivatives, gate))
 
 
 @pytest.mark.slow
@@ -115,8 +111,8 @@ def test_in_every_direction_to_third_order(gate):
         )
 
     one, other = both_ways(derivatives, gate)
-    jax.tree.map(close, one, other)
-    close(one[2], one[3])
+    jax.tree.map(close_in_scale, one, other)
+    close_in_scale(one[2], one[3])
 
 
 @pytest.mark.slow
@@ -139,7 +135,7 @@ def test_a_circuit_is_the_product_of_its_gates(cutoff):
         gate = build(**parameters, cutoff=sizes if len(modes) > 1 else sizes[0])
         after = np.tensordot(gate.to_dense(), ket, (range(len(modes), 2 * len(modes)), modes))
         ket = np.moveaxis(after, range(len(modes)), modes)
-    close(circuit({}, cutoff=cutoff).ket(), ket)
+    close_in_scale(circuit({}, cutoff=cutoff).ket(), ket)
 
 
 def test_density_matrices_turn_like_their_kets():
@@ -147,4 +143,4 @@ def test_density_matrices_turn_like_their_kets():
     circuit = fj.Circuit(1).squeeze(0.4, 0.3, mode=0)
     mixed = fj.Circuit(1).squeeze(0.4, 0.3, mode=0).loss(1.0, mode=0)
     ket, rho = (made.displace(0.2, 0.7, mode=0)({}, cutoff=CUTOFF) for made in (circuit, mixed))
-    close(rho.density_matrix(), np.multiply.outer(ket.ket(), ket.ket().conj()))
+    close_in_scale(rho.density_matrix(), np.multiply.outer(ket.ket(), ket.ket().conj()))

@@ -1,0 +1,24 @@
+"""How results are compared."""
+
+import jax
+import numpy as np
+
+
+def close(actual, expected, tolerance=1e-12):
+    """Equal within a tolerance: absolute, and relative to what is expected."""
+    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=tolerance)
+
+
+def close_by_name(actual, expected, tolerance=1e-12):
+    """Trees under the same names, equal in shape and values."""
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        for a, b in zip(jax.tree.leaves(actual[name]), jax.tree.leaves(value), strict=True):
+            assert a.shape == np.shape(b), name
+            np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance, err_msg=name)
+
+
+def close_in_scale(actual, expected, tolerance=1e-12):
+    """Equal within a tolerance relative to the largest number expected, if that is above 1."""
+    scale = max(1.0, float(np.max(np.abs(expected))))
+    np.testing.assert_allclose(actual, expected, atol=tolerance * scale, rtol=0)
