@@ -89,7 +89,7 @@ class State(Readouts):
             ValueError: if the state is mixed.
 
         >>> import fockjax as fj
-        >>> fj.vacuum(cutoffs=(2, 3)).ket().shape
+        >>> fj.vacuum(cutoff=(2, 3)).ket().shape
         (2, 3)
         """
         self._require_one_sample()
@@ -135,7 +135,7 @@ class State(Readouts):
         ``(*cutoffs, *cutoffs)``. Memory: the square of the product of all cutoffs.
 
         >>> import fockjax as fj
-        >>> fj.vacuum(cutoffs=(2, 3)).density_matrix().shape
+        >>> fj.vacuum(cutoff=(2, 3)).density_matrix().shape
         (2, 3, 2, 3)
         """
         return self.reduced(range(self.modes))
@@ -278,7 +278,7 @@ def together(factors: Sequence[jax.Array | None]) -> jax.Array | None:
 
 
 def vacuum(
-    cutoffs: Sequence[int] | TotalPhotons,
+    cutoff: Sequence[int] | TotalPhotons,
     dtype=None,
     *,
     modes: int | None = None,
@@ -287,29 +287,29 @@ def vacuum(
     """The vacuum, a factor for each mode.
 
     Args:
-        cutoffs: one for each mode; or a truncation by total photons, of so many ``modes``.
+        cutoff: one for each mode; or a truncation by total photons, of so many ``modes``.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
-        modes: the number of modes, where ``cutoffs`` does not tell.
+        modes: the number of modes, where ``cutoff`` does not tell.
         hbar: the convention for the size of a quadrature.
 
     >>> import fockjax as fj
-    >>> fj.vacuum(cutoffs=(4, 5)).groups
+    >>> fj.vacuum(cutoff=(4, 5)).groups
     ((0,), (1,))
     """
-    if isinstance(cutoffs, TotalPhotons):
+    if isinstance(cutoff, TotalPhotons):
         if isinstance(modes, bool) or not isinstance(modes, int | np.integer) or modes < 1:
             raise ValueError(
-                f"Argument `modes` must be an integer >= 1 with {cutoffs}, got {modes!r}."
+                f"Argument `modes` must be an integer >= 1 with {cutoff}, got {modes!r}."
             )
-        return vacuum_in(Simplex(cutoffs.below, int(modes)), dtype, hbar=hbar)
-    listed = cutoffs if isinstance(cutoffs, Sequence) else ()
+        return vacuum_in(Simplex(cutoff.below, int(modes)), dtype, hbar=hbar)
+    listed = cutoff if isinstance(cutoff, Sequence) else ()
     if not listed or any(not isinstance(c, int | np.integer) or c < 1 for c in listed):
         raise ValueError(
-            f"Argument `cutoffs` must be an integer >= 1 for each mode, got {cutoffs!r}."
+            f"Argument `cutoff` must be an integer >= 1 for each mode, got {cutoff!r}."
         )
     if modes not in (None, len(listed)):
         raise ValueError(f"Argument `modes` is {modes}, but there are {len(listed)} cutoffs.")
-    return vacuum_in(Box(tuple(int(cutoff) for cutoff in listed)), dtype, hbar=hbar)
+    return vacuum_in(Box(tuple(int(each) for each in listed)), dtype, hbar=hbar)
 
 
 def vacuum_in(layout: Layout, dtype=None, *, hbar: float = 2.0) -> State:
