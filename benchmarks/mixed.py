@@ -54,7 +54,7 @@ def sf_run(sf, circuit: fj.Circuit, weights, x, cutoff: int) -> float:
     }
     program = sf.Program(circuit.modes)
     with program.context as q:
-        for name, parameters, modes in circuit.gates(weights, x):
+        for name, parameters, modes in circuit.evaluated(weights, x):
             values = [float(value) for value in parameters.values()]
             classes[name](*values) | [q[mode] for mode in modes]
     engine = sf.Engine("fock", backend_options={"cutoff_dim": cutoff})

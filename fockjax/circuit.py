@@ -492,11 +492,15 @@ class Circuit(Builder):
             return cost(jax.value_and_grad(loss, argnums=by), weights, x, keys)
         return cost(samples, weights, x, keys)
 
-    def gates(
+    def evaluated(
         self, weights: Weights, x: jax.Array | None = None
     ) -> list[tuple[str, dict, tuple[int, ...]]]:
         """All operations with their parameters evaluated, layers written out: (name, parameters
         and options, modes) in order. What depends on an outcome stays a `Parameter`.
+
+        >>> import fockjax as fj
+        >>> fj.Circuit(1).squeeze(fj.Weight("r"), mode=0).evaluated({"r": 0.5})
+        [('squeezing', {'r': Array(0.5, dtype=float32), 'phi': 0.0}, (0,))]
         """
         real = real_dtype()
         values = Values(

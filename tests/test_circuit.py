@@ -57,7 +57,7 @@ MORE = [
 @pytest.mark.parametrize("seed, cutoffs", RANDOM)
 def test_a_random_circuit_is_the_product_of_its_gates(seed, cutoffs, x64):
     written = dense.random_circuit(seed, len(cutoffs), 10)
-    assert_same_gates(written.circuit.gates(written.weights, written.x), written.gates)
+    assert_same_gates(written.circuit.evaluated(written.weights, written.x), written.gates)
     does(written.circuit, written.gates, written.weights, written.x, cutoffs, vacuum=False)
 
 
@@ -65,7 +65,7 @@ def test_a_random_circuit_is_the_product_of_its_gates(seed, cutoffs, x64):
 @pytest.mark.parametrize("seed, cutoffs", MORE)
 def test_many_random_circuits_are_the_products_of_their_gates(seed, cutoffs, x64):
     written = dense.random_circuit(seed, len(cutoffs), 20)
-    assert_same_gates(written.circuit.gates(written.weights, written.x), written.gates)
+    assert_same_gates(written.circuit.evaluated(written.weights, written.x), written.gates)
     does(written.circuit, written.gates, written.weights, written.x, cutoffs)
 
 
@@ -138,7 +138,7 @@ def test_repeat_is_its_block_written_out(x64):
         ]
     gates.append(("displacement", (0.3, 0.0), (1,)))
     does(circuit, gates, weights, x, (4, 3, 5))
-    assert_same_gates(circuit.gates(weights, x), gates)
+    assert_same_gates(circuit.evaluated(weights, x), gates)
     assert circuit.num_inputs == 2
     assert jax.tree.map(np.shape, circuit.init(jax.random.key(0))) == {
         "w": (4, 2),
@@ -166,7 +166,7 @@ def test_nested_repeats_once_repeats_and_narrow_blocks(x64):
         gates.append(("beamsplitter", (weights["theta"][k, 0], -0.6), (1, 0)))
     x = np.array([1.3])
     does(circuit, gates, weights, x, (5, 4))
-    assert_same_gates(circuit.gates(weights, x), gates)
+    assert_same_gates(circuit.evaluated(weights, x), gates)
 
 
 def test_repeat_of_a_block_without_weights(x64):
@@ -212,7 +212,7 @@ def test_layers_of_killoran_et_al(modes, cutoff, x64):
         both = zip(values("displacement.r", k), values("displacement.phi", k), strict=True)
         gates += [("displacement", values_, (mode,)) for mode, values_ in enumerate(both)]
         gates += [("kerr", (kappa,), (mode,)) for mode, kappa in enumerate(values("kerr", k))]
-    assert_same_gates(circuit.gates(weights), gates)
+    assert_same_gates(circuit.evaluated(weights), gates)
     if cutoff:
         does(circuit, gates, weights, None, cutoff, vacuum=False)
 
@@ -276,7 +276,7 @@ def test_one_name_is_one_weight(x64):
     circuit = fj.Circuit(2).displace(w, mode=0).displace(fj.Weight("w") * 2, w, mode=1)
     assert circuit.init(jax.random.key(0)).keys() == {"w"}
     expected = [("displacement", (0.4, 0.0), (0,)), ("displacement", (0.8, 0.4), (1,))]
-    assert_same_gates(circuit.gates({"w": 0.4}), expected)
+    assert_same_gates(circuit.evaluated({"w": 0.4}), expected)
 
 
 def test_numbers_of_any_kind_and_dtype(x64):

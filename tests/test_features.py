@@ -111,7 +111,7 @@ def operation_row(case) -> Row:
             start.flat[0] = 1
         if case.is_mixed:
             start = np.multiply.outer(start, start.conj())
-        theirs = references.run(circuit.gates({}, x), start, total)
+        theirs = references.run(circuit.evaluated({}, x), start, total)
         array = ours.density_matrix() if case.is_mixed else ours.ket()
         probability = 1 if theirs.probability is None else theirs.probability
         return parts([array, ours.selection_probability]), parts([theirs.array, probability])

@@ -49,7 +49,7 @@ def test_groups_equal_the_dense_state(cutoff, x64):
 
     gates, offset, taken = [], 0, 0
     for modes, w in zip((2, 2, 1), weights_of_groups(weights, 2), strict=True):
-        for name, values, on in block(modes).gates(w, x[taken : taken + modes + 1]):
+        for name, values, on in block(modes).evaluated(w, x[taken : taken + modes + 1]):
             gates.append((name, list(values.values()), tuple(mode + offset for mode in on)))
         offset, taken = offset + modes, taken + modes + 1
     expected = dense.run(gates, dense.vacuum(cutoffs))
@@ -93,7 +93,7 @@ def test_a_circuit_of_all_modes_gives_the_same_in_single_precision():
     x = np.random.default_rng(0).uniform(-0.6, 0.6, 6).astype(np.float32)
     whole, offset = fj.Circuit(4), 0
     for w, part in zip(weights_of_groups(weights, 2), (x[:3], x[3:]), strict=True):
-        for name, values, modes in block(2).gates(w, part):
+        for name, values, modes in block(2).evaluated(w, part):
             whole.add(name, *values.values(), modes=[mode + offset for mode in modes])
         offset += 2
     together = jax.jit(lambda: whole({}, cutoff=4, initial=dense.vacuum((4,) * 4)).ket())()

@@ -30,7 +30,7 @@ X = jnp.array([0.8])
 def test_rows_are_what_the_circuit_does_up_to_there():
     circuit = circuit_with_all()
     report = fj.inspect(circuit, WEIGHTS, X, cutoff=CUTOFFS)
-    steps = circuit.gates(WEIGHTS, X)
+    steps = circuit.evaluated(WEIGHTS, X)
     assert len(report.rows) == 1 + len(steps) == 11
     prefix = fj.Circuit(3)
     for number, row in enumerate(report.rows):

@@ -307,7 +307,7 @@ def test_gaussian_transform_truncates_as_strawberry_fields_does(modes, cutoff):
         circuit = fj.Circuit(modes).gaussian_transform(S, range(modes))
         ours = circuit({}, cutoff=cutoff, initial=ket).ket()
         close(ours, sf_run(ket, lambda ops, q, S=S: ops.GaussianTransform(S) | q), 1e-10)
-    assert [name for name, *_ in circuit.gates({})] == ["interferometer"]  # of a passive S
+    assert [name for name, *_ in circuit.evaluated({})] == ["interferometer"]  # of a passive S
 
 
 # Gaussian transformations
@@ -342,7 +342,7 @@ def test_exact_gaussian_transform_has_the_walrus_elements(name):
     expected = walrus.quantum("fock_tensor", S, np.zeros(modes), cutoff=cutoff)
     expected = expected * np.exp(-1j * np.angle(expected[(0,) * 2 * modes]))
     circuit = fj.Circuit(modes).gaussian_transform(S, range(modes), exact=True)
-    ((_, parameters, _),) = circuit.gates({})
+    ((_, parameters, _),) = circuit.evaluated({})
     gate = jax.jit(lambda: fj.gates.gaussian_transform(**parameters, cutoff=cutoff).to_dense())
     close(gate(), expected, 1e-10)
 

@@ -129,7 +129,7 @@ def test_a_circuit_is_the_product_of_its_gates(cutoff):
     circuit.two_mode_squeeze(0.1, 0.8, modes=(1, 0)).rotate(-0.4, mode=1)
     ket = np.zeros(cutoff, complex)
     ket[0, 0] = 1
-    for name, parameters, modes in circuit.gates({}):
+    for name, parameters, modes in circuit.evaluated({}):
         sizes = tuple(cutoff[mode] for mode in modes)
         build = getattr(fj.gates, name)
         gate = build(**parameters, cutoff=sizes if len(modes) > 1 else sizes[0])

@@ -155,7 +155,7 @@ def test_rows_are_what_is_promised():
         rows = list(cases.case_rows(case))
         assert {row.cutoff for row in rows} == set(case.cutoffs)
         forwards = tuple(range(case.modes))
-        orders = {row.gates(row.points[0])[0][2] for row in rows}
+        orders = {row.evaluated(row.points[0])[0][2] for row in rows}
         assert orders >= ({(1,)} if case.spectators else {forwards, forwards[::-1]})
         for row in rows:
             count = 1 if case.starts == ("vacuum",) and not case.size else case.points
@@ -177,7 +177,7 @@ def test_random_circuits_are_what_is_promised():
     assert Counter(row.circuit.modes for row in rows) == {2: 2, 3: 2}
     orders, names = set(), Counter()
     for row in rows:
-        gates = row.gates(row.points[0])
+        gates = row.evaluated(row.points[0])
         assert len(gates) >= 10
         names.update(name for name, _, _ in gates)
         orders |= {modes for _, _, modes in gates if len(modes) == 2}
@@ -189,7 +189,7 @@ def test_random_circuits_are_what_is_promised():
 
 def test_the_random_circuit_with_noise_is_what_is_promised():
     row = cases.noisy_row()
-    names = [name for name, _, _ in row.gates(row.points[0])]
+    names = [name for name, _, _ in row.evaluated(row.points[0])]
     assert set(names) >= {"photons", "thermal"} and len(set(names) & set(CHANNELS)) >= 4
     assert len(names) == 18 and len(row.points) == 5
 
@@ -198,7 +198,7 @@ def test_the_circuit_that_adds_no_photons_starts_from_few():
     row = cases.conserving_row()
     photons = np.argwhere(row.starts())[:, 1:].sum(1)
     assert set(photons) == set(range(row.cutoff)) and row.truncation == fj.TotalPhotons(row.cutoff)
-    assert {name for name, _, _ in row.gates(row.points[0])} >= {"beamsplitter", "cross_kerr"}
+    assert {name for name, _, _ in row.evaluated(row.points[0])} >= {"beamsplitter", "cross_kerr"}
 
 
 def test_random_density_matrices_are_states():

@@ -455,9 +455,9 @@ class Row:
         """What fockjax is given for ``cutoff``."""
         return TotalPhotons(self.cutoff) if self.total else self.cutoff
 
-    def gates(self, point: np.ndarray) -> list[GateCall]:
+    def evaluated(self, point: np.ndarray) -> list[GateCall]:
         """The flat list of operations at ``point``."""
-        return self.circuit.gates(*self.unpack(point))
+        return self.circuit.evaluated(*self.unpack(point))
 
     def starts(self) -> np.ndarray:
         """``states``, the vacuum written out; density matrices if it is mixed."""

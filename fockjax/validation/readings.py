@@ -149,7 +149,7 @@ def from_reference(
     """Run a row gate by gate through ``run``, its gradients by central differences."""
 
     def at(point, start):
-        return run(row.gates(point), start, row.circuit.modes)
+        return run(row.evaluated(point), start, row.circuit.modes)
 
     def gradient(point, start, direction):
         return _difference(lambda step: means(at(point + step * direction, start)))
@@ -221,7 +221,7 @@ def from_strawberryfields(row: Row | ReadoutRow) -> Readings:
         return _read_by_reference(row)
     if row.shots:
         pairs = zip(row.points, row.starts(), strict=True)
-        means = [references.mean_wave(row.gates(point)[0], start) for point, start in pairs]
+        means = [references.mean_wave(row.evaluated(point)[0], start) for point, start in pairs]
         return _draws(means, row.shots)
     observables, means = _observables_strawberryfields, _means_strawberryfields
     return from_reference(row, references.run, observables, means)
