@@ -169,7 +169,11 @@ def every_gate() -> fj.Circuit:
     circuit.x_displace(w(), mode=0).symmetric_mach_zehnder(w(), w(), modes=(1, 0))
     circuit.beamsplitter(fj.Input(2), w(), modes=(4, 2)).unitary(np.eye(3)[::-1], modes=0)
     squeezed = np.diag([0.9, 1.1, 1 / 0.9, 1 / 1.1])
-    return circuit.gaussian_transform(squeezed, (0, 2)).kerr(w(), mode=2).displace(w(), w(), mode=4)
+    return (
+        circuit.gaussian_transform(squeezed, modes=(0, 2))
+        .kerr(w(), mode=2)
+        .displace(w(), w(), mode=4)
+    )
 
 
 def _learning(layers: int, **given: Any) -> Workload:

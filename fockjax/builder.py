@@ -16,9 +16,10 @@ class Builder:
     A parameter is a real number, a `fockjax.Weight`, `fockjax.Input` or `fockjax.Outcome`, or
     arithmetic of these. Angles and the strengths of Kerr gates are in radians, r may be negative
     (``alpha = r e^{i phi}``, ``z = r e^{i phi}``), and x, p, gamma and the variance of noise are in
-    the units of the circuit's hbar. Modes count from 0; of several, their order is that of the
-    formula. A mode that is not there, or a number out of its range, raises ValueError with the
-    position of the operation.
+    the units of the circuit's hbar. Modes are given by keyword, ``mode`` of what acts on one alone,
+    ``modes`` of all else. They count from 0; of several, their order is that of the formula. A mode
+    that is not there, or a number out of its range, raises ValueError with the position of the
+    operation.
     """
 
     def add(self, name: str, *values: Any, modes: int | Sequence[int], **named: Any) -> Self:
@@ -134,8 +135,8 @@ class Builder:
     def interferometer(
         self,
         U,
-        modes: int | Sequence[int],
         *,
+        modes: int | Sequence[int],
         mesh: str = "rectangular",
         exact: bool = False,
     ) -> Self:
@@ -155,7 +156,8 @@ class Builder:
         Example:
             >>> import numpy as np, fockjax as fj
             >>> fourier = np.fft.fft(np.eye(3), norm="ortho")
-            >>> circuit = fj.Circuit(3).displace(1.0, mode=0).interferometer(fourier, (0, 1, 2))
+            >>> circuit = fj.Circuit(3).displace(1.0, mode=0)
+            >>> circuit = circuit.interferometer(fourier, modes=(0, 1, 2))
             >>> print(circuit({}, cutoff=6).photon_number(2).mean.round(3))
             0.333
         """
@@ -196,7 +198,7 @@ class Builder:
         """
         return self.add("interferometer", theta, phi, rotation, modes=modes, mesh=mesh, exact=exact)
 
-    def passive(self, generator, modes: int | Sequence[int]) -> Self:
+    def passive(self, generator, *, modes: int | Sequence[int]) -> Self:
         """The interferometer of the unitary matrix ``exp(iH)``, trainable on all of U(n); cut once.
 
         Args:
@@ -213,7 +215,7 @@ class Builder:
         """
         return self.add("passive", generator, modes=modes)
 
-    def gaussian_transform(self, S, modes: int | Sequence[int], *, exact: bool = False) -> Self:
+    def gaussian_transform(self, S, *, modes: int | Sequence[int], exact: bool = False) -> Self:
         """A given Gaussian transformation of the quadratures, ``(x, p) -> S (x, p)``.
 
         By Bloch-Messiah an interferometer, squeezers and an interferometer; only one interferometer
@@ -232,14 +234,14 @@ class Builder:
 
         Example:
             >>> import numpy as np, fockjax as fj
-            >>> circuit = fj.Circuit(1).gaussian_transform(np.diag([0.5, 2.0]), 0)
+            >>> circuit = fj.Circuit(1).gaussian_transform(np.diag([0.5, 2.0]), modes=0)
             >>> print(circuit({}, cutoff=30).quadrature(0).variance.round(3))
             0.25
         """
         S = _of_modes(checks.constant_symplectic(S), "S", 2, modes)
         left, r, right = decompositions.bloch_messiah(S)
         if not r.any():
-            return self.interferometer(left @ right, modes, exact=exact)
+            return self.interferometer(left @ right, modes=modes, exact=exact)
         first, second = decompositions.rectangular(right), decompositions.rectangular(left)
         angles = (np.stack(both) for both in zip(first[1:], second[1:], strict=True))
         return self.add("gaussian_transform", *angles, r, modes=modes, exact=exact)
@@ -281,7 +283,13 @@ class Builder:
     # measurements, see `measure`
 
     def measure_photons(
-        self, modes: int | Sequence[int], efficiency=1.0, dark_counts=0.0, *, select=None, name=None
+        self,
+        efficiency=1.0,
+        dark_counts=0.0,
+        *,
+        modes: int | Sequence[int],
+        select=None,
+        name=None,
     ) -> Self:
         """Count photons, each seen with a probability of ``efficiency``, with ``dark_counts`` more
         on average.
@@ -291,7 +299,13 @@ class Builder:
         )
 
     def measure_threshold(
-        self, modes: int | Sequence[int], efficiency=1.0, dark_counts=0.0, *, select=None, name=None
+        self,
+        efficiency=1.0,
+        dark_counts=0.0,
+        *,
+        modes: int | Sequence[int],
+        select=None,
+        name=None,
     ) -> Self:
         """Detect whether there are photons: 1, a click, or 0."""
         return self.measure(

@@ -219,7 +219,7 @@ def label(step: Step, parameters: bool = True) -> str:
     >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).beamsplitter(0.12345, 1.5)
     >>> [label(step) for step in circuit.operations]
     ['D(x[0])', 'BS(0.123, 1.5)']
-    >>> measured = fj.Circuit(2).measure_homodyne(mode=0).measure_photons(1, 0.9, select=2)
+    >>> measured = fj.Circuit(2).measure_homodyne(mode=0).measure_photons(0.9, modes=1, select=2)
     >>> [label(step) for step in measured.operations]
     ['x → m0', 'n(0.9) = 2']
     """

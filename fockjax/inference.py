@@ -31,9 +31,8 @@ from fockjax.training.scaling import Scaler
 from fockjax.training.tables import Column
 
 MAXIMUM_CUTOFF = 32
-SHARE = (
-    0.9  # of the rows that a plan is to suffice for; as its bounds are cautious, it does for more
-)
+# Of the rows, that a plan is to suffice for; as its bounds are cautious, it does for more.
+SHARE = 0.9
 
 
 @dataclasses.dataclass(frozen=True)

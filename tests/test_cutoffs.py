@@ -107,7 +107,7 @@ OPERATIONS = {
     "interferometer, exact": lambda c: c.mesh([0.4], [0.2], [0.1, 0.7], modes=(0, 1), exact=True),
     "passive": lambda c: c.passive(np.array([[0.3, 0.4], [0.7, 0.1]]), modes=(0, 1)),
     "gaussian_transform": lambda c: c.gaussian_transform(
-        np.diag([0.8, 0.7, 1.25, 1 / 0.7]), (0, 1)
+        np.diag([0.8, 0.7, 1.25, 1 / 0.7]), modes=(0, 1)
     ),
     "loss": lambda c: c.loss(0.4, mode=0),
     "thermal_loss": lambda c: c.thermal_loss(0.6, 0.2, mode=0),
@@ -128,7 +128,7 @@ OPERATIONS = {
     "mixed_gaussian": lambda c: c.prepare(
         "mixed_gaussian", np.array([[1.2, 0.3], [0.3, 1.4]]), np.array([0.4, 0.2]), modes=0
     ),
-    "a measurement": lambda c: c.measure_photons(1, select=0),
+    "a measurement": lambda c: c.measure_photons(modes=1, select=0),
 }
 
 

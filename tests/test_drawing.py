@@ -112,7 +112,7 @@ def test_outcomes_are_double_lines_to_what_they_feed_and_dotted_ones_the_vacuum_
 
 
 def test_outcomes_from_below_within_and_through_a_gate():
-    circuit = fj.Circuit(4).measure_threshold((1, 3), name=["a", "b"])
+    circuit = fj.Circuit(4).measure_threshold(modes=(1, 3), name=["a", "b"])
     circuit.beamsplitter(fj.Outcome("a") * fj.Outcome("b"), modes=(0, 2))
     circuit.add("loss", fj.Outcome("a"), modes=1)
     assert drawn(circuit) == [
@@ -132,10 +132,10 @@ def test_outcomes_from_below_within_and_through_a_gate():
 
 
 def test_an_outcome_in_a_block_goes_on_after_it_and_across_lines():
-    block = fj.Circuit(1).kerr(1, mode=0).measure_photons(0, name="n")
+    block = fj.Circuit(1).kerr(1, mode=0).measure_photons(modes=0, name="n")
     circuit = fj.Circuit(2).repeat(block, 3)
     circuit.rotate(fj.Weight("a_long_name"), mode=1).kerr(fj.Outcome("n")[-1], mode=1)
-    circuit.measure_photons(1, select=2)
+    circuit.measure_photons(modes=1, select=2)
     assert drawn(circuit, width=34) == [
         "                    ╔ ┌──────┐",
         "0 ──────────────────╫─┤ K(1) ├─",
@@ -159,7 +159,7 @@ def test_an_outcome_in_a_block_goes_on_after_it_and_across_lines():
 
 
 def test_outcomes_from_a_wire_used_again_are_told_by_name_alone():
-    circuit = fj.Circuit(2).measure_photons(0).kerr(1, mode=0).kerr(fj.Outcome("m0"), mode=1)
+    circuit = fj.Circuit(2).measure_photons(modes=0).kerr(1, mode=0).kerr(fj.Outcome("m0"), mode=1)
     assert drawn(circuit, ascii=True) == [
         "   +---------. +------+",
         "0 -| n -> m0 ).| K(1) |-",
@@ -217,10 +217,10 @@ def test_an_empty_circuit_is_its_wires():
         (lambda c: c.loss(1.0, mode=0), "loss(1)"),
         (lambda c: c.amplifier(1.5, mode=0), "amp(1.5)"),
         (lambda c: c.kraus(np.eye(2)[None], modes=0), "Kraus"),
-        (lambda c: c.measure_photons(0), "n → m0"),
-        (lambda c: c.measure_photons(0, 1.0, 0.01, name="count"), "n(1, 0.01) → count"),
-        (lambda c: c.measure_photons(0, select=3), "n = 3"),
-        (lambda c: c.measure_threshold(1, fj.Weight("eta"), select=0), "click(eta) = 0"),
+        (lambda c: c.measure_photons(modes=0), "n → m0"),
+        (lambda c: c.measure_photons(1.0, 0.01, modes=0, name="count"), "n(1, 0.01) → count"),
+        (lambda c: c.measure_photons(modes=0, select=3), "n = 3"),
+        (lambda c: c.measure_threshold(fj.Weight("eta"), modes=1, select=0), "click(eta) = 0"),
         (lambda c: c.measure_homodyne(-0.3, mode=1, select=1.25), "x(-0.3) = 1.25"),
         (lambda c: c.measure_homodyne(np.pi / 2, mode=1, select=fj.Input(0)), "p = x[0]"),
         (lambda c: c.measure_heterodyne(mode=0, select=0.5 - 1j), "α = 0.5-1j"),

@@ -60,7 +60,7 @@ def test_rows_are_what_the_circuit_does_up_to_there():
 
 def noisy_circuit():
     """A mixed preparation, channels, measurements and feed-forward, in layers and outside."""
-    block = fj.Circuit(2).beamsplitter(fj.Weight("t"), 0.4).measure_photons(1, 0.8, name="n")
+    block = fj.Circuit(2).beamsplitter(fj.Weight("t"), 0.4).measure_photons(0.8, modes=1, name="n")
     circuit = fj.Circuit(2).prepare("thermal", fj.Input(0), modes=0)
     circuit.repeat(block.displace(0.3 * fj.Outcome("n"), 0.7, mode=0), 2)
     return circuit.displace(0.1 * fj.Outcome("n")[-1], 0.3, mode=0).loss(0.8, mode=0)
@@ -91,7 +91,7 @@ def test_the_same_key_sees_what_the_call_sees(unravel):
 def test_outcomes_their_probabilities_and_purities():
     """Of one of two modes squeezed together n photons are found, which leaves n in the other."""
     circuit = fj.Circuit(3).two_mode_squeeze(0.6, 0.3).prepare("thermal", 0.25, modes=2)
-    circuit.measure_photons(0).measure_homodyne(0.4, mode=1, select=0.9)
+    circuit.measure_photons(modes=0).measure_homodyne(0.4, mode=1, select=0.9)
     report = fj.inspect(circuit, {}, cutoff=12, key=jax.random.key(0))
     squeezed, thermal, counted, projected = report.rows[1:]
     assert (squeezed.outcome, squeezed.probability) == (None, 1)
@@ -117,10 +117,10 @@ def test_outcomes_their_probabilities_and_purities():
 def test_advice_on_selections():
     """What is rare may be made of what was lost; what is impossible leaves nothing."""
     circuit = fj.Circuit(2).two_mode_squeeze(0.3, 0.2)
-    (advice,) = fj.inspect(circuit.measure_photons(0, select=3), {}, cutoff=4).advice
+    (advice,) = fj.inspect(circuit.measure_photons(modes=0, select=3), {}, cutoff=4).advice
     assert "select=3) on mode 0 as m0 has the probability 5.6e-04" in advice
     assert "5.2e-05 was lost before it" in advice
-    circuit = fj.Circuit(2).measure_photons(0, select=3)
+    circuit = fj.Circuit(2).measure_photons(modes=0, select=3)
     (advice,) = fj.inspect(circuit, {}, cutoff=4).advice
     assert advice.startswith("Impossible: what is selected in step 1, measure photons(")
     with pytest.raises(ValueError, match="impossible"):
@@ -204,7 +204,7 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="missing"):
         fj.inspect(circuit, {}, cutoff=3)
     with pytest.raises(ValueError, match="`key` is missing"):
-        fj.inspect(fj.Circuit(1).measure_photons(0), {}, cutoff=3)
+        fj.inspect(fj.Circuit(1).measure_photons(modes=0), {}, cutoff=3)
     with pytest.raises(ValueError, match="cutoff"):
         fj.inspect(circuit, {"r": 0.1}, cutoff=0)
     with pytest.raises(ValueError, match="initial"):

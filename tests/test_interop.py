@@ -784,14 +784,16 @@ def test_noise_and_measurements_go_out_and_come_back():
     circuit = fj.Circuit(3).prepare("density_matrix", rho, modes=(2, 0))
     circuit.prepare("thermal", fj.Weight("a"), modes=1).loss(0.4, mode=0)
     circuit.thermal_loss(fj.Weight("a"), 0.2, mode=2).displace(0.3, mode=1)
-    circuit.measure_photons((1, 0), select=(2, 0)).beamsplitter().displace(0.2, mode=1)
-    circuit.measure_photons(1, dark_counts=0.3, name="m1_2").rotate(2 * fj.Outcome("m1_2"), mode=2)
+    circuit.measure_photons(modes=(1, 0), select=(2, 0)).beamsplitter().displace(0.2, mode=1)
+    circuit.measure_photons(modes=1, dark_counts=0.3, name="m1_2").rotate(
+        2 * fj.Outcome("m1_2"), mode=2
+    )
     circuit.measure_homodyne(0.3, mode=2).displace(fj.Outcome("m2"), mode=0)
     circuit.measure_heterodyne(mode=0, select=0.3 + 0.1j, name="m0_2")
     circuit.prepare("mixed_gaussian", 3 * covariance @ covariance.T, [0.1, 0.2], modes=0)
     circuit.measure_heterodyne(mode=0, name="m0_3").rotate(fj.Outcome("m0_3").imag, mode=2)
     circuit.measure_homodyne(fj.Outcome("m0_3").real, select=0.2, mode=2, name="m2_2")
-    circuit.displace(0.3, mode=0).measure_threshold(0, select=1, name="m0_4")
+    circuit.displace(0.3, mode=0).measure_threshold(modes=0, select=1, name="m0_4")
     back = fj.from_strawberryfields(fj.to_strawberryfields(circuit))
     ours, theirs = (re.sub(r"[() ]|\.0\b", "", repr(c)).splitlines() for c in (circuit, back))
     assert ours == theirs
@@ -805,7 +807,7 @@ def test_noise_and_measurements_go_out_and_come_back():
 
 
 def test_an_efficiency_goes_out_as_a_loss(x64):
-    circuit = fj.Circuit(2).two_mode_squeeze(0.4).measure_photons(0, 0.6, select=1)
+    circuit = fj.Circuit(2).two_mode_squeeze(0.4).measure_photons(0.6, modes=0, select=1)
     program = fj.to_strawberryfields(circuit)
     assert [str(command.op) for command in program.circuit[1:]] == [
         "LossChannel(0.6)",
@@ -831,10 +833,10 @@ def test_outcomes_of_layers_go_out():
 
 def test_interferometers_go_out(x64):
     circuit = fj.Circuit(3).squeeze(0.3, mode=0).squeeze(-0.2, mode=1)
-    circuit.interferometer(random_unitary(3), (0, 2, 1))
-    circuit.interferometer(random_unitary(3), (0, 1, 2), mesh="triangular")
+    circuit.interferometer(random_unitary(3), modes=(0, 2, 1))
+    circuit.interferometer(random_unitary(3), modes=(0, 1, 2), mesh="triangular")
     circuit.mesh(fj.Weight("theta", 1), [fj.Weight("phi")], [0.1, fj.Input(0)], modes=(1, 2))
-    circuit.gaussian_transform(random_symplectic(3), (0, 1, 2)).add("fourier", modes=1)
+    circuit.gaussian_transform(random_symplectic(3), modes=(0, 1, 2)).add("fourier", modes=1)
     weights, x = {"theta": jnp.array([0.4]), "phi": 0.3}, jnp.array([0.5])
     args = {"theta_0": 0.4, "phi": 0.3, "x_0": 0.5}
     assert_agree(circuit, fj.to_strawberryfields(circuit), 5, weights, x, args)
@@ -901,7 +903,7 @@ def overwritten():
 UNSPEAKABLE = [
     (fj.Circuit(1).rotate(0.1, mode=0).add("snap", [0.1, 0.2], modes=0), "Operation 1, snap: .*no"),
     (fj.Circuit(1).add("unitary", np.eye(2), np.zeros((2, 2)), modes=0), "Operation 0, unitary"),
-    (fj.Circuit(2).passive(np.eye(2), (0, 1)), "Operation 0, passive"),
+    (fj.Circuit(2).passive(np.eye(2), modes=(0, 1)), "Operation 0, passive"),
     (fj.Circuit(1).add("cubic_phase", 0.1, padding=5, modes=0), "cubic_phase: .* padding=5"),
     (fj.Circuit(2).add("controlled_x", 0.1, exact=True, modes=(0, 1)), "exact=True"),
     (fj.Circuit(1).rotate(fj.apply(jnp.sinc, fj.Weight("a")), mode=0), r"no expression for sinc"),
@@ -914,9 +916,12 @@ UNSPEAKABLE = [
     (fj.Circuit(1).dephasing(0.1, mode=0), "Operation 0, dephasing: .*no operation"),
     (fj.Circuit(1).additive_noise(0.1, mode=0), "Operation 0, additive_noise: .*no operation"),
     (fj.Circuit(1).kraus(np.eye(2)[None], modes=0), "Operation 0, kraus: .*no operation"),
-    (fj.Circuit(1).measure_threshold(0, dark_counts=0.1), "threshold: .*dark counts only"),
-    (fj.Circuit(1).measure_photons(0, 1.0, 0.1, select=1), "photons: .*dark counts only"),
-    (fj.Circuit(1).measure_photons(0, 1.0, fj.Weight("a")), "photons: .*or dark counts; give"),
+    (fj.Circuit(1).measure_threshold(modes=0, dark_counts=0.1), "threshold: .*dark counts only"),
+    (fj.Circuit(1).measure_photons(1.0, 0.1, modes=0, select=1), "photons: .*dark counts only"),
+    (
+        fj.Circuit(1).measure_photons(1.0, fj.Weight("a"), modes=0),
+        "photons: .*or dark counts; give",
+    ),
     (fj.Circuit(1).measure_homodyne(mode=0, select=fj.Weight("a")), "homodyne: .*numbers only"),
     (overwritten(), "Outcome 'm0' is used after its mode was measured again"),
     (fj.Circuit(1, hbar=1.0), "circuit has hbar 1, strawberryfields.hbar is 2"),

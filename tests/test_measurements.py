@@ -87,7 +87,7 @@ def test_a_selected_outcome_leaves_what_it_projects_on(kind, x64):
 def test_of_a_mixed_state_too(x64):
     circuit = source(2).loss(0.7, mode=0)
     rho = np.asarray(circuit({}, cutoff=CUTOFF).density_matrix())
-    state = circuit.measure_photons(0, select=1)({}, cutoff=CUTOFF)
+    state = circuit.measure_photons(modes=0, select=1)({}, cutoff=CUTOFF)
     left, trace = rho[1, :, 1, :], np.einsum("abab->", rho).real
     close(state.selection_probability, np.trace(left).real / trace)
     close(state.reduced(1), left / np.trace(left) * trace)
@@ -98,7 +98,7 @@ def test_selections_multiply_and_differentiate(x64):
     plain = fj.Circuit(2).squeeze(fj.Input(0), 0.3, mode=0).displace(fj.Input(1), mode=1)
     plain.beamsplitter(0.6, 0.4)
     selected = fj.Circuit(2).squeeze(fj.Input(0), 0.3, mode=0).displace(fj.Input(1), mode=1)
-    selected.beamsplitter(0.6, 0.4).measure_photons((1, 0), select=(2, 1))
+    selected.beamsplitter(0.6, 0.4).measure_photons(modes=(1, 0), select=(2, 1))
 
     def of_pattern(x):
         state = plain({}, x, cutoff=6)
@@ -118,7 +118,7 @@ def test_selections_multiply_and_differentiate(x64):
 
 
 def test_outcomes_have_the_joint_distribution():
-    circuit = source(2).measure_photons((1, 0))
+    circuit = source(2).measure_photons(modes=(1, 0))
     keys = jax.random.split(jax.random.key(2), 4000)
     outcomes = jax.jit(jax.vmap(lambda key: circuit({}, cutoff=CUTOFF, key=key).outcomes))(keys)
     assert outcomes["m0"].dtype == np.int32
@@ -131,9 +131,9 @@ def test_outcomes_have_the_joint_distribution():
 
 
 def test_a_drawn_outcome_leaves_what_selecting_it_leaves():
-    drawn = source().measure_photons(2)
+    drawn = source().measure_photons(modes=2)
     state = drawn({}, cutoff=CUTOFF, key=jax.random.key(4))
-    chosen = source().measure_photons(2, select=int(state.outcomes["m2"]))({}, cutoff=CUTOFF)
+    chosen = source().measure_photons(modes=2, select=int(state.outcomes["m2"]))({}, cutoff=CUTOFF)
     close(state.reduced((0, 1)), chosen.reduced((0, 1)), 1e-6)
     close(state.selection_probability, 1)
     keys = jax.random.split(jax.random.key(4), 3)
@@ -176,7 +176,7 @@ def test_what_is_fed_forward_is_the_outcome():
 
     def circuit(first, second, angle):
         measured = source().measure_heterodyne(mode=0, name="alpha", select=0.4 - 0.3j)
-        measured.measure_photons(1, select=2)
+        measured.measure_photons(modes=1, select=2)
         measured.displace(first(measured), mode=2).squeeze(second(measured), mode=0)
         return measured.rotate(angle(measured), mode=2)({}, cutoff=5)
 
@@ -191,7 +191,9 @@ def test_what_is_fed_forward_is_the_outcome():
 def test_layers_that_measure_are_those_written_out():
     """With the same keys the same outcomes, one for each layer, fed forward inside and after."""
     block = fj.Circuit(2).squeeze(fj.Weight("r"), 0.3, mode=0).beamsplitter(0.5, 0.2)
-    block.measure_photons(1).displace(0.2 * fj.Outcome("m1"), mode=0).prepare("fock", 1, modes=1)
+    block.measure_photons(modes=1).displace(0.2 * fj.Outcome("m1"), mode=0).prepare(
+        "fock", 1, modes=1
+    )
     circuit = fj.Circuit(2).repeat(block, 3).rotate(fj.Outcome("m1")[-1], mode=0)
     weights = {"r": jnp.array([0.5, -0.4, 0.6])}
     key = jax.random.key(8)
@@ -201,7 +203,7 @@ def test_layers_that_measure_are_those_written_out():
     written, found = fj.Circuit(2), state.outcomes["m1"].tolist()
     for r, n in zip([0.5, -0.4, 0.6], found, strict=True):
         written.squeeze(r, 0.3, mode=0).beamsplitter(0.5, 0.2)
-        written.measure_photons(1, select=n, name=f"m{len(written.operations)}")
+        written.measure_photons(modes=1, select=n, name=f"m{len(written.operations)}")
         written.displace(0.2 * n, mode=0).prepare("fock", 1, modes=1)
     selected = written.rotate(float(found[-1]), mode=0)({}, cutoff=6)
     close(state.ket(), selected.ket(), 1e-5)
@@ -216,7 +218,7 @@ def test_the_weight_makes_gradients_unbiased():
     """
     plain = fj.Circuit(2).squeeze(fj.Weight("r"), mode=0).beamsplitter(0.6, 0.2)
     fed = fj.Circuit(2).squeeze(fj.Weight("r"), mode=0).beamsplitter(0.6, 0.2)
-    fed.measure_photons(1).displace(0.4 * fj.Outcome("m1"), mode=0)
+    fed.measure_photons(modes=1).displace(0.4 * fj.Outcome("m1"), mode=0)
 
     def exact(r):
         state = plain({"r": r}, cutoff=10)
@@ -257,15 +259,15 @@ def test_initial_states_go_on_and_keep_their_kind():
 
 REFUSED = {
     "twice": (
-        lambda c: c.measure_photons(0).measure_homodyne(mode=0, name="again"),
+        lambda c: c.measure_photons(modes=0).measure_homodyne(mode=0, name="again"),
         "mode 0 has been measured",
     ),
     "twice in layers": (
-        lambda c: c.repeat(fj.Circuit(1).measure_photons(0), 2),
+        lambda c: c.repeat(fj.Circuit(1).measure_photons(modes=0), 2),
         "mode 0 has been measured",
     ),
     "name": (
-        lambda c: c.measure_photons(0).displace(0.1, mode=0).measure_photons(0),
+        lambda c: c.measure_photons(modes=0).displace(0.1, mode=0).measure_photons(modes=0),
         "called 'm0' already",
     ),
     "not measured": (
@@ -277,28 +279,37 @@ REFUSED = {
         r"'m0' is complex; take its \.real",
     ),
     "real part": (
-        lambda c: c.measure_photons(0).displace(fj.Outcome("m0").real, mode=1),
+        lambda c: c.measure_photons(modes=0).displace(fj.Outcome("m0").real, mode=1),
         "'m0' is integer; leave the part out",
     ),
     "layers": (
-        lambda c: c.repeat(fj.Circuit(1).measure_photons(0).displace(0.1, mode=0), 3).displace(
-            fj.Outcome("m0"), mode=1
-        ),
+        lambda c: c.repeat(
+            fj.Circuit(1).measure_photons(modes=0).displace(0.1, mode=0), 3
+        ).displace(fj.Outcome("m0"), mode=1),
         r"each of 3 layers; take one",
     ),
     "layer": (
-        lambda c: c.repeat(fj.Circuit(1).measure_photons(0).displace(0.1, mode=0), 3).displace(
-            fj.Outcome("m0")[3], mode=1
-        ),
+        lambda c: c.repeat(
+            fj.Circuit(1).measure_photons(modes=0).displace(0.1, mode=0), 3
+        ).displace(fj.Outcome("m0")[3], mode=1),
         r"has 3 layers, got \[3\]",
     ),
     "kind": (lambda c: c.measure("foton", modes=0), "Unknown measurement 'foton'"),
-    "list": (lambda c: c.measure_photons(0, select=[1]), "one outcome for a mode given as"),
-    "negative": (lambda c: c.measure_photons(0, select=-1), r"`select` must be an integer >= 0"),
-    "no click": (lambda c: c.measure_threshold(0, select=2), "0 or 1|1 or 0|no click"),
-    "fraction": (lambda c: c.measure_photons(0, select=0.5), r"`select` must be an integer >= 0"),
-    "entries": (lambda c: c.measure_photons((0, 1), select=(1,)), "`select` must have one entry"),
-    "efficiency": (lambda c: c.measure_photons(0, 1.5), r"efficiency.*\[0, 1\], got 1\.5"),
+    "list": (lambda c: c.measure_photons(modes=0, select=[1]), "one outcome for a mode given as"),
+    "negative": (
+        lambda c: c.measure_photons(modes=0, select=-1),
+        r"`select` must be an integer >= 0",
+    ),
+    "no click": (lambda c: c.measure_threshold(modes=0, select=2), "0 or 1|1 or 0|no click"),
+    "fraction": (
+        lambda c: c.measure_photons(modes=0, select=0.5),
+        r"`select` must be an integer >= 0",
+    ),
+    "entries": (
+        lambda c: c.measure_photons(modes=(0, 1), select=(1,)),
+        "`select` must have one entry",
+    ),
+    "efficiency": (lambda c: c.measure_photons(1.5, modes=0), r"efficiency.*\[0, 1\], got 1\.5"),
 }
 
 
@@ -310,10 +321,10 @@ def test_what_cannot_be_measured(case):
 
 
 def test_a_refused_measurement_leaves_no_trace():
-    circuit = fj.Circuit(3).measure_photons(0)
+    circuit = fj.Circuit(3).measure_photons(modes=0)
     with pytest.raises(ValueError, match="called 'm0'"):
-        circuit.measure_photons((1, 2), name=("m1", "m0"))
-    circuit.measure_photons(1)
+        circuit.measure_photons(modes=(1, 2), name=("m1", "m0"))
+    circuit.measure_photons(modes=1)
     assert len(circuit.operations) == 2
     with pytest.raises(ValueError, match="no outcome is called"):
         circuit.displace(fj.Weight("r"), fj.Outcome("later"), mode=2)
@@ -322,12 +333,12 @@ def test_a_refused_measurement_leaves_no_trace():
 
 def test_an_impossible_selection_is_refused_or_flagged():
     circuit = fj.Circuit(2).prepare("fock", 1, modes=0).prepare("fock", 1, modes=1)
-    circuit.beamsplitter().measure_photons((0, 1), select=(1, 1))
+    circuit.beamsplitter().measure_photons(modes=(0, 1), select=(1, 1))
     with pytest.raises(ValueError, match=r"impossible.*photons.*on mode 0.*select"):
         circuit({}, cutoff=3)
     chance = jax.jit(lambda: circuit({}, cutoff=3).selection_probability)()
     assert chance < 1e-12
-    vacuum = fj.Circuit(1).measure_photons(0, select=2)
+    vacuum = fj.Circuit(1).measure_photons(modes=0, select=2)
     state = jax.jit(lambda: vacuum({}, cutoff=3))()
     assert state.selection_probability == 0
     assert state.is_finite
@@ -336,9 +347,9 @@ def test_an_impossible_selection_is_refused_or_flagged():
 
 def test_measuring_needs_a_key_only_where_it_draws():
     with pytest.raises(ValueError, match="Argument `key` is missing"):
-        fj.Circuit(1).measure_photons(0)({}, cutoff=3)
-    fj.Circuit(1).measure_photons(0, select=0)({}, cutoff=3)
+        fj.Circuit(1).measure_photons(modes=0)({}, cutoff=3)
+    fj.Circuit(1).measure_photons(modes=0, select=0)({}, cutoff=3)
     for key in (0, jax.random.split(jax.random.key(0))):
         with pytest.raises(ValueError, match="`key` must be one JAX random key"):
-            fj.Circuit(1).measure_photons(0)({}, cutoff=3, key=key)
-    fj.Circuit(1).measure_photons(0)({}, cutoff=3, key=jax.random.PRNGKey(0))
+            fj.Circuit(1).measure_photons(modes=0)({}, cutoff=3, key=key)
+    fj.Circuit(1).measure_photons(modes=0)({}, cutoff=3, key=jax.random.PRNGKey(0))

@@ -217,7 +217,11 @@ def test_exact_gates_keep_their_precision_at_large_cutoffs():
 
 
 def test_one_mode_is_a_rotation():
-    circuit = fj.Circuit(1).interferometer([[np.exp(0.7j)]], 0, exact=True).passive([[0.4]], 0)
+    circuit = (
+        fj.Circuit(1)
+        .interferometer([[np.exp(0.7j)]], modes=0, exact=True)
+        .passive([[0.4]], modes=0)
+    )
     ket = circuit({}, cutoff=5, initial=np.full(5, 0.2)).ket()
     close(ket, 0.2 * np.exp(1.1j * np.arange(5)))
 
@@ -245,7 +249,7 @@ def test_truncated_and_exact_differ_by_what_leaks():
     U, light = random_unitary(11, 3), 0.5 ** np.indices((6, 6, 6)).sum(0)
     ket = random_ket(11, (6, 6, 6)) * light / np.linalg.norm(light)
     states = [
-        fj.Circuit(3).interferometer(U, (0, 1, 2), exact=exact)({}, cutoff=6, initial=ket)
+        fj.Circuit(3).interferometer(U, modes=(0, 1, 2), exact=exact)({}, cutoff=6, initial=ket)
         for exact in (False, True)
     ]
     lost = [np.linalg.norm(ket) ** 2 - float(state.norm) ** 2 for state in states]
@@ -282,7 +286,7 @@ def test_meshes_truncate_as_strawberry_fields_does(modes, cutoff):
     on = range(modes)
 
     def ours(mesh):
-        circuit = fj.Circuit(modes).interferometer(U, on, mesh=mesh)
+        circuit = fj.Circuit(modes).interferometer(U, modes=on, mesh=mesh)
         return circuit({}, cutoff=cutoff, initial=ket).ket()
 
     close(ours("rectangular"), sf_run(ket, lambda ops, q: ops.Interferometer(U) | q), 1e-10)
@@ -304,7 +308,7 @@ def test_gaussian_transform_truncates_as_strawberry_fields_does(modes, cutoff):
     ket = random_ket(13, (cutoff,) * modes)
     generic = random_symplectic(14, [0.5, -0.3, 0.4][:modes])
     for S in (generic, orthogonal(random_unitary(15, modes))):
-        circuit = fj.Circuit(modes).gaussian_transform(S, range(modes))
+        circuit = fj.Circuit(modes).gaussian_transform(S, modes=range(modes))
         ours = circuit({}, cutoff=cutoff, initial=ket).ket()
         close(ours, sf_run(ket, lambda ops, q, S=S: ops.GaussianTransform(S) | q), 1e-10)
     assert [name for name, *_ in circuit.evaluated({})] == ["interferometer"]  # of a passive S
@@ -320,7 +324,7 @@ def test_gaussian_transform_moves_means_and_covariances():
     circuit = fj.Circuit(2, hbar=1.0)
     for mode in range(2):
         circuit.displace(abs(alpha[mode]), np.angle(alpha[mode]), mode=mode)
-    state = circuit.gaussian_transform(S, (0, 1))({}, cutoff=22)
+    state = circuit.gaussian_transform(S, modes=(0, 1))({}, cutoff=22)
     mean = S @ (np.sqrt(2) * np.concatenate([alpha.real, alpha.imag]))
     V = S @ S.T / 2
     for mode in range(2):
@@ -341,7 +345,7 @@ def test_exact_gaussian_transform_has_the_walrus_elements(name):
     modes, cutoff = len(S) // 2, 3
     expected = walrus.quantum("fock_tensor", S, np.zeros(modes), cutoff=cutoff)
     expected = expected * np.exp(-1j * np.angle(expected[(0,) * 2 * modes]))
-    circuit = fj.Circuit(modes).gaussian_transform(S, range(modes), exact=True)
+    circuit = fj.Circuit(modes).gaussian_transform(S, modes=range(modes), exact=True)
     ((_, parameters, _),) = circuit.evaluated({})
     gate = jax.jit(lambda: fj.gates.gaussian_transform(**parameters, cutoff=cutoff).to_dense())
     close(gate(), expected, 1e-10)
@@ -355,7 +359,7 @@ def test_passive_is_smooth_where_meshes_are_singular():
     """Both directions and second order against differences: at no coupling, at permutations."""
     cutoffs = (3, 4, 3)
     ket, weight = random_ket(17, cutoffs), random_ket(18, cutoffs)
-    circuit = fj.Circuit(3).passive(fj.Weight("A", (3, 3)), (0, 1, 2))
+    circuit = fj.Circuit(3).passive(fj.Weight("A", (3, 3)), modes=(0, 1, 2))
 
     def value(A):
         amplitude = jnp.sum(circuit({"A": A}, cutoff=cutoffs, initial=ket).ket() * weight)
@@ -416,20 +420,29 @@ def test_defects_of_traced_matrices(defect, matrix):
 @pytest.mark.parametrize(
     "write, message",
     [
-        (lambda c: c.interferometer(np.eye(3) * 1.1, (0, 1, 2)), r"unitary, but .* = 3.6e-01"),
-        (lambda c: c.interferometer(np.eye(2), (0, 1, 2)), r"shape \(3, 3\) for modes"),
-        (lambda c: c.interferometer(np.ones((2, 3)), (0, 1)), r"shape \(n, n\), got \(2, 3\)"),
-        (lambda c: c.interferometer(np.eye(3) * np.nan, (0, 1, 2)), "finite"),
-        (lambda c: c.interferometer(np.eye(2), (0, 1), mesh="round"), "mesh.*rectangular"),
+        (
+            lambda c: c.interferometer(np.eye(3) * 1.1, modes=(0, 1, 2)),
+            r"unitary, but .* = 3.6e-01",
+        ),
+        (lambda c: c.interferometer(np.eye(2), modes=(0, 1, 2)), r"shape \(3, 3\) for modes"),
+        (
+            lambda c: c.interferometer(np.ones((2, 3)), modes=(0, 1)),
+            r"shape \(n, n\), got \(2, 3\)",
+        ),
+        (lambda c: c.interferometer(np.eye(3) * np.nan, modes=(0, 1, 2)), "finite"),
+        (lambda c: c.interferometer(np.eye(2), modes=(0, 1), mesh="round"), "mesh.*rectangular"),
         (lambda c: c.mesh([0.1], [0.1], [0.0] * 3, modes=(0, 1, 2)), r"`theta` .* \(3,\)"),
         (
             lambda c: c.mesh(fj.Weight("t", 3), [0.1] * 3, fj.Weight("r", 2), modes=(0, 1, 2)),
             r"`rotation` must have shape \(3,\) on these modes, got \(2,\)",
         ),
-        (lambda c: c.passive(fj.Weight("A", 3), (0, 1, 2)), r"`generator` .* \(3, 3\)"),
-        (lambda c: c.gaussian_transform(2 * np.eye(4), (0, 1)), r"symplectic, but .* = 6.0e\+00"),
-        (lambda c: c.gaussian_transform(np.eye(3), (0, 1)), r"shape \(2n, 2n\)"),
-        (lambda c: c.gaussian_transform(np.eye(2), (0, 1)), r"shape \(4, 4\) for modes"),
+        (lambda c: c.passive(fj.Weight("A", 3), modes=(0, 1, 2)), r"`generator` .* \(3, 3\)"),
+        (
+            lambda c: c.gaussian_transform(2 * np.eye(4), modes=(0, 1)),
+            r"symplectic, but .* = 6.0e\+00",
+        ),
+        (lambda c: c.gaussian_transform(np.eye(3), modes=(0, 1)), r"shape \(2n, 2n\)"),
+        (lambda c: c.gaussian_transform(np.eye(2), modes=(0, 1)), r"shape \(4, 4\) for modes"),
         (lambda c: fj.decompositions.takagi([[0, 1], [2, 0]]), "symmetric"),
         (lambda c: fj.decompositions.williamson(-np.eye(2)), "positive definite"),
     ],
@@ -445,12 +458,14 @@ def test_bad_matrices_are_refused(write, message):
     "write, cutoff, message",
     [
         (
-            lambda c: c.passive(np.zeros((5, 5)), range(5)),
+            lambda c: c.passive(np.zeros((5, 5)), modes=range(5)),
             20,
             r"passive.* elements of [\d,]{15,} b",
         ),
         (
-            lambda c: c.gaussian_transform(random_symplectic(5, [0.3] * 5), range(5), exact=True),
+            lambda c: c.gaussian_transform(
+                random_symplectic(5, [0.3] * 5), modes=range(5), exact=True
+            ),
             4,
             r"gaussian_transform.*\(16, 16, 16, 16, 16\) in between into one state of 16,777,216 b",
         ),
@@ -464,7 +479,7 @@ def test_what_does_not_fit_is_refused_before_it_is_made(write, cutoff, message):
 
 def test_traced_matrices_are_refused_where_constants_are_wanted():
     with pytest.raises(TypeError, match=r"circuit.passive"):
-        jax.jit(lambda U: fj.Circuit(2).interferometer(U, (0, 1)))(jnp.eye(2))
+        jax.jit(lambda U: fj.Circuit(2).interferometer(U, modes=(0, 1)))(jnp.eye(2))
 
 
 def test_angles_may_be_given_in_any_way():

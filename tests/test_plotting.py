@@ -46,7 +46,7 @@ def test_a_circuit_has_its_boxes_none_over_another_and_words_inside_them(width):
     circuit.loss(0.9, mode=0).measure_heterodyne(mode=0, name="alpha").prepare(
         "thermal", 1, modes=3
     )
-    circuit.displace(fj.Outcome("alpha").real, mode=2).measure_photons(4, select=1)
+    circuit.displace(fj.Outcome("alpha").real, mode=2).measure_photons(modes=4, select=1)
     ax = fj.plotting.circuit(circuit, width=width)
     boxes = [bounds(patch) for patch in patches(ax, "FancyBboxPatch")]
     marks = [mark for column in drawing.layout(circuit.operations, 5) for mark in column]

@@ -510,13 +510,13 @@ def test_trained_circuit_agrees(trained, source):
 @sources
 def test_trained_circuit_that_runs_other_gates_than_it_lists_fails(trained, source, monkeypatch):
     row, ours = trained
-    honest = row.circuit.gates
+    honest = row.circuit.evaluated
 
-    def gates(weights, x):
+    def evaluated(weights, x):
         *listed, (name, parameters, modes) = honest(weights, x)
         return [*listed, (name, {p: value + 1e-6 for p, value in parameters.items()}, modes)]
 
-    monkeypatch.setattr(row.circuit, "gates", gates)
+    monkeypatch.setattr(row.circuit, "evaluated", evaluated)
     assert not trained_passes(row, ours, source)
 
 

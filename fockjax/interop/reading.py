@@ -156,7 +156,7 @@ class _Reader:
         elif isinstance(op, ops.GKP):
             self._gkp(op, modes)
         elif isinstance(op, ops.Interferometer) and op.mesh in MESHES:
-            self.circuit.interferometer(op.p[0], modes, mesh=MESHES[op.mesh])
+            self.circuit.interferometer(op.p[0], modes=modes, mesh=MESHES[op.mesh])
         elif isinstance(op, ops.Ket):
             ket = np.asarray(op.p[0])
             ket = ket.reshape((round(ket.size ** (1 / len(modes))),) * len(modes))
