@@ -30,10 +30,8 @@ def entry(name: str, registry: Mapping[str, Any], what: str) -> Any:
 def selected(kind: str, outcome: Any, where: str) -> Any:
     """An outcome to select, checked."""
     where = f"{where}: `select`"
-    if isinstance(outcome, Sequence | np.ndarray):
-        raise ValueError(
-            f"{where} must be one outcome for a mode given as an integer, got {outcome!r}."
-        )
+    if isinstance(outcome, Sequence | np.ndarray) and not isinstance(outcome, str):
+        raise ValueError(f"{where} must be one outcome of the one mode measured, got {outcome!r}.")
     if kind == "integer":
         if isinstance(outcome, bool) or not isinstance(outcome, int | np.integer) or outcome < 0:
             raise ValueError(f"{where} must be an integer >= 0, got {outcome!r}.")
@@ -93,15 +91,22 @@ def step_parts(
     return parameters, modes, options
 
 
+def one_or_several(where: str, modes) -> tuple:
+    """Modes that are given as an integer or as several, unchecked; at least one."""
+    if isinstance(modes, int | np.integer):
+        return (modes,)
+    if not isinstance(modes, Sequence | np.ndarray):
+        raise ValueError(f"{where}: modes must be integers, got {modes!r}.")
+    if not len(modes):
+        raise ValueError(f"{where} needs at least one mode, got modes {modes!r}.")
+    return tuple(modes)
+
+
 def modes_of(spec: Spec, where: str, modes, register: int) -> tuple[int, ...]:
     """The modes of an operation, of a register of so many."""
-    if isinstance(modes, int | np.integer):
-        modes = (modes,)
-    elif not isinstance(modes, Sequence | np.ndarray):
-        raise ValueError(f"{where}: modes must be integers, got {modes!r}.")
-    modes = tuple(modes)
-    if not modes or len(modes) != (spec.modes or len(modes)):
-        raise ValueError(f"{where} acts on {spec.modes or 'some'} mode(s), got modes {modes}.")
+    modes = one_or_several(where, modes)
+    if spec.modes and len(modes) != spec.modes:
+        raise ValueError(f"{where} acts on {spec.modes} mode(s), got modes {modes}.")
     for mode in modes:
         if not isinstance(mode, int | np.integer) or not 0 <= mode < register:
             raise ValueError(
@@ -193,19 +198,6 @@ def input_of(length: int, x, dtype) -> jax.Array | None:
             "batch with jax.vmap."
         )
     return x.astype(dtype)
-
-
-def check_key(key) -> None:
-    """Refuse what is no single JAX random key."""
-    array = isinstance(key, jax.Array)
-    typed = array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    raw = array and key.dtype == np.uint32 and key.ndim == 1
-    if not raw and not (typed and not key.ndim):
-        got = f"an array of shape {key.shape}" if array else repr(key)
-        raise ValueError(
-            f"Argument `key` must be one JAX random key, as jax.random.key(0), got {got}; of "
-            "several, batch with jax.vmap."
-        )
 
 
 def weight_dtype(dtype) -> np.dtype:

@@ -13,6 +13,7 @@ from jax.core import Tracer
 
 from fockjax import arguments, checks, drawing, planning
 from fockjax._numerics import canonical_complex, checked_hbar, real_dtype
+from fockjax._random import check_key
 from fockjax.arguments import Cutoff
 from fockjax.builder import Builder
 from fockjax.channels import REGISTRY as CHANNELS
@@ -208,7 +209,8 @@ class Circuit(Builder):
             0.080 3.73
         """
         spec = arguments.entry(kind, DETECTORS, "measurement")
-        listed = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
+        where = f"Operation {len(self._operations)} (measure {kind})"
+        listed = arguments.one_or_several(where, modes)
         several = not isinstance(modes, int | np.integer)
         if name is None:
             names = [f"m{mode}" for mode in listed]
@@ -218,10 +220,10 @@ class Circuit(Builder):
         for argument, given in (("name", names), ("select", selected)):
             if len(given) != len(listed):
                 raise ValueError(
-                    f"Argument `{argument}` must have one entry for each of modes {listed}, got "
+                    f"{where}: `{argument}` must have one entry for each of modes {listed}, got "
                     f"{given}."
                 )
-        steps, where = [], f"Operation {len(self._operations)} (measure {kind})"
+        steps = []
         for mode, label, outcome in zip(listed, names, selected, strict=True):
             if not isinstance(label, str) or not label:
                 raise ValueError(f"{where}: `name` must be a non-empty string, got {label!r}.")
@@ -338,6 +340,7 @@ class Circuit(Builder):
             key: a JAX random key.
             dtype: float32 or float64; by default float32, or float64 where x64 is on.
         """
+        check_key(key)
         dtype = arguments.weight_dtype(dtype)
         keys = jax.random.split(key, max(len(self._weights), 1))
         return {
@@ -570,7 +573,7 @@ class Circuit(Builder):
                 "jax.random.key(0), another one for each run."
             )
         if key is not None:
-            arguments.check_key(key)
+            check_key(key)
         weights = arguments.values_of(self._weights, weights, real_dtype(dtype))
         x = arguments.input_of(self.num_inputs, x, real_dtype(dtype))
         if isinstance(initial, State):

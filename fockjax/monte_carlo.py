@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._numerics import safe_sqrt
+from fockjax._random import check_key
 from fockjax.states import State
 
 
@@ -66,6 +67,7 @@ def monte_carlo(
         J. Dalibard, Y. Castin, K. Molmer, Phys. Rev. Lett. 68, 580 (1992); the derivative:
         J. Foerster et al., DiCE, Proc. ICML (2018).
     """
+    check_key(key)
     for name, value, least in (("samples", samples, 2), ("batch_size", batch_size, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"Argument `{name}` must be an integer >= {least}, got {value!r}.")

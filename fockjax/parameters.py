@@ -138,7 +138,7 @@ class Weight(Parameter):
 
     name: str
     shape: tuple[int, ...] = ()
-    init: Initializer = normal(0.1)
+    init: Initializer = field(default=normal(0.1), repr=False)
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:

@@ -313,6 +313,8 @@ def photon_numbers(
     columns = [np.asarray(state.probabilities(mode)) for mode in modes]
     levels = _levels(columns)
     counted = None if samples is None else _samples("samples", samples, len(modes))
+    if counted is not None and (np.any(counted < 0) or np.any(counted % 1)):
+        raise ValueError("Argument `samples` must be made of integers >= 0.")
     if counted is not None:
         levels = max(levels, int(counted.max()) + 1)
         columns = [np.pad(column, (0, max(levels - len(column), 0))) for column in columns]

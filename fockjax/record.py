@@ -61,10 +61,8 @@ class Record:
         """
         found = self.outcomes.get(outcome.name)
         if found is None:
-            known = ", ".join(self.outcomes) or "nothing"
-            raise ValueError(
-                f"{where}: no outcome is called {outcome.name!r} before it; measured are: {known}."
-            )
+            known = f"there are {', '.join(self.outcomes)}" if self.outcomes else "there are none"
+            raise ValueError(f"{where}: no outcome before it is called {outcome.name!r}; {known}.")
         if (found.kind == "complex") != bool(outcome.part):
             advice = "take its .real or .imag" if found.kind == "complex" else "leave the part out"
             raise ValueError(f"{where}: outcome {outcome.name!r} is {found.kind}; {advice}.")

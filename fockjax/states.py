@@ -302,10 +302,11 @@ def vacuum(
                 f"Argument `modes` must be an integer >= 1 with {cutoff}, got {modes!r}."
             )
         return vacuum_in(Simplex(cutoff.below, int(modes)), dtype, hbar=hbar)
-    listed = cutoff if isinstance(cutoff, Sequence) else ()
+    listed = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else ()
     if not listed or any(not isinstance(c, int | np.integer) or c < 1 for c in listed):
         raise ValueError(
-            f"Argument `cutoff` must be an integer >= 1 for each mode, got {cutoff!r}."
+            "Argument `cutoff` must be a sequence of integers >= 1, one for each mode, or "
+            f"fj.TotalPhotons, got {cutoff!r}."
         )
     if modes not in (None, len(listed)):
         raise ValueError(f"Argument `modes` is {modes}, but there are {len(listed)} cutoffs.")

@@ -272,7 +272,7 @@ REFUSED = {
     ),
     "not measured": (
         lambda c: c.displace(fj.Outcome("m1"), mode=0),
-        "no outcome is called 'm1' before it; measured are: nothing",
+        "no outcome before it is called 'm1'; there are none",
     ),
     "complex": (
         lambda c: c.measure_heterodyne(mode=0).displace(fj.Outcome("m0"), mode=1),
@@ -295,7 +295,9 @@ REFUSED = {
         r"has 3 layers, got \[3\]",
     ),
     "kind": (lambda c: c.measure("foton", modes=0), "Unknown measurement 'foton'"),
-    "list": (lambda c: c.measure_photons(modes=0, select=[1]), "one outcome for a mode given as"),
+    "list": (lambda c: c.measure_photons(modes=0, select=[1]), "one outcome of the one mode"),
+    "no integer": (lambda c: c.measure_photons(modes=0.0), r"modes must be integers, got 0\.0"),
+    "no mode": (lambda c: c.measure_photons(modes=()), r"needs at least one mode, got modes \(\)"),
     "negative": (
         lambda c: c.measure_photons(modes=0, select=-1),
         r"`select` must be an integer >= 0",
@@ -326,7 +328,7 @@ def test_a_refused_measurement_leaves_no_trace():
         circuit.measure_photons(modes=(1, 2), name=("m1", "m0"))
     circuit.measure_photons(modes=1)
     assert len(circuit.operations) == 2
-    with pytest.raises(ValueError, match="no outcome is called"):
+    with pytest.raises(ValueError, match="no outcome before it is called"):
         circuit.displace(fj.Weight("r"), fj.Outcome("later"), mode=2)
     assert not circuit.init(jax.random.key(0))
 

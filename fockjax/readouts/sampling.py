@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from fockjax import detectors
-from fockjax._random import photon_number, tails
+from fockjax._random import check_key, photon_number, tails
 from fockjax.detectors import Detector
 from fockjax.detectors._counter import Counter
 from fockjax.readouts.factored import Factored, Modes, Part
@@ -235,6 +235,7 @@ class Sampling(Factored):
         """Shots of all factors that hold some of ``modes``. ``prepare`` gives, for a factor and its
         own modes, a function that makes one shot of a key, and the bytes that holds.
         """
+        check_key(key)
         listed = self._checked_modes(modes)
         if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 1:
             raise ValueError(f"Argument `shots` must be an integer >= 1, got {shots!r}.")
