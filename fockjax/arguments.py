@@ -133,25 +133,26 @@ def layout_of(modes: int, cutoff: Any) -> Layout:
     return Box(cutoffs_of(modes, cutoff))
 
 
-def cutoffs_of(modes: int, cutoff) -> tuple[int, ...]:
-    """A cutoff for each mode."""
+def cutoffs_of(modes: int, cutoff, name: str = "cutoff") -> tuple[int, ...]:
+    """A cutoff for each mode, given as the argument of that name."""
     try:
         cutoffs = (operator.index(cutoff),) * modes
     except TypeError:
         try:
             cutoffs = tuple(operator.index(c) for c in cutoff)
         except TypeError:
+            total = " or fj.TotalPhotons" if name == "cutoff" else ""
             raise TypeError(
-                "Argument `cutoff` must be an integer, one for each mode or fj.TotalPhotons, known "
-                f"before tracing, got {cutoff!r}."
+                f"Argument `{name}` must be an integer, one for each mode{total}, known before "
+                f"tracing, got {cutoff!r}."
             ) from None
     if len(cutoffs) != modes:
         raise ValueError(
-            f"Argument `cutoff` must be an integer or one for each of {modes} modes, "
+            f"Argument `{name}` must be an integer or one for each of {modes} modes, "
             f"got {cutoff!r}."
         )
     if any(c < 1 for c in cutoffs):
-        raise ValueError(f"Argument `cutoff` must be made of integers >= 1, got {cutoff!r}.")
+        raise ValueError(f"Argument `{name}` must be made of integers >= 1, got {cutoff!r}.")
     return cutoffs
 
 

@@ -154,7 +154,7 @@ class Predictor:
             minimum=self.config.cutoff,
             maximum=maximum or max(MAXIMUM_CUTOFF, self.config.cutoff),
             # No more than the default: what is free changes, and the plan belongs to the journal.
-            memory=min(MEMORY, room(memory, jax.local_devices()[:1])),
+            memory=max(1, min(MEMORY, room(memory, jax.local_devices()[:1]))),
         )
         parts = self.model, self.config, self._data, self.scaler, self.fingerprint
         return Predictor(*parts, plan)

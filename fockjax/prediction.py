@@ -20,6 +20,7 @@ from fockjax.inference import Predictor, load_model
 from fockjax.journal import Journal, open_journal
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
 from fockjax.runtime.ahead import ahead
+from fockjax.runtime.run_record import check_log
 from fockjax.training.errors import UserError
 from fockjax.training.files import remove_leftovers
 from fockjax.training.reading import SHOWN_PROBLEMS
@@ -92,7 +93,7 @@ def predict(
     if out.exists() and data.exists() and out.samefile(data):
         raise UserError(f"the output {out} would replace the data it is made from")
     predictor = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {text}"))
-    _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff)
+    _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff, log)
     table = _open(data, predictor.columns)
     began, before = time.perf_counter(), data.stat()
     identity = {"data": _digest(data), "model": predictor.fingerprint}
@@ -140,6 +141,7 @@ def _check_options(
     batch_size: int | None,
     tolerance: float | None,
     maximum_cutoff: int | None,
+    log: Path | str | None,
 ) -> None:
     """Raise UserError for a value that cannot work, naming its option."""
     if memory is not None:
@@ -147,6 +149,11 @@ def _check_options(
             parse_size(memory)
         except ValueError as error:
             raise UserError(f"--memory: {error}") from None
+    if log is not None:
+        try:
+            check_log(log, "--log")
+        except ValueError as error:
+            raise UserError(str(error)) from None
     if batch_size is not None and batch_size < 1:
         raise UserError(f"--batch-size must be at least 1, got {batch_size}")
     if tolerance is not None and not 0 < tolerance < 1:

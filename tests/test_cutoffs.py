@@ -195,6 +195,10 @@ def test_rows_that_are_too_much_for_the_maximum_are_told():
     assert plan.cutoffs == (6,) and plan.within == 2
     np.testing.assert_array_equal(plan.short, [1])
     assert "Rows 1 may lose more even at cutoffs (30,)" in str(plan)
+    assert "A guarantee for the other samples" in str(plan)
+    for make in (fj.runtime.plan_cutoffs, fj.runtime.plan_total):
+        alone = make(circuit, {}, x[1:2], maximum=30)
+        assert "Rows 0 may lose more" in str(alone) and "guarantee" not in str(alone)
     assert plan.rungs == ((6,), (8,), (10,), (12,), (16,), (20,), (24,), (28,), (30,))
 
 
@@ -242,7 +246,7 @@ def test_samples_run_as_many_at_a_time_as_fit():
     whole = fj.runtime.plan_total(circuit, {}, x, maximum=16)
     rooms = [4 * 8 * 16, 2 * 4 * 8 * 16]  # of one and of two kets of 16 levels, four times
     for memory in rooms:
-        plan = fj.runtime.plan_total(circuit, {}, x, maximum=16, memory=memory)
+        plan = fj.runtime.plan_total(circuit, {}, x, maximum=16, memory=f"{memory}B")
         assert plan.rungs == whole.rungs and plan.bound == pytest.approx(whole.bound)
     with pytest.raises(fj.runtime.PilotTooLarge, match=r"bytes a sample, over 100: raise `memory`"):
         fj.runtime.plan_cutoffs(circuit, {}, x, maximum=16, memory=100)
@@ -269,11 +273,18 @@ def test_bad_arguments_are_refused_by_name():
         r"`x` must be finite, but row 1": lambda: plan(circuit, {}, [[0.0], [np.nan]]),
         "`tolerance`": lambda: plan(circuit, {}, [[0.1]], tolerance=0.0),
         "`share`": lambda: plan(circuit, {}, [[0.1]], share=0.0),
-        "`minimum` must not exceed": lambda: plan(circuit, {}, [[0.1]], minimum=9, maximum=8),
+        r"got \(9,\) and \(8,\)": lambda: plan(circuit, {}, [[0.1]], minimum=9, maximum=8),
+        r"got 9 and 8": lambda: fj.runtime.plan_total(circuit, {}, [[0.1]], minimum=9, maximum=8),
+        "`maximum` must be an integer or one for each of 1": lambda: plan(
+            circuit, {}, [[0.1]], maximum=(8, 8)
+        ),
         "`low` and `high`": lambda: fj.runtime.spread([1.0], [0.0]),
+        "`rows` must be at least 1": lambda: fj.runtime.spread([0.0], [1.0], rows=0),
     }.items():
         with pytest.raises(ValueError, match=named):
             call()
+    with pytest.raises(TypeError, match="`plan` must come from .* got tuple"):
+        fj.runtime.run_adaptive(circuit, lambda s: s.norm, {}, [[0.1]], (4,))
 
 
 def test_of_many_rows_the_extreme_ones_are_looked_at():

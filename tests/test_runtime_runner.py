@@ -222,6 +222,20 @@ def test_a_tolerance_needs_to_know_the_leakage():
         Runner(level(1), None, larger=[level(2)])
 
 
+def test_arguments_that_cannot_work_are_refused_before_a_run(tmp_path):
+    for named, (one, options) in {
+        "`function` must be a function": (3, {}),
+        "`larger` must be a function": (level(2), {"tolerance": 0.1, "larger": [None]}),
+        "size of memory": (level(2), {"memory": "lots"}),
+        "`tolerance` must be at least 0": (level(2), {"tolerance": -1.0}),
+        "`log` must be a file in a folder": (level(2), {"log": tmp_path / "nowhere" / "log"}),
+    }.items():
+        with pytest.raises((TypeError, ValueError), match=named):
+            Runner(one, None, **options)
+    with pytest.raises(TypeError, match="`x` must be made of numbers, got dtype <U1"):
+        Runner(level(2), None)(np.array(["a"]))
+
+
 def test_a_scoped_run_leaves_nothing_on_the_device():
     gc.collect()
     before = {id(array) for array in jax.live_arrays()}

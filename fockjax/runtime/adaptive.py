@@ -160,6 +160,11 @@ def run_adaptive(
         >>> result.values.round(2)
         array([0.25, 0.16, 1.  ], dtype=float32)
     """
+    if not isinstance(plan, CutoffPlan | TotalPlan | TruncationPlan):
+        raise TypeError(
+            "Argument `plan` must come from `plan_cutoffs`, `plan_total` or `plan_truncation`, got "
+            f"{type(plan).__name__}."
+        )
     samples = rows_of(circuit, x)
     size = int(batch)
     if size < 1:

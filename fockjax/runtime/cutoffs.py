@@ -19,6 +19,7 @@ from fockjax.operations import flat
 from fockjax.runtime import gaussian
 from fockjax.runtime.course import MEMORY, Course
 from fockjax.runtime.ladders import at, ladder_of, rungs
+from fockjax.runtime.memory import parse_size
 from fockjax.runtime.samples import extremes, listed, rows_of
 from fockjax.runtime.tally import SAFETY, Reason, Tally, check_range, guarantee, verdict
 from fockjax.runtime.trial import Trial, look, verified
@@ -72,7 +73,7 @@ class CutoffPlan:
                 f"Not Gaussian throughout: the bound is that of rows {listed(rows)}, seen at "
                 f"cutoffs {generous}. At those planned they lose at most {max(lost):.1e}."
             )
-        else:
+        elif len(self.short) < len(self.rows):
             lines.append(guarantee(self.short))
         if len(self.short):
             lines.append(
@@ -99,7 +100,7 @@ def plan_cutoffs(
     maximum: int | Sequence[int] = 64,
     key: jax.Array | None = None,
     dtype=None,
-    memory: int = MEMORY,
+    memory: int | str = MEMORY,
 ) -> CutoffPlan:
     """The cutoff of each mode at which no sample loses more probability than a tolerance.
 
@@ -122,7 +123,7 @@ def plan_cutoffs(
             that is acted on by a matrix the cutoff of that as both.
         key: a JAX random key, for a circuit that measures.
         dtype: complex64 or complex128, for samples that run.
-        memory: bytes that they may take; as many run at a time as fit.
+        memory: bytes that they may take, or a text as "8GB"; as many run at a time as fit.
 
     Returns:
         A `CutoffPlan`. The cutoffs are among few, so that programs are compiled for few.
@@ -142,13 +143,16 @@ def plan_cutoffs(
         A guarantee for these samples: wherever it is cut, it is Gaussian.
         Where a sample loses more: (12, 10), (16, 12), .., (64, 64).
     """
-    least, most = (list(arguments.cutoffs_of(circuit.modes, bound)) for bound in (minimum, maximum))
+    least = list(arguments.cutoffs_of(circuit.modes, minimum, "minimum"))
+    most = arguments.cutoffs_of(circuit.modes, maximum, "maximum")
     for step in flat(circuit.operations):
         if step.name == "fock":
             (mode,) = step.modes
             least[mode] = max(least[mode], step.options["n"] + 1)
     if any(low > high for low, high in zip(least, most, strict=True)):
-        raise ValueError(f"Argument `minimum` must not exceed `maximum`, got {least} and {most}.")
+        raise ValueError(
+            f"Argument `minimum` must not exceed `maximum`, got {tuple(least)} and {most}."
+        )
     check_range(tolerance, share)
     samples = rows_of(circuit, x)
     weights = circuit.checked(weights, samples[0], least, dtype, None, key)["weights"]
@@ -165,7 +169,7 @@ def plan_cutoffs(
     if exact:
         levels, short = tally.choose(tolerance / SAFETY, spared)
     else:
-        course = Course(circuit, weights, samples, key, dtype, memory)
+        course = Course(circuit, weights, samples, key, dtype, parse_size(memory))
         tally, generous = look(course, tally, tolerance, spared)
         levels, short = tally.choose(tolerance / SAFETY)
         levels, lost = verified(course, tally, levels, short, ladders, tolerance)

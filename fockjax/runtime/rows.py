@@ -46,6 +46,9 @@ class Rows:
         self.first = first  # its number in the stream
         leaves, tree = jax.tree.flatten(x)
         arrays = [np.asarray(leaf) for leaf in leaves]
+        for array in arrays:
+            if array.dtype.kind in "OSU":
+                raise TypeError(f"Argument `x` must be made of numbers, got dtype {array.dtype}.")
         # Overflow to infinity in single precision is found by the guard, by row.
         with np.errstate(over="ignore"):
             self.leaves = [
@@ -54,9 +57,12 @@ class Rows:
             ]
         lengths = {leaf.shape[:1] for leaf in self.leaves}
         if len(lengths) != 1 or not all(lengths):
+            scalars = any(leaf.shape == () for leaf in self.leaves)
             raise ValueError(
                 "Argument `x` must be arrays with the rows as their first axis, as many in each, "
                 f"got shapes {[leaf.shape for leaf in self.leaves]}."
+                + scalars
+                * " Of a list make an array, `numpy.asarray(x)`."
             )
         shapes = tuple(leaf.shape[1:] for leaf in self.leaves)
         self.signature = Signature(tree, shapes, tuple(leaf.dtype for leaf in self.leaves))

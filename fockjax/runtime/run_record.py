@@ -155,6 +155,17 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("jax", "fockjax")}
 
 
+def check_log(path: Path | str, name: str) -> None:
+    """Refuse what cannot be a file of records, before a run that would end there.
+
+    Raises:
+        ValueError: naming the argument or option, ``name``.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"{name} must be a file in a folder that is there, got {str(path)!r}.")
+
+
 def read_records(path: Path | str) -> list[RunRecord]:
     """The records in a file; a last line that was cut off is left out."""
     lines = Path(path).read_text(encoding="utf-8").split("\n")[:-1]

@@ -20,10 +20,10 @@ from fockjax.runtime import guard, memory
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.device import Device, Hardware
 from fockjax.runtime.executables import Executables
-from fockjax.runtime.memory import BatchPlan
+from fockjax.runtime.memory import BatchPlan, parse_size
 from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
 from fockjax.runtime.rows import Results, Rows, Signature
-from fockjax.runtime.run_record import RunRecord
+from fockjax.runtime.run_record import RunRecord, check_log
 
 Function = Callable[[Any, Any], Any]
 
@@ -89,6 +89,18 @@ class Runner:
         watch_memory: bool = True,
         device: Device | None = None,
     ):
+        for name, given in (("function", function), *(("larger", each) for each in larger)):
+            if not callable(given):
+                raise TypeError(
+                    f"Argument `{name}` must be a function of the parameters and one sample, got "
+                    f"{type(given).__name__}."
+                )
+        if memory is not None:
+            parse_size(memory)
+        if tolerance is not None and not tolerance >= 0:
+            raise ValueError(f"Argument `tolerance` must be at least 0, got {tolerance!r}.")
+        if log is not None:
+            check_log(log, "Argument `log`")
         if largest_batch is not None and largest_batch < 1:
             raise ValueError(f"Argument `largest_batch` must be at least 1, got {largest_batch!r}.")
         if larger and tolerance is None:

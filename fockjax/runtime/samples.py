@@ -59,6 +59,8 @@ def spread(low: Any, high: Any, rows: int = 256) -> np.ndarray:
             f"Arguments `low` and `high` must be vectors of one length, low <= high, got {low} and "
             f"{high}."
         )
+    if rows < 1:
+        raise ValueError(f"Argument `rows` must be at least 1, got {rows!r}.")
     from scipy.stats import qmc  # takes a second
 
     unit = np.zeros((0, len(low)))

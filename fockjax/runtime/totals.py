@@ -21,6 +21,7 @@ from fockjax.runtime import gaussian
 from fockjax.runtime.course import MEMORY, Course
 from fockjax.runtime.cutoffs import CutoffPlan, plan_cutoffs
 from fockjax.runtime.ladders import ladder_of
+from fockjax.runtime.memory import parse_size
 from fockjax.runtime.samples import extremes, listed, rows_of
 from fockjax.runtime.tally import SAFETY, Reason, Tally, check_range, guarantee, verdict
 from fockjax.runtime.trial import PILOTS, PilotTooLarge
@@ -63,11 +64,11 @@ class TotalPlan:
                 f"Beyond the next lower: {why.beyond:.1e} of {why.photons:.2f} photons, row "
                 f"{why.row}, after {why.where}."
             )
-        lines.append(
-            guarantee(self.short)
-            if self.guaranteed
-            else f"Not Gaussian throughout: it is what rows {listed(self.rows)} lost as they ran."
-        )
+        if not self.guaranteed:
+            rows = listed(self.rows)
+            lines.append(f"Not Gaussian throughout: it is what rows {rows} lost as they ran.")
+        elif len(self.short) < len(self.rows):
+            lines.append(guarantee(self.short))
         if len(self.short):
             lines.append(
                 f"Rows {listed(self.short)} may lose more even at {self.rungs[-1]}: raise "
@@ -120,7 +121,7 @@ def plan_truncation(
     maximum: int = 64,
     key: jax.Array | None = None,
     dtype=None,
-    memory: int = MEMORY,
+    memory: int | str = MEMORY,
 ) -> TruncationPlan:
     """Of cutoffs for each mode (`plan_cutoffs`) and a bound on all photons together (`plan_total`)
     the one whose states take less memory, at the same tolerance.
@@ -153,7 +154,7 @@ def plan_truncation(
     plans: list[CutoffPlan | TotalPlan] = [plan_total(circuit, weights, x, **given)]
     with contextlib.suppress(PilotTooLarge):
         plans.append(plan_cutoffs(circuit, weights, x, **given))
-    course = Course(circuit, weights, rows_of(circuit, x), key, dtype, memory)
+    course = Course(circuit, weights, rows_of(circuit, x), key, dtype, parse_size(memory))
     sizes = {plan.rungs[0]: course.bytes(plan.rungs[0]) for plan in plans}
     best = min(plans, key=lambda plan: (len(plan.short), sizes[plan.rungs[0]]))
     order = sorted(sizes, key=lambda each: each != best.rungs[0])
@@ -171,7 +172,7 @@ def plan_total(
     maximum: int = 64,
     key: jax.Array | None = None,
     dtype=None,
-    memory: int = MEMORY,
+    memory: int | str = MEMORY,
 ) -> TotalPlan:
     """The least total of all photons at which no sample loses more than a tolerance.
 
@@ -194,6 +195,10 @@ def plan_total(
         A guarantee for these samples: wherever it is cut, it is Gaussian.
     """
     check_range(tolerance, share)
+    if TotalPhotons(minimum).below > TotalPhotons(maximum).below:
+        raise ValueError(
+            f"Argument `minimum` must not exceed `maximum`, got {minimum} and {maximum}."
+        )
     samples = rows_of(circuit, x)
     weights = circuit.checked(weights, samples[0], TotalPhotons(minimum), dtype, None, key)[
         "weights"
@@ -210,7 +215,7 @@ def plan_total(
     (level,), short = tally.choose(tolerance / SAFETY, spared)
     bounds = SAFETY * tally.beyond([level])
     if not exact:
-        course = Course(circuit, weights, samples, key, dtype, memory)
+        course = Course(circuit, weights, samples, key, dtype, parse_size(memory))
         rows = tally.extreme(PILOTS, spared)
         while True:
             bounds = course.lost(rows, TotalPhotons(ladder[level]))
