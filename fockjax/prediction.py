@@ -20,7 +20,7 @@ from fockjax.inference import Predictor, load_model
 from fockjax.journal import Journal, open_journal
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
 from fockjax.runtime.ahead import ahead
-from fockjax.runtime.run_record import check_log
+from fockjax.runtime.run_record import check_log, check_trace
 from fockjax.training.errors import UserError
 from fockjax.training.files import remove_leftovers
 from fockjax.training.reading import SHOWN_PROBLEMS
@@ -93,7 +93,7 @@ def predict(
     if out.exists() and data.exists() and out.samefile(data):
         raise UserError(f"the output {out} would replace the data it is made from")
     predictor = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {text}"))
-    _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff, log)
+    _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff, log, trace)
     table = _open(data, predictor.columns)
     began, before = time.perf_counter(), data.stat()
     identity = {"data": _digest(data), "model": predictor.fingerprint}
@@ -102,6 +102,8 @@ def predict(
             predictor = _planned(predictor, table, tolerance, maximum_cutoff, memory)
         identity["tolerance"] = f"{tolerance!r} at cutoffs {', '.join(predictor.labels)}"
         console.print(f"planned, rows counted from 0: {predictor.plan}", soft_wrap=True)
+        if predictor.plan and len(predictor.plan.short):
+            console.print("Here `maximum` is --maximum-cutoff.")
     runner = predictor.runner(memory=memory, largest_batch=batch_size, log=log, trace=trace)
     out.parent.mkdir(parents=True, exist_ok=True)
     columns = result_columns(predictor.classes, predictor.labels if predictor.plan else ())
@@ -141,7 +143,8 @@ def _check_options(
     batch_size: int | None,
     tolerance: float | None,
     maximum_cutoff: int | None,
-    log: Path | str | None,
+    log: Path | None,
+    trace: Path | None,
 ) -> None:
     """Raise UserError for a value that cannot work, naming its option."""
     if memory is not None:
@@ -149,11 +152,13 @@ def _check_options(
             parse_size(memory)
         except ValueError as error:
             raise UserError(f"--memory: {error}") from None
-    if log is not None:
-        try:
+    try:
+        if log is not None:
             check_log(log, "--log")
-        except ValueError as error:
-            raise UserError(str(error)) from None
+        if trace is not None:
+            check_trace(trace, "--trace")
+    except ValueError as error:
+        raise UserError(str(error)) from None
     if batch_size is not None and batch_size < 1:
         raise UserError(f"--batch-size must be at least 1, got {batch_size}")
     if tolerance is not None and not 0 < tolerance < 1:
@@ -332,7 +337,8 @@ def _report(console: Console, predictor: Predictor, figures: _Figures) -> None:
     if figures.over:
         console.print(
             f"[yellow]warning:[/] {figures.over} rows lose more than the tolerance even at the "
-            f"cutoffs {predictor.labels[-1]}; see column ok"
+            f"cutoffs {predictor.labels[-1]}; see column ok",
+            soft_wrap=True,
         )
     elif figures.notable:
         console.print(

@@ -344,6 +344,7 @@ def test_with_a_total_of_photons_rows_run_again_at_larger_totals(tmp_path):
     ("options", "message"),
     [
         ({"memory": "8 PB"}, "--memory: .*'8GB'"),
+        ({"trace": __file__}, "--trace must be a folder, got the file"),
         ({"log": "nowhere/runs.jsonl"}, "--log must be a file in a folder that is there"),
         ({"batch_size": 0}, "--batch-size must be at least 1, got 0"),
         ({"tolerance": 0.0}, "--tolerance must lie between 0 and 1, got 0"),

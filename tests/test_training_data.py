@@ -247,7 +247,7 @@ def dataset_of(features, target, classes):
     ("features", "target", "classes", "folds", "message"),
     [
         (np.ones((30, 2)), np.arange(30) % 2, (0, 1), 1, "every feature .* constant"),
-        (np.eye(30), np.arange(30) < 3, (0, 1), 1, "class 1 .* has 3 rows; at least 5"),
+        (np.eye(30), np.arange(30) < 3, (0, 1), 1, "class 1 .* has 3 of the rows; at least 5"),
         (np.eye(30), np.arange(30) < 6, (0, 1), 8, "class 1 .* at least 8"),
         (np.eye(30), np.zeros(30), None, 1, "target 'y' is constant"),
         (np.eye(30), np.arange(30), None, 31, "--folds 31 is more"),
@@ -311,7 +311,9 @@ def test_columns_that_cannot_be_are_refused(column, message):
 def test_no_part_may_lack_a_class_or_all_values_of_a_column():
     kind = np.repeat([0, 1, 2], [5, 500, 500])
     dataset = dataset_of(np.arange(1005)[:, None], kind, ("a", "b", "c"))
-    with pytest.raises(UserError, match="cannot be split by 0.02: a class would have no row"):
+    with pytest.raises(
+        UserError, match="cannot be split by --test-fraction 0.02: a class would have no row"
+    ):
         data.make_splits(dataset, TrainConfig(test_fraction=0.02))
     features = np.column_stack([np.arange(30.0), np.full(30, NAN)])
     split = data.make_splits(dataset_of(features[:, :1], np.arange(30), None), TrainConfig())[0]

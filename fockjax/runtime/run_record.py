@@ -166,6 +166,16 @@ def check_log(path: Path | str, name: str) -> None:
         raise ValueError(f"{name} must be a file in a folder that is there, got {str(path)!r}.")
 
 
+def check_trace(path: Path | str, name: str) -> None:
+    """Refuse what cannot be a folder of traces.
+
+    Raises:
+        ValueError: naming the argument or option, ``name``.
+    """
+    if Path(path).exists() and not Path(path).is_dir():
+        raise ValueError(f"{name} must be a folder, got the file {str(path)!r}.")
+
+
 def read_records(path: Path | str) -> list[RunRecord]:
     """The records in a file; a last line that was cut off is left out."""
     lines = Path(path).read_text(encoding="utf-8").split("\n")[:-1]

@@ -23,7 +23,7 @@ from fockjax.runtime.executables import Executables
 from fockjax.runtime.memory import BatchPlan, parse_size
 from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
 from fockjax.runtime.rows import Results, Rows, Signature
-from fockjax.runtime.run_record import RunRecord, check_log
+from fockjax.runtime.run_record import RunRecord, check_log, check_trace
 
 Function = Callable[[Any, Any], Any]
 
@@ -101,6 +101,8 @@ class Runner:
             raise ValueError(f"Argument `tolerance` must be at least 0, got {tolerance!r}.")
         if log is not None:
             check_log(log, "Argument `log`")
+        if trace is not None:
+            check_trace(trace, "Argument `trace`")
         if largest_batch is not None and largest_batch < 1:
             raise ValueError(f"Argument `largest_batch` must be at least 1, got {largest_batch!r}.")
         if larger and tolerance is None:

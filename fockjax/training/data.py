@@ -116,29 +116,28 @@ def make_splits(dataset: Dataset, config: TrainConfig) -> list[Split]:
     _check_size(dataset, config)
     rows = np.arange(len(dataset.target))
 
-    def cut(rows: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def cut(rows: np.ndarray, option: str, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        refusal = f"{len(rows)} rows cannot be split by {option} {fraction}"
         stratify = None if labels is None else labels[rows]
         try:
             kept, held_out = train_test_split(
-                rows, test_size=fraction, random_state=seed, stratify=stratify
+                rows, test_size=fraction, random_state=config.seed, stratify=stratify
             )
-        except ValueError as error:  # a part would be empty
-            raise UserError(f"{len(rows)} rows cannot be split by {fraction}: {error}") from None
+        except ValueError:
+            raise UserError(f"{refusal}: a part would have too few rows") from None
         if labels is not None and len(np.unique(labels[held_out])) < len(np.unique(labels)):
-            raise UserError(
-                f"{len(rows)} rows cannot be split by {fraction}: a class would have no row there"
-            )
+            raise UserError(f"{refusal}: a class would have no row there")
         return np.sort(kept), np.sort(held_out)
 
     if config.folds == 1:
-        parts = [cut(rows, config.test_fraction, config.seed)]
+        parts = [cut(rows, "--test-fraction", config.test_fraction)]
     else:
         kind = KFold if labels is None else StratifiedKFold
         folds = kind(config.folds, shuffle=True, random_state=config.seed)
         parts = list(folds.split(rows, labels))
     splits = []
     for rest, test in parts:
-        train, validation = cut(rest, config.validation_fraction, config.seed)
+        train, validation = cut(rest, "--validation-fraction", config.validation_fraction)
         splits.append(Split(train, validation, test))
         _check_known(dataset, train, "training row")
     return splits
@@ -180,8 +179,8 @@ def _check_size(dataset: Dataset, config: TrainConfig) -> None:
         count = int((dataset.target == index).sum())
         if count < needed:
             raise UserError(
-                f"class {label!r} of {dataset.target_name!r} has {count} rows; at least {needed} "
-                "are needed in each class to train, stop early and test"
+                f"class {label!r} of {dataset.target_name!r} has {count} of the rows; at least "
+                f"{needed} are needed in each class to train, stop early and test"
             )
 
 

@@ -64,5 +64,6 @@ class TrainingProgress:
             text += f"  [yellow]{metrics.skipped:.0f} steps skipped[/]"
         self._bar.update(self._task, completed=number, figures=text)
         if not self._console.is_terminal and number % max(1, self._epochs // PLAIN_LINES) == 0:
-            self._console.print(f"{self._title}: epoch {number}/{self._epochs}  {text}")
+            line = f"{self._title}: epoch {number}/{self._epochs}  {text}"
+            self._console.print(line, soft_wrap=True)
         return rate

@@ -285,7 +285,7 @@ class _Run:
         sizes = " / ".join(str(len(rows)) for rows in dataclasses.astuple(split))
         notes = [
             f"{sizes} rows to train / validate / test",
-            f"best of {len(history)} epochs: {best}",
+            f"best epoch: {best} of {len(history)}",
             f"largest leakage of a test row {max(leakage.max(), 0):.2%}",
             f"{seconds:.0f} s in all",
         ]
