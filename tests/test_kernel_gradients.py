@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import truth
 
-from fockjax._numerics import phase_factor
+from fockjax._phases import phase_factor
 from fockjax.gates.beamsplitter import real_blocks
 from fockjax.gates.displacement import real_core as displacement_core
 from fockjax.gates.squeezing import real_core as squeezing_core
