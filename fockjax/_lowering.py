@@ -26,6 +26,8 @@ UNROLL = 16  # terms of a sum that are written out
 FEW = 1024  # elements of a result that are too few to loop over them
 LANES = range(16, 257)  # elements of the last axis that an accumulator keeps apart
 ACCUMULATORS = 2**16  # that fit into the cache of a core
+PASS = 32  # terms of a sum that XLA adds in one pass
+PIECES = 4  # of a longer sum
 SHORT = 2**16  # products that are too few for a loop: it is no faster then, and compiles longer
 
 
@@ -88,22 +90,40 @@ def _stages(x, y, xs, ys, out, real, whole, summed, sizes):
     """Sum over the contracted labels one after the other, where one operand has the whole of the
     labels: of it nothing is read twice, and each stage leaves a fraction of the one before.
     """
-    first = min(summed, key=whole.index)
-    if sizes[first] > UNROLL:
-        first = ""
+    short = [label for label in whole if label in summed and sizes[label] <= UNROLL]
+    long = [label for label in whole if label in summed and sizes[label] > UNROLL]
+    first = "".join(short[:1])
     kept = whole.replace(first, "")
     z = _sum(x, y, xs, ys, kept, real, first, sizes)
-    for label in (label for label in kept if label in summed):
+    for label in short[1:]:
         z = lax.optimization_barrier(z)
         axis = kept.index(label)
         kept = kept.replace(label, "")
-        if sizes[label] > UNROLL:
-            z = z.sum(axis)
-        else:
-            z = reduce(
-                operator.add, (lax.index_in_dim(z, k, axis, False) for k in range(z.shape[axis]))
-            )
+        z = reduce(operator.add, (lax.index_in_dim(z, k, axis, False) for k in range(sizes[label])))
+    if long:
+        if not jnp.iscomplexobj(z):  # XLA would make a matrix product of it
+            z = lax.optimization_barrier(z)
+        z = _total(z, [kept.index(label) for label in long])
+        kept = "".join(label for label in kept if label not in long)
     return z.transpose([kept.index(label) for label in out])
+
+
+def _total(z, axes):
+    """The sum over axes, with those longer than `PASS` in pieces: XLA makes two passes of them, and
+    one pass, together with what makes ``z``, of a few pieces.
+    """
+    starts = [range(0, z.shape[axis], PASS) for axis in axes]
+    if math.prod(map(len, starts)) > PIECES:
+        return z.sum(axes)
+    pieces = [z]
+    for axis, each in zip(axes, starts, strict=True):
+        stops = [*each[1:], z.shape[axis]]
+        pieces = [
+            lax.slice_in_dim(piece, start, stop, axis=axis)
+            for piece in pieces
+            for start, stop in zip(each, stops, strict=True)
+        ]
+    return reduce(operator.add, (piece.sum(axes) for piece in pieces))
 
 
 def _lanes(xs, ys, summed, sizes) -> int:

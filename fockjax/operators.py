@@ -22,7 +22,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract, merge, skew, split
-from fockjax._numerics import phase_factor
+from fockjax._phases import phase_factor
 
 
 class Operator(abc.ABC):
@@ -169,12 +169,13 @@ Build = Callable[[jax.Array, int], jax.Array]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Band:
-    """A matrix with one diagonal: takes x to ``values[n] x[n - shift]``, zero where there is no
-    such x.
+    """A matrix with one diagonal: takes x to ``scale * weights(cutoff)[n] * x[n - shift]``, zero
+    where there is no such x.
     """
 
     shift: int = field(metadata={"static": True})
-    values: jax.Array
+    weights: Callable[[int], np.ndarray] = field(metadata={"static": True})
+    scale: jax.Array
 
 
 @jax.tree_util.register_dataclass
@@ -209,10 +210,10 @@ class Generated(Operator):
 
     @staticmethod
     def of(
-        build: Build, slope: Callable[[jax.Array, int], Slope], r: jax.Array, cutoff: int
+        build: Build, slope: Callable[[jax.Array], Slope], r: jax.Array, cutoff: int
     ) -> "Generated":
         """From r."""
-        return Generated(build(lax.stop_gradient(r), cutoff), r, slope(r, cutoff), build)
+        return Generated(build(lax.stop_gradient(r), cutoff), r, slope(r), build)
 
     @property
     def cutoffs(self) -> tuple[int, ...]:
@@ -256,8 +257,14 @@ def _generated_jvp(build, axis, primals, tangents):
     dr, _, _, dbefore = tangents
     after = _generated(build, axis, r, values, slope, before)
     moved = dbefore + _banded(slope.right, dr, before, axis)
-    moved = _matrix(_rebuilt(build, r, values), moved, (axis,))
+    moved = _again(build, axis, r, values, moved)
     return after, moved + _banded(slope.left, dr, after, axis)
+
+
+# A gradient keeps `values`, which a loop over layers has already, and not what stands for them.
+@partial(jax.checkpoint, static_argnums=(0, 1), prevent_cse=False)
+def _again(build, axis, r, values, ket):
+    return _matrix(_rebuilt(build, r, values), ket, (axis,))
 
 
 @partial(jax.checkpoint, static_argnums=3, prevent_cse=False)  # keeps the ket, not it moved
@@ -266,9 +273,12 @@ def _banded(bands: tuple[Band, ...], scale: jax.Array, ket: jax.Array, axis: int
     labels = ascii_letters[: ket.ndim]
     total = jnp.zeros_like(ket)
     for band in bands:
-        spec = f"{labels[axis]},{labels}->{labels}"
-        total += contract(scale * band.values, _moved(ket, band.shift, axis), spec)
-    return total
+        weights = band.weights(ket.shape[axis]).astype(band.scale.dtype)
+        moved = contract(
+            weights, _moved(ket, band.shift, axis), f"{labels[axis]},{labels}->{labels}"
+        )
+        total += contract(band.scale, moved, f",{labels}->{labels}")
+    return contract(scale, total, f",{labels}->{labels}")
 
 
 def _moved(x: jax.Array, k: int, axis: int) -> jax.Array:

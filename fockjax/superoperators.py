@@ -23,7 +23,8 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract, skew
-from fockjax._numerics import phase_factor, ratio, safe_sqrt
+from fockjax._numerics import ratio, safe_sqrt
+from fockjax._phases import phase_factor
 from fockjax._random import index, unit
 from fockjax.layout import Box
 from fockjax.operators import Diagonal, Matrix, Sectors

@@ -12,7 +12,7 @@ import pytest
 import truth
 from compare import close_in_scale
 
-from fockjax._numerics import phase_factor
+from fockjax._phases import phase_factor
 from fockjax.gates.beamsplitter import real_blocks
 from fockjax.gates.displacement import real_core as displacement_core
 from fockjax.gates.squeezing import real_core as squeezing_core

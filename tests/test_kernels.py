@@ -14,7 +14,8 @@ import pytest
 import truth
 
 import fockjax as fj
-from fockjax._numerics import canonical_complex, phase_factor, wave
+from fockjax._numerics import canonical_complex, geometric
+from fockjax._phases import phase_factor, wave
 from fockjax.gates.beamsplitter import real_blocks
 from fockjax.gates.displacement import real_core as displacement_core
 from fockjax.gates.squeezing import real_core as squeezing_core
@@ -235,6 +236,28 @@ def test_two_mode_squeezing_is_packed_as_described(cutoffs, x64):
             right = truth.closed_form_two_mode_squeezing(mpmath.mpf(r), p, q, m, n)
             right *= mpmath.expj(mpmath.mpf(phi) * (p - m))
             assert abs(dense[p, q, m, n] - complex(right)) < 1e-14
+
+
+# First columns ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 16, 17, 200])
+@pytest.mark.parametrize("ratio", [0.0, 1e-3, -1.7, 9.5, 3 + 4j])
+def test_a_geometric_progression(size, ratio, dtype):
+    """Those of a coherent state: from where they start they may rise by 20 orders."""
+    dtype = np.finfo(dtype).dtype if ratio.imag == 0 else dtype
+    ratio = dtype.type(ratio)
+    first = np.exp(-(abs(ratio) ** 2) / 2)
+    factors = np.sqrt(1 / np.arange(1, size))
+    exact = mpmath.mpmathify(ratio.item())
+    right = [mpmath.mpf(first.item())]
+    for k in range(1, size):
+        right.append(right[-1] * exact / mpmath.sqrt(k))
+    right = np.array(list(map(complex, right)))
+    got = geometric(jax.numpy.asarray(first).astype(dtype), jax.numpy.asarray(ratio), factors)
+    np.testing.assert_allclose(
+        got, right, rtol=40 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny * 100
+    )
 
 
 # Phases -------------------------------------------------------------------------------------------

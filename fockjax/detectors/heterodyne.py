@@ -12,7 +12,7 @@ from jax import lax
 from scipy.special import gammaln
 
 from fockjax._linear import contract
-from fockjax._numerics import canonical_complex
+from fockjax._numerics import canonical_complex, geometric
 from fockjax._spec import DetectorSpec
 from fockjax.detectors._detector import Detector
 from fockjax.detectors._inversion import Cells
@@ -35,9 +35,8 @@ class Heterodyne(Detector):
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
         alpha = jnp.asarray(outcome).astype(self.dtype)
         vacuum = first_column(alpha.real, 1) * first_column(alpha.imag, 1)  # e^{-|alpha|^2 / 2}
-        roots = np.sqrt(1 / np.arange(1, self.cutoff)).astype(vacuum.dtype)
-        steps = contract(alpha.conj(), roots, ",n->n")
-        bra = jnp.cumprod(jnp.concatenate([vacuum.astype(self.dtype), steps]))
+        roots = np.sqrt(1 / np.arange(1, self.cutoff))
+        bra = geometric(vacuum[0].astype(self.dtype), alpha.conj(), roots)
         return jnp.full(1, 1 / math.pi, vacuum.dtype), bra[None]
 
     def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
@@ -67,8 +66,7 @@ class Heterodyne(Detector):
         twice = (np.where(n > 0, 2, 1)[:, None] * inside).astype(r.dtype)
         bands = contract(rho[n, columns], twice, "km,km->km")
         # The amplitudes of a coherent state, from a start that keeps the greatest within range.
-        ratios = r * np.sqrt(1 / n[1:]).astype(r.dtype)
-        waves = jnp.cumprod(jnp.concatenate([jnp.exp(-(r**2) / 4)[None], ratios]))
+        waves = geometric(jnp.exp(-(r**2) / 4), r, np.sqrt(1 / n[1:]))
         waves = waves / jnp.max(waves)
         return contract(contract(bands, waves, "km,m->km"), waves[columns], "km,km->k")
 

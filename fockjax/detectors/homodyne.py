@@ -11,7 +11,8 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract
-from fockjax._numerics import checked_hbar, phase_factor, real_dtype
+from fockjax._numerics import checked_hbar, real_dtype
+from fockjax._phases import phase_factor
 from fockjax._spec import DetectorSpec
 from fockjax.detectors._detector import Detector
 from fockjax.detectors._inversion import Cells

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from fockjax._numerics import geometric
 from fockjax._random import uniform
 from fockjax._spec import DetectorSpec
 from fockjax.detectors._counter import Counter, check, noise
@@ -25,8 +27,9 @@ class Threshold(Counter):
         A click is summed over the photon, or dark count, that is the first to be seen: its rare
         cases would cancel in 1 minus the other.
         """
-        unseen = jnp.broadcast_to(1 - self.efficiency, self.cutoff - 1)
-        silent = jnp.cumprod(jnp.concatenate([jnp.exp(-self.dark_counts)[None], unseen]))
+        silent = geometric(
+            jnp.exp(-self.dark_counts), 1 - self.efficiency, np.ones(self.cutoff - 1)
+        )
         dark = -jnp.expm1(-self.dark_counts)
         first = jnp.concatenate([dark[None], self.efficiency * silent[:-1]])
         return silent, jnp.cumsum(first)

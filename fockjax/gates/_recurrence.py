@@ -42,7 +42,7 @@ def matrix(column, delta, weight, cutoff, step):
         return (x, f), x
 
     tables = _coefficients(weight, cutoff, step, column.dtype)
-    _, rest = lax.scan(advance, (column, jnp.zeros_like(column)), tables)
+    _, rest = lax.scan(advance, (column, column), tables)  # f_0 = 0, whatever stands there
     diagonals = jnp.concatenate([column[None], rest])  # [n, k / step]
     return _square(diagonals, step)
 

@@ -11,7 +11,8 @@ from jax import lax
 
 from fockjax._linear import contract, skew
 from fockjax._lowering import FOLD, TABLE
-from fockjax._numerics import HIGHEST, cos_sin, real_dtype
+from fockjax._numerics import HIGHEST, real_dtype
+from fockjax._phases import cos_sin
 from fockjax._spec import GateSpec
 from fockjax.gates.phases import is_zero, pair, rotation, turned
 from fockjax.operators import Operator, Sectors, product, row_mode

@@ -5,7 +5,7 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import checked_hbar, real_dtype
+from fockjax._numerics import checked_hbar, geometric, real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
 from fockjax.gates.phases import real_matrix, turned
@@ -23,20 +23,25 @@ def real_core(r, cutoff):
     return _recurrence.matrix(first_column(r, cutoff), _squared(r), _weight, cutoff, step=1)
 
 
-def _slope(r, cutoff):
+def _slope(r):
     """dD/dr = (a+ - r) D - D a, from D = e^{-r^2/2} e^{r a+} e^{-r a}."""
-    n = np.arange(cutoff)
-    up, down = (np.sqrt(k).astype(r.dtype) for k in (n, n + 1))
-    left = Band(1, jnp.asarray(up)), Band(0, jnp.full(cutoff, -r))
-    return Slope(left, (Band(-1, jnp.asarray(-down)),))
+    one = jnp.ones_like(r)
+    return Slope((Band(1, _up, one), Band(0, np.ones, -r)), (Band(-1, _down, -one),))
+
+
+def _up(cutoff):
+    return np.sqrt(np.arange(cutoff))
+
+
+def _down(cutoff):
+    return np.sqrt(np.arange(1, cutoff + 1))
 
 
 def first_column(r, cutoff):
     """<k| D(r) |0> = e^{-r^2/2} r^k / sqrt(k!), k below the cutoff: a coherent state."""
     coarse, rest = _squared(r)
     vacuum = jnp.exp(-coarse / 2) * jnp.exp(-rest / 2)
-    ratios = r * np.sqrt(1 / np.arange(1, cutoff)).astype(r.dtype)
-    return jnp.cumprod(jnp.concatenate([vacuum[None], ratios]))
+    return geometric(vacuum, r, np.sqrt(1 / np.arange(1, cutoff)))
 
 
 def _squared(r):

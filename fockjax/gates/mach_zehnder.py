@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import phase_factor, real_dtype
+from fockjax._numerics import real_dtype
+from fockjax._phases import phase_factor
 from fockjax._spec import GateSpec
 from fockjax.gates.beamsplitter import core as beamsplitter
 from fockjax.gates.phases import pair, rotation_diagonal, turned

@@ -5,7 +5,8 @@ import numpy as np
 from jax import lax
 
 from fockjax._lowering import FOLD
-from fockjax._numerics import canonical_complex, phase_factor, real_dtype
+from fockjax._numerics import canonical_complex, real_dtype
+from fockjax._phases import phase_factor
 from fockjax._spec import GateSpec
 from fockjax.operators import Diagonal, Generated, Matrix, Operator, Sectors, Turned
 

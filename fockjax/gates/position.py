@@ -9,7 +9,8 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract
-from fockjax._numerics import HIGHEST, checked_hbar, phase_factor, real_dtype, wave
+from fockjax._numerics import HIGHEST, checked_hbar, real_dtype
+from fockjax._phases import phase_factor, wave
 from fockjax._spec import GateSpec
 from fockjax.gates.phases import powers_of_i
 from fockjax.gates.squeezing import real_core

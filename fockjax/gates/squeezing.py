@@ -6,7 +6,7 @@ from functools import lru_cache
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import real_dtype
+from fockjax._numerics import geometric, real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
 from fockjax.gates.phases import is_zero, real_matrix, turned
@@ -24,26 +24,34 @@ def real_core(r, cutoff):
     return _recurrence.matrix(first_column(r, cutoff), delta, _weight, cutoff, step=2)
 
 
-def _slope(r, cutoff):
+def _slope(r):
     """dS/dr = -((1 - s^2/2) a+^2 + t (n + 1/2)) S + S a^2 s^2/2 with s = sech r, t = tanh r, from
     S = e^{-t a+^2/2} s^{n + 1/2} e^{t a^2/2}.
     """
+    half = sech(r)[0] ** 2 / 2
+    left = Band(2, _up_twice, half - 1), Band(0, _half_counts, -jnp.tanh(r))
+    return Slope(left, (Band(-2, _down_twice, half),))
+
+
+def _up_twice(cutoff):
     n = np.arange(cutoff)
-    up, down, half = (
-        v.astype(r.dtype)
-        for v in (np.sqrt(n * np.maximum(n - 1, 0)), np.sqrt((n + 1) * (n + 2)), n + 0.5)
-    )
-    s = sech(r)[0]
-    left = Band(2, (s * s / 2 - 1) * up), Band(0, -jnp.tanh(r) * half)
-    return Slope(left, (Band(-2, s * s / 2 * down),))
+    return np.sqrt(n * np.maximum(n - 1, 0))
+
+
+def _half_counts(cutoff):
+    return np.arange(cutoff) + 0.5
+
+
+def _down_twice(cutoff):
+    n = np.arange(cutoff)
+    return np.sqrt((n + 1) * (n + 2))
 
 
 def first_column(r, cutoff):
     """<2 i| S(r) |0> for 2 i below the cutoff, the elements of squeezed vacuum that do not
     vanish."""
     i = np.arange(1, (cutoff + 1) // 2)
-    ratios = -jnp.tanh(r) * np.sqrt((2 * i - 1) / (2 * i)).astype(r.dtype)
-    return jnp.cumprod(jnp.concatenate([jnp.sqrt(sech(r)[0])[None], ratios]))
+    return geometric(jnp.sqrt(sech(r)[0]), -jnp.tanh(r), np.sqrt((2 * i - 1) / (2 * i)))
 
 
 def _weight(n, k):
@@ -62,8 +70,17 @@ def sech(r):
     j = jnp.clip(jnp.round(r / _STEP), -_TOP, _TOP)
     rest = r - j * _STEP
     coarse, tail, sech1, tanh1 = jnp.asarray(_table(r.dtype))[:, j.astype(jnp.int32) + _TOP]
-    e = 2 * jnp.sinh(rest / 2) ** 2 + tanh1 * jnp.sinh(rest)
+    e = 2 * _sinh(rest / 2) ** 2 + tanh1 * _sinh(rest)
     return sech1 / (1 + e), (coarse, tail + sech1 * (e / (1 + e)))
+
+
+def _sinh(x):
+    """Of |x| <= 1/32, by its series: XLA takes exponentials, in several kernels."""
+    square = x * x
+    total = 1.0
+    for k in (4, 3, 2, 1):
+        total = 1 + square * total / (2 * k * (2 * k + 1))
+    return x * total
 
 
 @lru_cache

@@ -6,7 +6,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract
-from fockjax._numerics import phase_factor
+from fockjax._phases import phase_factor
 from fockjax.gates.phases import is_zero
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._linear import contract
-from fockjax._numerics import real_dtype
+from fockjax._numerics import geometric, real_dtype
 from fockjax._spec import KetSpec
 from fockjax.gates.squeezing import sech
 from fockjax.kets.phases import turned
@@ -31,8 +31,7 @@ def two_mode_squeezed(r, phi=0.0, *, cutoff: tuple[int, int], dtype=None) -> jax
          [0.    0.41  0.   ]]
     """
     r = jnp.asarray(r, real_dtype(dtype))
-    ratios = jnp.broadcast_to(jnp.tanh(r), min(cutoff) - 1)
-    twins = turned(jnp.cumprod(jnp.concatenate([sech(r)[0][None], ratios])), phi)
+    twins = turned(geometric(sech(r)[0], jnp.tanh(r), np.ones(min(cutoff) - 1)), phi)
     one, two = (np.eye(min(cutoff), size, dtype=r.dtype) for size in cutoff)
     return contract(contract(one, twins, "kn,k->kn"), two, "kn,km->nm")
 

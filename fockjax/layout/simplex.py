@@ -15,9 +15,9 @@ from fockjax._linear import Chart, contract, fold, unfold
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 
-# One more piece takes time to compile: it must save so many products of one sample, and of all of
-# them one in so many.
-PIECE, SHARE = 300, 8
+# One more piece takes time to compile: it must save so many products of one sample, and as many as
+# there are at all without waste.
+PIECE = 300
 
 
 @dataclass(frozen=True)
@@ -385,7 +385,7 @@ def _runs(below: int, cost: Callable[[int, int], int]) -> Runs:
     """Numbers below a bound in the cheapest runs, each given by its first and the one after its
     last.
     """
-    piece = max(PIECE, sum(cost(k, k + 1) for k in range(below)) // SHARE)
+    piece = max(PIECE, sum(cost(k, k + 1) for k in range(below)))
     best: list[tuple[int, Runs]] = [(0, [])]
     for stop in range(1, below + 1):
         ways = [

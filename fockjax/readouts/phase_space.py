@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract, skew
-from fockjax._numerics import phase_factor
+from fockjax._phases import phase_factor
 from fockjax.gates.beamsplitter import quarter_turns
 from fockjax.hermite import hermite_functions
 from fockjax.readouts.subsystems import Subsystems

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._linear import contract
-from fockjax._numerics import cos_sin
+from fockjax._phases import cos_sin
 from fockjax.readouts.factored import Factored, Modes, Moments, is_known
 
 
