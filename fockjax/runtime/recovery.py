@@ -19,6 +19,9 @@ class Remedy(enum.Enum):
     NONE = "nothing"
 
 
+# What XLA says when it gets no memory. The second is of the library that multiplies its matrices on
+# a CPU, which says no more than that (JAX 0.12).
+EXHAUSTED = ("RESOURCE_EXHAUSTED", "YNNPACK operation failed")
 # The status that an error of XLA begins with. Others (INVALID_ARGUMENT, UNIMPLEMENTED, ..) come
 # back however often one tries.
 TRANSIENT = ("UNAVAILABLE", "ABORTED", "CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
@@ -28,13 +31,15 @@ def remedy(error: Exception) -> Remedy:
     """
     >>> remedy(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")).value
     'a batch of half the size'
+    >>> remedy(jax.errors.JaxRuntimeError("INTERNAL: YNNPACK operation failed")).value
+    'a batch of half the size'
     >>> remedy(ValueError("no")).value
     'nothing'
     """
     if isinstance(error, MemoryError) and not isinstance(error, TooLarge):
         return Remedy.SMALLER_BATCH
     if isinstance(error, jax.errors.JaxRuntimeError):
-        if "RESOURCE_EXHAUSTED" in str(error):
+        if any(words in str(error) for words in EXHAUSTED):
             return Remedy.SMALLER_BATCH
         if str(error).startswith(TRANSIENT):
             return Remedy.RETRY

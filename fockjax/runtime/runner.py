@@ -107,6 +107,15 @@ class Runner:
             raise ValueError(f"Argument `largest_batch` must be at least 1, got {largest_batch!r}.")
         if larger and tolerance is None:
             raise ValueError("Argument `larger` needs a `tolerance`: when are its functions taken?")
+        if devices is not None and not (
+            isinstance(devices, Sequence)
+            and devices
+            and all(isinstance(device, jax.Device) for device in devices)
+        ):
+            raise ValueError(
+                "Argument `devices` must be JAX devices, at least one, as jax.devices('gpu'), got "
+                f"{devices!r}."
+            )
         self.functions = (function, *larger)
         self.devices = tuple(devices or jax.local_devices())
         self.memory, self.tolerance = memory, tolerance
