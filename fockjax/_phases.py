@@ -14,7 +14,9 @@ def phase_factor(phi, n, steps: int | jax.Array = 0):
     """e^{i n phi}, n integers known at trace time, as exact as one cosine and one sine.
 
     In floating point n * phi loses log2(n phi) bits before the cosine is taken: at float32 all that
-    matters for the n^2 of a Kerr gate.  See `cos_sin`.
+    matters for the n^2 of a Kerr gate.  So phi is split into j turns of 2 pi / 2^16 and a rest
+    below half of one; n j is taken mod 2^16 in integers, which is exact, and only a quarter turn
+    and n * rest meet rounding.  The derivative is stated, as rounding to j has none.
 
     Args:
         phi: real scalar, any value (exact reduction within [-2 pi, 2 pi]; beyond, as if phi had
@@ -25,23 +27,19 @@ def phase_factor(phi, n, steps: int | jax.Array = 0):
     Returns:
         complex array of n's shape, of phi's precision.
     """
-    return lax.complex(*cos_sin(phi, n, steps))
+    # Adding 0 makes a NumPy array under vmap under jit a traced one, which a custom_jvp of JAX 0.10
+    # does not.
+    return _factor(jnp.asarray(phi) + 0, np.asarray(n), jnp.asarray(steps, jnp.int32))
 
 
 def cos_sin(phi, n, steps: int | jax.Array = 0):
-    """(cos(n phi), sin(n phi)) of a real scalar phi and numpy integers n; steps: `phase_factor`.
-
-    phi is split into j turns of 2 pi / 2^16 and a rest below half of one; n j is taken mod 2^16 in
-    integers, which is exact, so that only a quarter turn and n * rest meet rounding.  The
-    derivative is stated (d cos(n phi) = -n sin(n phi) dphi), as rounding to j has none.
-    """
-    # Adding 0 makes a NumPy array under vmap under jit a traced one, which a custom_jvp of JAX 0.10
-    # does not.
-    return _cos_sin(jnp.asarray(phi) + 0, np.asarray(n), jnp.asarray(steps, jnp.int32))
+    """(cos(n phi), sin(n phi)): the parts of `phase_factor`."""
+    factor = phase_factor(phi, n, steps)
+    return factor.real, factor.imag
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _cos_sin(phi, n, steps):
+def _factor(phi, n, steps):
     dtype = phi.dtype
     j = jnp.round(phi * dtype.type(_TURN / (2 * np.pi)))
     rest = phi
@@ -59,22 +57,23 @@ def _cos_sin(phi, n, steps):
     cosine, sine = jnp.where(swap, s, c), jnp.where(swap, c, s)
     cosine = jnp.where((quarter == 1) | (quarter == 2), -cosine, cosine)
     sine = jnp.where(quarter >= 2, -sine, sine)
-    return cosine, sine
+    return lax.complex(cosine, sine)
 
 
-@_cos_sin.defjvp
-def _cos_sin_jvp(n, primals, tangents):
+@_factor.defjvp
+def _factor_jvp(n, primals, tangents):
     (phi, steps), (dphi, _) = primals, tangents
-    c, s = _cos_sin(phi, n, steps)
-    slope = n.astype(c.dtype) * dphi
-    return (c, s), (-s * slope, c * slope)
+    # The barrier: else XLA would make the real part, the imaginary part and the whole, each anew.
+    factor = lax.optimization_barrier(_factor(phi, n, steps))
+    slope = n.astype(phi.dtype) * dphi
+    return factor, lax.complex(-factor.imag * slope, factor.real * slope)
 
 
 def wave(phi, frequencies):
     """(cos(f phi), sin(f phi)) of a real scalar phi and real numbers f, known at trace time.
 
-    As `cos_sin`, for f that are no integers: f phi, in turns, is a sum of products of short pieces,
-    each of them exact and freed of whole turns before it is added.
+    As `phase_factor`, for f that are no integers: f phi, in turns, is a sum of products of short
+    pieces, each of them exact and freed of whole turns before it is added.
 
     Args:
         phi: real scalar; f phi below about 2^22 (float32: beyond, digits get lost).
