@@ -241,8 +241,8 @@ def test_two_mode_squeezing_is_packed_as_described(cutoffs, x64):
 # First columns ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [1, 16, 17, 200])
-@pytest.mark.parametrize("ratio", [0.0, 1e-3, -1.7, 9.5, 3 + 4j])
+@pytest.mark.parametrize("size", [1, 17, 200])
+@pytest.mark.parametrize("ratio", [0.0, -1.7, 9.5, 3 + 4j])
 def test_a_geometric_progression(size, ratio, dtype):
     """Those of a coherent state: from where they start they may rise by 20 orders."""
     dtype = np.finfo(dtype).dtype if ratio.imag == 0 else dtype
