@@ -26,6 +26,7 @@ from fockjax.serving.supervisor import notify
 from fockjax.training.errors import UserError
 
 SWITCH = 5e-4  # seconds after which a Python thread lets another one run
+NICE = 5  # of the threads that compute
 YOUNG = 10_000  # objects after which garbage is looked for: more than the requests under way have
 
 
@@ -139,6 +140,18 @@ def _settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    _give_way()
+
+
+def _give_way() -> None:
+    """Let the event loop, which is the main thread, go before the threads that compute, where the
+    system knows priorities of threads: requests are read, and answers sent, while a batch runs.
+    """
+    if sys.platform == "linux":
+        for thread in map(int, os.listdir("/proc/self/task")):
+            if thread != os.getpid():
+                with contextlib.suppress(OSError):  # it has ended
+                    os.setpriority(os.PRIO_PROCESS, thread, NICE)
 
 
 def _listen(host: str, port: int) -> socket.socket:
