@@ -15,8 +15,8 @@ from fockjax._linear import Chart, contract, fold, unfold
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 
-# One more piece takes time to compile: it must save so many products of one sample, and as many as
-# there are at all without waste.
+# One more piece takes time to compile: it must save so many products of one sample, and half of
+# those that there are without waste.
 PIECE = 300
 
 
@@ -385,7 +385,7 @@ def _runs(below: int, cost: Callable[[int, int], int]) -> Runs:
     """Numbers below a bound in the cheapest runs, each given by its first and the one after its
     last.
     """
-    piece = max(PIECE, sum(cost(k, k + 1) for k in range(below)))
+    piece = max(PIECE, sum(cost(k, k + 1) for k in range(below)) // 2)
     best: list[tuple[int, Runs]] = [(0, [])]
     for stop in range(1, below + 1):
         ways = [
