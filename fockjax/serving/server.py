@@ -148,10 +148,12 @@ def _give_way() -> None:
     system knows priorities of threads: requests are read, and answers sent, while a batch runs.
     """
     if sys.platform == "linux":
+        main = os.getpid()
+        later = os.getpriority(os.PRIO_PROCESS, main) + NICE
         for thread in map(int, os.listdir("/proc/self/task")):
-            if thread != os.getpid():
+            if thread != main:
                 with contextlib.suppress(OSError):  # it has ended
-                    os.setpriority(os.PRIO_PROCESS, thread, NICE)
+                    os.setpriority(os.PRIO_PROCESS, thread, later)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -89,6 +90,15 @@ def test_after_a_kill_it_is_back_on_its_port_and_nothing_is_left(start, folder, 
     assert set(compiled.rglob("*-cache")) == programs  # it compiled nothing
     for name, found in outputs(ask(again.port, one(rows=7))).items():
         np.testing.assert_array_equal(found, before[name])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads")
+def test_threads_that_compute_go_after_the_event_loop(start):
+    main = start().process.pid
+    threads = map(int, os.listdir(f"/proc/{main}/task"))
+    priorities = {thread: os.getpriority(os.PRIO_PROCESS, thread) for thread in threads}
+    own = priorities.pop(main)
+    assert sum(priority > own for priority in priorities.values()) >= 2  # the device's, and XLA's
 
 
 def test_stopped_it_answers_all_that_it_has_taken_and_ends_well(start):
