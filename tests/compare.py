@@ -4,9 +4,11 @@ import jax
 import numpy as np
 
 
-def close(actual, expected, tolerance=1e-12):
-    """Equal within a tolerance: absolute, and relative to what is expected."""
-    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=tolerance)
+def close(actual, expected, tolerance=1e-12, name=""):
+    """Equal within a tolerance, relative to what is expected where that is above 1."""
+    scale = np.fmax(1, np.abs(expected))
+    actual, expected = np.asarray(actual) / scale, np.asarray(expected) / scale
+    np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0, err_msg=name)
 
 
 def close_by_name(actual, expected, tolerance=1e-12):
@@ -15,7 +17,7 @@ def close_by_name(actual, expected, tolerance=1e-12):
     for name, value in expected.items():
         for a, b in zip(jax.tree.leaves(actual[name]), jax.tree.leaves(value), strict=True):
             assert a.shape == np.shape(b), name
-            np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance, err_msg=name)
+            close(a, b, tolerance, name)
 
 
 def close_in_scale(actual, expected, tolerance=1e-12):
