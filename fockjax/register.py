@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._advice import Advised
 from fockjax._linear import contract, settle
 from fockjax._lowering import FOLD
 from fockjax._numerics import ratio, safe_sqrt
@@ -274,16 +275,8 @@ class Register:
         check_memory(step, modes, layout, self.state.dtype, self.memory_limit, size, when)
 
 
-class OverLimit(ValueError):
-    """A circuit would hold more than a call may.
-
-    Attributes:
-        fact: the message without its advice, for those who do not write the call.
-    """
-
-    def __init__(self, fact: str, advice: str):
-        super().__init__(f"{fact}. {advice}")
-        self.fact = fact
+class OverLimit(Advised, ValueError):
+    """A circuit would hold more than a call may."""
 
 
 def check_memory(

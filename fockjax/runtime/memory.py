@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import psutil
 
+from fockjax._advice import Advised
 from fockjax.runtime.device import Hardware
 
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(i?)[bB]?\s*")
@@ -141,16 +142,8 @@ def _text(path: Path) -> str | None:
         return None
 
 
-class TooLarge(MemoryError):
-    """One row needs more memory than there is.
-
-    Attributes:
-        fact: the message without its advice, for those who do not write the call.
-    """
-
-    def __init__(self, fact: str, advice: str):
-        super().__init__(f"{fact}. {advice}")
-        self.fact = fact
+class TooLarge(Advised, MemoryError):
+    """One row needs more memory than there is."""
 
 
 @dataclass(frozen=True)

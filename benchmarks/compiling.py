@@ -1,0 +1,111 @@
+"""What compiling costs: a kernel, the kernels of the workloads, a total of more and more photons.
+
+    python benchmarks/compiling.py
+
+First a chain of additions with barriers between them: what one more trivial kernel takes. Then, for
+value and gradient, the seconds, and the different kernels that XLA compiles (the object files it
+dumps; what is the same it compiles once, a small loop as a whole), of W1, W2, W4 and of the
+reference circuit on 4 modes, batch 128, with fewer than c photons in total. CPU only; a figure is
+the least of two processes.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+
+ROWS = ("W1", "W2", "W4", "c=6", "c=10", "c=14", "c=20")
+
+
+def program(name: str):
+    """A function and its arguments."""
+    import jax
+    from workloads import WORKLOADS, reference
+
+    import fockjax as fj
+
+    if name in WORKLOADS:
+        workload = WORKLOADS[name]
+        function = jax.value_and_grad(workload.loss(workload.fockjax))
+        return function, (workload.weights(), workload.inputs())
+    circuit, total = reference(4, 2), fj.TotalPhotons(int(name.removeprefix("c=")))
+    x = jax.random.uniform(jax.random.key(1), (128, 4), minval=-0.5, maxval=0.5)
+
+    def loss(weights, x):
+        def one(x):
+            return fj.nn.quadratures(circuit(weights, x, cutoff=total))
+
+        return (jax.vmap(one)(x) ** 2).sum(-1).mean()
+
+    return jax.value_and_grad(loss), (circuit.init(jax.random.key(0)), x)
+
+
+def compiled(function, *args) -> tuple[float, float, float]:
+    """Seconds to trace and lower, to compile, and of processor time to compile."""
+    import jax
+
+    begun = time.perf_counter()
+    lowered = jax.jit(function).lower(*args)
+    traced, cpu = time.perf_counter(), time.process_time()
+    lowered.compile()
+    return traced - begun, time.perf_counter() - traced, time.process_time() - cpu
+
+
+def chain(length: int):
+    from jax import lax
+
+    def function(x):
+        for k in range(length):
+            x = lax.optimization_barrier(x + (1.5 + k))
+        return x
+
+    return function
+
+
+def row(name: str) -> tuple[float, ...]:
+    """What a process measures."""
+    import jax
+    import jax.numpy as jnp
+
+    if name == "chain":
+        compiled(chain(3), jnp.ones(50))
+        few, many = (compiled(chain(n), jnp.ones(50))[1:] for n in (5, 45))
+        return tuple((b - a) / 40 for a, b in zip(few, many, strict=True))
+    function, args = jax.block_until_ready(program(name))
+    return compiled(function, *args)
+
+
+def measured(name: str, **flags: str) -> list[float]:
+    """The same in a process of its own."""
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", **flags}
+    command = [sys.executable, __file__, name]
+    return json.loads(subprocess.check_output(command, env=environment, text=True))
+
+
+def kernels(name: str) -> int:
+    """How many different ones XLA compiles for the largest program of a row."""
+    with tempfile.TemporaryDirectory() as folder:
+        measured(name, XLA_FLAGS=f"--xla_dump_to={folder}")
+        programs = Counter(file.name.split(".")[0] for file in Path(folder).glob("*.o"))
+    return max(programs.values(), default=0)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(row(sys.argv[1])))
+        sys.exit()
+    print(f"JAX {version('jax')}, Python {platform.python_version()}, {platform.machine()}")
+    wall, cpu = map(min, zip(*(measured("chain") for _ in range(2)), strict=True))
+    print(f"one addition more: {1e3 * wall:.1f} ms, {1e3 * cpu:.1f} of processor time\n")
+    print("| | trace and lower s | compile s | of processor time s | kernels |")
+    print("|-|-|-|-|-|", flush=True)
+    for name in ROWS:
+        best = map(min, zip(*(measured(name) for _ in range(2)), strict=True))
+        times = " | ".join(f"{seconds:.2f}" for seconds in best)
+        print(f"| {name} | {times} | {kernels(name)} |", flush=True)
