@@ -34,7 +34,7 @@ def test_a_displaced_squeezed_state_is_gaussian_in_every_readout(hbar, x64):
 
     @jax.jit
     def read(x, p, angles):
-        state = circuit({}, cutoff=40)
+        state = circuit({}, cutoff=56)  # what is cut off is below 1e-13
         return {
             "moments": [[state.quadrature_moment(0, k, a) for k in range(1, 6)] for a in angles],
             "distribution": [state.quadrature_distribution(0, x, a) for a in angles],
