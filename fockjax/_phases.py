@@ -40,6 +40,12 @@ def cos_sin(phi, n, steps: int | jax.Array = 0):
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _factor(phi, n, steps):
+    return _reduced(phi, (n % _TURN).astype(np.uint32), n.astype(phi.dtype), steps)
+
+
+@jax.jit  # not for its speed: the steps are traced once for a shape
+def _reduced(phi, modulus, n, steps):
+    """Of n as an integer mod 2^16 and as it is."""
     dtype = phi.dtype
     j = jnp.round(phi * dtype.type(_TURN / (2 * np.pi)))
     rest = phi
@@ -47,11 +53,11 @@ def _factor(phi, n, steps):
         rest = rest - j * piece
     j = (j - _TURN * jnp.floor(j / _TURN)).astype(jnp.uint32)  # in [0, 2^16): fits any j
     j = j + steps.astype(jnp.uint32) * np.uint32(_TURN // 256)
-    turns = (n % _TURN).astype(np.uint32) * j  # mod 2^32, hence right mod 2^16
+    turns = modulus * j  # mod 2^32, hence right mod 2^16
     turns = turns + np.uint32(_TURN // 8)  # so that the remainder below is centred
     quarter = (turns >> (_TURN_BITS - 2)) & 3
     turns = (turns & (_TURN // 4 - 1)).astype(jnp.int32) - _TURN // 8
-    angle = turns.astype(dtype) * dtype.type(2 * np.pi / _TURN) + n.astype(dtype) * rest
+    angle = turns.astype(dtype) * dtype.type(2 * np.pi / _TURN) + n * rest
     c, s = jnp.cos(angle), jnp.sin(angle)
     swap = (quarter & 1) == 1
     cosine, sine = jnp.where(swap, s, c), jnp.where(swap, c, s)

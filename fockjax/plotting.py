@@ -65,7 +65,7 @@ def circuit(
         2 * _MARGIN + _GAP + max(sum(widths[line]) for line in lines),
         len(lines) * line_height - _LINE_GAP + 0.3,
     )
-    ax = _new_axes(extent) if ax is None else ax
+    ax = _axes(ax, extent)
     for number, line in enumerate(lines):
         top = -number * line_height
         heights = [top - mode * _WIRE for mode in range(circuit.modes)]
@@ -226,7 +226,7 @@ def wigner(
         default = [np.linspace((a + b) / 2 - half, (a + b) / 2 + half, 151) for a, b in spans]
         x, p = default[0] if x is None else x, default[1] if p is None else p
     values = np.asarray(state.wigner(mode, jnp.asarray(x), jnp.asarray(p)))
-    ax = _new_axes((4.8, 4.0)) if ax is None else ax
+    ax = _axes(ax, (4.8, 4.0))
     peak = np.abs(values).max()
     image = ax.pcolormesh(
         x, p, values, cmap="RdBu", vmin=-peak, vmax=peak, shading="gouraud", rasterized=True
@@ -263,7 +263,7 @@ def quadratures(
     spans = [_span(state, mode, angle) for angle in angles.values()]
     spans += [(values.min(), values.max()) for values in samples.values() if values is not None]
     grid = np.linspace(min(low for low, _ in spans), max(high for _, high in spans), 401)
-    ax = _new_axes((4.8, 3.2)) if ax is None else ax
+    ax = _axes(ax, (4.8, 3.2))
     styles = ((BLUE, "-"), (ORANGE, "--"))
     for (name, angle), (colour, dashes) in zip(angles.items(), styles, strict=True):
         density = np.asarray(state.quadrature_distribution(mode, jnp.asarray(grid), angle))
@@ -318,7 +318,7 @@ def photon_numbers(
     if counted is not None:
         levels = max(levels, int(counted.max()) + 1)
         columns = [np.pad(column, (0, max(levels - len(column), 0))) for column in columns]
-    ax = _new_axes((max(4.8, 0.6 + 0.12 * levels * (len(modes) + 1)), 3.2)) if ax is None else ax
+    ax = _axes(ax, (max(4.8, 0.6 + 0.12 * levels * (len(modes) + 1)), 3.2))
     width = 0.8 / len(modes)
     for k, (mode, column) in enumerate(zip(modes, columns, strict=True)):
         column = column[:levels]
@@ -348,7 +348,7 @@ def _joint_photon_numbers(state: State, modes: tuple[int, ...], ax: "Axes | None
         raise ValueError(f"With `joint`, argument `modes` must name two modes, got {modes}.")
     joint = np.asarray(state.probabilities(modes))
     joint = joint[: _levels([joint.sum(1)]), : _levels([joint.sum(0)])]
-    ax = _new_axes((4.6, 3.9)) if ax is None else ax
+    ax = _axes(ax, (4.6, 3.9))
     image = ax.imshow(joint.T, origin="lower", cmap="Blues", vmin=0)
     _colour_bar(ax, image, "probability")
     ax.set(xlabel=f"photons in mode {modes[0]}", ylabel=f"photons in mode {modes[1]}")
@@ -387,7 +387,7 @@ def density_matrix(
     corner = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
     centres = np.stack([columns, rows], -1)
     squares = centres[:, None] + 0.46 * sides[seen][:, None, None] * corner
-    ax = _new_axes((4.6, 3.9)) if ax is None else ax
+    ax = _axes(ax, (4.6, 3.9))
     turn = LinearSegmentedColormap.from_list(
         "phase", [ORANGE, COLOURS[3], BLUE, COLOURS[2], ORANGE]
     )
@@ -424,6 +424,10 @@ def inspection(
     if figure is None:
         width = max(6.4, min(12.0, 0.28 * len(steps) + 1.5))
         figure = _new_figure((width, 1.6 + 1.6 * panels))
+    elif not hasattr(figure, "subplots"):
+        raise TypeError(
+            f"Argument `figure` must be a Matplotlib figure, got {type(figure).__name__}."
+        )
     losses, tops, photons, *more = axes = figure.subplots(panels, 1, sharex=True)
     lowest = axes[-1]
     losses.bar(steps, [row.lost for row in rows], color=ORANGE, label="lost in the step")
@@ -536,5 +540,15 @@ def _new_figure(size: tuple[float, float]) -> "Figure":
     return plt.figure(figsize=size, layout="constrained")
 
 
-def _new_axes(size: tuple[float, float]) -> "Axes":
-    return _new_figure(size).subplots()
+def _axes(ax: "Axes | None", size: tuple[float, float]) -> "Axes":
+    """Those given, or those of a new figure."""
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        return _new_figure(size).subplots()
+    if not isinstance(ax, Axes):
+        raise TypeError(
+            f"Argument `ax` must be Matplotlib axes, as `figure.subplots()` makes, got "
+            f"{type(ax).__name__}."
+        )
+    return ax

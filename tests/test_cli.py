@@ -93,6 +93,7 @@ def test_what_cannot_work_is_one_line_and_exit_code_two(
     assert [path.name for path in tmp_path.iterdir()] == ["flowers.csv"]  # nothing left behind
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_is_told_with_options_of_the_command(
     flowers, tmp_path, capsys, monkeypatch
 ):

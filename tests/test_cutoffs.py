@@ -252,6 +252,7 @@ def test_samples_run_as_many_at_a_time_as_fit():
         fj.runtime.plan_cutoffs(circuit, {}, x, maximum=16, memory=100)
 
 
+@pytest.mark.slow
 def test_samples_run_where_a_circuit_measures_or_reflects():
     circuit = fj.Circuit(2).two_mode_squeeze(0.5).measure_homodyne(mode=0)
     circuit.x_displace(fj.Outcome("m0") * 0.5, mode=1).cubic_phase(0.05, mode=1)

@@ -93,6 +93,7 @@ def test_of_a_mixed_state_too(x64):
     close(state.reduced(1), left / np.trace(left) * trace)
 
 
+@pytest.mark.slow
 def test_selections_multiply_and_differentiate(x64):
     """The joint probability of a pattern, and its derivatives by reverse and forward mode."""
     plain = fj.Circuit(2).squeeze(fj.Input(0), 0.3, mode=0).displace(fj.Input(1), mode=1)

@@ -231,6 +231,8 @@ def test_an_inspection_along_the_circuit():
 
 
 def test_bad_arguments():
+    from matplotlib import pyplot as plt
+
     plot = fj.plotting
     with pytest.raises(TypeError, match="must be a Circuit"):
         plot.circuit(fj.vacuum((3,)))
@@ -247,6 +249,8 @@ def test_bad_arguments():
             draw(nan)
         with pytest.raises(ValueError, match="mode"):
             draw(fj.vacuum((3,)), 1)
+        with pytest.raises(TypeError, match="`ax` must be Matplotlib axes.*got Figure"):
+            draw(fj.vacuum((3,)), ax=plt.figure())
     with pytest.raises(ValueError, match="two modes"):
         plot.photon_numbers(fj.vacuum((3, 3, 3)), joint=True)
     for samples in (np.zeros((4, 2)), np.zeros(0), [np.nan], [1j], 3, [0.5], [-1]):
@@ -256,3 +260,5 @@ def test_bad_arguments():
         plot.photon_numbers(fj.vacuum((3, 3)), joint=True, samples=np.zeros((5, 2)))
     with pytest.raises(TypeError, match="Inspection"):
         plot.inspection(fj.Circuit(1))
+    with pytest.raises(TypeError, match="`figure` must be a Matplotlib figure, got Axes"):
+        plot.inspection(fj.inspect(fj.Circuit(1), {}, cutoff=2), plt.figure().subplots())

@@ -113,6 +113,16 @@ def test_the_state_is_donated():
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(carry))
 
 
+def test_an_epoch_beyond_the_memory_is_refused_before_it_runs(monkeypatch):
+    compiled.cache_clear()
+    setup = Setup()
+    carry = setup.start()
+    monkeypatch.setattr(loop, "free", lambda device: 10)
+    with pytest.raises(UserError, match=r"an epoch needs .*B \(from the compiler\), 10 B are free"):
+        setup.fit(carry)
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(carry))
+
+
 def assert_equal(a, b):
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         np.testing.assert_array_equal(x, y)

@@ -228,6 +228,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_not_the_run(finished, tmp_path, mon
     assert_ends_as(finished, out, results)
 
 
+@pytest.mark.slow
 def test_folds_are_reported_by_mean_and_spread_and_resumed(tmp_path, monkeypatch):
     out = tmp_path / "folds"
     options = config(out, folds=2, epochs=3)

@@ -502,12 +502,12 @@ def trained_passes(row, ours, source: str) -> bool:
     return report.Line("model", report.deviations(row, reference, ours)).passed
 
 
-@sources
+@slow_sf
 def test_trained_circuit_agrees(trained, source):
     assert trained_passes(*trained, source)
 
 
-@sources
+@slow_sf
 def test_trained_circuit_that_runs_other_gates_than_it_lists_fails(trained, source, monkeypatch):
     row, ours = trained
     honest = row.circuit.evaluated

@@ -60,6 +60,12 @@ def in_use(device: Hardware) -> int:
     return psutil.Process().memory_info().rss if stats is None else stats["bytes_in_use"]
 
 
+def free(device: Hardware) -> int:
+    """Bytes there are beyond those in use."""
+    stats = device.memory_stats()
+    return available_memory() if stats is None else stats["bytes_limit"] - stats["bytes_in_use"]
+
+
 class Watch:
     """Time from here on; and memory of a device, if one is given: to ask takes up to 0.7 ms."""
 
@@ -212,8 +218,10 @@ def make_plan(
     return BatchPlan(rows * devices, devices, needed, room(), source)
 
 
-def compiled_bytes(program: jax.stages.Compiled) -> float | None:
-    """What two batches under way need, one of them running; None where the compiler won't say."""
+def compiled_bytes(program: jax.stages.Compiled, under_way: int = 2) -> float | None:
+    """What a run needs to compute in, and the inputs and results of all batches under way; None
+    where the compiler won't say.
+    """
     try:
         found = program.memory_analysis()
     except NotImplementedError:
@@ -221,4 +229,4 @@ def compiled_bytes(program: jax.stages.Compiled) -> float | None:
     if found is None:
         return None
     kept = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
-    return found.temp_size_in_bytes + 2 * kept
+    return found.temp_size_in_bytes + under_way * kept

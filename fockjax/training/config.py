@@ -101,6 +101,13 @@ class TrainConfig:
         bound = "" if self.total_photons else ", or bound all photons together (--total-photons)"
         return f"Lower --modes or --cutoff{bound}."
 
+    def beyond_memory(self, fact: str) -> UserError:
+        """The error of a training that does not fit."""
+        return UserError(
+            f"training takes more memory than there is: {fact} Lower --batch-size. "
+            f"{self.how_smaller}"
+        )
+
     def check(self) -> None:
         """Raise UserError for a value that cannot work, naming its option."""
         for name in ("modes", "cutoff", "layers", "epochs", "patience", "batch_size", "folds"):

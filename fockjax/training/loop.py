@@ -16,6 +16,8 @@ import optax
 from flax import nnx
 
 from fockjax.runtime import Runner
+from fockjax.runtime.device import Hardware
+from fockjax.runtime.memory import compiled_bytes, free, show_size
 from fockjax.training.config import TrainConfig
 from fockjax.training.data import Task
 from fockjax.training.errors import UserError
@@ -167,7 +169,11 @@ def make_epoch(
     config: TrainConfig,
     loss: SampleLoss = sample_loss,
 ) -> Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]]:
-    """Build `epoch(carry, train, validation) -> (carry, metrics vector)`, jitted, carry donated."""
+    """Build `epoch(carry, train, validation) -> (carry, metrics vector)`, the carry donated.
+
+    The first call with rows of a shape compiles it, and raises UserError if it takes more memory
+    than there is: a system short of memory would kill the process.
+    """
     graph, _, rest = nnx.split(model, nnx.Param, ...)
 
     objective = make_objective(graph, rest, task, config, loss)
@@ -231,7 +237,26 @@ def make_epoch(
         vector = [metrics[name].astype(jnp.float32) for name in EpochMetrics._fields]
         return new, jnp.stack(vector)
 
-    return jax.jit(epoch, donate_argnums=0)
+    compiled: dict[Any, jax.stages.Compiled] = {}
+
+    def run(carry: Carry, train: Rows, validation: Rows):
+        shapes = train.x.shape, validation.x.shape
+        if shapes not in compiled:
+            lowered = jax.jit(epoch, donate_argnums=0).lower(carry, train, validation)
+            program = lowered.compile()
+            _check_memory(program, next(iter(train.x.devices())), config)
+            compiled[shapes] = program
+        return compiled[shapes](carry, train, validation)
+
+    return run
+
+
+def _check_memory(program: jax.stages.Compiled, device: Hardware, config: TrainConfig) -> None:
+    needed, left = compiled_bytes(program, under_way=0), free(device)
+    if needed is not None and needed > left:
+        raise config.beyond_memory(
+            f"an epoch needs {show_size(needed)} (from the compiler), {show_size(left)} are free."
+        )
 
 
 class Program(NamedTuple):

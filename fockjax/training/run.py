@@ -73,11 +73,7 @@ def train(
     except jax.errors.JaxRuntimeError as error:
         if remedy(error) is not Remedy.SMALLER_BATCH:
             raise
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"training takes more memory than there is: {reason} Lower --batch-size. "
-            f"{config.how_smaller}"
-        ) from error
+        raise config.beyond_memory(str(error).splitlines()[0]) from error
     report.print_table(console, results)
     console.print(f"model folder: {out}", soft_wrap=True)
     return TrainResult(out, results)
