@@ -41,7 +41,7 @@ GATE = {
     "controlled_z": "D - N D -",
     "interferometer": "D N N N -",
     "passive": "- ? N N -",
-    "gaussian_transform": "D D N - -",
+    "gaussian_transform": "N D N - -",
     "unitary": "- ? ? ? ?",
 }
 KET = {
@@ -62,7 +62,7 @@ CHANNEL = {
     "amplifier": "- - N - c",
     "dephasing": "- - N - c",
     "additive_noise": "- - N - -",
-    "kraus": "? ? ? ? ?",
+    "kraus": "- ? ? ? ?",
 }
 MIXED = {
     "thermal": "N - N - N",
@@ -87,7 +87,7 @@ READOUT = {
     "ket": "N N N N N",
     "density_matrix": "N N N - N",
     "trace": "N D D - N",
-    "norm": "N N N - N",
+    "norm": "D N N - N",
     "leakage": "D D D - D",
     "error_bound": "- - - - -",
     "is_finite": "- - - - -",
@@ -211,8 +211,9 @@ and 1.0.0a2-dev (the better of the two), DeepQuantum 4.5.0 (Fock backend), dynam
 operator library, not one of circuits). **N** of its own, **D** composed of others, **e**
 exponential of a cut generator, so not the exact elements, **c** continuous in time, by a master
 equation, **s** one sample or shot at a time, **n** in NumPy only, without gradients, **-** absent,
-**?** not looked into. Strawberry Fields' gates run eagerly only, and build the gates of a batch in
-a Python loop.
+**?** not looked into. In Strawberry Fields' TensorFlow backend displacements, squeezers,
+beamsplitters and Mach-Zehnder interferometers run eagerly only, and those of a batch are built in a
+Python loop.
 
 Each **x** is a test of `tests/test_features.py`, run for each choice of options:
 
@@ -221,8 +222,8 @@ Each **x** is a test of `tests/test_features.py`, run for each choice of options
   reverse order; channels and measurements on one of two entangled modes; of what is drawn at random
   a mean over 2^14 outcomes, within five standard errors;
 - *batch*: `jax.vmap` gives what a loop gives; *jit*: compiled as eagerly; unequal cutoffs;
-- *grad*, *jvp*: reverse and forward mode against finite differences, also where all parameters
-  are zero.
+- *grad*, *jvp*: reverse mode against finite differences, forward mode against reverse; of
+  operations also where all parameters are zero, or as near to it as they may be.
 
 `pytest tests/test_features.py -k wigner` runs one line. `fockjax validate` compares the same
 lines at more points.
