@@ -14,21 +14,35 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def public(kernel: Callable[P, R]) -> Callable[P, R]:
-    """A kernel as users call it, who may get its cutoff wrong; a circuit has checked its own."""
+def public(kernel: Callable[P, R], modes: int | None = 1) -> Callable[P, R]:
+    """A kernel on some number of modes (None: any) as users call it, who may get its cutoff wrong;
+    a circuit has checked its own.
+    """
 
     @wraps(kernel)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        cutoff: Any = kwargs.get("cutoff", 1)
-        for each in cutoff if isinstance(cutoff, tuple | list) else (cutoff,):
-            if isinstance(each, bool) or not isinstance(each, int | np.integer) or each < 1:
-                raise ValueError(
-                    "Argument `cutoff` must be an integer >= 1, of several modes one for each, got "
-                    f"{cutoff!r}."
-                )
+        if "cutoff" in kwargs:
+            kwargs["cutoff"] = _checked_cutoff(kwargs["cutoff"], modes)
         return kernel(*args, **kwargs)
 
     return checked
+
+
+def _checked_cutoff(cutoff: Any, modes: int | None) -> int | tuple[int, ...]:
+    """As it is, in Python's integers; of two modes one for each."""
+    many = isinstance(cutoff, tuple | list)
+    sizes = tuple(cutoff) if many else (cutoff,)
+    for each in sizes:
+        if isinstance(each, bool) or not isinstance(each, int | np.integer) or each < 1:
+            break
+    else:
+        sizes = tuple(map(int, sizes))
+        if not many:
+            return sizes[0] if modes in (1, None) else sizes * modes
+        if sizes and modes != 1 and modes in (None, len(sizes)):
+            return sizes
+    each = {1: "", None: ", or one for each mode"}.get(modes, f", or {modes} of them")
+    raise ValueError(f"Argument `cutoff` must be an integer >= 1{each}, got {cutoff!r}.")
 
 
 @dataclass(frozen=True, eq=False)

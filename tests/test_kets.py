@@ -442,7 +442,7 @@ def test_kets_of_strawberry_fields(x64):
         ((np.eye(4),), r"shape \(2, 2\) for 1 mode\(s\), got \(4, 4\)"),
         ((np.eye(3),), r"shape \(2n, 2n\), got \(3, 3\)"),
         ((np.full((2, 2), np.nan),), "finite"),
-        ((np.eye(2), np.zeros(3)), r"'mean' must have shape \(2,\)"),
+        ((np.eye(2), np.zeros(3)), r"`mean` must have shape \(2,\)"),
     ],
 )
 def test_covariances_that_are_refused(arguments, message):
@@ -499,9 +499,9 @@ def test_what_else_is_refused():
     with pytest.raises(ValueError, match="`ampl_cutoff` must lie between 0 and 1, got 2"):
         kets.gkp(cutoff=3, ampl_cutoff=2)
     circuit = fj.Circuit(2)
-    with pytest.raises(ValueError, match="'epsilon' must be positive, got -0.1"):
+    with pytest.raises(ValueError, match="`epsilon` must be positive, got -0.1"):
         circuit.prepare("gkp", epsilon=-0.1, modes=0)
-    with pytest.raises(ValueError, match="'ampl_cutoff' must lie"):
+    with pytest.raises(ValueError, match="`ampl_cutoff` must lie"):
         circuit.prepare("gkp", ampl_cutoff=0.0, modes=0)
     with pytest.raises(ValueError, match="`n` must be an integer >= 0, got -1"):
         circuit.prepare("fock", n=-1, modes=0)

@@ -186,9 +186,9 @@ def test_gaussian_states_that_are_none():
         mixed.mixed_gaussian(0.9 * np.eye(2), cutoff=3)
     with pytest.raises(ValueError, match="must be symmetric"):
         mixed.mixed_gaussian(np.array([[2, 0.1], [0, 2]]), cutoff=3)
-    with pytest.raises(ValueError, match=r"'cov' must have shape \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"`cov` must have shape \(2, 2\)"):
         mixed.mixed_gaussian(np.eye(4), cutoff=3)
-    with pytest.raises(ValueError, match=r"'mean' must have shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"`mean` must have shape \(2,\)"):
         mixed.mixed_gaussian(np.eye(2), np.zeros(3), cutoff=3)
     check, hbar = REGISTRY["mixed_gaussian"].check, {"hbar": 2.0}
     check({"cov": 2 * np.eye(2), "mean": fj.Weight("mean", (2,))}, (0,), hbar)

@@ -13,7 +13,7 @@ REGISTRY: dict[str, ChannelSpec] = {
 additive_noise = _public(_loss.additive_noise)
 amplifier = _public(_loss.amplifier)
 dephasing = _public(_dephasing.dephasing)
-kraus = _public(_kraus.kraus)
+kraus = _public(_kraus.kraus, modes=None)
 loss = _public(_loss.loss)
 thermal_loss = _public(_loss.thermal_loss)
 

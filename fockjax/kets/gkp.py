@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract
-from fockjax._numerics import real_dtype
+from fockjax._numerics import in_range, real_dtype
 from fockjax._spec import KetSpec
 from fockjax.kets._recurrence import amplitudes
 
@@ -38,7 +38,7 @@ def gkp(
         theta: polar angle of the qubit in radians, a real scalar.
         phi: its azimuth in radians.
         epsilon: the damping, positive, at least 0.0022 at the default ``ampl_cutoff`` for
-            ``exact=True``. Zero gives the ideal state cut to the cutoff.
+            ``exact=True``. Zero, which a circuit refuses, gives the ideal state cut to the cutoff.
         cutoff: photon numbers below it are kept.
         ampl_cutoff: teeth are kept down to the square root of it in amplitude, as Strawberry Fields
             keeps them. The number of teeth has no derivative.
@@ -46,7 +46,7 @@ def gkp(
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Raises:
-        ValueError: if ``ampl_cutoff`` is not between 0 and 1.
+        ValueError: if ``epsilon`` is negative, or ``ampl_cutoff`` not between 0 and 1.
 
     Example:
         >>> import numpy as np, fockjax as fj
@@ -60,7 +60,8 @@ def gkp(
     if not 0 < ampl_cutoff < 1:
         raise ValueError(f"Argument `ampl_cutoff` must lie between 0 and 1, got {ampl_cutoff!r}.")
     real = real_dtype(dtype)
-    theta, phi, epsilon = (jnp.asarray(value, real) for value in (theta, phi, epsilon))
+    theta, phi = jnp.asarray(theta, real), jnp.asarray(phi, real)
+    epsilon = in_range(epsilon, "epsilon", 0, math.inf, real)
 
     # Tooth m stands at m sqrt(pi hbar) cosh(epsilon)^{-1}, squeezed by e^{-2 r} = tanh epsilon.
     teeth = np.arange(-2 * _TEETH, 2 * _TEETH + 2)
@@ -99,10 +100,10 @@ def gkp(
 def _check(parameters, modes, options):
     epsilon = parameters["epsilon"]
     if isinstance(epsilon, float) and epsilon <= 0:
-        raise ValueError(f"parameter 'epsilon' must be positive, got {epsilon:g}.")
+        raise ValueError(f"Parameter `epsilon` must be positive, got {epsilon:g}.")
     if not 0 < options["ampl_cutoff"] < 1:
         raise ValueError(
-            f"option 'ampl_cutoff' must lie between 0 and 1, got {options['ampl_cutoff']!r}."
+            f"Option `ampl_cutoff` must lie between 0 and 1, got {options['ampl_cutoff']!r}."
         )
 
 

@@ -7,11 +7,12 @@ import numpy as np
 from fockjax._linear import contract
 from fockjax._numerics import geometric, real_dtype
 from fockjax._spec import KetSpec
+from fockjax.gates.phases import pair
 from fockjax.gates.squeezing import sech
 from fockjax.kets.phases import turned
 
 
-def two_mode_squeezed(r, phi=0.0, *, cutoff: tuple[int, int], dtype=None) -> jax.Array:
+def two_mode_squeezed(r, phi=0.0, *, cutoff: int | tuple[int, int], dtype=None) -> jax.Array:
     """Two-mode squeezed vacuum ``S2(r, phi)|0, 0>``, shape ``cutoff``.
 
     ``S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - h.c.))``, so that the amplitudes are
@@ -21,7 +22,7 @@ def two_mode_squeezed(r, phi=0.0, *, cutoff: tuple[int, int], dtype=None) -> jax
     Args:
         r: squeezing parameter, a real scalar.
         phi: phase in radians.
-        cutoff: photon numbers below it are kept, one for each mode.
+        cutoff: photon numbers below it are kept; one for both modes or one for each.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Example:
@@ -31,8 +32,9 @@ def two_mode_squeezed(r, phi=0.0, *, cutoff: tuple[int, int], dtype=None) -> jax
          [0.    0.41  0.   ]]
     """
     r = jnp.asarray(r, real_dtype(dtype))
-    twins = turned(geometric(sech(r)[0], jnp.tanh(r), np.ones(min(cutoff) - 1)), phi)
-    one, two = (np.eye(min(cutoff), size, dtype=r.dtype) for size in cutoff)
+    sizes = pair(cutoff)
+    twins = turned(geometric(sech(r)[0], jnp.tanh(r), np.ones(min(sizes) - 1)), phi)
+    one, two = (np.eye(min(sizes), size, dtype=r.dtype) for size in sizes)
     return contract(contract(one, twins, "kn,k->kn"), two, "kn,km->nm")
 
 

@@ -12,8 +12,8 @@ REGISTRY: dict[str, MixedSpec] = {
     spec.name: spec for spec in (_thermal.SPEC, _array.SPEC, _gaussian.SPEC)
 }
 
-density_matrix = _public(_array.density_matrix)
-mixed_gaussian = _public(_gaussian.mixed_gaussian)
+density_matrix = _public(_array.density_matrix, modes=None)
+mixed_gaussian = _public(_gaussian.mixed_gaussian, modes=None)
 thermal = _public(_thermal.thermal)
 
 __all__ = ["REGISTRY", "MixedSpec", "density_matrix", "mixed_gaussian", "thermal"]
