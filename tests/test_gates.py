@@ -365,7 +365,7 @@ def test_cutoffs_of_a_kernel_are_one_for_all_its_modes_or_one_for_each(x64):
         )
         assert fj.gates.beamsplitter(0.3, cutoff=given).to_dense().shape == (3,) * 4
         assert fj.kets.two_mode_squeezed(0.3, cutoff=given).shape == (3, 3)
-        assert fj.gates.passive(np.eye(2), 0 * np.eye(2), cutoff=given).to_dense().shape == (3,) * 4
+        assert fj.gates.passive(np.eye(2), cutoff=given).to_dense().shape == (3,) * 4
     for given in ((3,), (3, 4, 5), (), 2.0, (3, 0)):
         with pytest.raises(ValueError, match="`cutoff` must be an integer >= 1, or 2 of them"):
             fj.gates.beamsplitter(0.3, cutoff=given)

@@ -116,8 +116,8 @@ def _position(rows, size):
 
     They are the Gauss-Hermite nodes and the Hermite functions at them: sqrt(n + 1) h_{n+1} = lambda
     h_n - sqrt(n) h_{n-1}.  One Newton step, on h_size = 0 with h_size' = sqrt(size) h_{size-1},
-    polishes the nodes.  LAPACK's own vectors have fewer digits, and no sign one could tell where their
-    first entry is below rounding.
+    polishes the nodes.  LAPACK's own vectors have fewer digits, and no sign one could tell where
+    their first entry is below rounding.
     """
     root = np.sqrt(np.arange(size + 1))
     nodes = np.linalg.eigvalsh(np.diag(root[1:size], 1) + np.diag(root[1:size], -1))
