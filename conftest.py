@@ -2,7 +2,6 @@
 itself runs the docstrings'.
 """
 
-import gc
 import os
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from functools import cache
@@ -31,15 +30,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.suffix == ".md" and item.path.parent.name == "docs":
             item.add_marker(pytest.mark.slow)
-
-
-def pytest_collection_finish():
-    """Tracing makes so many objects that the collector would go through JAX's own again and again,
-    a tenth of the time of all tests.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
 
 
 # Most time goes into compiling programs that run once, so they are compiled less thoroughly, but
