@@ -29,20 +29,18 @@ def public(kernel: Callable[P, R], modes: int | None = 1) -> Callable[P, R]:
 
 
 def _checked_cutoff(cutoff: Any, modes: int | None) -> int | tuple[int, ...]:
-    """As it is, in Python's integers; of two modes one for each."""
-    many = isinstance(cutoff, tuple | list)
-    sizes = tuple(cutoff) if many else (cutoff,)
-    for each in sizes:
-        if isinstance(each, bool) or not isinstance(each, int | np.integer) or each < 1:
-            break
-    else:
-        sizes = tuple(map(int, sizes))
-        if not many:
-            return sizes[0] if modes in (1, None) else sizes * modes
-        if sizes and modes != 1 and modes in (None, len(sizes)):
-            return sizes
-    each = {1: "", None: ", or one for each mode"}.get(modes, f", or {modes} of them")
-    raise ValueError(f"Argument `cutoff` must be an integer >= 1{each}, got {cutoff!r}.")
+    """As it is, in Python's integers."""
+    several = isinstance(cutoff, tuple | list)
+    sizes = tuple(cutoff) if several else (cutoff,)
+    fits = not several or (len(sizes) > 0 if modes is None else 1 < modes == len(sizes))
+    if not fits or not all(map(_is_size, sizes)):
+        wanted = {1: "", None: ", or one for each mode"}.get(modes, f", or {modes} of them")
+        raise ValueError(f"Argument `cutoff` must be an integer >= 1{wanted}, got {cutoff!r}.")
+    return tuple(map(int, sizes)) if several else int(cutoff)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -415,6 +415,8 @@ def inspection(
         report: what `fockjax.inspect` returned.
         figure: an empty figure or subfigure to draw on; by default a new one.
     """
+    from matplotlib.figure import FigureBase
+
     if not isinstance(report, Inspection):
         raise TypeError(f"Argument `report` must be an Inspection, got {type(report).__name__}.")
     rows, steps = report.rows, np.arange(len(report.rows))
@@ -424,7 +426,7 @@ def inspection(
     if figure is None:
         width = max(6.4, min(12.0, 0.28 * len(steps) + 1.5))
         figure = _new_figure((width, 1.6 + 1.6 * panels))
-    elif not hasattr(figure, "subplots"):
+    elif not isinstance(figure, FigureBase):
         raise TypeError(
             f"Argument `figure` must be a Matplotlib figure, got {type(figure).__name__}."
         )

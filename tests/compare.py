@@ -11,6 +11,10 @@ def close(actual, expected, tolerance=1e-12, name=""):
     np.testing.assert_allclose(actual, expected, atol=tolerance, rtol=0, err_msg=name)
 
 
+def close_to_13_digits(actual, expected, tolerance=1e-13):
+    close(actual, expected, tolerance)
+
+
 def close_by_name(actual, expected, tolerance=1e-12):
     """Trees under the same names, equal in shape and values."""
     assert actual.keys() == expected.keys()

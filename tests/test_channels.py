@@ -5,12 +5,12 @@ by branch.
 import math
 from functools import cache, reduce
 
-import compare
 import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close_to_13_digits as close
 from hypothesis import strategies as st
 from scipy.special import gammaln
 
@@ -42,10 +42,6 @@ OUTSIDE = {  # what is no channel
     "additive_noise": [(-0.1,)],
 }
 LOSSLESS = ("loss", "dephasing")  # at the cutoff
-
-
-def close(actual, expected, tolerance=1e-13):
-    compare.close(actual, expected, tolerance)
 
 
 def random(seed, *shape):

@@ -3,22 +3,18 @@
 from dataclasses import replace
 from functools import partial
 
-import compare
 import dense
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import close_to_13_digits as close
 
 import fockjax as fj
 from fockjax.factors import Mixed, Pure
 from fockjax.validation.readings import FAST_COMPILATION
 
 MODES, CUTOFFS = (1, 2, 5), (3, 2, 4)
-
-
-def close(actual, expected, tolerance=1e-13):
-    compare.close(actual, expected, tolerance)
 
 
 def random_matrix(rng, cutoffs, rank=3):

@@ -496,6 +496,8 @@ def test_any_ket_is_cut_or_filled_up_to_the_cutoff():
 
 
 def test_what_else_is_refused():
+    with pytest.raises(ValueError, match="`epsilon` must be finite and >= 0, got -0.1"):
+        kets.gkp(epsilon=-0.1, cutoff=3)
     with pytest.raises(ValueError, match="`ampl_cutoff` must lie between 0 and 1, got 2"):
         kets.gkp(cutoff=3, ampl_cutoff=2)
     circuit = fj.Circuit(2)

@@ -1,20 +1,16 @@
 """Mixed states against closed forms, pure states, channels and The Walrus."""
 
-import compare
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import walrus
+from compare import close_to_13_digits as close
 
 import fockjax as fj
 from fockjax.mixed import REGISTRY
 
 mixed = fj.mixed
-
-
-def close(actual, expected, tolerance=1e-13):
-    compare.close(actual, expected, tolerance)
 
 
 def random_symplectic(seed, modes):

@@ -262,3 +262,5 @@ def test_bad_arguments():
         plot.inspection(fj.Circuit(1))
     with pytest.raises(TypeError, match="`figure` must be a Matplotlib figure, got Axes"):
         plot.inspection(fj.inspect(fj.Circuit(1), {}, cutoff=2), plt.figure().subplots())
+    with pytest.raises(TypeError, match="must be a Matplotlib figure, got module"):
+        plot.inspection(fj.inspect(fj.Circuit(1), {}, cutoff=2), plt)

@@ -237,13 +237,13 @@ def make_epoch(
         vector = [metrics[name].astype(jnp.float32) for name in EpochMetrics._fields]
         return new, jnp.stack(vector)
 
+    jitted = jax.jit(epoch, donate_argnums=0)
     compiled: dict[Any, jax.stages.Compiled] = {}
 
     def run(carry: Carry, train: Rows, validation: Rows):
         shapes = train.x.shape, validation.x.shape
         if shapes not in compiled:
-            lowered = jax.jit(epoch, donate_argnums=0).lower(carry, train, validation)
-            program = lowered.compile()
+            program = jitted.lower(carry, train, validation).compile()
             _check_memory(program, next(iter(train.x.devices())), config)
             compiled[shapes] = program
         return compiled[shapes](carry, train, validation)
