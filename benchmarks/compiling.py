@@ -20,7 +20,7 @@ from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
-ROWS = ("W1", "W2", "W4", "c=6", "c=10", "c=14", "c=20")
+ROWS = ("W1", "W2", "W4", *(f"c={c}" for c in (6, 10, 14, 20, 30, 40)))
 
 
 def program(name: str):
