@@ -231,7 +231,7 @@ def _skew_lower(x, *, column, row, sign):
     c, r = grid[column - first], row - first
     grid[r] = (grid[r] - sign * c) % span[r]
     order = np.ravel_multi_index(tuple(grid), span).reshape(-1).astype(np.int32)
-    flat = x.reshape(*x.shape[:first], -1, *x.shape[last + 1 :])
+    flat = x.reshape(*x.shape[:first], math.prod(span), *x.shape[last + 1 :])
     taken = jnp.take(flat, order, axis=first, unique_indices=True, mode="clip")
     return taken.reshape(x.shape)
 
@@ -367,7 +367,7 @@ def _unfold_lower(x, *, chart, axis):
 
 def _fold_lower(*arrays, chart, axis):
     flat = [
-        x.reshape(*x.shape[:axis], -1, *x.shape[axis + len(shape) :])
+        x.reshape(*x.shape[:axis], math.prod(shape), *x.shape[axis + len(shape) :])
         for x, shape in zip(arrays, chart.shapes, strict=True)
     ]
     whole = flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis)

@@ -43,6 +43,8 @@ def contract_cpu(x, y, *, xs, ys, out, real):
     sizes = dict(zip(xs + ys, x.shape + y.shape, strict=True))
     summed = _contracted(xs, ys, out)
     reads = math.prod(sizes.values())
+    if not reads:  # an empty batch
+        return _dot(x, y, xs, ys, out, real)
     x, y = (lax.optimization_barrier(z) if z.size < reads else z for z in (x, y))
     if not summed:
         return _multiply(_aligned(x, xs, out), _aligned(y, ys, out), real)

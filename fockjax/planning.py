@@ -338,11 +338,14 @@ def _run_layers(
 
 
 def _joined(state: State, after: State) -> State | None:
-    """A state with its factors joined in pairs as they are after a layer, if that is all it takes.
+    """A state with its factors joined in pairs as they are after a layer, if that is all it takes
+    and what a mode keeps does not depend on whom it is joined with.
 
     A layer that joins them on the way saves no more than one gate on two modes, and is compiled
     apart from the others. On more modes the state grows as it goes, which saves nearly all of it.
     """
+    if not state.layout.separable:
+        return None
     factors = []
     for factor in after.factors:
         parts = [part for part in state.factors if set(part.modes) <= set(factor.modes)]

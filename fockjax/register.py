@@ -126,7 +126,10 @@ class Register:
     ) -> tuple[jax.Array, jax.Array]:
         """Measure a mode, or take ``selected`` for found; the outcome and its probability."""
         (mode,) = step.modes
-        self._settle((mode,))
+        # What another mode loses at its cutoff before changes what is probable, and what is left.
+        others = [other for other in self._factor(mode).modes if other != mode]
+        lossy = [m for m in others if any(each.truncations for each in self.waiting[m])]
+        self._settle((mode, *lossy))
         factor = self._factor(mode)
         rho = factor.reduced((mode,)).astype(self.state.dtype)
         if selected is not None:

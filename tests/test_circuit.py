@@ -1,7 +1,7 @@
 """A circuit does what its gates, written out one by one, do; and refuses what makes no sense."""
 
 import math
-from functools import cache
+from functools import cache, partial
 
 import dense
 import jax
@@ -609,3 +609,20 @@ def test_a_circuit_prints_as_text():
         "      kerr(kappa=kappa) on mode 0",
     ]
     assert str(fj.Circuit(1)) == "Circuit of 1 mode, 0 inputs, 0 weights"
+
+
+def test_a_batch_may_be_empty():
+    """Its values are none, and its mean has the gradient zero."""
+    block = fj.Circuit(2).squeeze(fj.Weight("r"), mode=0).two_mode_squeeze(0.2).beamsplitter(0.3)
+    circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).repeat(block, 3)
+
+    @partial(jax.jit, static_argnums=2)
+    def total(r, x, cutoff):
+        def sample(x):
+            return circuit({"r": r}, x, cutoff=cutoff).photon_number(0).mean
+
+        return jnp.sum(jax.vmap(sample)(x))
+
+    for cutoff in (4, fj.TotalPhotons(4)):
+        value, slopes = jax.value_and_grad(total, (0, 1))(jnp.ones(3), jnp.ones((0, 1)), cutoff)
+        assert value == 0 and not slopes[0].any() and slopes[1].shape == (0, 1)

@@ -84,6 +84,19 @@ def test_a_selected_outcome_leaves_what_it_projects_on(kind, x64):
     assert state.outcomes["m1"] == outcome
 
 
+def test_what_another_mode_lost_before_counts(x64):
+    """A gate on it is cut before the measurement, in a call and inspected."""
+    circuit = fj.Circuit(2).two_mode_squeeze(0.8).squeeze(0.9, mode=1)
+    ket = circuit({}, cutoff=6).ket()
+    circuit.measure_photons(modes=0, select=2)
+    state, report = circuit({}, cutoff=6), fj.inspect(circuit, {}, cutoff=6)
+    left = abs(ket[2]) ** 2 / jnp.sum(abs(ket) ** 2)
+    close(state.selection_probability, jnp.sum(left))
+    close(report.rows[-1].probability, jnp.sum(left))
+    close(state.leakage, 1 - jnp.sum(abs(ket) ** 2))
+    close(state.probabilities(1) / state.trace, left / jnp.sum(left))
+
+
 def test_of_a_mixed_state_too(x64):
     circuit = source(2).loss(0.7, mode=0)
     rho = np.asarray(circuit({}, cutoff=CUTOFF).density_matrix())

@@ -148,6 +148,19 @@ def test_displaced_light_through_a_mesh_stays_a_product_of_coherent_states(x64):
     assert state.truncations == 3 + 2  # displacements, and joining what they made
 
 
+def test_layers_are_those_written_out(x64):
+    """Where the first joins modes, what is cut before is cut on each by itself."""
+    circuit, block = fj.Circuit(2), fj.Circuit(2)
+    for layer in [block, *[circuit] * 3]:
+        for mode in range(2):
+            layer.displace(0.6, mode=mode).squeeze(0.5, mode=mode)
+        layer.beamsplitter(0.7)
+    cutoff = fj.TotalPhotons(4)
+    layers, written = fj.Circuit(2).repeat(block, 3)({}, cutoff=cutoff), circuit({}, cutoff=cutoff)
+    close(layers.amplitudes(), written.amplitudes())
+    assert layers.truncations == written.truncations
+
+
 def test_interferometers_are_unitary(x64):
     rng = np.random.default_rng(0)
     ket = rng.normal(size=(20, 2)) @ np.array([1, 1j])

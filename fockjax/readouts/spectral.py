@@ -46,9 +46,11 @@ def _logarithm_jvp(primals, tangents):
     total = jnp.where(both, a + b, 1)
     u = jnp.where(both, (a - b) / total, 0)  # ln(a / b) = 2 artanh u
     near = jnp.abs(u) < 1e-2
-    far = jnp.where(near, 0.5, u)
+    apart = jnp.abs(u) > 0.5  # up to where u rounds to 1, and its artanh would be infinite
+    far = jnp.where(near | apart, 0.5, u)
     series = 1 + u**2 / 3 + u**4 / 5 + u**6 / 7
     quotient = 2 * jnp.where(near, series, jnp.arctanh(far) / far) / total
+    quotient = jnp.where(apart, (_log(a) - _log(b)) / jnp.where(apart, a - b, 1), quotient)
     larger = jnp.maximum(a, b)
     one = larger > 0
     quotient = jnp.where(
