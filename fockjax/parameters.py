@@ -37,7 +37,7 @@ class Values:
 
 
 class Parameter:
-    """A real number known when the circuit runs. Supports ``+ - * /`` and negation."""
+    """A real number known when the circuit runs. Supports ``+ - * / **`` and negation."""
 
     __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
 
@@ -86,6 +86,12 @@ class Parameter:
 
     def __rtruediv__(self, other):
         return Expression("/", (other, self))
+
+    def __pow__(self, other):
+        return Expression("**", (self, other))
+
+    def __rpow__(self, other):
+        return Expression("**", (other, self))
 
     def __neg__(self):
         return Expression("-", (0.0, self))
@@ -258,6 +264,7 @@ ARITHMETIC = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
+    "**": operator.pow,
 }
 
 
@@ -283,6 +290,8 @@ class Expression(Parameter):
         left, right = map(shown, self.operands)
         if self.symbol == "-" and self.operands[0] == 0:
             return f"-{right}"
+        if self.symbol == "**" and left.startswith("-"):  # a power binds closer than a sign
+            left = f"({left})"
         return f"({left} {self.symbol} {right})"
 
 
@@ -305,7 +314,7 @@ class Function(Parameter):
 
 
 def apply(function: Callable[..., Any], *operands: Any, name: str | None = None) -> Parameter:
-    """A gate's parameter as a function of weights and inputs, beyond ``+ - * /``.
+    """A gate's parameter as a function of weights and inputs, beyond ``+ - * / **``.
 
     Args:
         function: takes and returns what `jax.numpy` does; differentiable if gradients are wanted.

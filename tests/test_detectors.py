@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from compare import close
 from dense import coherent
+from jaxprs import equations
 from scipy import stats
 from scipy.special import erfc, gammaln
 
@@ -136,6 +137,17 @@ def test_an_ideal_counter_leaves_pure_states_pure():
     close(bras, [[0, 0, 1]])
     close(detector.effect(3)[1], [[0, 0, 0]])  # beyond the cutoff: never found
     assert fj.detectors.photons(0.9, cutoff=3).effect(2)[0].shape == (3,)
+
+
+def test_dark_counts_are_drawn_where_there_may_be_some():
+    """JAX draws Poisson numbers in loops, which take seconds to compile."""
+
+    def loops(**noise):
+        detector = fj.detectors.photons(**noise, cutoff=3)
+        traced = equations(lambda key: detector.respond(key, jnp.int32(2)), jax.random.key(0))
+        return any(equation.primitive.name == "while" for equation in traced)
+
+    assert loops(efficiency=0.9, dark_counts=0.1) and not loops(efficiency=0.9)
 
 
 @pytest.mark.parametrize("make", [fj.detectors.photons, fj.detectors.threshold])

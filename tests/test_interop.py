@@ -852,7 +852,7 @@ def test_gaussian_states_go_out(x64):
 
 
 def test_weights_inputs_and_layers_become_free_parameters(x64):
-    circuit = fj.Circuit(2).displace(2 * fj.Input(1) - fj.Input(0), 0.2, mode=0)
+    circuit = fj.Circuit(2).displace(2 * fj.Input(1) ** 2 - fj.Input(0), 0.2, mode=0)
     circuit.squeeze(fj.apply(jnp.tanh, fj.Weight("matrix", (1, 2))[0, 1]), mode=1)
     circuit.rotate(fj.apply(lambda a, b: a * b**2, fj.Input(0), 3.0), mode=1)
     layer = fj.Circuit(2).beamsplitter(fj.Weight("layer.angles", 2)[1]).kerr(0.3, mode=0)

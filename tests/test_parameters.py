@@ -37,6 +37,10 @@ EXPRESSIONS = [
     (np.float64(2) - X, 1.75, "(2 - x[0])"),
     (np.array(2) / X, 8.0, "(2 / x[0])"),
     (X * np.int64(3), 0.75, "(x[0] * 3)"),
+    (Y**2, 9.0, "(x[1] ** 2)"),
+    (2**X, 2**0.25, "(2 ** x[0])"),
+    (-(X**2), -0.0625, "-(x[0] ** 2)"),
+    ((-X) ** 3 + (-2) ** Y, -(0.25**3) - 0.125, "(((-x[0]) ** 3) + ((-2) ** x[1]))"),
 ]
 VALUES = Values(WEIGHTS, INPUT)
 
@@ -49,6 +53,15 @@ def test_arithmetic(parameter, value, text):
 
 def test_arithmetic_with_jax_numbers():
     assert evaluate(jnp.array(2.0) * X - jnp.array(1), VALUES) == -0.5
+
+
+@pytest.mark.parametrize("value", [0.0, -0.5])
+def test_derivatives_of_powers(value):
+    def square(v):
+        return evaluate(V**2, Values({"v": v}, INPUT))
+
+    assert jax.jit(jax.grad(square))(value) == 2 * value
+    assert jax.jit(jax.hessian(square))(value) == 2
 
 
 def test_leaves_name_what_is_needed():

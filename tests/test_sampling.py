@@ -162,6 +162,19 @@ def test_rounds_and_vmap_change_nothing(monkeypatch):
     close(alone, batched[0, :, 1])
 
 
+def test_more_shots_of_a_kind_compile_nothing():
+    """Also where nobody compiles them: a notebook draws from one state after the other."""
+    state, _ = entangled()
+
+    def draw(seed, state, number):
+        key = jax.random.key(seed)
+        state.sample_photons(key, (2, 0), 20, efficiency=number)
+        state.sample_homodyne(key, 1, 20, angle=number)
+        return sampling._in_rounds._cache_size()
+
+    assert draw(0, state, 0.3) == draw(1, jax.tree.map(lambda leaf: leaf / 2, state), 0.4)
+
+
 def test_outcomes_are_constants():
     circuit = fj.Circuit(1).squeeze(fj.Weight("r"), mode=0)
 

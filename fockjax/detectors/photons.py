@@ -17,9 +17,11 @@ class Photons(Counter):
     """See `photons`.
 
     Attributes:
-        ideal: whether the efficiency is 1 and there are no dark counts, known before tracing.
+        dark: whether there may be dark counts, and
+        ideal: whether there are none and the efficiency is 1, both known before tracing.
     """
 
+    dark: bool = field(default=True, metadata={"static": True})
     ideal: bool = field(default=False, metadata={"static": True})
 
     def weights(self, outcome: jax.Array) -> jax.Array:
@@ -49,6 +51,8 @@ class Photons(Counter):
         seeing, dark = jax.random.split(key)
         seen = jax.random.bernoulli(seeing, self.efficiency, (self.cutoff - 1,))
         seen = jnp.sum(seen & (jnp.arange(self.cutoff - 1, dtype=n.dtype) < n), dtype=jnp.int32)
+        if not self.dark:  # what draws Poisson numbers takes seconds to compile
+            return seen
         return seen + jax.random.poisson(dark, self.dark_counts, dtype=jnp.int32)
 
 
@@ -78,11 +82,11 @@ def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Phot
     Reference:
         P. L. Kelley and W. H. Kleiner, Phys. Rev. 136, A316 (1964).
     """
-    ideal = all(
-        isinstance(value, int | float) and value == perfect
-        for value, perfect in ((efficiency, 1), (dark_counts, 0))
+    perfect, silent = (
+        isinstance(value, int | float) and value == ideal
+        for value, ideal in ((efficiency, 1), (dark_counts, 0))
     )
-    return Photons(*noise(efficiency, dark_counts, dtype), cutoff, ideal)
+    return Photons(*noise(efficiency, dark_counts, dtype), cutoff, not silent, perfect and silent)
 
 
 SPEC = DetectorSpec(

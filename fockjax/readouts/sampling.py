@@ -1,7 +1,7 @@
 """Samples of measurements: any number of shots from one state, which stays as it is."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,11 @@ from fockjax.readouts.factored import Factored, Modes, Part
 
 MEMORY = 64 * 2**20  # of what shots in progress hold, in bytes
 TOGETHER = 2**14  # the most shots in progress
+
+Shot = Callable[[jax.Array], jax.Array]
+# Of a factor, those of its modes that are measured and their detectors: a function that makes one
+# shot of a key, and the bytes that holds.
+Prepare = Callable[[Part, tuple[int, ...], Sequence[Any]], tuple[Shot, int]]
 
 
 class Sampling(Factored):
@@ -69,7 +74,7 @@ class Sampling(Factored):
             (1000, 2) 1 1
         """
         make = partial(detectors.photons, efficiency, dark_counts, dtype=self.dtype)
-        return self._count(key, modes, shots, make)
+        return self._shots(key, modes, shots, lambda mode, cutoff: make(cutoff=cutoff), _counted)
 
     def sample_threshold(
         self,
@@ -90,7 +95,7 @@ class Sampling(Factored):
             0.64
         """
         make = partial(detectors.threshold, efficiency, dark_counts, dtype=self.dtype)
-        return self._count(key, modes, shots, make)
+        return self._shots(key, modes, shots, lambda mode, cutoff: make(cutoff=cutoff), _counted)
 
     def sample_homodyne(
         self,
@@ -140,7 +145,7 @@ class Sampling(Factored):
         def make(mode, cutoff):
             return detectors.homodyne(angles[mode], cutoff=cutoff, hbar=hbar, dtype=self.dtype)
 
-        return self._measure(key, modes, shots, make)
+        return self._shots(key, modes, shots, make, _measured)
 
     def sample_heterodyne(
         self, key: jax.Array, modes: Modes | None = None, shots: int = 1000
@@ -159,82 +164,17 @@ class Sampling(Factored):
         def make(mode, cutoff):
             return detectors.heterodyne(cutoff=cutoff, dtype=self.dtype)
 
-        return self._measure(key, modes, shots, make)
-
-    def _count(
-        self, key: jax.Array, modes: Modes | None, shots: int, make: Callable[..., Counter]
-    ) -> jax.Array:
-        """Photon numbers drawn from tables of tails, then what detectors make of them."""
-
-        def prepare(factor: Part, own: tuple[int, ...]):
-            joint = factor.probabilities(own)
-            counters = [make(cutoff=cutoff) for cutoff in joint.shape]
-            # of each mode given the numbers of those before: axes for these, then its own
-            tables = [
-                tails(joint.sum(range(k + 1, joint.ndim))).reshape(-1, cutoff)
-                for k, cutoff in enumerate(joint.shape)
-            ]
-
-            def shot(key):
-                row, outcomes = jnp.zeros((), jnp.int32), []
-                keys = jax.random.split(key, (len(own), 2))
-                for table, counter, (drawing, responding) in zip(
-                    tables, counters, keys, strict=True
-                ):
-                    n = photon_number(drawing, table[row])
-                    outcomes.append(counter.respond(responding, n))
-                    row = row * table.shape[1] + jnp.maximum(n, 0)
-                return jnp.stack(outcomes)
-
-            return shot, max(joint.shape) * 16
-
-        return self._shots(key, modes, shots, prepare)
-
-    def _measure(
-        self, key: jax.Array, modes: Modes | None, shots: int, make: Callable[..., Detector]
-    ) -> jax.Array:
-        """Modes of a factor one after the other, each conditioned on those before."""
-
-        def prepare(factor: Part, own: tuple[int, ...]):
-            cutoffs = dict(zip(factor.modes, factor.cutoffs, strict=True))
-            measured = [(mode, make(mode, cutoffs[mode])) for mode in own]
-
-            def condition(part, mode, detector, key):
-                """The outcome, and what it leaves, scaled to the trace before."""
-                rho = part.reduced((mode,))
-                outcome = detector.sample(key, rho)
-                weights, bras = detector.effect(outcome)
-                probability = detector.probability(outcome, rho)
-                return outcome, part.project(mode, weights / probability, bras)
-
-            def shot(key):
-                part, outcomes = factor, []
-                keys = jax.random.split(key, len(own))
-                for (mode, detector), key in zip(measured[:-1], keys, strict=False):
-                    outcome, part = condition(part, mode, detector, key)
-                    outcomes.append(outcome)
-                mode, detector = measured[-1]
-                return jnp.stack([*outcomes, detector.sample(keys[-1], part.reduced((mode,)))])
-
-            # a density matrix of a mode and what is made of it; what a first outcome leaves, twice
-            held = 8 * (max(cutoffs[mode] for mode in own) + 8) ** 2 * self.dtype.itemsize
-            if len(own) > 1:
-                _, left = jax.eval_shape(partial(condition, factor, *measured[0]), key)
-                held += 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(left))
-            return shot, held
-
-        return self._shots(key, modes, shots, prepare)
+        return self._shots(key, modes, shots, make, _measured)
 
     def _shots(
         self,
         key: jax.Array,
         modes: Modes | None,
         shots: int,
-        prepare: Callable[[Part, tuple[int, ...]], tuple[Callable[..., jax.Array], int]],
+        make: Callable[[int, int], Detector],  # of a mode and its cutoff
+        prepare: Prepare,
     ) -> jax.Array:
-        """Shots of all factors that hold some of ``modes``. ``prepare`` gives, for a factor and its
-        own modes, a function that makes one shot of a key, and the bytes that holds.
-        """
+        """Shots of all factors that hold some of ``modes``, by the detectors that `make` makes."""
         check_key(key)
         listed = self._checked_modes(modes)
         if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 1:
@@ -242,17 +182,90 @@ class Sampling(Factored):
         columns: dict[int, jax.Array] = {}
         for index, (factor, own) in enumerate(self._split(listed)):
             if own:
-                shot, held = prepare(lax.stop_gradient(factor), own)
-                outcomes = _in_rounds(shot, jax.random.fold_in(key, index), int(shots), held)
+                cutoffs = dict(zip(factor.modes, factor.cutoffs, strict=True))
+                outcomes = _in_rounds(
+                    prepare,
+                    lax.stop_gradient(factor),
+                    own,
+                    [make(mode, cutoffs[mode]) for mode in own],
+                    jax.random.fold_in(key, index),
+                    int(shots),
+                    TOGETHER,
+                )
                 columns |= {mode: outcomes[:, k] for k, mode in enumerate(own)}
         if isinstance(modes, int | np.integer):
             return columns[listed[0]]
         return jnp.stack([columns[mode] for mode in listed], -1)
 
 
-def _in_rounds(shot, key: jax.Array, shots: int, held: int) -> jax.Array:
-    """``shot(key_k)`` for each k, as many at once as fit if each holds ``held`` bytes."""
-    rounds = math.ceil(shots / max(1, min(TOGETHER, MEMORY // held)))
+def _counted(factor: Part, own: tuple[int, ...], counters: Sequence[Counter]) -> tuple[Shot, int]:
+    """Photon numbers drawn from tables of tails, then what detectors make of them."""
+    joint = factor.probabilities(own)
+    # of each mode given the numbers of those before: axes for these, then its own
+    tables = [
+        tails(joint.sum(range(k + 1, joint.ndim))).reshape(-1, cutoff)
+        for k, cutoff in enumerate(joint.shape)
+    ]
+
+    def shot(key):
+        row, outcomes = jnp.zeros((), jnp.int32), []
+        keys = jax.random.split(key, (len(own), 2))
+        for table, counter, (drawing, responding) in zip(tables, counters, keys, strict=True):
+            n = photon_number(drawing, table[row])
+            outcomes.append(counter.respond(responding, n))
+            row = row * table.shape[1] + jnp.maximum(n, 0)
+        return jnp.stack(outcomes)
+
+    return shot, max(joint.shape) * 16
+
+
+def _measured(
+    factor: Part, own: tuple[int, ...], detectors: Sequence[Detector]
+) -> tuple[Shot, int]:
+    """Modes of a factor one after the other, each conditioned on those before."""
+    measured = list(zip(own, detectors, strict=True))
+
+    def condition(part, mode, detector, key):
+        """The outcome, and what it leaves, scaled to the trace before."""
+        rho = part.reduced((mode,))
+        outcome = detector.sample(key, rho)
+        weights, bras = detector.effect(outcome)
+        probability = detector.probability(outcome, rho)
+        return outcome, part.project(mode, weights / probability, bras)
+
+    def shot(key):
+        part, outcomes = factor, []
+        keys = jax.random.split(key, len(own))
+        for (mode, detector), key in zip(measured[:-1], keys, strict=False):
+            outcome, part = condition(part, mode, detector, key)
+            outcomes.append(outcome)
+        mode, detector = measured[-1]
+        return jnp.stack([*outcomes, detector.sample(keys[-1], part.reduced((mode,)))])
+
+    # a density matrix of a mode and what is made of it; what a first outcome leaves, twice
+    held = 8 * (max(detector.cutoff for detector in detectors) + 8) ** 2 * factor.dtype.itemsize
+    if len(own) > 1:
+        _, left = jax.eval_shape(partial(condition, factor, *measured[0]), jax.random.key(0))
+        held += 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(left))
+    return shot, held
+
+
+@partial(jax.jit, static_argnames=("prepare", "own", "shots", "together"))
+def _in_rounds(
+    prepare: Prepare,
+    factor: Part,
+    own: tuple[int, ...],
+    detectors: Sequence[Detector],
+    key: jax.Array,
+    shots: int,
+    together: int,
+) -> jax.Array:
+    """``shot(key_k)`` for each k, as many at once as fit, at most ``together``.
+
+    Compiled here, once for a kind of factor: `lax.map` of a closure would be at each call.
+    """
+    shot, held = prepare(factor, own, detectors)
+    rounds = math.ceil(shots / max(1, min(together, MEMORY // held)))
     numbers = jnp.arange(rounds * math.ceil(shots / rounds)).reshape(rounds, -1)
     outcomes = lax.map(jax.vmap(lambda k: shot(jax.random.fold_in(key, k))), numbers)
     return outcomes.reshape(-1, *outcomes.shape[2:])[:shots]
