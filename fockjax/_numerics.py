@@ -53,6 +53,17 @@ def checked_hbar(hbar) -> float:
     return float(hbar)
 
 
+def checked_integer(value, what: str, least: int = 1) -> int:
+    """A Python integer, known before tracing; booleans are none.
+
+    Raises:
+        ValueError: naming ``what`` it is, if it is none, or below the least.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{what} must be an integer >= {least}, got {value!r}.")
+    return int(value)
+
+
 def check_range(name: str, value, low: float, high: float) -> None:
     """Raise ValueError unless a number known before tracing lies in [low, high], the infinities
     left out.

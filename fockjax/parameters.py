@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from fockjax._numerics import checked_integer
+
 Initializer = Callable[..., jax.Array]
 
 
@@ -98,10 +100,7 @@ class Input(Parameter):
     index: int
 
     def __post_init__(self):
-        if not isinstance(self.index, int | np.integer) or self.index < 0:
-            raise ValueError(
-                f"Argument `index` of Input must be an integer >= 0, got {self.index!r}."
-            )
+        checked_integer(self.index, "Argument `index` of Input", 0)
 
     def evaluate(self, values):
         return values.x[self.index]

@@ -20,7 +20,7 @@ from jax.core import Tracer
 
 from fockjax import checks, kets
 from fockjax._linear import contract
-from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
+from fockjax._numerics import canonical_complex, checked_hbar, checked_integer, safe_sqrt
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.readouts import Readouts
@@ -297,11 +297,8 @@ def vacuum(
     ((0,), (1,))
     """
     if isinstance(cutoff, TotalPhotons):
-        if isinstance(modes, bool) or not isinstance(modes, int | np.integer) or modes < 1:
-            raise ValueError(
-                f"Argument `modes` must be an integer >= 1 with {cutoff}, got {modes!r}."
-            )
-        return vacuum_in(Simplex(cutoff.below, int(modes)), dtype, hbar=hbar)
+        modes = checked_integer(modes, "Argument `modes`")
+        return vacuum_in(Simplex(cutoff.below, modes), dtype, hbar=hbar)
     listed = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else ()
     if not listed or any(not isinstance(c, int | np.integer) or c < 1 for c in listed):
         raise ValueError(

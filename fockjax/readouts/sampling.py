@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from fockjax import detectors
+from fockjax._numerics import checked_integer
 from fockjax._random import check_key, photon_number, tails
 from fockjax.detectors import Detector
 from fockjax.detectors._counter import Counter
@@ -237,13 +238,12 @@ class Sampling(Factored):
         """
         check_key(key)
         listed = self._checked_modes(modes)
-        if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 1:
-            raise ValueError(f"Argument `shots` must be an integer >= 1, got {shots!r}.")
+        shots = checked_integer(shots, "Argument `shots`")
         columns: dict[int, jax.Array] = {}
         for index, (factor, own) in enumerate(self._split(listed)):
             if own:
                 shot, held = prepare(lax.stop_gradient(factor), own)
-                outcomes = _in_rounds(shot, jax.random.fold_in(key, index), int(shots), held)
+                outcomes = _in_rounds(shot, jax.random.fold_in(key, index), shots, held)
                 columns |= {mode: outcomes[:, k] for k, mode in enumerate(own)}
         if isinstance(modes, int | np.integer):
             return columns[listed[0]]
