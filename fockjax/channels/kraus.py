@@ -7,7 +7,7 @@ from jax.core import Tracer
 
 from fockjax import checks
 from fockjax._numerics import real_dtype
-from fockjax._spec import ChannelSpec
+from fockjax._spec import ChannelSpec, cutoffs_for
 from fockjax.superoperators import Kraus
 
 
@@ -42,7 +42,7 @@ def kraus(
         Array([[0.5, 0. ],
                [0. , 0.5]], dtype=float32)
     """
-    cutoffs = (cutoff,) if isinstance(cutoff, int | np.integer) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff)
     size = int(np.prod(cutoffs))
     if not isinstance(real, Tracer) and not isinstance(imag, Tracer):
         _checked(np.asarray(real), np.asarray(imag), len(cutoffs), truncated)

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._numerics import HIGHEST, real_dtype
-from fockjax._spec import GateSpec, check_shapes
+from fockjax._spec import GateSpec, check_shapes, cutoffs_for
 from fockjax.gates.phases import rotation
 from fockjax.layout import Totals, lowered
 from fockjax.operators import Operator, Sectors, row_mode
@@ -135,7 +135,7 @@ def passive(generator, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator
     """
     generator = jnp.asarray(generator, real_dtype(dtype))
     modes = len(generator)
-    cutoffs = (cutoff,) * modes if isinstance(cutoff, int) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff, modes)
     check_shapes({"generator": generator}, {"generator": (len(cutoffs),) * 2})
     if modes == 1:
         return rotation(generator[0, 0], cutoff=cutoffs[0], dtype=dtype)

@@ -7,7 +7,7 @@ from jax import lax
 from fockjax._lowering import FOLD
 from fockjax._numerics import canonical_complex, real_dtype
 from fockjax._phases import phase_factor
-from fockjax._spec import GateSpec
+from fockjax._spec import GateSpec, cutoffs_for
 from fockjax.operators import Diagonal, Generated, Matrix, Operator, Sectors, Turned
 
 
@@ -131,13 +131,8 @@ def cross_kerr(kappa, *, cutoff: int | tuple[int, int], dtype=None) -> Diagonal:
          [ 1. -1.  1.]
          [ 1.  1.  1.]]
     """
-    products = np.multiply.outer(*(np.arange(size) for size in pair(cutoff)))
+    products = np.multiply.outer(*(np.arange(size) for size in cutoffs_for(cutoff, 2)))
     return Diagonal(phase_factor(jnp.asarray(kappa, real_dtype(dtype)), products))
-
-
-def pair(cutoff: int | tuple[int, int]) -> tuple[int, int]:
-    """The cutoffs of two modes, given as one for both or one for each."""
-    return (cutoff, cutoff) if isinstance(cutoff, int) else cutoff
 
 
 def is_zero(phi) -> bool:

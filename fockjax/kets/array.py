@@ -7,7 +7,7 @@ from jax import lax
 
 from fockjax import checks
 from fockjax._numerics import canonical_complex
-from fockjax._spec import KetSpec
+from fockjax._spec import KetSpec, cutoffs_for
 
 
 def ket(amplitudes: jax.Array, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Array:
@@ -37,7 +37,7 @@ def ket(amplitudes: jax.Array, *, cutoff: int | tuple[int, ...], dtype=None) -> 
     """
     dtype = canonical_complex(dtype)
     array = checks.ket(amplitudes)
-    cutoffs = (cutoff,) * array.ndim if isinstance(cutoff, int | np.integer) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff, array.ndim)
     if array.ndim != len(cutoffs):
         raise ValueError(
             f"Argument `amplitudes` must have one axis for each of {len(cutoffs)} modes, got shape "
