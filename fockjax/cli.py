@@ -168,13 +168,13 @@ def serve(config: ServeConfig) -> None:
     run(config)
 
 
-def report(log: Path, out: Path | None = None, console: Console | None = None) -> None:
+def report(log: Path, out: Path | None = None) -> None:
     """Show the records in a file, or write them as HTML; the page appears complete or not at all.
 
     Raises:
         UserError: a file that has no records, or holds something else.
     """
-    console = console or Console()
+    console = Console()
     try:
         records = read_records(log)
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.runtime.cutoffs import CutoffPlan
 from fockjax.runtime.pilot import lost
-from fockjax.runtime.samples import rows_of
+from fockjax.runtime.samples import listed, rows_of
 from fockjax.runtime.totals import TotalPlan, TruncationPlan
 from fockjax.states import State
 
@@ -63,13 +63,12 @@ class LeakageError(RuntimeError):
     def __init__(self, result: Adapted):
         self.result = result
         rows = np.flatnonzero(~result.enough)
-        shown = ", ".join(map(str, rows[:8])) + (", .." if len(rows) > 8 else "")
         worst = float(np.max(result.lost[rows]))
         super().__init__(
             f"{len(rows)} of {len(result.lost)} samples lose more than {result.tolerance:.1e} even "
-            f"at {_named(result.rungs[-1])} (rows {shown}; at most {worst:.1e}). Plan with a "
-            "greater `maximum`, bound what they displace and squeeze, raise the tolerance, or take "
-            "the results flagged (`flag=True`; here `error.result`)."
+            f"at {_named(result.rungs[-1])} (rows {listed(rows)}; at most {worst:.1e}). Plan with "
+            "a greater `maximum`, bound what they displace and squeeze, raise the tolerance, or "
+            "take the results flagged (`flag=True`; here `error.result`)."
         )
 
 

@@ -176,13 +176,9 @@ class _Run:
         """config.json, without the parts that belong to one split."""
         dataset = self.dataset
         identity = self.config.identity() | {"data_sha256": dataset.fingerprint(), "fold": fold}
-        try:
-            version = importlib.metadata.version("fockjax")
-        except importlib.metadata.PackageNotFoundError:  # run from a source tree
-            version = "unknown"
         return {
             "format": folder.FORMAT,
-            "fockjax": version,
+            "fockjax": importlib.metadata.version("fockjax"),
             "identity": identity,
             "data": {
                 "name": dataset.name,
