@@ -94,6 +94,18 @@ def safe_sqrt(x):
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
 
 
+def resized(x, shape: tuple[int, ...]) -> jax.Array:
+    """An array cut to a shape, or with zeros behind, axis by axis."""
+    more = [(0, wanted - size, 0) for wanted, size in zip(shape, x.shape, strict=True)]
+    return lax.pad(x, jnp.zeros((), x.dtype), more)
+
+
+def shifted(x, by: int, axis: int) -> jax.Array:
+    """``x[n - by]`` along an axis, zero where there is none."""
+    shift = [(by, -by, 0) if k == axis else (0, 0, 0) for k in range(x.ndim)]
+    return lax.pad(x, jnp.zeros((), x.dtype), shift)
+
+
 def powers(x, rest, k):
     """x^k for x = 1 - rest in [0, 1], both given, each as exact as it can be; NaN stays NaN, at k =
     0 too.

@@ -22,6 +22,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract, merge, skew, split
+from fockjax._numerics import resized, shifted
 from fockjax._phases import phase_factor
 
 
@@ -274,17 +275,10 @@ def _banded(bands: tuple[Band, ...], scale: jax.Array, ket: jax.Array, axis: int
     total = jnp.zeros_like(ket)
     for band in bands:
         weights = band.weights(ket.shape[axis]).astype(band.scale.dtype)
-        moved = contract(
-            weights, _moved(ket, band.shift, axis), f"{labels[axis]},{labels}->{labels}"
-        )
+        moved = shifted(ket, band.shift, axis)
+        moved = contract(weights, moved, f"{labels[axis]},{labels}->{labels}")
         total += contract(band.scale, moved, f",{labels}->{labels}")
     return contract(scale, total, f",{labels}->{labels}")
-
-
-def _moved(x: jax.Array, k: int, axis: int) -> jax.Array:
-    """``x[n - k]`` along an axis, zero where there is none."""
-    shift = [(k, -k, 0) if n == axis else (0, 0, 0) for n in range(x.ndim)]
-    return lax.pad(x, jnp.zeros((), x.dtype), shift)
 
 
 @jax.tree_util.register_dataclass
@@ -515,10 +509,10 @@ class Padded(Operator):
         return self.sizes
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-        more = [(0, 0, 0)] * ket.ndim
-        for axis, large, small in zip(axes, self.inner.cutoffs, self.sizes, strict=True):
-            more[axis] = (0, large - small, 0)
-        padded = lax.pad(ket, jnp.zeros((), ket.dtype), more)
+        large = list(ket.shape)
+        for axis, cutoff in zip(axes, self.inner.cutoffs, strict=True):
+            large[axis] = cutoff
+        padded = resized(ket, tuple(large))
         return lax.slice(self.inner._apply(padded, axes), (0,) * ket.ndim, ket.shape)
 
     def adjoint(self) -> "Padded":

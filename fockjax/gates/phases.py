@@ -5,7 +5,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._lowering import FOLD
-from fockjax._numerics import canonical_complex, real_dtype
+from fockjax._numerics import canonical_complex, real_dtype, resized
 from fockjax._phases import phase_factor
 from fockjax._spec import GateSpec, cutoffs_for
 from fockjax.operators import Diagonal, Generated, Matrix, Operator, Sectors, Turned
@@ -103,7 +103,7 @@ def snap(phases, *, cutoff: int, dtype=None) -> Diagonal:
             f"Argument `phases` of a SNAP gate has {len(phases)} phases, one for each photon "
             f"number from 0; a cutoff of {cutoff} keeps {cutoff}. Raise the cutoff or shorten it."
         )
-    phases = lax.pad(phases, jnp.zeros((), phases.dtype), [(0, cutoff - len(phases), 0)])
+    phases = resized(phases, (cutoff,))
     return Diagonal(lax.complex(jnp.cos(phases), jnp.sin(phases)))
 
 

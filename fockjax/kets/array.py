@@ -6,7 +6,7 @@ import numpy as np
 from jax import lax
 
 from fockjax import checks
-from fockjax._numerics import canonical_complex
+from fockjax._numerics import canonical_complex, resized
 from fockjax._spec import KetSpec, cutoffs_for
 
 
@@ -51,8 +51,7 @@ def fitted(array, cutoffs: tuple[int, ...], dtype) -> jax.Array:
     array = jnp.asarray(array)
     if not jnp.issubdtype(array.dtype, jnp.complexfloating):
         array = array.astype(jnp.finfo(dtype).dtype)
-    fit = [(0, size - length, 0) for size, length in zip(cutoffs, array.shape, strict=True)]
-    return lax.pad(array.astype(dtype), jnp.zeros((), dtype), fit)
+    return resized(array.astype(dtype), cutoffs)
 
 
 def check_parts(real, imag, modes: int, axes: int = 1) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract, skew
+from fockjax._numerics import resized
 from fockjax._phases import phase_factor
 from fockjax.gates.beamsplitter import quarter_turns
 from fockjax.hermite import hermite_functions
@@ -87,9 +88,7 @@ class PhaseSpace(Subsystems):
         x, p = _points("x", x, self._real), _points("p", p, self._real)
         cutoff = self.cutoffs[mode]
         size = 2 * cutoff - 1  # photons of both at most, and none
-        rho = lax.pad(
-            self.reduced(mode), jnp.zeros((), self.dtype), [(0, size - cutoff, 0), (0, 0, 0)]
-        )
+        rho = resized(self.reduced(mode), (size, cutoff))
         # rho[N - n, n] at [N, n], then the beamsplitter, then [u, v] again
         turn = lax.optimization_barrier(jnp.asarray(_balanced(cutoff).astype(self._real)))
         sectors = contract(turn, skew(rho, column=1, row=0, sign=1), "Nvn,Nn->Nv")
