@@ -135,9 +135,11 @@ def cross_kerr(kappa, *, cutoff: int | tuple[int, int], dtype=None) -> Diagonal:
     return Diagonal(phase_factor(jnp.asarray(kappa, real_dtype(dtype)), products))
 
 
-def is_zero(phi) -> bool:
-    """Whether a phase is the number 0 itself, known before tracing: the gate is then real."""
-    return isinstance(phi, int | float) and phi == 0
+def is_zero(value) -> bool:
+    """Whether a parameter is the number 0 itself, known before tracing: what it would add, a phase
+    that makes a gate complex or a warm environment, is then left out.
+    """
+    return isinstance(value, int | float) and value == 0
 
 
 def turned(core: Matrix | Generated | Sectors, phi, mode: int, dtype=None, steps=0) -> Operator:

@@ -12,6 +12,7 @@ from fockjax._linear import contract, skew
 from fockjax._numerics import resized
 from fockjax._phases import phase_factor
 from fockjax.gates.beamsplitter import quarter_turns
+from fockjax.gates.phases import powers_of_i
 from fockjax.hermite import hermite_functions
 from fockjax.readouts.subsystems import Subsystems
 
@@ -93,7 +94,7 @@ class PhaseSpace(Subsystems):
         turn = lax.optimization_barrier(jnp.asarray(_balanced(cutoff).astype(self._real)))
         sectors = contract(turn, skew(rho, column=1, row=0, sign=1), "Nvn,Nn->Nv")
         kernel = skew(sectors, column=1, row=0, sign=-1)
-        fourier = np.array([1, 1j, -1, -1j], self.dtype)[np.arange(size) % 4]
+        fourier = powers_of_i(np.arange(size)).astype(self.dtype)
         kernel = contract(kernel, fourier, "uv,v->uv", real=True)
         scale = math.sqrt(2 / hbar)
         half = contract(kernel, hermite_functions(scale * x, size), "uv,ux->vx")
