@@ -1,10 +1,12 @@
 """Linear operators on a few modes, stored by their structure.
 
-Three structures cover the field: `Diagonal` (rotation, Kerr), `Matrix` (displacement, squeezing,
-any unitary) and `Sectors` (gates that conserve a photon-number sum or difference: on two modes
-about D^3 numbers where the dense tensor has D^4). `Product` is several of them applied one after
-the other. Building an operator is the business of `fockjax.gates`; here operators are combined
-(``@``, `Operator.adjoint`) and applied to a ket (`Operator.apply`).
+A gate is a `Diagonal` (rotation, Kerr), a `Matrix` (any unitary), a `Parity` (squeezing, half of
+whose elements vanish) or `Sectors` (what conserves a sum or difference of photon numbers: on two
+modes about D^3 numbers where the dense tensor has D^4). Above small cutoffs a gate with a phase is
+`Turned`, and a `Generated` one states its derivative. `Product` is several, one after the other,
+`Padded` one that is cut after it has acted. Building an operator is the business of
+`fockjax.gates`; here operators are combined (``@``, `Operator.adjoint`) and applied to a ket
+(`Operator.apply`).
 
 Operators are pytrees of one sample; batch them with `jax.vmap`.
 """
@@ -59,11 +61,11 @@ class Operator(abc.ABC):
                 f"Argument `modes` must name distinct axes of a ket with {ket.ndim} modes, got "
                 f"{modes}."
             )
-        if tuple(ket.shape[mode] for mode in modes) != self.cutoffs:
+        cutoffs = tuple(ket.shape[mode] for mode in modes)
+        if cutoffs != self.cutoffs:
             raise ValueError(
                 f"The operator has cutoffs {self.cutoffs} but modes {modes} of the ket have "
-                f"cutoffs "
-                f"{tuple(ket.shape[mode] for mode in modes)}; build it with those."
+                f"cutoffs {cutoffs}; build it with those."
             )
         return self._apply(ket, modes)
 
@@ -100,7 +102,7 @@ class Operator(abc.ABC):
         if self.cutoffs != other.cutoffs:
             raise ValueError(
                 f"Operators with cutoffs {self.cutoffs} and {other.cutoffs} do not compose: "
-                f"their modes must agree."
+                "their modes must agree."
             )
         return _compose(self, other)
 
