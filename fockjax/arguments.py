@@ -166,7 +166,7 @@ def values_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.A
     if missing or unknown:
         raise ValueError(
             f"Argument `weights`: missing {missing}, unknown {unknown}; `circuit.init(key)` "
-            f"shows what is expected."
+            "shows what is expected."
         )
     checked = {}
     for name, weight in expected.items():
@@ -193,8 +193,7 @@ def input_of(length: int, x, dtype) -> jax.Array | None:
     if x.shape != wanted or jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise ValueError(
             f"Argument `x` must be real of shape {wanted}, one sample, got {x.dtype} of "
-            f"shape {x.shape}; "
-            "batch with jax.vmap."
+            f"shape {x.shape}; batch with jax.vmap."
         )
     return x.astype(dtype)
 

@@ -49,7 +49,8 @@ def _run(
     operations, layout, dtype, hbar, initial, weights, x, key, memory_limit: int, unravel: bool
 ) -> State:
     """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
-    of small programs."""
+    of small programs.
+    """
     state, values = start(layout, dtype, hbar, initial), Values(weights, x)
     after = planning.run(operations, state, values, memory_limit, key=key, unravel=unravel)
     return replace(after, outcomes={**state.outcomes, **after.outcomes})

@@ -157,7 +157,7 @@ class Weight(Parameter):
         if picked.shape != ():
             raise ValueError(
                 f"Index {index!r} of weight {self.name!r} of shape {self.shape} must pick one "
-                f"number."
+                "number."
             )
         return Element(self, index)
 
@@ -395,8 +395,7 @@ def as_parameter(value, where: str):
             if value is weight and isinstance(weight, Weight) and weight.shape:
                 raise ValueError(
                     f"{where}: weight {weight.name!r} has shape {weight.shape}, a gate takes a "
-                    f"number; "
-                    f"index it, as {weight.name}[0]."
+                    f"number; index it, as {weight.name}[0]."
                 )
         return value
     if isinstance(value, bool | str) or value is None:
@@ -409,8 +408,8 @@ def as_parameter(value, where: str):
     if array.ndim or array.dtype.kind not in "fiu":
         raise ValueError(
             f"{where} must be one real number, fj.Weight or fj.Input, got an array of shape "
-            f"{array.shape} "
-            f"and dtype {array.dtype}; batch with jax.vmap, give modulus and phase apart."
+            f"{array.shape} and dtype {array.dtype}; batch with jax.vmap, give modulus and phase "
+            "apart."
         )
     number = float(array)
     if not np.isfinite(number):

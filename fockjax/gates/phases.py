@@ -111,7 +111,7 @@ def _check_snap(parameters, modes=None, options=None):
     shape = getattr(parameters["phases"], "shape", None)  # unknown of an expression
     if shape is not None and len(shape) != 1:
         raise ValueError(
-            f"`phases` of a SNAP gate must be an array of one axis, a phase for each photon "
+            "`phases` of a SNAP gate must be an array of one axis, a phase for each photon "
             f"number, got shape {shape}."
         )
 

@@ -70,7 +70,7 @@ def _check(parameters, modes, options):
     largest = np.linalg.norm((real + 1j * imag).reshape(size, size), 2)
     if largest > 1 + TOLERANCE:
         raise ValueError(
-            f"the matrix must be unitary, or a unitary cut to fewer photon numbers, but it has a "
+            "the matrix must be unitary, or a unitary cut to fewer photon numbers, but it has a "
             f"singular value {largest:.6g} > 1."
         )
 

@@ -109,7 +109,7 @@ def _named(truncation: Cutoff) -> str:
 def _put(rows: np.ndarray, into: np.ndarray, found: np.ndarray) -> None:
     if into.shape[1:] != found.shape[1:]:
         raise ValueError(
-            f"What is read from a state must have the same shape at all cutoffs, got "
+            "What is read from a state must have the same shape at all cutoffs, got "
             f"{into.shape[1:]} and {found.shape[1:]}: read means, or a fixed number of levels."
         )
     into[rows] = found
