@@ -22,6 +22,7 @@ from fockjax.detectors import REGISTRY as DETECTORS
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.layers import cvqnn_layer
+from fockjax.layout import Layout
 from fockjax.mixed import REGISTRY as MIXED
 from fockjax.operations import (
     Gate,
@@ -46,7 +47,16 @@ Weights = dict[str, jax.Array]
     jax.jit, static_argnames=("operations", "layout", "dtype", "hbar", "memory_limit", "unravel")
 )
 def _run(
-    operations, layout, dtype, hbar, initial, weights, x, key, memory_limit: int, unravel: bool
+    operations: Operations,
+    layout: Layout,
+    dtype: np.dtype,
+    hbar: float,
+    initial: jax.Array | State | None,
+    weights: Weights,
+    x: jax.Array | None,
+    key: jax.Array | None,
+    memory_limit: int,
+    unravel: bool,
 ) -> State:
     """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
     of small programs.
@@ -56,7 +66,7 @@ def _run(
     return replace(after, outcomes={**state.outcomes, **after.outcomes})
 
 
-def start(layout, dtype, hbar, initial) -> State:
+def start(layout: Layout, dtype: np.dtype, hbar: float, initial: jax.Array | State | None) -> State:
     """The state a call begins with: the vacuum, unless an initial one is given."""
     if isinstance(initial, State):
         return initial

@@ -13,6 +13,7 @@ import numpy as np
 
 from fockjax.layout import Box, Frame, Layout, Square
 from fockjax.operators import Diagonal, Operator
+from fockjax.superoperators import Channel
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class Factor:
         """As a density matrix."""
         raise NotImplementedError
 
-    def channel(self, channel: Any, modes: tuple[int, ...]) -> "Mixed":
+    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
         """After a channel on some of its modes."""
         raise NotImplementedError
 
@@ -153,11 +154,11 @@ class Pure(Factor):
     def mixed(self) -> "Mixed":
         return Mixed(self.layout.outer(self.array), self.modes, Square(self.kets))
 
-    def channel(self, channel: Any, modes: tuple[int, ...]) -> "Mixed":
+    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
         return self.mixed().channel(channel, modes)
 
     def unravel(
-        self, channel: Any, key: jax.Array, modes: tuple[int, ...]
+        self, channel: Channel, key: jax.Array, modes: tuple[int, ...]
     ) -> tuple["Pure", jax.Array]:
         """One random branch of a channel on some of its modes, and its weight."""
         positions = self.positions(modes)
@@ -196,7 +197,7 @@ class Mixed(Factor):
     def mixed(self) -> "Mixed":
         return self
 
-    def channel(self, channel: Any, modes: tuple[int, ...]) -> "Mixed":
+    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
         positions = self.positions(modes)
         view, rows, columns = self.layout.open(self.array, positions)
         view = channel.apply(view, rows, columns)
