@@ -11,13 +11,13 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
+from fockjax._files import atomic_writer
 from fockjax.prediction import predict
 from fockjax.runtime import RunError, TooLarge
 from fockjax.runtime.report import html_report, print_report
 from fockjax.runtime.run_record import read_records
 from fockjax.serving.config import ServeConfig
 from fockjax.training import TrainConfig, UserError, train
-from fockjax.training.files import atomic_writer
 
 USER_ERROR, INTERRUPTED = 2, 130
 

@@ -10,12 +10,12 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from fockjax._advice import UserError
+from fockjax._files import write_json
 from fockjax.runtime.recovery import Remedy, remedy
 from fockjax.training import baselines, checkpoint, folder, loop, plots, report
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import Dataset, Split, make_splits, spread
-from fockjax.training.errors import UserError
-from fockjax.training.files import write_json
 from fockjax.training.metrics import FIGURES, TITLES, Evaluation, figures, from_output
 from fockjax.training.model import build_model
 from fockjax.training.probe import Probe
