@@ -41,7 +41,7 @@ from _timing import GIB, LeftOut, Limits, compile_fresh, time_calls, time_within
 from workloads import W1, W2, W3, W4, Workload
 
 import fockjax as fj
-from fockjax.training.files import atomic_writer
+from fockjax._files import atomic_writer
 from fockjax.validation import golden
 from fockjax.validation.cases import ReadoutRow, Row
 from fockjax.validation.readings import from_fockjax

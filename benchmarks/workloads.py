@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
-import dense
+import dense_gates
 import jax
 import jax.numpy as jnp
 import naive
@@ -90,10 +90,10 @@ class Workload:
 
     def dense(self, weights, x, by_textbook: bool = False):
         def one(x):
-            ket = dense.amplitudes(self.circuit, weights, x, self.cutoffs, by_textbook)
+            ket = dense_gates.amplitudes(self.circuit, weights, x, self.cutoffs, by_textbook)
             if self.target is None:
-                return dense.quadratures(ket)
-            return dense.fidelity(ket, self.target)
+                return dense_gates.quadratures(ket)
+            return dense_gates.fidelity(ket, self.target)
 
         return jax.vmap(one)(x)
 

@@ -50,8 +50,8 @@ def skew(x, *, column: int, row: int, sign: int) -> jax.Array:
     """``y[.., c, .., r, ..] = x[.., c, .., (r - sign*c) mod D, ..]``, D the length of axis ``row``.
 
     For two modes with photon numbers ``n1 = c`` and ``n2``, ``sign=+1`` makes ``r = (n1 + n2) mod
-    D`` an axis of its
-    own: an operator that conserves ``n1 + n2`` is block diagonal in it. ``sign=-1`` undoes it.
+    D`` an axis of its own: an operator that conserves ``n1 + n2`` is block diagonal in it.
+    ``sign=-1`` undoes it.
     """
     return skew_p.bind(jnp.asarray(x), column=column, row=row, sign=sign)
 
@@ -225,8 +225,7 @@ def _skew_batch(args, dims, *, column, row, sign):
 def _skew_lower(x, *, column, row, sign):
     first, last = min(column, row), max(column, row)
     span = x.shape[first : last + 1]
-    # the permutation of the axes from the first to the last of the two, everything between them
-    # included
+    # The permutation of the axes from the first to the last of the two, those between included.
     grid = np.indices(span)
     c, r = grid[column - first], row - first
     grid[r] = (grid[r] - sign * c) % span[r]

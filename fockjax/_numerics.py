@@ -53,6 +53,17 @@ def checked_hbar(hbar) -> float:
     return float(hbar)
 
 
+def checked_integer(value, what: str, least: int = 1) -> int:
+    """A Python integer, known before tracing; booleans are none.
+
+    Raises:
+        ValueError: naming ``what`` it is, if it is none, or below the least.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{what} must be an integer >= {least}, got {value!r}.")
+    return int(value)
+
+
 def check_range(name: str, value, low: float, high: float) -> None:
     """Raise ValueError unless a number known before tracing lies in [low, high], the infinities
     left out.
@@ -81,6 +92,18 @@ def safe_sqrt(x):
     """
     zero = x <= 0
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
+
+
+def resized(x, shape: tuple[int, ...]) -> jax.Array:
+    """An array cut to a shape, or with zeros behind, axis by axis."""
+    more = [(0, wanted - size, 0) for wanted, size in zip(shape, x.shape, strict=True)]
+    return lax.pad(x, jnp.zeros((), x.dtype), more)
+
+
+def shifted(x, by: int, axis: int) -> jax.Array:
+    """``x[n - by]`` along an axis, zero where there is none."""
+    shift = [(by, -by, 0) if k == axis else (0, 0, 0) for k in range(x.ndim)]
+    return lax.pad(x, jnp.zeros((), x.dtype), shift)
 
 
 def powers(x, rest, k):

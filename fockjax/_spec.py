@@ -43,6 +43,11 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
 
 
+def cutoffs_for(cutoff: int | tuple[int, ...], modes: int = 1) -> tuple[int, ...]:
+    """The cutoff of each mode: an integer is that of all of so many, a tuple has one for each."""
+    return (cutoff,) * modes if isinstance(cutoff, int) else tuple(cutoff)
+
+
 @dataclass(frozen=True, eq=False)
 class Spec:
     """An operation as the circuit, the planner and the cross-validation see it.

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import real_dtype
+from fockjax._numerics import checked_integer, real_dtype
 from fockjax._spec import Spec
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.parameters import Weight, as_array_parameter, as_parameter
@@ -33,9 +33,7 @@ def selected(kind: str, outcome: Any, where: str) -> Any:
     if isinstance(outcome, Sequence | np.ndarray) and not isinstance(outcome, str):
         raise ValueError(f"{where} must be one outcome of the one mode measured, got {outcome!r}.")
     if kind == "integer":
-        if isinstance(outcome, bool) or not isinstance(outcome, int | np.integer) or outcome < 0:
-            raise ValueError(f"{where} must be an integer >= 0, got {outcome!r}.")
-        return int(outcome)
+        return checked_integer(outcome, where, 0)
     if kind == "complex" and isinstance(outcome, int | float | complex | np.number):
         if not np.isfinite(outcome):
             raise ValueError(f"{where} must be finite, got {outcome!r}.")
@@ -168,7 +166,7 @@ def values_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.A
     if missing or unknown:
         raise ValueError(
             f"Argument `weights`: missing {missing}, unknown {unknown}; `circuit.init(key)` "
-            f"shows what is expected."
+            "shows what is expected."
         )
     checked = {}
     for name, weight in expected.items():
@@ -195,8 +193,7 @@ def input_of(length: int, x, dtype) -> jax.Array | None:
     if x.shape != wanted or jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise ValueError(
             f"Argument `x` must be real of shape {wanted}, one sample, got {x.dtype} of "
-            f"shape {x.shape}; "
-            "batch with jax.vmap."
+            f"shape {x.shape}; batch with jax.vmap."
         )
     return x.astype(dtype)
 

@@ -170,80 +170,80 @@ def constant(matrix, name: str) -> np.ndarray:
     return matrix
 
 
-def constant_unitary(U, name: str = "U") -> np.ndarray:
+def constant_unitary(U) -> np.ndarray:
     """A unitary matrix known before tracing, complex128.
 
     Raises:
         TypeError, ValueError: if it is not, with its defect.
     """
-    U = constant(U, name).astype(complex)
+    U = constant(U, "U").astype(complex)
     defect = unitary_defect(U)
     if defect > UNITARY_TOLERANCE:
         raise ValueError(
-            f"Argument `{name}` must be unitary, but |{name}^dagger {name} - 1| = {defect:.1e} is "
-            f"over the tolerance {UNITARY_TOLERANCE:.0e}."
+            f"Argument `U` must be unitary, but |U^dagger U - 1| = {defect:.1e} is over the "
+            f"tolerance {UNITARY_TOLERANCE:.0e}."
         )
     return U
 
 
-def constant_symplectic(S, name: str = "S") -> np.ndarray:
+def constant_symplectic(S) -> np.ndarray:
     """A symplectic matrix known before tracing, float64.
 
     Raises:
         TypeError, ValueError: if it is not, with its defect.
     """
-    S = _square(constant(S, name), name, even=True)
+    S = _square(constant(S, "S"), "S", even=True)
     if np.iscomplexobj(S):
-        raise TypeError(f"Argument `{name}` must be real, got dtype {S.dtype}.")
+        raise TypeError(f"Argument `S` must be real, got dtype {S.dtype}.")
     defect = symplectic_defect(S)
     if defect > SYMPLECTIC_TOLERANCE:
         raise ValueError(
-            f"Argument `{name}` must be symplectic, but |{name}^T Omega {name} - Omega| = "
-            f"{defect:.1e} is over the tolerance {SYMPLECTIC_TOLERANCE:.0e}; it takes double "
-            "precision and the order (x1, .., xn, p1, .., pn)."
+            f"Argument `S` must be symplectic, but |S^T Omega S - Omega| = {defect:.1e} is over "
+            f"the tolerance {SYMPLECTIC_TOLERANCE:.0e}; it takes double precision and the order "
+            "(x1, .., xn, p1, .., pn)."
         )
     return S
 
 
-def constant_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.ndarray:
+def constant_covariance(cov, hbar: float = 2.0) -> np.ndarray:
     """The covariance matrix of a state, pure or mixed, known before tracing, float64.
 
     Raises:
         TypeError, ValueError: if it is not: what is wrong, and by how much.
     """
-    cov = _square(constant(cov, name), name, even=True)
+    cov = _square(constant(cov, "cov"), "cov", even=True)
     if np.iscomplexobj(cov):
-        raise TypeError(f"Argument `{name}` must be real, got dtype {cov.dtype}.")
+        raise TypeError(f"Argument `cov` must be real, got dtype {cov.dtype}.")
     V = cov * (2 / checked_hbar(hbar))
     size = max(1.0, np.linalg.norm(V))
     skew = abs(cov - cov.T).max()
     if skew > COVARIANCE_TOLERANCE * size:
         raise ValueError(
-            f"Argument `{name}` must be symmetric, but an element differs from its mirror image by "
+            "Argument `cov` must be symmetric, but an element differs from its mirror image by "
             f"{skew:.2g}."
         )
     lack = physical_defect(cov, hbar)
     if lack > COVARIANCE_TOLERANCE * size:
         raise ValueError(
-            f"Argument `{name}` breaks the uncertainty relation: with hbar = {hbar:g}, {name} + i "
+            f"Argument `cov` breaks the uncertainty relation: with hbar = {hbar:g}, cov + i "
             f"(hbar/2) Omega has the eigenvalue {-lack * hbar / 2:.2g}, and must have none below "
             "0. The vacuum is (hbar/2) times the identity; the order is (x1, .., xn, p1, .., pn)."
         )
     return cov
 
 
-def constant_pure_covariance(cov, hbar: float = 2.0, name: str = "cov") -> np.ndarray:
+def constant_pure_covariance(cov, hbar: float = 2.0) -> np.ndarray:
     """The covariance matrix of a pure state, known before tracing, float64.
 
     Raises:
         TypeError, ValueError: if it is not: what is wrong, and by how much.
     """
-    cov = constant_covariance(cov, hbar, name)
+    cov = constant_covariance(cov, hbar)
     V = cov * (2 / checked_hbar(hbar))
     size = max(1.0, np.linalg.norm(V))
     if purity_defect(cov, hbar) > COVARIANCE_TOLERANCE * size**2:
         raise ValueError(
-            f"Argument `{name}` is that of a mixed state, of purity "
+            "Argument `cov` is that of a mixed state, of purity "
             f"{1 / np.sqrt(np.linalg.det(V)):.6g}, which no ket describes."
         )
     return cov

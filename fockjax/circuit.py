@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from fockjax import arguments, checks, drawing, planning
-from fockjax._numerics import canonical_complex, checked_hbar, real_dtype
+from fockjax._numerics import canonical_complex, checked_hbar, checked_integer, real_dtype
 from fockjax._random import check_key
 from fockjax.arguments import Cutoff
 from fockjax.builder import Builder
@@ -22,6 +22,7 @@ from fockjax.detectors import REGISTRY as DETECTORS
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.layers import cvqnn_layer
+from fockjax.layout import Layout
 from fockjax.mixed import REGISTRY as MIXED
 from fockjax.operations import (
     Gate,
@@ -46,16 +47,26 @@ Weights = dict[str, jax.Array]
     jax.jit, static_argnames=("operations", "layout", "dtype", "hbar", "memory_limit", "unravel")
 )
 def _run(
-    operations, layout, dtype, hbar, initial, weights, x, key, memory_limit: int, unravel: bool
+    operations: Operations,
+    layout: Layout,
+    dtype: np.dtype,
+    hbar: float,
+    initial: jax.Array | State | None,
+    weights: Weights,
+    x: jax.Array | None,
+    key: jax.Array | None,
+    memory_limit: int,
+    unravel: bool,
 ) -> State:
     """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
-    of small programs."""
+    of small programs.
+    """
     state, values = start(layout, dtype, hbar, initial), Values(weights, x)
     after = planning.run(operations, state, values, memory_limit, key=key, unravel=unravel)
     return replace(after, outcomes={**state.outcomes, **after.outcomes})
 
 
-def start(layout, dtype, hbar, initial) -> State:
+def start(layout: Layout, dtype: np.dtype, hbar: float, initial: jax.Array | State | None) -> State:
     """The state a call begins with: the vacuum, unless an initial one is given."""
     if isinstance(initial, State):
         return initial
@@ -91,9 +102,7 @@ class Circuit(Builder):
     """
 
     def __init__(self, modes: int, *, hbar: float = 2.0):
-        if not isinstance(modes, int | np.integer) or modes < 1:
-            raise ValueError(f"Argument `modes` must be an integer >= 1, got {modes!r}.")
-        self.modes = int(modes)
+        self.modes = checked_integer(modes, "Argument `modes`")
         self.hbar = checked_hbar(hbar)
         self._operations: list[Step | Repeat] = []
         self._weights: dict[str, Weight] = {}
@@ -279,16 +288,15 @@ class Circuit(Builder):
                 f"{where}: `block` has hbar {block.hbar:g}, the circuit {self.hbar:g}; they must "
                 "agree."
             )
-        if not isinstance(times, int | np.integer) or times < 1:
-            raise ValueError(f"{where}: `times` must be an integer >= 1, got {times!r}.")
+        times = checked_integer(times, f"{where}: `times`")
         if shared := self._weights.keys() & block._weights.keys():
             raise ValueError(
                 f"{where}: the circuit already has a weight {min(shared)!r}; rename the "
                 "block's (of `cvqnn_layers`: give another `name`)."
             )
-        self._append([Repeat(block.operations, tuple(block._weights), int(times), remat)], where)
+        self._append([Repeat(block.operations, tuple(block._weights), times, remat)], where)
         for name, weight in block._weights.items():
-            shape, init = (int(times), *weight.shape), partial(_init_layers, weight)
+            shape, init = (times, *weight.shape), partial(_init_layers, weight)
             self._weights[name] = Weight(name, shape, init)
         return self
 
@@ -455,8 +463,7 @@ class Circuit(Builder):
             >>> print(f"{circuit.cost(cutoff=10).memory / 1e9:.1f} GB")
             1.6 GB
         """
-        if not isinstance(batch, int | np.integer) or batch < 1:
-            raise ValueError(f"Argument `batch` must be an integer >= 1, got {batch!r}.")
+        batch = checked_integer(batch, "Argument `batch`")
         if gradient and not (self._weights or self.num_inputs):
             raise ValueError(
                 "Argument `gradient` is true, but the circuit has neither weights nor inputs."

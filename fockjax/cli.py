@@ -11,13 +11,13 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
+from fockjax._files import atomic_writer
 from fockjax.prediction import predict
 from fockjax.runtime import RunError, TooLarge
 from fockjax.runtime.report import html_report, print_report
 from fockjax.runtime.run_record import read_records
 from fockjax.serving.config import ServeConfig
 from fockjax.training import TrainConfig, UserError, train
-from fockjax.training.files import atomic_writer
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -168,13 +168,13 @@ def serve(config: ServeConfig) -> None:
     run(config)
 
 
-def report(log: Path, out: Path | None = None, console: Console | None = None) -> None:
+def report(log: Path, out: Path | None = None) -> None:
     """Show the records in a file, or write them as HTML; the page appears complete or not at all.
 
     Raises:
         UserError: a file that has no records, or holds something else.
     """
-    console = console or Console()
+    console = Console()
     try:
         records = read_records(log)
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fockjax._numerics import checked_integer
 from fockjax.operations import Measurement, Noise, Preparation, Repeat, Step
 from fockjax.parameters import Expression, Outcome, Parameter, leaves
 
@@ -331,11 +332,10 @@ _ASCII = _Pen(
 
 def text(operations, modes: int, *, width: int, ascii: bool, parameters: bool) -> str:
     """The drawing as lines of at most ``width`` characters; see `fockjax.Circuit.draw`."""
-    if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 20:
-        raise ValueError(f"Argument `width` must be an integer >= 20, got {width!r}.")
+    width = checked_integer(width, "Argument `width`", 20)
     pen = _ASCII if ascii else _UNICODE
     numbers = [str(mode).rjust(len(str(modes - 1))) for mode in range(modes)]
-    room = int(width) - len(numbers[0]) - 2
+    room = width - len(numbers[0]) - 2
     marks = layout(operations, modes, parameters)
     along = wires(marks, modes)
     columns = [

@@ -13,6 +13,7 @@ import numpy as np
 
 from fockjax.layout import Box, Frame, Layout, Square
 from fockjax.operators import Diagonal, Operator
+from fockjax.superoperators import Channel
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class Factor:
         """As a density matrix."""
         raise NotImplementedError
 
-    def channel(self, channel: Any, modes: tuple[int, ...]) -> "Mixed":
+    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
         """After a channel on some of its modes."""
         raise NotImplementedError
 
@@ -150,28 +151,23 @@ class Pure(Factor):
         layout = layout or Box(ket.shape)
         return Pure(layout.unboxed(ket), tuple(sorted(modes)), layout)
 
-    @property
-    def ket(self) -> jax.Array:
-        """The amplitudes, stored as `layout` says."""
-        return self.array
-
     def mixed(self) -> "Mixed":
-        return Mixed(self.layout.outer(self.ket), self.modes, Square(self.kets))
+        return Mixed(self.layout.outer(self.array), self.modes, Square(self.kets))
 
-    def channel(self, channel: Any, modes: tuple[int, ...]) -> "Mixed":
+    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
         return self.mixed().channel(channel, modes)
 
     def unravel(
-        self, channel: Any, key: jax.Array, modes: tuple[int, ...]
+        self, channel: Channel, key: jax.Array, modes: tuple[int, ...]
     ) -> tuple["Pure", jax.Array]:
         """One random branch of a channel on some of its modes, and its weight."""
         positions = self.positions(modes)
-        view, axes = self.layout.open(self.ket, positions)
+        view, axes = self.layout.open(self.array, positions)
         view, weight = channel.unravel(key, view, axes)
         return replace(self, array=self.layout.close(view, positions)), weight
 
     def project(self, mode: int, weights: jax.Array, bras: jax.Array) -> Factor | jax.Array:
-        kets = self.layout.project(self.ket, self.modes.index(mode), bras)
+        kets = self.layout.project(self.array, self.modes.index(mode), bras)
         others = tuple(other for other in self.modes if other != mode)
         if not others:
             return Square.mixture(weights, kets).real
@@ -184,7 +180,7 @@ class Pure(Factor):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Mixed(Factor):
-    """A density matrix."""
+    """A density matrix: row axes, then column axes, each as the layout of its kets says."""
 
     is_pure: ClassVar[bool] = False
 
@@ -198,22 +194,17 @@ class Mixed(Factor):
         layout = layout or Box(rho.shape[: len(modes)])
         return Mixed(layout.unboxed_matrix(rho), tuple(sorted(modes)), Square(layout))
 
-    @property
-    def rho(self) -> jax.Array:
-        """The matrix elements, row axes, then column axes, each stored as `layout` says."""
-        return self.array
-
     def mixed(self) -> "Mixed":
         return self
 
-    def channel(self, channel: Any, modes: tuple[int, ...]) -> "Mixed":
+    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
         positions = self.positions(modes)
-        view, rows, columns = self.layout.open(self.rho, positions)
+        view, rows, columns = self.layout.open(self.array, positions)
         view = channel.apply(view, rows, columns)
         return replace(self, array=self.layout.close(view, positions))
 
     def project(self, mode: int, weights: jax.Array, bras: jax.Array) -> Factor | jax.Array:
-        rho = self.layout.project(self.rho, self.modes.index(mode), weights, bras)
+        rho = self.layout.project(self.array, self.modes.index(mode), weights, bras)
         others = tuple(other for other in self.modes if other != mode)
         if not others:
             return rho.real

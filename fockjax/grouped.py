@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from fockjax._numerics import checked_integer
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.planning import MEMORY_LIMIT, pick
@@ -20,12 +20,10 @@ class Grouped:
     """
 
     def __init__(self, build: Callable[[int], Circuit], modes: int, group_size: int):
-        for name, value in (("modes", modes), ("group_size", group_size)):
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"Argument `{name}` must be an integer >= 1, got {value!r}.")
-        self.modes = int(modes)
-        self._count, rest = divmod(self.modes, int(group_size))
-        self._block = self._built(build, int(group_size)) if self._count else None
+        self.modes = checked_integer(modes, "Argument `modes`")
+        group_size = checked_integer(group_size, "Argument `group_size`")
+        self._count, rest = divmod(self.modes, group_size)
+        self._block = self._built(build, group_size) if self._count else None
         self._last = self._built(build, rest) if rest else None
 
     @staticmethod

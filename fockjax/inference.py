@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from fockjax._advice import UserError
 from fockjax.arguments import Cutoff, cutoffs_of
 from fockjax.circuit import Circuit
 from fockjax.layout import TotalPhotons
@@ -23,7 +24,6 @@ from fockjax.runtime.memory import room
 from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import outputs
-from fockjax.training.errors import UserError
 from fockjax.training.metrics import decide
 from fockjax.training.model import HybridModel, Plan, build_model, make_runner
 from fockjax.training.reading import SHOWN_PROBLEMS

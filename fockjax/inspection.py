@@ -130,7 +130,7 @@ class Inspection:
             mode = int(fullest.top.argmax())
             told.append(
                 f"After step {self._at(fullest)}, mode {mode} holds {fullest.top[mode]:.1e} in its "
-                f"top level: raise its cutoff."
+                "top level: raise its cutoff."
             )
         for row in selections:
             rare = isinstance(row.outcome, np.integer) and row.probability < 0.1

@@ -19,8 +19,8 @@ from typing import IO
 
 import numpy as np
 
-from fockjax.training.errors import UserError
-from fockjax.training.files import sync_folder
+from fockjax._advice import UserError
+from fockjax._files import sync_folder
 
 DIGEST_BYTES, LENGTH_BYTES = 32, 8
 FORMAT = 1

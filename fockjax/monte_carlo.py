@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from fockjax._numerics import safe_sqrt
+from fockjax._numerics import checked_integer, safe_sqrt
 from fockjax._random import check_key
 from fockjax.states import State
 
@@ -68,10 +67,8 @@ def monte_carlo(
         J. Foerster et al., DiCE, Proc. ICML (2018).
     """
     check_key(key)
-    for name, value, least in (("samples", samples, 2), ("batch_size", batch_size, 1)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"Argument `{name}` must be an integer >= {least}, got {value!r}.")
-    samples, size = int(samples), min(int(batch_size), int(samples))
+    samples = checked_integer(samples, "Argument `samples`", 2)
+    size = min(checked_integer(batch_size, "Argument `batch_size`"), samples)
     # Each size is compiled by itself, so an even split is taken where there is one.
     size = next((s for s in range(size, size // 2, -1) if samples % s == 0), size)
     batches, rest = divmod(samples, size)

@@ -1,10 +1,12 @@
 """Linear operators on a few modes, stored by their structure.
 
-Three structures cover the field: `Diagonal` (rotation, Kerr), `Matrix` (displacement, squeezing,
-any unitary) and `Sectors` (gates that conserve a photon-number sum or difference: on two modes
-about D^3 numbers where the dense tensor has D^4). `Product` is several of them applied one after
-the other. Building an operator is the business of `fockjax.gates`; here operators are combined
-(``@``, `Operator.adjoint`) and applied to a ket (`Operator.apply`).
+A gate is a `Diagonal` (rotation, Kerr), a `Matrix` (any unitary), a `Parity` (squeezing, half of
+whose elements vanish) or `Sectors` (what conserves a sum or difference of photon numbers: on two
+modes about D^3 numbers where the dense tensor has D^4). Above small cutoffs a gate with a phase is
+`Turned`, and a `Generated` one states its derivative. `Product` is several, one after the other,
+`Padded` one that is cut after it has acted. Building an operator is the business of
+`fockjax.gates`; here operators are combined (``@``, `Operator.adjoint`) and applied to a ket
+(`Operator.apply`).
 
 Operators are pytrees of one sample; batch them with `jax.vmap`.
 """
@@ -22,6 +24,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract, merge, skew, split
+from fockjax._numerics import resized, shifted
 from fockjax._phases import phase_factor
 
 
@@ -58,11 +61,11 @@ class Operator(abc.ABC):
                 f"Argument `modes` must name distinct axes of a ket with {ket.ndim} modes, got "
                 f"{modes}."
             )
-        if tuple(ket.shape[mode] for mode in modes) != self.cutoffs:
+        cutoffs = tuple(ket.shape[mode] for mode in modes)
+        if cutoffs != self.cutoffs:
             raise ValueError(
                 f"The operator has cutoffs {self.cutoffs} but modes {modes} of the ket have "
-                f"cutoffs "
-                f"{tuple(ket.shape[mode] for mode in modes)}; build it with those."
+                f"cutoffs {cutoffs}; build it with those."
             )
         return self._apply(ket, modes)
 
@@ -99,7 +102,7 @@ class Operator(abc.ABC):
         if self.cutoffs != other.cutoffs:
             raise ValueError(
                 f"Operators with cutoffs {self.cutoffs} and {other.cutoffs} do not compose: "
-                f"their modes must agree."
+                "their modes must agree."
             )
         return _compose(self, other)
 
@@ -274,17 +277,10 @@ def _banded(bands: tuple[Band, ...], scale: jax.Array, ket: jax.Array, axis: int
     total = jnp.zeros_like(ket)
     for band in bands:
         weights = band.weights(ket.shape[axis]).astype(band.scale.dtype)
-        moved = contract(
-            weights, _moved(ket, band.shift, axis), f"{labels[axis]},{labels}->{labels}"
-        )
+        moved = shifted(ket, band.shift, axis)
+        moved = contract(weights, moved, f"{labels[axis]},{labels}->{labels}")
         total += contract(band.scale, moved, f",{labels}->{labels}")
     return contract(scale, total, f",{labels}->{labels}")
-
-
-def _moved(x: jax.Array, k: int, axis: int) -> jax.Array:
-    """``x[n - k]`` along an axis, zero where there is none."""
-    shift = [(k, -k, 0) if n == axis else (0, 0, 0) for n in range(x.ndim)]
-    return lax.pad(x, jnp.zeros((), x.dtype), shift)
 
 
 @jax.tree_util.register_dataclass
@@ -515,10 +511,10 @@ class Padded(Operator):
         return self.sizes
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-        more = [(0, 0, 0)] * ket.ndim
-        for axis, large, small in zip(axes, self.inner.cutoffs, self.sizes, strict=True):
-            more[axis] = (0, large - small, 0)
-        padded = lax.pad(ket, jnp.zeros((), ket.dtype), more)
+        large = list(ket.shape)
+        for axis, cutoff in zip(axes, self.inner.cutoffs, strict=True):
+            large[axis] = cutoff
+        padded = resized(ket, tuple(large))
         return lax.slice(self.inner._apply(padded, axes), (0,) * ket.ndim, ket.shape)
 
     def adjoint(self) -> "Padded":

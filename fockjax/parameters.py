@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from fockjax._numerics import checked_integer
+
 Initializer = Callable[..., jax.Array]
 
 
@@ -104,10 +106,7 @@ class Input(Parameter):
     index: int
 
     def __post_init__(self):
-        if not isinstance(self.index, int | np.integer) or self.index < 0:
-            raise ValueError(
-                f"Argument `index` of Input must be an integer >= 0, got {self.index!r}."
-            )
+        checked_integer(self.index, "Argument `index` of Input", 0)
 
     def evaluate(self, values):
         return values.x[self.index]
@@ -164,7 +163,7 @@ class Weight(Parameter):
         if picked.shape != ():
             raise ValueError(
                 f"Index {index!r} of weight {self.name!r} of shape {self.shape} must pick one "
-                f"number."
+                "number."
             )
         return Element(self, index)
 
@@ -405,8 +404,7 @@ def as_parameter(value, where: str):
             if value is weight and isinstance(weight, Weight) and weight.shape:
                 raise ValueError(
                     f"{where}: weight {weight.name!r} has shape {weight.shape}, a gate takes a "
-                    f"number; "
-                    f"index it, as {weight.name}[0]."
+                    f"number; index it, as {weight.name}[0]."
                 )
         return value
     if isinstance(value, bool | str) or value is None:
@@ -419,8 +417,8 @@ def as_parameter(value, where: str):
     if array.ndim or array.dtype.kind not in "fiu":
         raise ValueError(
             f"{where} must be one real number, fj.Weight or fj.Input, got an array of shape "
-            f"{array.shape} "
-            f"and dtype {array.dtype}; batch with jax.vmap, give modulus and phase apart."
+            f"{array.shape} and dtype {array.dtype}; batch with jax.vmap, give modulus and phase "
+            "apart."
         )
     number = float(array)
     if not np.isfinite(number):

@@ -60,7 +60,7 @@ def run(
         built = build(operations, state, values, memory_limit)
     remaining = iter(built)
     if unravel and key is not None and not state.is_pure:
-        state = branch(state, _key_at(key, len(operations)))
+        state = branch(state, jax.random.fold_in(key, len(operations)))
     register = Register(state, memory_limit, unravel)
     outcomes: Outcomes = {}
     for position, operation in enumerate(operations):
@@ -106,11 +106,11 @@ def keys(operations: Operations, key: jax.Array | None) -> Iterator[jax.Array | 
             yield own
 
 
-def _key_at(key: jax.Array | None, position: int) -> Any:
+def _key_at(key: jax.Array | None, position: int) -> jax.Array | None:
     return None if key is None else jax.random.fold_in(key, position)
 
 
-def _layer_keys(key: jax.Array | None, repeat: Repeat) -> Any:
+def _layer_keys(key: jax.Array | None, repeat: Repeat) -> jax.Array | list[None]:
     return [None] * repeat.times if key is None else jax.random.split(key, repeat.times)
 
 

@@ -550,7 +550,7 @@ def _axes(ax: "Axes | None", size: tuple[float, float]) -> "Axes":
         return _new_figure(size).subplots()
     if not isinstance(ax, Axes):
         raise TypeError(
-            f"Argument `ax` must be Matplotlib axes, as `figure.subplots()` makes, got "
+            "Argument `ax` must be Matplotlib axes, as `figure.subplots()` makes, got "
             f"{type(ax).__name__}."
         )
     return ax

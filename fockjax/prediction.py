@@ -16,13 +16,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from fockjax._advice import UserError
+from fockjax._files import remove_leftovers
 from fockjax.inference import Predictor, load_model
 from fockjax.journal import Journal, open_journal
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.run_record import check_log, check_trace
-from fockjax.training.errors import UserError
-from fockjax.training.files import remove_leftovers
 from fockjax.training.reading import SHOWN_PROBLEMS
 from fockjax.training.tables import (
     Chunk,

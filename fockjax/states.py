@@ -15,12 +15,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.core import Tracer
 
 from fockjax import checks, kets
 from fockjax._linear import contract
-from fockjax._numerics import canonical_complex, checked_hbar, safe_sqrt
+from fockjax._numerics import canonical_complex, checked_hbar, checked_integer, resized, safe_sqrt
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.readouts import Readouts
@@ -301,11 +300,8 @@ def vacuum(
     ((0,), (1,))
     """
     if isinstance(cutoff, TotalPhotons):
-        if isinstance(modes, bool) or not isinstance(modes, int | np.integer) or modes < 1:
-            raise ValueError(
-                f"Argument `modes` must be an integer >= 1 with {cutoff}, got {modes!r}."
-            )
-        return vacuum_in(Simplex(cutoff.below, int(modes)), dtype, hbar=hbar)
+        modes = checked_integer(modes, "Argument `modes`")
+        return vacuum_in(Simplex(cutoff.below, modes), dtype, hbar=hbar)
     listed = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else ()
     if not listed or any(not isinstance(c, int | np.integer) or c < 1 for c in listed):
         raise ValueError(
@@ -346,7 +342,7 @@ def from_ket(
     ket = jnp.asarray(checks.ket(ket, "Argument `ket`"))
     layout = Simplex(cutoff.below, ket.ndim) if cutoff else Box(ket.shape)
     refuse_outside(layout, ket, "Argument `ket`")
-    return ket_in(layout, _resized(ket, layout.cutoffs), dtype, hbar=hbar)
+    return ket_in(layout, resized(ket, layout.cutoffs), dtype, hbar=hbar)
 
 
 def ket_in(layout: Layout, ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> State:
@@ -387,7 +383,7 @@ def from_density_matrix(
     modes = rho.ndim // 2
     layout = Simplex(cutoff.below, modes) if cutoff else Box(rho.shape[:modes])
     refuse_outside(layout, rho, "Argument `rho`")
-    rho = _resized(rho, layout.cutoffs * 2).astype(canonical_complex(dtype))
+    rho = resized(rho, layout.cutoffs * 2).astype(canonical_complex(dtype))
     factor = Mixed.of_matrix(rho, tuple(range(modes)), layout)
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))
 
@@ -405,12 +401,6 @@ def refuse_outside(layout: Layout, array: jax.Array | np.ndarray, name: str) -> 
             f"{name} has an amplitude for {tuple(map(int, outside[0]))} photons, outside "
             f"{layout.truncation}. Raise the truncation, or set it to zero."
         )
-
-
-def _resized(array: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Cut, or with zeros behind."""
-    more = [(0, wanted - size, 0) for wanted, size in zip(shape, array.shape, strict=True)]
-    return lax.pad(array, jnp.zeros((), array.dtype), more)
 
 
 def _meetings(

@@ -8,8 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-# The benchmarks' HTTP client and servers are used here, too. At the end, because `dense` is a
-# module of the tests before it is one of the benchmarks.
+# The benchmarks' HTTP client and servers are used here, too.
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 # No deadline, since timings are never tested; derandomised, so that a failure comes back. Our

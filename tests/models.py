@@ -11,10 +11,10 @@ import pytest
 from flax import nnx
 
 from fockjax import inference
+from fockjax._files import write_json
 from fockjax.training import TrainConfig, checkpoint, folder, run
 from fockjax.training.config import identity_hash
 from fockjax.training.data import Dataset
-from fockjax.training.files import write_json
 from fockjax.training.metrics import from_output
 from fockjax.training.model import build_model
 from fockjax.training.probe import Probe

@@ -42,11 +42,11 @@ def test_constructors_take_modes_in_any_order(x64):
     ket = dense.random_ket(rng, CUTOFFS)
     pure = Pure.of_ket(jnp.asarray(ket), (5, 1, 2))
     assert pure.modes == MODES and pure.cutoffs == (2, 4, 3) and pure.is_pure
-    close(pure.ket, ket.transpose(1, 2, 0))
+    close(pure.array, ket.transpose(1, 2, 0))
     mixed = Mixed.of_matrix(jnp.asarray(np.multiply.outer(ket, ket.conj())), (5, 1, 2))
     assert mixed.modes == MODES and mixed.cutoffs == (2, 4, 3) and not mixed.is_pure
-    close(mixed.rho, pure.mixed().rho)
-    close(pure.mixed().rho, np.multiply.outer(pure.ket, pure.ket.conj()))
+    close(mixed.array, pure.mixed().array)
+    close(pure.mixed().array, np.multiply.outer(pure.array, pure.array.conj()))
     assert mixed.mixed() is mixed
 
 
@@ -57,7 +57,7 @@ def test_operators_act_on_both_sides(x64):
     def act(factors):
         gate = fj.gates.beamsplitter(0.7, 0.4, cutoff=(4, 3))  # on modes 5 and 1: another order
         turn = fj.gates.squeezing(0.4, 0.9, cutoff=2) @ fj.gates.kerr(0.3, cutoff=2)
-        after = [factor.apply(gate, (5, 1)).apply(turn, (2,)).mixed().rho for factor in factors]
+        after = [factor.apply(gate, (5, 1)).apply(turn, (2,)).mixed().array for factor in factors]
         return after, gate.to_dense(), turn.to_dense()
 
     after, gate, turn = act(factors)
@@ -74,23 +74,23 @@ def test_joining_is_mixed_where_one_is(x64):
         joint = factor.join(other)
         assert joint.is_pure == factor.is_pure and joint.modes == (0, 1, 2, 3, 5)
         expected = np.einsum("abcABC,zd,ZD->zabdcZABDC", rho, ket, ket.conj())
-        close(joint.mixed().rho, expected)
-        close(other.join(factor).mixed().rho, expected)
+        close(joint.mixed().array, expected)
+        close(other.join(factor).mixed().array, expected)
 
 
 def test_weights_scale_the_density_matrix(x64):
     for factor, rho in both(np.random.default_rng(3)):
         after = factor.weighted(jnp.asarray(0.3))
         assert after.is_pure == factor.is_pure
-        close(after.mixed().rho, 0.3 * rho)
+        close(after.mixed().array, 0.3 * rho)
 
 
 def test_tracing_out(x64):
     for factor, rho in both(np.random.default_rng(4)):
         left = factor.trace_out((2, 1))
         assert left.modes == (5,) and not left.is_pure
-        close(left.rho, np.einsum("abcabC->cC", rho))
-        close(factor.trace_out((1,)).rho, np.einsum("abcaBC->bcBC", rho))
+        close(left.array, np.einsum("abcabC->cC", rho))
+        close(factor.trace_out((1,)).array, np.einsum("abcaBC->bcBC", rho))
         trace = factor.trace_out(MODES)
         assert trace.dtype == np.float64
         close(trace, np.einsum("abcabc->", rho).real)
@@ -106,7 +106,7 @@ def test_projecting_modes_one_by_one(terms, x64):
         left = factor.project(2, jnp.asarray(weights), jnp.asarray(bras[1]))
         assert left.modes == (1, 5) and left.is_pure == (factor.is_pure and terms == 1)
         expected = np.einsum("abcABC,bB->acAC", rho, second)
-        close(left.mixed().rho, expected)
+        close(left.mixed().array, expected)
         left = left.project(5, jnp.asarray(weights), jnp.asarray(bras[2]))
         probability = left.project(1, jnp.asarray(weights), jnp.asarray(bras[0]))
         assert probability.dtype == np.float64
@@ -132,7 +132,7 @@ def test_channels_are_given_row_and_column_axes(x64):
         expected = np.array(rho)
         expected[:, :, 0] *= 2
         expected[:, :, :, 0] *= 3
-        close(after.rho, expected)
+        close(after.array, expected)
 
 
 def test_factors_batch_and_differentiate(x64):
@@ -150,7 +150,7 @@ def test_factors_batch_and_differentiate(x64):
             for weights in (jnp.stack([1 + t**2]), jnp.stack([t, 1 + t])):
                 left = factor.project(2, weights, bras[: len(weights)].astype(complex))
                 left = left.apply(fj.gates.rotation(t, cutoff=4), (5,)).weighted(2 + t)
-                total = total + jnp.sum(left.mixed().rho * readers).real
+                total = total + jnp.sum(left.mixed().array * readers).real
                 total = total + left.trace_out((1,)).probabilities((5,))[1]
         return total
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fockjax.training import checkpoint, files
+from fockjax import _files as files
+from fockjax.training import checkpoint
 
 
 class Tree(NamedTuple):

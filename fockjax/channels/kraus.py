@@ -7,7 +7,7 @@ from jax.core import Tracer
 
 from fockjax import checks
 from fockjax._numerics import real_dtype
-from fockjax._spec import ChannelSpec
+from fockjax._spec import ChannelSpec, cutoffs_for
 from fockjax.superoperators import Kraus
 
 
@@ -42,7 +42,7 @@ def kraus(
         Array([[0.5, 0. ],
                [0. , 0.5]], dtype=float32)
     """
-    cutoffs = (cutoff,) if isinstance(cutoff, int | np.integer) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff)
     size = int(np.prod(cutoffs))
     if not isinstance(real, Tracer) and not isinstance(imag, Tracer):
         _checked(np.asarray(real), np.asarray(imag), len(cutoffs), truncated)
@@ -78,16 +78,16 @@ def _checked(real, imag, modes: int, truncated: bool) -> None:
         largest = np.linalg.norm(K.reshape(-1, size), 2) ** 2
         if largest > 1 + checks.UNITARY_TOLERANCE:
             raise ValueError(
-                f"the Kraus operators must sum to the identity or less, but sum_j K_j^dagger K_j "
+                "the Kraus operators must sum to the identity or less, but sum_j K_j^dagger K_j "
                 f"has an eigenvalue {largest:.6g} > 1."
             )
         return
     defect = checks.kraus_defect(K)
     if defect > checks.UNITARY_TOLERANCE:
         raise ValueError(
-            f"the Kraus operators must sum to the identity, but |sum_j K_j^dagger K_j - 1| = "
+            "the Kraus operators must sum to the identity, but |sum_j K_j^dagger K_j - 1| = "
             f"{defect:.1e} is over the tolerance {checks.UNITARY_TOLERANCE:.0e}; if they are cut "
-            f"from operators on more photon numbers, say truncated=True."
+            "from operators on more photon numbers, say truncated=True."
         )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from fockjax._numerics import checked_hbar, in_range, powers, real_dtype, safe_sqrt
 from fockjax._spec import ChannelSpec, check_ranges
+from fockjax.gates.phases import is_zero
 from fockjax.operators import Sectors
 from fockjax.superoperators import Channel, Composition, Jumps
 
@@ -81,7 +82,7 @@ def amplifier(gain, nbar=0.0, *, cutoff: int, dtype=None) -> Channel:
     """
     real = real_dtype(dtype)
     gain = in_range(gain, "gain", 1, np.inf, real)
-    if _is_zero(nbar):
+    if is_zero(nbar):
         return _amplifier(gain - 1, cutoff)
     nbar = in_range(nbar, "nbar", 0, np.inf, real)
     added = (gain - 1) * nbar
@@ -149,10 +150,6 @@ def additive_noise(variance, *, cutoff: int, hbar: float = 2.0, dtype=None) -> C
     added = in_range(variance, "variance", 0, np.inf, real_dtype(dtype)) / checked_hbar(hbar)
     gain = 1 + added
     return Composition((_loss(1 / gain, added / gain, cutoff), _amplifier(added, cutoff)))
-
-
-def _is_zero(value) -> bool:
-    return isinstance(value, int | float) and value == 0
 
 
 def _loss(kept, lost, cutoff) -> Jumps:

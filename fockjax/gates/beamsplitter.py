@@ -13,8 +13,8 @@ from fockjax._linear import contract, skew
 from fockjax._lowering import FOLD, TABLE
 from fockjax._numerics import HIGHEST, real_dtype
 from fockjax._phases import cos_sin
-from fockjax._spec import GateSpec
-from fockjax.gates.phases import is_zero, pair, rotation, turned
+from fockjax._spec import GateSpec, cutoffs_for
+from fockjax.gates.phases import is_zero, rotation, turned
 from fockjax.operators import Operator, Sectors, product, row_mode
 
 
@@ -194,7 +194,7 @@ class Spectral(Operator):
     """
 
     theta: jax.Array
-    sizes: tuple[int, int] = field(metadata={"static": True})
+    sizes: tuple[int, ...] = field(metadata={"static": True})
 
     @property
     def cutoffs(self) -> tuple[int, ...]:
@@ -235,7 +235,7 @@ class Spectral(Operator):
 
 def core(theta, cutoff, dtype=None, steps=0) -> Sectors:
     """BS(theta + steps pi/64, 0), real."""
-    sizes = pair(cutoff)
+    sizes = cutoffs_for(cutoff, 2)
     return Sectors(real_blocks(jnp.asarray(theta, real_dtype(dtype)), sizes, steps), sizes)
 
 
@@ -273,7 +273,7 @@ def beamsplitter(
 
 def _of_sample(theta, phi, *, cutoff, dtype=None) -> Operator:
     """A beamsplitter whose angle is one sample's."""
-    sizes = pair(cutoff)
+    sizes = cutoffs_for(cutoff, 2)
     if max(sizes) <= FOLD:
         return beamsplitter(theta, phi, cutoff=cutoff, dtype=dtype)
     gate = Spectral(jnp.asarray(theta, real_dtype(dtype)), sizes)

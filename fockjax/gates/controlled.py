@@ -14,9 +14,9 @@ CX to make CZ are in the phases here.)
 import jax.numpy as jnp
 
 from fockjax._numerics import real_dtype
-from fockjax._spec import GateSpec
+from fockjax._spec import GateSpec, cutoffs_for
 from fockjax.gates.beamsplitter import core as beamsplitter
-from fockjax.gates.phases import pair, turned
+from fockjax.gates.phases import turned
 from fockjax.gates.squeezing import real_core
 from fockjax.operators import Matrix, Operator, Padded, product
 
@@ -76,7 +76,7 @@ def controlled_z(s, *, cutoff: int | tuple[int, int], exact: bool = False, dtype
 
 def _controlled(s, cutoff, exact, dtype, turn) -> Operator:
     """CX, or CZ = R2(pi/2) CX R2(-pi/2) if ``turn``."""
-    sizes = pair(cutoff)
+    sizes = cutoffs_for(cutoff, 2)
     if exact:
         # Beamsplitters conserve the total photon number: no more than this enters or is looked at.
         room = sum(sizes) - 1

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from fockjax._numerics import real_dtype
-from fockjax._spec import GateSpec, check_shapes
+from fockjax._spec import GateSpec, check_shapes, cutoffs_for
 from fockjax.gates.interferometer import interferometer, mesh_shapes, together
 from fockjax.gates.squeezing import squeezing
 from fockjax.operators import Operator, Padded, product
@@ -56,7 +56,7 @@ def gaussian_transform(
     """
     real = real_dtype(dtype)
     theta, phi, rotation, r = (jnp.asarray(value, real) for value in (theta, phi, rotation, r))
-    cutoffs = (cutoff,) * len(r) if isinstance(cutoff, int) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff, len(r))
     modes = len(cutoffs)
     check_shapes({"theta": theta, "phi": phi, "rotation": rotation, "r": r}, _shapes(modes))
     # What has more photons than all cutoffs together after the squeezers or before them does not

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._numerics import real_dtype
-from fockjax._spec import GateSpec, check_shapes
+from fockjax._spec import GateSpec, check_shapes, cutoffs_for
 from fockjax.decompositions import pairs
 from fockjax.gates.beamsplitter import beamsplitter
 from fockjax.gates.passive import sectors
@@ -62,7 +62,7 @@ def interferometer(
     """
     real = real_dtype(dtype)
     theta, phi, rotation = (jnp.asarray(angles, real) for angles in (theta, phi, rotation))
-    cutoffs = (cutoff,) * len(rotation) if isinstance(cutoff, int) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff, len(rotation))
     modes = len(cutoffs)
     check_shapes({"theta": theta, "phi": phi, "rotation": rotation}, mesh_shapes(modes, mesh))
     if exact and modes > 1:

@@ -5,9 +5,9 @@ import numpy as np
 
 from fockjax._numerics import real_dtype
 from fockjax._phases import phase_factor
-from fockjax._spec import GateSpec
+from fockjax._spec import GateSpec, cutoffs_for
 from fockjax.gates.beamsplitter import core as beamsplitter
-from fockjax.gates.phases import pair, rotation_diagonal, turned
+from fockjax.gates.phases import rotation_diagonal, turned
 from fockjax.operators import Diagonal, Operator, expand, join, product
 
 
@@ -38,7 +38,7 @@ def mach_zehnder(phi_in, phi_ex, *, cutoff: int | tuple[int, int], dtype=None) -
         W. R. Clements et al., Optica 3, 1460 (2016); the phases are those of
         ``strawberryfields.ops.MZgate``.
     """
-    sizes = pair(cutoff)
+    sizes = cutoffs_for(cutoff, 2)
     before = Diagonal(rotation_diagonal(jnp.asarray(phi_ex, real_dtype(dtype)), sizes[0]))
     half = jnp.asarray(phi_in, real_dtype(dtype)) / 2
     return _interference(half, half, 64, sizes, dtype) @ expand(before, 0, sizes)
@@ -68,7 +68,7 @@ def symmetric_mach_zehnder(
         [[0. 1.]
          [0. 0.]]
     """
-    sizes = pair(cutoff)
+    sizes = cutoffs_for(cutoff, 2)
     first, second = (jnp.asarray(phi, real_dtype(dtype)) for phi in (phi_in, phi_ex))
     if exact:
         return _interference((first - second) / 2, (first + second) / 2, 0, sizes, dtype)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax._numerics import HIGHEST, real_dtype
-from fockjax._spec import GateSpec, check_shapes
+from fockjax._numerics import HIGHEST, real_dtype, resized
+from fockjax._spec import GateSpec, check_shapes, cutoffs_for
 from fockjax.gates.phases import rotation
 from fockjax.layout import Totals, lowered
 from fockjax.operators import Operator, Sectors, row_mode
@@ -34,9 +34,8 @@ def sectors(U, cutoffs) -> Sectors:
     U = U[order][:, order]
 
     real = jnp.finfo(U.dtype).dtype
-    others = np.indices(small, np.int32).sum(
-        0, dtype=np.int32
-    )  # photons of all modes but the row's
+    # photons of all modes but the row's
+    others = np.indices(small, np.int32).sum(0, dtype=np.int32)
 
     def raised(x, axis):
         """sqrt(c) x[c - 1] along an axis: a_j+ on the outputs, or a_k on the inputs."""
@@ -54,8 +53,8 @@ def sectors(U, cutoffs) -> Sectors:
         rest, scale = rest.astype(U.dtype), (1 / total.astype(real)).astype(U.dtype)
         inputs = rest.reshape((1,) * axes + small)
         outputs = rest.reshape(small + (1,) * axes)
-        lowered = [raised(W, axes + k) for k in range(axes)] + [W * inputs]
-        mixed = jnp.einsum("jk,k...->j...", U * scale, jnp.stack(lowered), precision=HIGHEST)
+        annihilated = [raised(W, axes + k) for k in range(axes)] + [W * inputs]
+        mixed = jnp.einsum("jk,k...->j...", U * scale, jnp.stack(annihilated), precision=HIGHEST)
         W = sum((raised(mixed[j], j) for j in range(axes)), mixed[axes] * outputs)
         return W, W
 
@@ -65,11 +64,7 @@ def sectors(U, cutoffs) -> Sectors:
     _, more = lax.scan(step, none, jnp.arange(1, most + 1, dtype=jnp.int32))
     every = jnp.concatenate([none[None], more])
     turns = -(-(most + 1) // large)
-    every = lax.pad(
-        every,
-        jnp.zeros((), U.dtype),
-        [(0, turns * large - most - 1, 0), *[(0, 0, 0)] * (2 * axes)],
-    )
+    every = resized(every, (turns * large, *small, *small))
     # Sectors with the same N mod large share a block and do not overlap in it.
     blocks = every.reshape(turns, large, *small, *small).sum(0)
     return Sectors(blocks, tuple(cutoffs))
@@ -135,7 +130,7 @@ def passive(generator, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator
     """
     generator = jnp.asarray(generator, real_dtype(dtype))
     modes = len(generator)
-    cutoffs = (cutoff,) * modes if isinstance(cutoff, int) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff, modes)
     check_shapes({"generator": generator}, {"generator": (len(cutoffs),) * 2})
     if modes == 1:
         return rotation(generator[0, 0], cutoff=cutoffs[0], dtype=dtype)

@@ -5,9 +5,9 @@ import numpy as np
 from jax import lax
 
 from fockjax._lowering import FOLD
-from fockjax._numerics import canonical_complex, real_dtype
+from fockjax._numerics import canonical_complex, real_dtype, resized
 from fockjax._phases import phase_factor
-from fockjax._spec import GateSpec
+from fockjax._spec import GateSpec, cutoffs_for
 from fockjax.operators import Diagonal, Generated, Matrix, Operator, Sectors, Turned
 
 
@@ -103,7 +103,7 @@ def snap(phases, *, cutoff: int, dtype=None) -> Diagonal:
             f"Argument `phases` of a SNAP gate has {len(phases)} phases, one for each photon "
             f"number from 0; a cutoff of {cutoff} keeps {cutoff}. Raise the cutoff or shorten it."
         )
-    phases = lax.pad(phases, jnp.zeros((), phases.dtype), [(0, cutoff - len(phases), 0)])
+    phases = resized(phases, (cutoff,))
     return Diagonal(lax.complex(jnp.cos(phases), jnp.sin(phases)))
 
 
@@ -111,7 +111,7 @@ def _check_snap(parameters, modes=None, options=None):
     shape = getattr(parameters["phases"], "shape", None)  # unknown of an expression
     if shape is not None and len(shape) != 1:
         raise ValueError(
-            f"`phases` of a SNAP gate must be an array of one axis, a phase for each photon "
+            "`phases` of a SNAP gate must be an array of one axis, a phase for each photon "
             f"number, got shape {shape}."
         )
 
@@ -131,18 +131,15 @@ def cross_kerr(kappa, *, cutoff: int | tuple[int, int], dtype=None) -> Diagonal:
          [ 1. -1.  1.]
          [ 1.  1.  1.]]
     """
-    products = np.multiply.outer(*(np.arange(size) for size in pair(cutoff)))
+    products = np.multiply.outer(*(np.arange(size) for size in cutoffs_for(cutoff, 2)))
     return Diagonal(phase_factor(jnp.asarray(kappa, real_dtype(dtype)), products))
 
 
-def pair(cutoff: int | tuple[int, int]) -> tuple[int, int]:
-    """The cutoffs of two modes, given as one for both or one for each."""
-    return (cutoff, cutoff) if isinstance(cutoff, int) else cutoff
-
-
-def is_zero(phi) -> bool:
-    """Whether a phase is the number 0 itself, known before tracing: the gate is then real."""
-    return isinstance(phi, int | float) and phi == 0
+def is_zero(value) -> bool:
+    """Whether a parameter is the number 0 itself, known before tracing: what it would add, a phase
+    that makes a gate complex or a warm environment, is then left out.
+    """
+    return isinstance(value, int | float) and value == 0
 
 
 def turned(core: Matrix | Generated | Sectors, phi, mode: int, dtype=None, steps=0) -> Operator:

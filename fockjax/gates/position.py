@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract
-from fockjax._numerics import HIGHEST, checked_hbar, real_dtype
+from fockjax._numerics import HIGHEST, checked_hbar, checked_integer, real_dtype
 from fockjax._phases import phase_factor, wave
 from fockjax._spec import GateSpec
 from fockjax.gates.phases import powers_of_i
@@ -83,7 +83,7 @@ def cubic_phase(gamma, *, cutoff: int, padding: int = 0, hbar: float = 2.0, dtyp
         D. Gottesman, A. Kitaev and J. Preskill, Phys. Rev. A 64, 012310 (2001); as
         Strawberry Fields truncates it: N. Killoran et al., Quantum 3, 129 (2019).
     """
-    _check_padding(None, None, {"padding": padding})
+    checked_integer(padding, "Option `padding`", 0)
     nodes, vectors = _position(cutoff, cutoff + padding)
     # gamma x^3 / (3 hbar) of x = sqrt(hbar / 2) lambda, halved: cos 2u - 1 = -2 sin^2 u, so that
     # gamma = 0 is exactly the identity
@@ -104,9 +104,7 @@ def cubic_phase(gamma, *, cutoff: int, padding: int = 0, hbar: float = 2.0, dtyp
 
 
 def _check_padding(parameters, modes, options):
-    padding = options["padding"]
-    if isinstance(padding, bool) or not isinstance(padding, int | np.integer) or padding < 0:
-        raise ValueError(f"Option `padding` must be an integer >= 0, got {padding!r}.")
+    checked_integer(options["padding"], "Option `padding`", 0)
 
 
 @lru_cache(maxsize=32)

@@ -7,9 +7,9 @@ import numpy as np
 
 from fockjax._linear import skew
 from fockjax._numerics import real_dtype
-from fockjax._spec import GateSpec
+from fockjax._spec import GateSpec, cutoffs_for
 from fockjax.gates.beamsplitter import real_blocks as beamsplitter_blocks
-from fockjax.gates.phases import pair, turned
+from fockjax.gates.phases import turned
 from fockjax.operators import Operator, Sectors
 
 
@@ -90,7 +90,7 @@ def two_mode_squeezing(r, phi=0.0, *, cutoff: int | tuple[int, int], dtype=None)
         The identity with the beamsplitter is the analytic continuation from SU(1,1) to SU(2); see
         docs/kernels.md.
     """
-    sizes = pair(cutoff)
+    sizes = cutoffs_for(cutoff, 2)
     core = Sectors(real_blocks(jnp.asarray(r, real_dtype(dtype)), sizes), sizes, charge=-1)
     return turned(core, phi, 0, dtype)
 

@@ -5,7 +5,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._numerics import real_dtype
-from fockjax._spec import GateSpec
+from fockjax._spec import GateSpec, cutoffs_for
 from fockjax.operators import Matrix, Operator
 
 TOLERANCE = 1e-6  # how far over 1 a singular value may be
@@ -38,7 +38,7 @@ def unitary(real, imag, *, cutoff: int | tuple[int, ...], dtype=None) -> Operato
         >>> print(fj.gates.unitary(swap, 0 * swap, cutoff=3).to_dense().real[:, 0])
         [0. 1. 0.]
     """
-    cutoffs = (cutoff,) if isinstance(cutoff, int) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff)
     size = int(np.prod(cutoffs))
     elements = lax.complex(*(jnp.asarray(part, real_dtype(dtype)) for part in (real, imag)))
     shapes = sorted({(*cutoffs, *cutoffs), (size, size)}, reverse=True)  # one, for one mode
@@ -70,7 +70,7 @@ def _check(parameters, modes, options):
     largest = np.linalg.norm((real + 1j * imag).reshape(size, size), 2)
     if largest > 1 + TOLERANCE:
         raise ValueError(
-            f"the matrix must be unitary, or a unitary cut to fewer photon numbers, but it has a "
+            "the matrix must be unitary, or a unitary cut to fewer photon numbers, but it has a "
             f"singular value {largest:.6g} > 1."
         )
 

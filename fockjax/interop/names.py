@@ -33,6 +33,10 @@ DETECTORS = {
     "MeasureHomodyne": "homodyne",
     "MeasureThreshold": "threshold",
 }
+# The other way round: the class of each gate, channel and preparation above.
+CLASSES = {
+    ours: theirs for table in (GATES, KETS, MIXED, CHANNELS) for theirs, ours in table.items()
+}
 # SF's meshes that are the same beamsplitters as ours, cut alike; SF's rotations between them are
 # ours at the end.
 MESHES = {

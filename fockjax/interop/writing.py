@@ -14,14 +14,11 @@ import numpy as np
 from fockjax.circuit import Circuit
 from fockjax.decompositions import pairs
 from fockjax.interop.formulas import as_sympy
-from fockjax.interop.names import CHANNELS, DETECTORS, GATES, KETS, MIXED
+from fockjax.interop.names import CLASSES, DETECTORS
 from fockjax.interop.oracle import interleaved, load
-from fockjax.operations import Gate, Measurement, Noise, Step, written_out
+from fockjax.operations import Measurement, Step, written_out
 from fockjax.parameters import Values
 
-_GATES = {ours: theirs for theirs, ours in GATES.items()}
-_CHANNELS = {ours: theirs for theirs, ours in CHANNELS.items()}
-_STATES = {ours: theirs for theirs, ours in {**KETS, **MIXED}.items()}
 _DETECTORS = {ours: theirs for theirs, ours in DETECTORS.items()}
 
 
@@ -142,15 +139,12 @@ def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
             raise ValueError(
                 f"Strawberry Fields has no operation for it with {name}={step.options[name]!r}."
             )
-    table = _GATES if isinstance(step, Gate) else _STATES
-    if isinstance(step, Noise):
-        table = _CHANNELS
     if isinstance(step, Measurement):
         yield from _measurement(step)
-    elif step.name in table:
+    elif step.name in CLASSES:
         if step.name == "mach_zehnder" and values[0] == 0:
             values[0] = 2 * np.pi  # SF skips a gate whose first parameter is the number 0
-        yield getattr(ops, table[step.name])(*values), modes
+        yield getattr(ops, CLASSES[step.name])(*values), modes
     elif step.name == "fourier":
         yield ops.Fouriergate(), modes
     elif step.name == "interferometer":

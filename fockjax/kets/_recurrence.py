@@ -19,6 +19,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import skew
+from fockjax._numerics import shifted
 
 
 def amplitudes(quadratic, linear, log_vacuum, cutoffs):
@@ -39,8 +40,7 @@ def amplitudes(quadratic, linear, log_vacuum, cutoffs):
         """a_i+ on the layer of one photon less."""
         if i == modes - 1:
             return last_root * layer
-        shift = [(1, -1, 0) if axis == i else (0, 0, 0) for axis in range(modes - 1)]
-        return roots[i] * lax.pad(layer, jnp.zeros((), layer.dtype), shift)
+        return roots[i] * shifted(layer, 1, i)
 
     def advance(carry, coefficients):
         layer, raised = carry  # psi_{N-1}, and a_j+ psi_{N-2} for each j

@@ -6,8 +6,8 @@ import numpy as np
 from jax import lax
 
 from fockjax import checks
-from fockjax._numerics import canonical_complex
-from fockjax._spec import KetSpec
+from fockjax._numerics import canonical_complex, resized
+from fockjax._spec import KetSpec, cutoffs_for
 
 
 def ket(amplitudes: jax.Array, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Array:
@@ -37,7 +37,7 @@ def ket(amplitudes: jax.Array, *, cutoff: int | tuple[int, ...], dtype=None) -> 
     """
     dtype = canonical_complex(dtype)
     array = checks.ket(amplitudes)
-    cutoffs = (cutoff,) * array.ndim if isinstance(cutoff, int | np.integer) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff, array.ndim)
     if array.ndim != len(cutoffs):
         raise ValueError(
             f"Argument `amplitudes` must have one axis for each of {len(cutoffs)} modes, got shape "
@@ -51,8 +51,7 @@ def fitted(array, cutoffs: tuple[int, ...], dtype) -> jax.Array:
     array = jnp.asarray(array)
     if not jnp.issubdtype(array.dtype, jnp.complexfloating):
         array = array.astype(jnp.finfo(dtype).dtype)
-    fit = [(0, size - length, 0) for size, length in zip(cutoffs, array.shape, strict=True)]
-    return lax.pad(array.astype(dtype), jnp.zeros((), dtype), fit)
+    return resized(array.astype(dtype), cutoffs)
 
 
 def check_parts(real, imag, modes: int, axes: int = 1) -> None:

@@ -9,7 +9,7 @@ from jax.core import Tracer
 from fockjax import checks
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, real_dtype
-from fockjax._spec import KetSpec
+from fockjax._spec import KetSpec, cutoffs_for
 from fockjax.kets._recurrence import amplitudes
 
 
@@ -74,7 +74,7 @@ def prepared(cov, mean, cutoff, hbar: float, dtype, refuse):
     Returns:
         The cutoffs, ``V + 1`` with ``V = 2 cov / hbar``, and ``mean / sqrt(2 hbar)``.
     """
-    cutoffs = (cutoff,) if isinstance(cutoff, int | np.integer) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff)
     n, hbar, real = len(cutoffs), checked_hbar(hbar), real_dtype(dtype)
     if not isinstance(cov, Tracer):
         refuse(cov, hbar)

@@ -2,9 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from fockjax._numerics import canonical_complex
+from fockjax._numerics import canonical_complex, checked_integer
 from fockjax._spec import KetSpec
 
 
@@ -40,7 +39,7 @@ def fock(n: int, *, cutoff: int, dtype=None) -> jax.Array:
         Array([0.+0.j, 1.+0.j, 0.+0.j], dtype=complex64)
     """
     dtype = canonical_complex(dtype)
-    _check({}, (), {"n": n})
+    checked_integer(n, "Argument `n`", 0)
     if n >= cutoff:
         raise ValueError(
             f"A Fock state of {n} photons needs a cutoff of at least {n + 1}, got {cutoff}."
@@ -49,9 +48,7 @@ def fock(n: int, *, cutoff: int, dtype=None) -> jax.Array:
 
 
 def _check(parameters, modes, options):
-    n = options["n"]
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-        raise ValueError(f"Argument `n` must be an integer >= 0, got {n!r}.")
+    checked_integer(options["n"], "Argument `n`", 0)
 
 
 SPECS = (

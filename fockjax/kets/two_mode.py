@@ -6,8 +6,7 @@ import numpy as np
 
 from fockjax._linear import contract
 from fockjax._numerics import geometric, real_dtype
-from fockjax._spec import KetSpec
-from fockjax.gates.phases import pair
+from fockjax._spec import KetSpec, cutoffs_for
 from fockjax.gates.squeezing import sech
 from fockjax.kets.phases import turned
 
@@ -32,7 +31,7 @@ def two_mode_squeezed(r, phi=0.0, *, cutoff: int | tuple[int, int], dtype=None) 
          [0.    0.41  0.   ]]
     """
     r = jnp.asarray(r, real_dtype(dtype))
-    sizes = pair(cutoff)
+    sizes = cutoffs_for(cutoff, 2)
     twins = turned(geometric(sech(r)[0], jnp.tanh(r), np.ones(min(sizes) - 1)), phi)
     one, two = (np.eye(min(sizes), size, dtype=r.dtype) for size in sizes)
     return contract(contract(one, twins, "kn,k->kn"), two, "kn,km->nm")

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract
-from fockjax._numerics import safe_sqrt
+from fockjax._numerics import resized, safe_sqrt, shifted
 from fockjax.operators import Diagonal, Operator
 
 Axes = tuple[int, ...]
@@ -171,10 +171,7 @@ class Layout(abc.ABC):
     def padded(self, ket: jax.Array, by: int) -> tuple[Self, jax.Array]:
         """The same amplitudes in the layout of states with ``by`` more photons."""
         layout = self.extended(by)
-        more = [
-            (0, large - small, 0) for large, small in zip(layout.shape, self.shape, strict=True)
-        ]
-        return layout, lax.pad(ket, jnp.zeros((), ket.dtype), more)
+        return layout, resized(ket, layout.shape)
 
     def quadratures(self, ket: jax.Array, position: int) -> tuple[jax.Array, jax.Array]:
         """``(a + a^dagger) |ket>`` and ``-i (a - a^dagger) |ket>`` of one mode, cut."""
@@ -184,10 +181,7 @@ class Layout(abc.ABC):
         def step(by):  # a^dagger for 1, a for -1
             n = np.arange(self.cutoffs[position])
             roots = np.sqrt(n if by == 1 else n + 1).astype(jnp.finfo(ket.dtype).dtype)
-            config = [(0, 0, 0)] * view.ndim
-            config[axis] = (by, -by, 0)
-            moved = lax.pad(view, jnp.zeros((), view.dtype), config)
-            moved = contract(roots, moved, f"{labels[axis]},{labels}->{labels}")
+            moved = contract(roots, shifted(view, by, axis), f"{labels[axis]},{labels}->{labels}")
             return self.close(moved, (position,))
 
         up, down = step(1), step(-1)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._linear import Chart, contract, fold, unfold
+from fockjax._numerics import checked_integer
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 
@@ -40,12 +41,8 @@ class TotalPhotons:
     below: int
 
     def __post_init__(self):
-        below = self.below
-        if isinstance(below, bool) or not isinstance(below, int | np.integer) or below < 1:
-            raise ValueError(
-                f"Argument `below` of TotalPhotons must be an integer >= 1, got {below!r}."
-            )
-        object.__setattr__(self, "below", int(below))
+        below = checked_integer(self.below, "Argument `below` of TotalPhotons")
+        object.__setattr__(self, "below", below)
 
     def states(self, modes: int) -> np.ndarray:
         """The photon numbers of the Fock states kept, ``(states, modes)``, in the order in which

@@ -7,7 +7,7 @@ from jax import lax
 
 from fockjax import checks
 from fockjax._numerics import canonical_complex
-from fockjax._spec import MixedSpec
+from fockjax._spec import MixedSpec, cutoffs_for
 from fockjax.kets.array import check_parts, fitted
 
 
@@ -44,7 +44,7 @@ def density_matrix(elements: jax.Array, *, cutoff: int | tuple[int, ...], dtype=
     dtype = canonical_complex(dtype)
     array = checks.density_matrix(elements, "Argument `elements`")
     half = array.ndim // 2
-    cutoffs = (cutoff,) * half if isinstance(cutoff, int | np.integer) else tuple(cutoff)
+    cutoffs = cutoffs_for(cutoff, half)
     if half != len(cutoffs):
         raise ValueError(
             f"Argument `elements` must have two axes for each of {len(cutoffs)} modes, got shape "

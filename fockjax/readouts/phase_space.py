@@ -9,8 +9,10 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract, skew
+from fockjax._numerics import resized
 from fockjax._phases import phase_factor
 from fockjax.gates.beamsplitter import quarter_turns
+from fockjax.gates.phases import powers_of_i
 from fockjax.hermite import hermite_functions
 from fockjax.readouts.subsystems import Subsystems
 
@@ -87,14 +89,12 @@ class PhaseSpace(Subsystems):
         x, p = _points("x", x, self._real), _points("p", p, self._real)
         cutoff = self.cutoffs[mode]
         size = 2 * cutoff - 1  # photons of both at most, and none
-        rho = lax.pad(
-            self.reduced(mode), jnp.zeros((), self.dtype), [(0, size - cutoff, 0), (0, 0, 0)]
-        )
+        rho = resized(self.reduced(mode), (size, cutoff))
         # rho[N - n, n] at [N, n], then the beamsplitter, then [u, v] again
         turn = lax.optimization_barrier(jnp.asarray(_balanced(cutoff).astype(self._real)))
         sectors = contract(turn, skew(rho, column=1, row=0, sign=1), "Nvn,Nn->Nv")
         kernel = skew(sectors, column=1, row=0, sign=-1)
-        fourier = np.array([1, 1j, -1, -1j], self.dtype)[np.arange(size) % 4]
+        fourier = powers_of_i(np.arange(size)).astype(self.dtype)
         kernel = contract(kernel, fourier, "uv,v->uv", real=True)
         scale = math.sqrt(2 / hbar)
         half = contract(kernel, hermite_functions(scale * x, size), "uv,ux->vx")

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._linear import contract
+from fockjax._numerics import checked_integer
 from fockjax._phases import cos_sin
 from fockjax.readouts.factored import Factored, Modes, Moments, is_known
 
@@ -68,9 +69,8 @@ class Quadratures(Factored):
             0.75
         """
         mode, hbar = self._checked_mode(mode), self._checked_hbar(hbar)
-        if isinstance(power, bool) or not isinstance(power, int | np.integer) or power < 1:
-            raise ValueError(f"Argument `power` must be an integer >= 1, got {power!r}.")
-        diagonals = _power_of_quadrature(self.cutoffs[mode], int(power))
+        power = checked_integer(power, "Argument `power`")
+        diagonals = _power_of_quadrature(self.cutoffs[mode], power)
         total = jnp.zeros((), self._real)
         if power % 2 == 0:
             total = self._diagonal({mode: diagonals[0]})
@@ -166,8 +166,7 @@ class Quadratures(Factored):
         d = _coefficients("d", d, (2 * n,), real)
         if given is not None and is_known(given) and not np.allclose(given, np.transpose(given)):
             raise ValueError("Argument `A` must be symmetric, A[i, j] == A[j, i].")
-        if isinstance(padding, bool) or not isinstance(padding, int) or padding < 1:
-            raise ValueError(f"Argument `padding` must be an integer >= 1, got {padding!r}.")
+        padding = checked_integer(padding, "Argument `padding`")
         # Coefficients of the quadratures unturned and in units of sqrt(hbar/2), by [mode, x or p].
         angle = jnp.asarray(angle, real)
         cos, sin = jnp.cos(angle), jnp.sin(angle)

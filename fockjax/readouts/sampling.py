@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from fockjax import detectors
+from fockjax._numerics import checked_integer
 from fockjax._random import check_key, photon_number, tails
 from fockjax.detectors import Detector
 from fockjax.detectors._counter import Counter
@@ -177,8 +178,7 @@ class Sampling(Factored):
         """Shots of all factors that hold some of ``modes``, by the detectors that `make` makes."""
         check_key(key)
         listed = self._checked_modes(modes)
-        if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 1:
-            raise ValueError(f"Argument `shots` must be an integer >= 1, got {shots!r}.")
+        shots = checked_integer(shots, "Argument `shots`")
         columns: dict[int, jax.Array] = {}
         for index, (factor, own) in enumerate(self._split(listed)):
             if own:
@@ -189,7 +189,7 @@ class Sampling(Factored):
                     own,
                     [make(mode, cutoffs[mode]) for mode in own],
                     jax.random.fold_in(key, index),
-                    int(shots),
+                    shots,
                     TOGETHER,
                 )
                 columns |= {mode: outcomes[:, k] for k, mode in enumerate(own)}

@@ -12,7 +12,7 @@ from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.runtime.cutoffs import CutoffPlan
 from fockjax.runtime.pilot import lost
-from fockjax.runtime.samples import rows_of
+from fockjax.runtime.samples import listed, rows_of
 from fockjax.runtime.totals import TotalPlan, TruncationPlan
 from fockjax.states import State
 
@@ -63,13 +63,12 @@ class LeakageError(RuntimeError):
     def __init__(self, result: Adapted):
         self.result = result
         rows = np.flatnonzero(~result.enough)
-        shown = ", ".join(map(str, rows[:8])) + (", .." if len(rows) > 8 else "")
         worst = float(np.max(result.lost[rows]))
         super().__init__(
             f"{len(rows)} of {len(result.lost)} samples lose more than {result.tolerance:.1e} even "
-            f"at {_named(result.rungs[-1])} (rows {shown}; at most {worst:.1e}). Plan with a "
-            "greater `maximum`, bound what they displace and squeeze, raise the tolerance, or take "
-            "the results flagged (`flag=True`; here `error.result`)."
+            f"at {_named(result.rungs[-1])} (rows {listed(rows)}; at most {worst:.1e}). Plan with "
+            "a greater `maximum`, bound what they displace and squeeze, raise the tolerance, or "
+            "take the results flagged (`flag=True`; here `error.result`)."
         )
 
 
@@ -110,7 +109,7 @@ def _named(truncation: Cutoff) -> str:
 def _put(rows: np.ndarray, into: np.ndarray, found: np.ndarray) -> None:
     if into.shape[1:] != found.shape[1:]:
         raise ValueError(
-            f"What is read from a state must have the same shape at all cutoffs, got "
+            "What is read from a state must have the same shape at all cutoffs, got "
             f"{into.shape[1:]} and {found.shape[1:]}: read means, or a fixed number of levels."
         )
     into[rows] = found

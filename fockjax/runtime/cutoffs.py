@@ -21,7 +21,7 @@ from fockjax.runtime.course import MEMORY, Course
 from fockjax.runtime.ladders import at, ladder_of, rungs
 from fockjax.runtime.memory import parse_size
 from fockjax.runtime.samples import extremes, listed, rows_of
-from fockjax.runtime.tally import SAFETY, Reason, Tally, check_range, guarantee, verdict
+from fockjax.runtime.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
 from fockjax.runtime.trial import Trial, look, verified
 
 
@@ -153,7 +153,7 @@ def plan_cutoffs(
         raise ValueError(
             f"Argument `minimum` must not exceed `maximum`, got {tuple(least)} and {most}."
         )
-    check_range(tolerance, share)
+    check_tolerance(tolerance, share)
     samples = rows_of(circuit, x)
     weights = circuit.checked(weights, samples[0], least, dtype, None, key)["weights"]
     ladders = tuple(ladder_of(low, high) for low, high in zip(least, most, strict=True))

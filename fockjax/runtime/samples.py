@@ -7,6 +7,7 @@ import numpy as np
 from fockjax.circuit import Circuit
 
 ROWS = 1024  # that many samples are looked at
+SHOWN = 8  # of their numbers, in a message
 
 
 def rows_of(circuit: Circuit, x: Any) -> np.ndarray:
@@ -71,6 +72,7 @@ def spread(low: Any, high: Any, rows: int = 256) -> np.ndarray:
     return low + (high - low) * np.concatenate([unit, points])
 
 
-def listed(rows: np.ndarray, most: int = 8) -> str:
-    shown = ", ".join(str(row) for row in np.unique(rows)[:most])
-    return shown + (", .." if len(np.unique(rows)) > most else "")
+def listed(rows: np.ndarray) -> str:
+    """The first few row numbers."""
+    rows = np.unique(rows)
+    return ", ".join(map(str, rows[:SHOWN])) + (", .." if len(rows) > SHOWN else "")

@@ -123,7 +123,7 @@ class Tally:
         return self.peaks[mode][level - 1] if level else None
 
 
-def check_range(tolerance: float, share: float) -> None:
+def check_tolerance(tolerance: float, share: float) -> None:
     """Refuse what is no probability, or no share of the samples."""
     if not 0 < tolerance < 1:
         raise ValueError(f"Argument `tolerance` must be between 0 and 1, got {tolerance!r}.")

@@ -23,7 +23,7 @@ from fockjax.runtime.cutoffs import CutoffPlan, plan_cutoffs
 from fockjax.runtime.ladders import ladder_of
 from fockjax.runtime.memory import parse_size
 from fockjax.runtime.samples import extremes, listed, rows_of
-from fockjax.runtime.tally import SAFETY, Reason, Tally, check_range, guarantee, verdict
+from fockjax.runtime.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
 from fockjax.runtime.trial import PILOTS, PilotTooLarge
 
 
@@ -194,7 +194,7 @@ def plan_total(
         Beyond the next lower: 3.2e-04 of 2.34 photons, row 1, after step 3, BS on 0, 1.
         A guarantee for these samples: wherever it is cut, it is Gaussian.
     """
-    check_range(tolerance, share)
+    check_tolerance(tolerance, share)
     if TotalPhotons(minimum).below > TotalPhotons(maximum).below:
         raise ValueError(
             f"Argument `minimum` must not exceed `maximum`, got {minimum} and {maximum}."

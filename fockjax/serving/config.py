@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from fockjax._advice import UserError
 from fockjax.runtime.memory import parse_size
-from fockjax.training.errors import UserError
 
 
 @dataclass(frozen=True)

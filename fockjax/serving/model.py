@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fockjax._advice import UserError
 from fockjax.inference import Predictions, Predictor, load_model
 from fockjax.runtime.run_record import RunRecord
 from fockjax.serving import rows
 from fockjax.serving.batcher import Answer
 from fockjax.serving.errors import Refused
 from fockjax.serving.metrics import Metrics
-from fockjax.training.errors import UserError
 from fockjax.training.probe import read_probe
 
 LARGEST = 128

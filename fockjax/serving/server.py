@@ -15,6 +15,7 @@ import time
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fockjax._advice import UserError
 from fockjax.runtime import keep_compiled
 from fockjax.serving.app import Unrouted, error_response, make_app
 from fockjax.serving.config import ServeConfig
@@ -23,7 +24,6 @@ from fockjax.serving.idle import IdleConnections
 from fockjax.serving.model import Model
 from fockjax.serving.service import THREADS, Service
 from fockjax.serving.supervisor import notify
-from fockjax.training.errors import UserError
 
 SWITCH = 5e-4  # seconds after which a Python thread lets another one run
 NICE = 5  # of the threads that compute

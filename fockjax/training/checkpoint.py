@@ -14,8 +14,8 @@ import jax
 import numpy as np
 from flax import serialization
 
-from fockjax.training.errors import UserError
-from fockjax.training.files import atomic_writer
+from fockjax._advice import UserError
+from fockjax._files import atomic_writer
 
 KEPT = 2
 _MAGIC = b"fockjax-checkpoint-1\n"

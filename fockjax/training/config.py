@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from fockjax._advice import UserError
 from fockjax.layout import TotalPhotons
-from fockjax.training.errors import UserError
 
 Imputation = Literal["mean", "median", "most-frequent"]
 

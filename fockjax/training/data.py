@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fockjax._advice import UserError
 from fockjax.training.config import TrainConfig
-from fockjax.training.errors import UserError
 
 Task = Literal["classification", "regression"]
 MINIMUM_ROWS = 20

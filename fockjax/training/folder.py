@@ -14,10 +14,10 @@ import math
 import os
 from pathlib import Path
 
+from fockjax._advice import UserError
+from fockjax._files import atomic_writer, write_json
 from fockjax.training import checkpoint
 from fockjax.training.config import TrainConfig, identity_hash
-from fockjax.training.errors import UserError
-from fockjax.training.files import atomic_writer, write_json
 
 CONFIG, RESULTS, METRICS, REPORT = "config.json", "results.json", "metrics.jsonl", "report.md"
 CHECKPOINTS, PROBE = "checkpoints", "probe.json"

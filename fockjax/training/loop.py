@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from fockjax._advice import UserError
 from fockjax.runtime import Runner
 from fockjax.runtime.device import Hardware
 from fockjax.runtime.memory import compiled_bytes, free, show_size
 from fockjax.training.config import TrainConfig
 from fockjax.training.data import Task
-from fockjax.training.errors import UserError
 from fockjax.training.model import HybridModel, comfortable_batch, in_batches, make_runner
 
 WARMUP_SHARE = 0.05

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from fockjax import nn
+from fockjax._advice import UserError
 from fockjax._numerics import HIGHEST
 from fockjax.arguments import layout_of
 from fockjax.circuit import Circuit, Input
@@ -14,7 +15,6 @@ from fockjax.layout import TotalPhotons
 from fockjax.register import OverLimit
 from fockjax.runtime import Checked, CutoffPlan, Runner, TotalPlan, functional
 from fockjax.training.config import TrainConfig
-from fockjax.training.errors import UserError
 
 Plan = CutoffPlan | TotalPlan
 

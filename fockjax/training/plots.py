@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate
-from fockjax.training.files import atomic_writer
+from fockjax._files import atomic_writer
 from fockjax.training.metrics import Evaluation, one_against_rest
 
 if TYPE_CHECKING:

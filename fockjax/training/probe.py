@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fockjax._advice import UserError
 from fockjax.training import folder
 from fockjax.training.data import Dataset
-from fockjax.training.errors import UserError
 from fockjax.training.metrics import Evaluation
 
 TOLERANCE = 1e-4  # complex64 on another machine, or in a batch of another size, differs by 1e-6

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fockjax._advice import UserError
 from fockjax.training.config import TrainConfig
 from fockjax.training.data import MINIMUM_ROWS, Dataset, breast_cancer
-from fockjax.training.errors import UserError
 from fockjax.training.tables import (
     Problem,
     as_text,

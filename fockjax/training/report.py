@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from fockjax.training.files import atomic_writer
+from fockjax._files import atomic_writer
 from fockjax.training.metrics import TITLES
 
 

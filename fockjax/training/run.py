@@ -10,12 +10,12 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from fockjax._advice import UserError
+from fockjax._files import write_json
 from fockjax.runtime.recovery import Remedy, remedy
 from fockjax.training import baselines, checkpoint, folder, loop, plots, report
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import Dataset, Split, make_splits, spread
-from fockjax.training.errors import UserError
-from fockjax.training.files import write_json
 from fockjax.training.metrics import FIGURES, TITLES, Evaluation, figures, from_output
 from fockjax.training.model import build_model
 from fockjax.training.probe import Probe
@@ -176,13 +176,9 @@ class _Run:
         """config.json, without the parts that belong to one split."""
         dataset = self.dataset
         identity = self.config.identity() | {"data_sha256": dataset.fingerprint(), "fold": fold}
-        try:
-            version = importlib.metadata.version("fockjax")
-        except importlib.metadata.PackageNotFoundError:  # run from a source tree
-            version = "unknown"
         return {
             "format": folder.FORMAT,
-            "fockjax": version,
+            "fockjax": importlib.metadata.version("fockjax"),
             "identity": identity,
             "data": {
                 "name": dataset.name,

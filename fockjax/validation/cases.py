@@ -538,7 +538,7 @@ def any_circuit(random: np.random.RandomState, modes: int, kinds: Sequence[Kind]
         circuit.cvqnn_layers(2)
     found = [case for case in CASES if case.kind in kinds and case.modes <= modes]
     found = [case for case in found if case.hbar == 2]
-    found = [case for case in found if case.name not in ("unitary", "passive", "kraus", "array")]
+    found = [case for case in found if case.name not in ("unitary", "passive", "kraus")]
     stream, measured = _endless(random, found), set()
     for case in itertools.islice(stream, random.randint(2, 5)):
         on = _on(random, case, modes)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fockjax.decompositions import pairs
 from fockjax.detectors import REGISTRY as DETECTORS
-from fockjax.interop import oracle
+from fockjax.interop import names, oracle
 from fockjax.interop.oracle import Operation
 from fockjax.validation import detection
 from fockjax.validation.cases import Case, GateCall
@@ -19,37 +19,16 @@ from fockjax.validation.noise import KRAUS
 Parameters = Mapping[str, Any]
 
 # Classes of `strawberryfields.ops` that take our parameters in our order.
-CLASSES = {
-    "beamsplitter": "BSgate",
-    "cat": "Catstate",
-    "coherent": "Coherent",
-    "controlled_x": "CXgate",
-    "controlled_z": "CZgate",
-    "cross_kerr": "CKgate",
-    "cubic_phase": "Vgate",
-    "displacement": "Dgate",
-    "fourier": "Fouriergate",
-    "kerr": "Kgate",
-    "loss": "LossChannel",
-    "mach_zehnder": "MZgate",
-    "p_displacement": "Zgate",
-    "quadratic_phase": "Pgate",
-    "rotation": "Rgate",
-    "squeezed": "Squeezed",
-    "squeezing": "Sgate",
-    "thermal": "Thermal",
-    "symmetric_mach_zehnder": "sMZgate",
-    "two_mode_squeezed": "S2gate",
-    "two_mode_squeezing": "S2gate",
-    "vacuum": "Vacuum",
-    "x_displacement": "Xgate",
-}
+CLASSES = {**names.CLASSES, "fourier": "Fouriergate", "two_mode_squeezed": "S2gate"}
 ROOM = 400  # photon numbers that finite-energy GKP states reach
 OPTIONS = ("exact", "padding", "hbar", "mesh", "n", "ampl_cutoff")
 
 
 def strawberryfields(name: str, given: Parameters, modes: tuple[int, ...]) -> list[Operation]:
     """The operations of Strawberry Fields that are the operation ``name``, truncation apart."""
+    if name == "displaced_squeezed":  # by gates: SF's own preparation is off by 1e-10 / sinh(2 r_s)
+        r_d, phi_d, r_s, phi_s = (float(value) for value in given.values())
+        return [("Sgate", (r_s, phi_s), modes), ("Dgate", (r_d, phi_d), modes)]
     if name in CLASSES:
         values = [float(value) for key, value in given.items() if key not in OPTIONS]
         if name == "mach_zehnder" and values[0] == 0:
@@ -76,9 +55,6 @@ def strawberryfields(name: str, given: Parameters, modes: tuple[int, ...]) -> li
         return [("MeasureHomodyne", (float(given["angle"]), float(given["select"])), modes)]
     if name == "mixed_gaussian":
         return [("Gaussian", (np.asarray(given["cov"]), np.asarray(given["mean"])), modes)]
-    if name == "displaced_squeezed":  # by gates: SF's own preparation is off by 1e-10 / sinh(2 r_s)
-        r_d, phi_d, r_s, phi_s = (float(value) for value in given.values())
-        return [("Sgate", (r_s, phi_s), modes), ("Dgate", (r_d, phi_d), modes)]
     if name == "gaussian":
         return _gaussian(np.asarray(given["cov"]), np.asarray(given["mean"]), given["hbar"], modes)
     raise LookupError(f"Strawberry Fields has no {name!r}.")

@@ -114,7 +114,7 @@ def run(
 
     Raises:
         ImportError: ``source`` is "sf" and Strawberry Fields cannot be imported.
-        fockjax.training.errors.UserError: the model folder cannot be used.
+        fockjax.training.UserError: the model folder cannot be used.
 
     Example:
         >>> from fockjax import validation

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fockjax.training import UserError, checkpoint, files, folder
+from fockjax import _files as files
+from fockjax.training import UserError, checkpoint, folder
 from fockjax.training.config import TrainConfig
 
 TREE = {"w": jnp.full((3, 2), 1.0), "phase": jnp.asarray(1j), "step": jnp.asarray(7, jnp.int32)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fockjax.training.errors import UserError
+from fockjax._advice import UserError
 from fockjax.training.tables import csvfile, npyfile, parquet
 from fockjax.training.tables.columns import Chunk as Chunk
 from fockjax.training.tables.columns import Column as Column

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fockjax.training.errors import UserError
+from fockjax._advice import UserError
 
 CHUNK_ROWS = 16384
 MOST_CATEGORIES = 64

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fockjax.training.errors import UserError
-from fockjax.training.files import atomic_writer
+from fockjax._advice import UserError
+from fockjax._files import atomic_writer
 from fockjax.training.tables.columns import CHUNK_ROWS, Problem, Raw, Table, check_names
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fockjax.training.errors import UserError
-from fockjax.training.files import atomic_writer
+from fockjax._advice import UserError
+from fockjax._files import atomic_writer
 from fockjax.training.tables.columns import CHUNK_ROWS, Field, Raw, Table, check_names
 
 READ_BUFFER = 2**20  # bytes of a column read at once: a row group need not fit in memory
