@@ -31,7 +31,7 @@ from fockjax import inspection
 from fockjax._figures import COLOURS, decorate
 from fockjax.operations import written_out
 from fockjax.parameters import Values
-from fockjax.runtime.ladders import ladder_of
+from fockjax.runtime.cutoffs.ladders import ladder_of
 
 KINDS = ("Gaussian", "Kerr", "cubic", "data")
 LARGE = {1: (96,), 2: (56, 128), 3: (24, 48)}  # of one, two, three modes: the maximum, and the next

@@ -19,7 +19,7 @@ from fockjax.arguments import Cutoff, cutoffs_of
 from fockjax.circuit import Circuit
 from fockjax.layout import TotalPhotons
 from fockjax.runtime import Results, Runner, plan_cutoffs, plan_total
-from fockjax.runtime.course import MEMORY
+from fockjax.runtime.cutoffs.course import MEMORY
 from fockjax.runtime.memory import room
 from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash

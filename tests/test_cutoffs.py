@@ -16,8 +16,8 @@ from fockjax.channels import REGISTRY as CHANNELS
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.mixed import REGISTRY as MIXED
-from fockjax.runtime import gaussian
-from fockjax.runtime.tally import Tally
+from fockjax.runtime.cutoffs import gaussian
+from fockjax.runtime.cutoffs.tally import Tally
 
 CUTOFFS = (1, 2, 3, 5, 8, 13, 21, 34)
 ONE_SAMPLE = np.zeros((1, 0))

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fockjax import planning
-from fockjax.runtime.course import WORKING, Course
-from fockjax.runtime.ladders import Ladders, Levels, at
-from fockjax.runtime.tally import SAFETY, Tally
+from fockjax.runtime.cutoffs.course import WORKING, Course
+from fockjax.runtime.cutoffs.ladders import Ladders, Levels, at
+from fockjax.runtime.cutoffs.tally import SAFETY, Tally
 
 PILOTS = 8  # that many samples run,
 SHOTS = 4  # each so many times if they measure,

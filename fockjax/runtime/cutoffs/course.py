@@ -8,7 +8,7 @@ import numpy as np
 
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
-from fockjax.runtime import pilot
+from fockjax.runtime.cutoffs import pilot
 
 MEMORY = 4 * 2**30  # bytes that a run may take, unless others are given,
 WORKING = 4  # states taking so many times their size

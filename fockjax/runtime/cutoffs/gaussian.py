@@ -217,7 +217,7 @@ def tails(one: OneMode, cutoffs: tuple[int, ...]) -> np.ndarray:
 
     Example:
         >>> import numpy as np
-        >>> from fockjax.runtime.gaussian import OneMode, tails
+        >>> from fockjax.runtime.cutoffs.gaussian import OneMode, tails
         >>> thermal = OneMode(np.zeros(1), np.ones(1), np.zeros(1))  # 1/2, 1/4, 1/8, ..
         >>> tails(thermal, (1, 2, 10)).round(6)
         array([[0.5     , 0.25    , 0.000977]])
@@ -234,7 +234,7 @@ def total_tails(group: Group, cutoffs: tuple[int, ...]) -> np.ndarray:
 
     Example:
         >>> import numpy as np
-        >>> from fockjax.runtime.gaussian import Group, total_tails
+        >>> from fockjax.runtime.cutoffs.gaussian import Group, total_tails
         >>> both = Group(np.zeros((1, 4)), np.eye(4)[None], True)  # thermal, of 1 photon each
         >>> total_tails(both, (1, 2)).round(6)  # 1 - 1/4, 1 - 1/4 - 2/8
         array([[0.75, 0.5 ]])

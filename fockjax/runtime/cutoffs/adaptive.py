@@ -10,10 +10,10 @@ import numpy as np
 
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
-from fockjax.runtime.cutoffs import CutoffPlan
-from fockjax.runtime.pilot import lost
-from fockjax.runtime.samples import listed, rows_of
-from fockjax.runtime.totals import TotalPlan, TruncationPlan
+from fockjax.runtime.cutoffs.modes import CutoffPlan
+from fockjax.runtime.cutoffs.pilot import lost
+from fockjax.runtime.cutoffs.samples import listed, rows_of
+from fockjax.runtime.cutoffs.totals import TotalPlan, TruncationPlan
 from fockjax.states import State
 
 Evaluate = Callable[[Any, np.ndarray], tuple[Any, np.ndarray]]

@@ -16,13 +16,13 @@ import numpy as np
 from fockjax import arguments
 from fockjax.circuit import Circuit, Weights
 from fockjax.operations import flat
-from fockjax.runtime import gaussian
-from fockjax.runtime.course import MEMORY, Course
-from fockjax.runtime.ladders import at, ladder_of, rungs
+from fockjax.runtime.cutoffs import gaussian
+from fockjax.runtime.cutoffs.course import MEMORY, Course
+from fockjax.runtime.cutoffs.ladders import at, ladder_of, rungs
+from fockjax.runtime.cutoffs.samples import extremes, listed, rows_of
+from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
+from fockjax.runtime.cutoffs.trial import Trial, look, verified
 from fockjax.runtime.memory import parse_size
-from fockjax.runtime.samples import extremes, listed, rows_of
-from fockjax.runtime.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
-from fockjax.runtime.trial import Trial, look, verified
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ import numpy as np
 
 from fockjax.drawing import label
 from fockjax.operations import Step
-from fockjax.runtime.ladders import Ladders, Levels
+from fockjax.runtime.cutoffs.ladders import Ladders, Levels
 
 SAFETY = 4  # of the bound above
 

@@ -17,14 +17,14 @@ import numpy as np
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.layout import TotalPhotons
-from fockjax.runtime import gaussian
-from fockjax.runtime.course import MEMORY, Course
-from fockjax.runtime.cutoffs import CutoffPlan, plan_cutoffs
-from fockjax.runtime.ladders import ladder_of
+from fockjax.runtime.cutoffs import gaussian
+from fockjax.runtime.cutoffs.course import MEMORY, Course
+from fockjax.runtime.cutoffs.ladders import ladder_of
+from fockjax.runtime.cutoffs.modes import CutoffPlan, plan_cutoffs
+from fockjax.runtime.cutoffs.samples import extremes, listed, rows_of
+from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
+from fockjax.runtime.cutoffs.trial import PILOTS, PilotTooLarge
 from fockjax.runtime.memory import parse_size
-from fockjax.runtime.samples import extremes, listed, rows_of
-from fockjax.runtime.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
-from fockjax.runtime.trial import PILOTS, PilotTooLarge
 
 
 @dataclass(frozen=True, eq=False)
