@@ -104,7 +104,8 @@ def modes_of(spec: Spec, where: str, modes, register: int) -> tuple[int, ...]:
     """The modes of an operation, of a register of so many."""
     modes = one_or_several(where, modes)
     if spec.modes and len(modes) != spec.modes:
-        raise ValueError(f"{where} acts on {spec.modes} mode(s), got modes {modes}.")
+        hint = "; add it once for each of them" if spec.modes == 1 else ""
+        raise ValueError(f"{where} acts on {spec.modes} mode(s), got modes {modes}{hint}.")
     for mode in modes:
         if not isinstance(mode, int | np.integer) or not 0 <= mode < register:
             raise ValueError(

@@ -22,6 +22,8 @@ class Builder:
     operation.
     """
 
+    modes: int
+
     def add(self, name: str, *values: Any, modes: int | Sequence[int], **named: Any) -> Self:
         """Add a gate or channel by its name in the registry."""
         raise NotImplementedError
@@ -123,20 +125,21 @@ class Builder:
 
     # any number of modes
 
-    def unitary(self, matrix, *, modes: int | Sequence[int]) -> Self:
+    def unitary(self, matrix, *, modes: int | Sequence[int] | None = None) -> Self:
         """A gate given by its matrix, which must be unitary or a unitary cut to fewer photon
         numbers: a complex array of shape ``(*cutoffs, *cutoffs)`` with output photon numbers
-        first, or ``(size, size)`` with the last mode's photon number running fastest.
+        first, or ``(size, size)`` with the last mode's photon number running fastest. By default it
+        acts on all modes.
 
         Trainable matrices: ``circuit.add("unitary", real, imag, modes=modes)``.
         """
-        return self.add("unitary", np.asarray(matrix, complex), modes=modes)
+        return self.add("unitary", np.asarray(matrix, complex), modes=self._or_all(modes))
 
     def interferometer(
         self,
         U,
         *,
-        modes: int | Sequence[int],
+        modes: int | Sequence[int] | None = None,
         mesh: str = "rectangular",
         exact: bool = False,
     ) -> Self:
@@ -145,7 +148,7 @@ class Builder:
 
         Args:
             U: unitary matrix, a row and a column for each mode.
-            modes: the modes it acts on.
+            modes: the modes it acts on, by default all.
             mesh: "rectangular" (Clements) or "triangular" (Reck).
             exact: False: as Strawberry Fields, cut after each beamsplitter; True: the elements of
                 the infinite operator, cut once. See `fockjax.gates.interferometer`.
@@ -157,10 +160,11 @@ class Builder:
             >>> import numpy as np, fockjax as fj
             >>> fourier = np.fft.fft(np.eye(3), norm="ortho")
             >>> circuit = fj.Circuit(3).displace(1.0, mode=0)
-            >>> circuit = circuit.interferometer(fourier, modes=(0, 1, 2))
+            >>> circuit = circuit.interferometer(fourier)
             >>> print(circuit({}, cutoff=6).photon_number(2).mean.round(3))
             0.333
         """
+        modes = self._or_all(modes)
         U = _of_modes(checks.constant_unitary(U), "U", 1, modes)
         find = {"rectangular": decompositions.rectangular, "triangular": decompositions.triangular}
         if mesh not in find:
@@ -174,7 +178,7 @@ class Builder:
         phi,
         rotation,
         *,
-        modes: int | Sequence[int],
+        modes: int | Sequence[int] | None = None,
         mesh: str = "rectangular",
         exact: bool = False,
     ) -> Self:
@@ -186,36 +190,39 @@ class Builder:
                 parameters.
             phi: as many phases.
             rotation: n phases.
-            modes: the modes it acts on.
+            modes: the modes it acts on, by default all.
             mesh: "rectangular" or "triangular": which pairs, see `decompositions.pairs`.
             exact: whether to cut once, not after each beamsplitter.
 
         Example:
             >>> import fockjax as fj
-            >>> fj.Circuit(3).mesh(fj.Weight("t", 3), fj.Weight("p", 3), [0.0] * 3, modes=(0, 1, 2))
+            >>> fj.Circuit(3).mesh(fj.Weight("t", 3), fj.Weight("p", 3), [0.0] * 3)
             Circuit of 3 modes, 0 inputs, 2 weights
               interferometer(theta=t, phi=p, rotation=array(3)) on modes 0, 1, 2
         """
+        modes = self._or_all(modes)
         return self.add("interferometer", theta, phi, rotation, modes=modes, mesh=mesh, exact=exact)
 
-    def passive(self, generator, *, modes: int | Sequence[int]) -> Self:
+    def passive(self, generator, *, modes: int | Sequence[int] | None = None) -> Self:
         """The interferometer of the unitary matrix ``exp(iH)``, trainable on all of U(n); cut once.
 
         Args:
             generator: real array of shape (n, n) that H is made of, for example an array
                 `fockjax.Weight`: see `fockjax.gates.passive`. `decompositions.generator` gives that
                 of a unitary matrix to start from.
-            modes: the modes it acts on.
+            modes: the modes it acts on, by default all.
 
         Example:
             >>> import fockjax as fj
-            >>> fj.Circuit(3).passive(fj.Weight("A", (3, 3)), modes=(0, 1, 2))
+            >>> fj.Circuit(3).passive(fj.Weight("A", (3, 3)))
             Circuit of 3 modes, 0 inputs, 1 weight
               passive(generator=A) on modes 0, 1, 2
         """
-        return self.add("passive", generator, modes=modes)
+        return self.add("passive", generator, modes=self._or_all(modes))
 
-    def gaussian_transform(self, S, *, modes: int | Sequence[int], exact: bool = False) -> Self:
+    def gaussian_transform(
+        self, S, *, modes: int | Sequence[int] | None = None, exact: bool = False
+    ) -> Self:
         """A given Gaussian transformation of the quadratures, ``(x, p) -> S (x, p)``.
 
         By Bloch-Messiah an interferometer, squeezers and an interferometer; only one interferometer
@@ -225,7 +232,7 @@ class Builder:
 
         Args:
             S: real symplectic matrix of shape (2n, 2n), in the order (x1, .., xn, p1, .., pn).
-            modes: the n modes it acts on.
+            modes: the n modes it acts on, by default all.
             exact: False: as Strawberry Fields, cut after each of its gates; True: the elements of
                 the infinite operator, cut once. See `fockjax.gates.gaussian_transform`.
 
@@ -234,10 +241,11 @@ class Builder:
 
         Example:
             >>> import numpy as np, fockjax as fj
-            >>> circuit = fj.Circuit(1).gaussian_transform(np.diag([0.5, 2.0]), modes=0)
+            >>> circuit = fj.Circuit(1).gaussian_transform(np.diag([0.5, 2.0]))
             >>> print(circuit({}, cutoff=30).quadrature(0).variance.round(3))
             0.25
         """
+        modes = self._or_all(modes)
         S = _of_modes(checks.constant_symplectic(S), "S", 2, modes)
         left, r, right = decompositions.bloch_messiah(S)
         if not r.any():
@@ -245,6 +253,9 @@ class Builder:
         first, second = decompositions.rectangular(right), decompositions.rectangular(left)
         angles = (np.stack(both) for both in zip(first[1:], second[1:], strict=True))
         return self.add("gaussian_transform", *angles, r, modes=modes, exact=exact)
+
+    def _or_all(self, modes: int | Sequence[int] | None) -> int | Sequence[int]:
+        return tuple(range(self.modes)) if modes is None else modes
 
     # channels
 

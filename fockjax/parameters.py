@@ -411,6 +411,11 @@ def as_parameter(value, where: str):
         raise TypeError(
             f"{where} must be a real number, fj.Weight, fj.Input or fj.Outcome, got {value!r}."
         )
+    if callable(value):
+        raise TypeError(
+            f"{where} must be a real number or a parameter, got {value!r}; a function of "
+            "parameters is fj.apply(function, parameter, ..)."
+        )
     if isinstance(value, Tracer):
         raise TypeError(_TRACED.format(where))
     array = np.asarray(value)

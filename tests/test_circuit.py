@@ -439,7 +439,21 @@ def one_input():
             ValueError,
             r"beamsplitter\) acts on 2 mode\(s\), got modes \(0, 1, 2\)",
         ),
-        (lambda: fj.Circuit(3).add("kerr", 1, modes=(0, 1)), ValueError, r"1 mode.*\(0, 1\)"),
+        (
+            lambda: fj.Circuit(3).prepare("fock", [1, 1], modes=(0, 1)),
+            ValueError,
+            r"1 mode.*\(0, 1\); add it once for each",
+        ),
+        (
+            lambda: fj.Circuit(3).interferometer(np.eye(2)),
+            ValueError,
+            r"\(3, 3\) for modes \(0, 1, 2",
+        ),
+        (
+            lambda: fj.Circuit(1).rotate(lambda m: -m, mode=0),
+            TypeError,
+            r"'phi' must be .*fj\.apply\(function, parameter",
+        ),
         (lambda: fj.Circuit(2).add("displacement", modes=0), ValueError, "needs a value for r"),
         (lambda: fj.Circuit(2).add("kerr", 1, 2, modes=0), ValueError, r"\('kappa',\), got 2"),
         (
@@ -500,6 +514,21 @@ def one_input():
 def test_what_cannot_be_built(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+def test_gates_on_any_number_of_modes_act_on_all_by_default():
+    U = np.fft.fft(np.eye(3), norm="ortho")
+    S = np.diag([0.5, 0.8, 1.0, 2.0, 1.25, 1.0])
+    built = [
+        fj.Circuit(3)
+        .interferometer(U, **modes)
+        .mesh([0.1] * 3, [0.2] * 3, [0.3] * 3, **modes)
+        .passive(fj.Weight("A", (3, 3)), **modes)
+        .gaussian_transform(S, **modes)
+        .unitary(np.eye(8), **modes)
+        for modes in ({}, {"modes": (0, 1, 2)})
+    ]
+    assert str(built[0]) == str(built[1])
 
 
 def test_a_refused_gate_leaves_no_trace():
