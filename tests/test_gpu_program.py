@@ -42,8 +42,8 @@ def lossy():
 @pytest.mark.parametrize(
     ("circuit", "cutoff"),
     [
-        pytest.param(encoded(2).cvqnn_layers(1), 5, id="two modes"),
-        pytest.param(encoded(1).cvqnn_layers(2), 40, id="long sums"),
+        pytest.param(encoded(1).cvqnn_layers(1), 40, id="long sums"),
+        pytest.param(encoded(2).cvqnn_layers(2), 5, id="layers", marks=pytest.mark.slow),
         pytest.param(reference(3, 1), fj.TotalPhotons(5), id="total", marks=pytest.mark.slow),
         pytest.param(lossy(), 4, id="lossy", marks=pytest.mark.slow),
         pytest.param(reference(4, 2), 4, id="four modes", marks=pytest.mark.slow),

@@ -97,6 +97,7 @@ def test_first_derivatives(x64, reading):
         close_in_scale(gradient, gradients)
 
 
+@pytest.mark.slow
 def test_second_derivatives(x64, reading):
     f, _, _, hessians = reading
 

@@ -336,9 +336,8 @@ def test_gaussian_transform_moves_means_and_covariances():
             close(moments.variance, direction @ V @ direction, 1e-8)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("equal squeezings", marks=pytest.mark.slow), "controlled X"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["equal squeezings", "controlled X"])
 def test_exact_gaussian_transform_has_the_walrus_elements(name):
     """<m|G|n> from The Walrus's multidimensional Hermite polynomials, with the vacuum's phase."""
     S = SYMPLECTIC[name]

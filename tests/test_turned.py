@@ -91,9 +91,8 @@ def both_ways(derivative, gate):
         yield jax.jit(jax.vmap(partial(derivative, f)))(POINTS, kets)
 
 
-@pytest.mark.parametrize(
-    "gate", [fj.gates.displacement, pytest.param(fj.gates.squeezing, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("gate", [fj.gates.displacement, fj.gates.squeezing])
 def test_derivatives_are_those_of_the_elements(gate):
     def derivatives(f, point, ket):
         return f(point, ket), jax.grad(f)(point, ket), jax.hessian(f)(point, ket)

@@ -502,12 +502,14 @@ def trained_passes(row, ours, source: str) -> bool:
     return report.Line("model", report.deviations(row, reference, ours)).passed
 
 
-@slow_sf
+@pytest.mark.slow
+@sources
 def test_trained_circuit_agrees(trained, source):
     assert trained_passes(*trained, source)
 
 
-@slow_sf
+@pytest.mark.slow
+@sources
 def test_trained_circuit_that_runs_other_gates_than_it_lists_fails(trained, source, monkeypatch):
     row, ours = trained
     honest = row.circuit.evaluated
