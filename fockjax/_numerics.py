@@ -53,13 +53,19 @@ def checked_hbar(hbar) -> float:
     return float(hbar)
 
 
+def is_integer(value, least: int = 1) -> bool:
+    """Whether it is an integer known before tracing, not below the least; booleans are none."""
+    integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return integer and bool(value >= least)
+
+
 def checked_integer(value, what: str, least: int = 1) -> int:
-    """A Python integer, known before tracing; booleans are none.
+    """A Python integer from what `is_integer`.
 
     Raises:
-        ValueError: naming ``what`` it is, if it is none, or below the least.
+        ValueError: naming ``what`` it is, if it is none.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    if not is_integer(value, least):
         raise ValueError(f"{what} must be an integer >= {least}, got {value!r}.")
     return int(value)
 

@@ -6,9 +6,7 @@ from functools import wraps
 from numbers import Real
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
-
-from fockjax._numerics import check_range
+from fockjax._numerics import check_range, is_integer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,14 +31,10 @@ def _checked_cutoff(cutoff: Any, modes: int | None) -> int | tuple[int, ...]:
     several = isinstance(cutoff, tuple | list)
     sizes = tuple(cutoff) if several else (cutoff,)
     fits = not several or (len(sizes) > 0 if modes is None else 1 < modes == len(sizes))
-    if not fits or not all(map(_is_size, sizes)):
+    if not fits or not all(map(is_integer, sizes)):
         wanted = {1: "", None: ", or one for each mode"}.get(modes, f", or {modes} of them")
         raise ValueError(f"Argument `cutoff` must be an integer >= 1{wanted}, got {cutoff!r}.")
     return tuple(map(int, sizes)) if several else int(cutoff)
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
 
 
 def cutoffs_for(cutoff: int | tuple[int, ...], modes: int = 1) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import checked_integer, real_dtype
+from fockjax._numerics import checked_integer, is_integer, real_dtype
 from fockjax._spec import Spec
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.parameters import Weight, as_array_parameter, as_parameter
@@ -107,7 +107,7 @@ def modes_of(spec: Spec, where: str, modes, register: int) -> tuple[int, ...]:
         hint = "; add it once for each of them" if spec.modes == 1 else ""
         raise ValueError(f"{where} acts on {spec.modes} mode(s), got modes {modes}{hint}.")
     for mode in modes:
-        if not isinstance(mode, int | np.integer) or not 0 <= mode < register:
+        if not is_integer(mode, 0) or mode >= register:
             raise ValueError(
                 f"{where}: modes must be integers from 0 to {register - 1}, got {modes}."
             )
@@ -135,10 +135,10 @@ def layout_of(modes: int, cutoff: Any) -> Layout:
 def cutoffs_of(modes: int, cutoff, name: str = "cutoff") -> tuple[int, ...]:
     """A cutoff for each mode, given as the argument of that name."""
     try:
-        cutoffs = (operator.index(cutoff),) * modes
+        cutoffs = (_index(cutoff),) * modes
     except TypeError:
         try:
-            cutoffs = tuple(operator.index(c) for c in cutoff)
+            cutoffs = tuple(map(_index, cutoff))
         except TypeError:
             total = " or fj.TotalPhotons" if name == "cutoff" else ""
             raise TypeError(
@@ -153,6 +153,12 @@ def cutoffs_of(modes: int, cutoff, name: str = "cutoff") -> tuple[int, ...]:
     if any(c < 1 for c in cutoffs):
         raise ValueError(f"Argument `{name}` must be made of integers >= 1, got {cutoff!r}.")
     return cutoffs
+
+
+def _index(value) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    return operator.index(value)
 
 
 def values_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.Array]:

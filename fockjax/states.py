@@ -19,7 +19,14 @@ from jax.core import Tracer
 
 from fockjax import checks, kets
 from fockjax._linear import contract
-from fockjax._numerics import canonical_complex, checked_hbar, checked_integer, resized, safe_sqrt
+from fockjax._numerics import (
+    canonical_complex,
+    checked_hbar,
+    checked_integer,
+    is_integer,
+    resized,
+    safe_sqrt,
+)
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.readouts import Readouts
@@ -303,7 +310,7 @@ def vacuum(
         modes = checked_integer(modes, "Argument `modes`")
         return vacuum_in(Simplex(cutoff.below, modes), dtype, hbar=hbar)
     listed = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else ()
-    if not listed or any(not isinstance(c, int | np.integer) or c < 1 for c in listed):
+    if not listed or not all(map(is_integer, listed)):
         raise ValueError(
             "Argument `cutoff` must be a sequence of integers >= 1, one for each mode, or "
             f"fj.TotalPhotons, got {cutoff!r}."

@@ -427,6 +427,7 @@ def one_input():
         ),
         (lambda: one_input().kerr(0.1, mode=-1), ValueError, r"Gate 1 \(kerr\).*got \(-1,\)"),
         (lambda: one_input().kerr(0.1, mode=None), ValueError, r"\(kerr\).*integers, got None"),
+        (lambda: one_input().kerr(0.1, mode=True), ValueError, r"\(kerr\).*got \(True,\)"),
         (lambda: one_input().kerr(0.1, mode=0.0), ValueError, r"\(kerr\).*integers, got 0.0"),
         (lambda: one_input().kerr(0.1, mode="0"), ValueError, r"\(kerr\).*got \('0',\)"),
         (
@@ -565,6 +566,7 @@ W, X = {"phi": np.float32(0.1)}, np.ones(1, np.float32)
         (W, X, {"cutoff": (3,)}, ValueError, r"each of 2 modes, got \(3,\)"),
         (W, X, {"cutoff": 3.0}, TypeError, "`cutoff` must be an integer.*got 3.0"),
         (W, X, {"cutoff": (3, 4.0)}, TypeError, r"`cutoff` must be an integer.*got \(3, 4.0\)"),
+        (W, X, {"cutoff": True}, TypeError, "`cutoff` must be an integer.*got True"),
         (W, X, {"cutoff": None}, TypeError, "`cutoff` must be an integer.*got None"),
         (W, X, {"dtype": np.float32}, ValueError, "`dtype` must be complex64 or complex128"),
         (W, X, {"dtype": np.complex128}, ValueError, "complex128.*jax_enable_x64"),

@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from fockjax._linear import contract
-from fockjax._numerics import checked_hbar, safe_sqrt
+from fockjax._numerics import checked_hbar, is_integer, safe_sqrt
 
 Modes = int | Sequence[int]
 
@@ -203,7 +203,7 @@ class Factored:
         return next(factor for factor in self._parts if mode in factor.modes)
 
     def _checked_mode(self, mode: int) -> int:
-        if not isinstance(mode, int | np.integer) or not 0 <= mode < self.modes:
+        if not is_integer(mode, 0) or mode >= self.modes:
             raise ValueError(
                 f"Argument `mode` must be an integer from 0 to {self.modes - 1}, got {mode!r}."
             )
