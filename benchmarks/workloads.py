@@ -8,14 +8,16 @@ Each is first checked to give the same readouts and gradients on all sides. fock
 `naive.py` for W1 and the same with its formulas for the others (`textbook.py`); dense is naive with
 gates made by fockjax's kernels, all in one call. complex64, no flags. "v+g" is the value and
 gradient, with respect to the weights, of the squared error of <x>, <p> of every mode, of W4 the
-infidelity. CPU time is that of all threads.
+infidelity. CPU time is that of all threads. All sides compile in each round as well, in turns, with
+nothing left over from before.
 """
 
 import argparse
 import math
 import platform
+import statistics
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -217,17 +219,46 @@ WORKLOADS = {w.name: w for w in (W1, W2, W3, W4, DEEP)} | {
 # -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass
+class Part:
+    """The forward pass or value-and-gradient of one implementation, compiled in each round."""
+
+    function: Callable
+    seconds: list[float] = field(default_factory=list)
+    compiled: Compiled | None = None
+
+    def compile(self, *args) -> None:
+        self.compiled = compile_fresh(self.function, *args)
+        self.seconds.append(self.compiled.seconds)
+
+    @property
+    def run(self) -> Callable:
+        assert self.compiled is not None
+        return self.compiled.run
+
+    @property
+    def temp(self) -> str:
+        assert self.compiled is not None
+        return f"{self.compiled.temp_bytes / 1e6:.1f}"
+
+    @property
+    def median_seconds(self) -> float:
+        return statistics.median(self.seconds)
+
+    def __str__(self):
+        return f"{self.median_seconds:.2f} ({min(self.seconds):.2f} to {max(self.seconds):.2f})"
+
+
 class Side:
-    """One implementation: forward pass and value-and-gradient, compiled."""
+    """One implementation."""
 
-    forward: Compiled
-    gradient: Compiled
+    def __init__(self, workload: Workload, forward: Callable):
+        self.forward = Part(forward)
+        self.gradient = Part(jax.value_and_grad(workload.loss(forward)))
 
-
-def compiled(workload: Workload, forward: Callable, *args) -> Side:
-    gradient = jax.value_and_grad(workload.loss(forward))
-    return Side(compile_fresh(forward, *args), compile_fresh(gradient, *args))
+    def compile(self, *args) -> None:
+        self.forward.compile(*args)
+        self.gradient.compile(*args)
 
 
 def gates(operations) -> int:
@@ -252,7 +283,10 @@ def measure(workload: Workload, forward: Callable, rounds: int) -> tuple[list[st
     """The rows of a workload, and what compiling its value-and-gradient took."""
     args = workload.weights(), workload.inputs()
     functions = {**workload.sides(), "fockjax": forward}
-    sides = {label: compiled(workload, function, *args) for label, function in functions.items()}
+    sides = {label: Side(workload, function) for label, function in functions.items()}
+    for _ in range(rounds):
+        for side in sides.values():
+            side.compile(*args)
     for label in workload.sides():
         check(workload, sides[label], sides["fockjax"], *args)
     times = {
@@ -265,7 +299,7 @@ def measure(workload: Workload, forward: Callable, rounds: int) -> tuple[list[st
         )
         for part in ("forward", "gradient")
     }
-    return rows(workload, sides, times), sides["fockjax"].gradient.seconds
+    return rows(workload, sides, times), sides["fockjax"].gradient.median_seconds
 
 
 def rows(
@@ -279,11 +313,11 @@ def rows(
             [
                 label,
                 *(cell for t in own for cell in (str(t), f"{t.median_cpu:.2f}")),
-                " / ".join(f"{part.seconds:.2f}" for part in parts),
-                " / ".join(f"{part.temp_bytes / 1e6:.1f}" for part in parts),
+                " / ".join(map(str, parts)),
+                " / ".join(part.temp for part in parts),
             ]
         )
-    bars, spent = workload.bars, sides["fockjax"].gradient.seconds
+    bars, spent = workload.bars, sides["fockjax"].gradient.median_seconds
     for label in workload.sides():
         cells = [f"{label} / fockjax"]
         decides = label == next(iter(workload.sides()))
