@@ -370,6 +370,10 @@ class Circuit(Builder):
     ) -> State:
         """Run the circuit on one sample.
 
+        The first call compiles, for all circuits that do the same at these cutoffs. Numbers in a
+        circuit are constants of what is compiled: what changes from call to call is better a
+        `Weight` or an `Input`.
+
         Its state is pure until a channel, a mixed preparation, or a preparation of modes that are
         coupled to others makes a factor of it a density matrix, which takes the square of the
         memory. With ``unravel`` one pure branch is drawn instead wherever that would happen, so

@@ -1,6 +1,7 @@
 """Hermite functions: the wave functions of the Fock states."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ _GROWTH = 60.0  # amplitudes below e^60 fit float32 beside what one step adds
 _FAR = 1e4  # all Hermite functions of any use are zero there, to any precision
 
 
+@partial(jax.jit, static_argnames="count")  # else the scan compiles at each call outside jit
 def hermite_functions(q: jax.Array, count: int) -> jax.Array:
     """``h_n(q) = H_n(q) e^{-q^2/2} / sqrt(2^n n! sqrt(pi))`` for ``n < count``.
 

@@ -1,8 +1,13 @@
 """What a circuit is made of: operations from the registries, and repeated layers of them."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+import hashlib
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
+
+import jax
+import numpy as np
 
 from fockjax._spec import DetectorSpec, MixedSpec, PreparationSpec, Spec
 from fockjax.channels import REGISTRY as CHANNELS
@@ -10,11 +15,64 @@ from fockjax.detectors import REGISTRY as DETECTORS
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.mixed import REGISTRY as MIXED
-from fockjax.parameters import Outcome, Values, evaluate, leaves, shown
+from fockjax.parameters import Outcome, Parameter, Values, Weight, evaluate, leaves, shown
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Operation:
+    """Operations are equal if they do the same: a circuit that is built anew is not compiled anew.
+
+    >>> import fockjax as fj
+    >>> first, second = (fj.Circuit(1).squeeze(fj.Weight("r"), mode=0) for _ in range(2))
+    >>> first.operations == second.operations
+    True
+    """
+
+    @cached_property
+    def _same(self) -> Hashable:
+        return _of_fields(self)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self._same)
+
+    def __eq__(self, other):
+        return self is other or (isinstance(other, Operation) and self._same == other._same)
+
+    def __hash__(self):
+        return self._hash
+
+    def __getstate__(self):  # the hash of a text is another one in another process
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+
+def _same(value: Any) -> Hashable:
+    """Equal for equal values: arrays in every element, a weight whatever it is at first."""
+    match value:
+        case Weight():
+            return Weight, value.name, value.shape
+        case Parameter():
+            return _of_fields(value)
+        case np.ndarray() | jax.Array():
+            content = hashlib.sha256(np.asarray(value).tobytes()).digest()
+            return value.shape, str(value.dtype), content
+        case float():
+            return value.hex()  # which tells -0.0 from 0.0
+        case dict():
+            return tuple((name, _same(each)) for name, each in value.items())
+        case tuple() | list():
+            return type(value), *map(_same, value)
+        case slice():  # hashable from Python 3.12 on
+            return slice, value.start, value.stop, value.step
+    return type(value), value
+
+
+def _of_fields(value: Any) -> Hashable:
+    return type(value), *(_same(getattr(value, part.name)) for part in fields(value))
+
+
+@dataclass(frozen=True, eq=False)
+class Step(Operation):
     """One registered operation of a circuit.
 
     Attributes:
@@ -113,7 +171,7 @@ class Measurement(Step):
 
 
 @dataclass(frozen=True, eq=False)
-class Repeat:
+class Repeat(Operation):
     """Equal layers: the operations of one, whose weights have a leading axis of size ``times``.
 
     With ``remat`` a gradient computes each layer once more rather than keep its states.

@@ -1,6 +1,8 @@
 """A circuit does what its gates, written out one by one, do; and refuses what makes no sense."""
 
 import math
+import operator
+import pickle
 from functools import cache, partial
 
 import dense
@@ -619,6 +621,55 @@ def test_memory_limit_inside_repeated_layers():
     weights = jax.eval_shape(circuit.init, jax.random.key(0))
     with pytest.raises(ValueError, match=r"beamsplitter.*on modes 1, 2 joins modes \[0, 1, 2\]"):
         jax.eval_shape(lambda w: circuit(w, cutoff=30, memory_limit=8 * 30**2), weights)
+
+
+# equal circuits
+
+
+def built(phi=0.3, name="r", option=False, index=0, function=abs, times=2, matrix=None):
+    circuit = fj.Circuit(2).squeeze(fj.Weight("r"), phi, mode=0)
+    circuit.beamsplitter(fj.Weight("w", (2,))[index], fj.Input(0) - 0.1)
+    circuit.rotate(fj.apply(function, fj.Weight(name)), mode=1).unitary(
+        np.eye(6) if matrix is None else matrix, modes=0
+    )
+    circuit.controlled_x(0.2, exact=option).measure_photons(select=1, modes=1)
+    block = fj.Circuit(2).kerr(fj.Weight("k"), mode=0)
+    return circuit.repeat(block, times).measure_homodyne(mode=0, name=name)
+
+
+OTHERS = [
+    {"phi": 0.31},
+    {"phi": -0.3},
+    {"name": "s"},
+    {"option": True},
+    {"index": 1},
+    {"function": operator.neg},
+    {"times": 3},
+    {"matrix": -np.eye(6)},
+]
+
+
+def test_circuits_that_do_the_same_are_compiled_once():
+    first, second = built(), built(phi=np.float64(0.3), matrix=np.eye(6).tolist())
+    assert first.operations == second.operations
+    assert hash(first.operations) == hash(second.operations)
+    weights = first.init(jax.random.key(0), np.float32)
+    before = fj.circuit._run._cache_size()
+    states = [
+        circuit(weights, [0.2], cutoff=(6, 3), dtype=np.complex64, key=jax.random.key(1))
+        for circuit in (first, second, pickle.loads(pickle.dumps(first)))
+    ]
+    assert fj.circuit._run._cache_size() == before + 1
+    assert all(np.array_equal(state.ket(), states[0].ket()) for state in states)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: next(iter(other)))
+def test_circuits_that_differ_are_told_apart(other):
+    assert built(**other).operations != built().operations
+
+
+def test_zeros_of_either_sign_are_told_apart():
+    assert built(phi=0.0).operations != built(phi=-0.0).operations
 
 
 # text

@@ -17,13 +17,16 @@ An error of delta moves R by as much as an error of r does, and the slope of R a
 D times as much.  So delta comes in two parts, a coarse one that is exact and the rest.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 
+# Else the scan compiles at each call outside jit.
+@partial(jax.jit, static_argnames=("weight", "cutoff", "step"))
 def matrix(column, delta, weight, cutoff, step):
     """The real core R, (cutoff, cutoff), from its first column.
 

@@ -3,6 +3,8 @@
 W(U) turns a_k+ into sum_j U_jk a_j+.  Its elements between states of N photons are permanents of U.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,7 @@ from fockjax.layout import Totals, lowered
 from fockjax.operators import Operator, Sectors, row_mode
 
 
+@partial(jax.jit, static_argnames="cutoffs")  # else the scan compiles at each call outside jit
 def sectors(U, cutoffs) -> Sectors:
     """W(U) on two or more modes: the elements of the infinite operator, cut.
 

@@ -12,8 +12,9 @@ numbers as here, does not: the norm of a+ B a+ / N from N - 2 to N photons is be
 that errors die out.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -22,6 +23,7 @@ from fockjax._linear import skew
 from fockjax._numerics import shifted
 
 
+@partial(jax.jit, static_argnames="cutoffs")  # else the scan compiles at each call outside jit
 def amplitudes(quadratic, linear, log_vacuum, cutoffs):
     """e^{log_vacuum} exp(linear . a+  +  a+ . quadratic . a+ / 2) |0>, shape ``cutoffs``.
 
