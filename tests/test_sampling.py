@@ -197,6 +197,8 @@ def test_refusals():
     for message, call in {
         "`mode` must be an integer from 0 to 1": lambda: state.sample_photons(key, 2),
         "`modes` must not repeat": lambda: state.sample_heterodyne(key, (0, 0)),
+        "at least one mode": lambda: state.sample_photons(key, ()),
+        "at least one mode, got": lambda: state.sample_homodyne(key, ()),
         "`key` must be one JAX random key.*got 0": lambda: state.sample_photons(0),
         "`shots` must be an integer >= 1, got 0": lambda: state.sample_threshold(key, 0, 0),
         "`angle` must be a number or one for each of 2": lambda: state.sample_homodyne(

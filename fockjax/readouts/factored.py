@@ -209,12 +209,14 @@ class Factored:
             )
         return int(mode)
 
-    def _checked_modes(self, modes: Modes | None) -> tuple[int, ...]:
+    def _checked_modes(self, modes: Modes | None, least: int = 0) -> tuple[int, ...]:
         """One or several modes as a tuple; None is all of them."""
         if modes is None:
             return tuple(range(self.modes))
         listed = [modes] if isinstance(modes, int | np.integer | str) else list(modes)
         listed = tuple(self._checked_mode(mode) for mode in listed)
+        if len(listed) < least:
+            raise ValueError(f"Argument `modes` must name at least one mode, got {modes!r}.")
         if len(set(listed)) != len(listed):
             raise ValueError(f"Argument `modes` must not repeat a mode, got {modes}.")
         return listed

@@ -92,7 +92,7 @@ class Quadratures(Factored):
             [0. 1. 0. 0.]
         """
         hbar = self._checked_hbar(hbar)
-        a = jnp.stack([self.mean_amplitude(mode) for mode in self._checked_modes(modes)])
+        a = jnp.stack([self.mean_amplitude(mode) for mode in self._checked_modes(modes, 1)])
         return math.sqrt(2 * hbar) * jnp.concatenate([a.real, a.imag])
 
     def covariance(self, modes: Modes | None = None, hbar: float | None = None) -> jax.Array:
@@ -111,7 +111,7 @@ class Quadratures(Factored):
              [0. 0. 1. 0.]
              [0. 0. 0. 1.]]
         """
-        modes, hbar = self._checked_modes(modes), self._checked_hbar(hbar)
+        modes, hbar = self._checked_modes(modes, 1), self._checked_hbar(hbar)
         grams = [
             (own, factor.gram(partial(_frame, factor.positions(own))))
             for factor, own in self._split(modes)

@@ -134,7 +134,7 @@ class Sampling(Factored):
             >>> print(x.var().round(1))  # three times that of the vacuum, hbar/2
             3.0
         """
-        listed, hbar = self._checked_modes(modes), self._checked_hbar(hbar)
+        listed, hbar = self._checked_modes(modes, 1), self._checked_hbar(hbar)
         angles = lax.stop_gradient(jnp.asarray(angle, self._real))
         if angles.shape not in ((), (len(listed),)):
             raise ValueError(
@@ -177,7 +177,7 @@ class Sampling(Factored):
     ) -> jax.Array:
         """Shots of all factors that hold some of ``modes``, by the detectors that `make` makes."""
         check_key(key)
-        listed = self._checked_modes(modes)
+        listed = self._checked_modes(modes, 1)
         shots = checked_integer(shots, "Argument `shots`")
         columns: dict[int, jax.Array] = {}
         for index, (factor, own) in enumerate(self._split(listed)):
