@@ -18,6 +18,7 @@ import numpy as np
 from jax.core import Tracer
 
 from fockjax import checks, kets
+from fockjax._eager import as_one
 from fockjax._linear import contract
 from fockjax._numerics import (
     canonical_complex,
@@ -245,10 +246,9 @@ class State(Readouts):
             )
         self._require_one_sample()
         other._require_one_sample()
-        theirs = [replace(f, array=f.array.astype(self.dtype)) for f in other.factors]
-        fidelities = [_fidelity(*met) for met in _meetings(self.factors, theirs)]
-        return reduce(jnp.multiply, fidelities)
+        return _overlap(self.factors, other.factors)
 
+    @as_one()
     def fidelity_coherent(self, r: Any, phi: Any = 0.0) -> jax.Array:
         """``|<alpha_1, alpha_2, ..|psi>|^2`` with coherent states of ``alpha = r e^{i phi}``.
 
@@ -408,6 +408,12 @@ def refuse_outside(layout: Layout, array: jax.Array | np.ndarray, name: str) -> 
             f"{name} has an amplitude for {tuple(map(int, outside[0]))} photons, outside "
             f"{layout.truncation}. Raise the truncation, or set it to zero."
         )
+
+
+@as_one()
+def _overlap(mine: Sequence[Factor], theirs: Sequence[Factor]) -> jax.Array:
+    theirs = [replace(f, array=f.array.astype(mine[0].dtype)) for f in theirs]
+    return reduce(jnp.multiply, [_fidelity(*met) for met in _meetings(mine, theirs)])
 
 
 def _meetings(

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
+from fockjax._eager import as_one
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, is_integer, safe_sqrt
 
@@ -109,11 +109,13 @@ class Factored:
         return self.factors[0].dtype
 
     @property
+    @as_one()
     def trace(self) -> jax.Array:
         """The trace of the density matrix, `norm` squared."""
         return self._norm_squared()
 
     @property
+    @as_one()
     def norm(self) -> jax.Array:
         """The root of the trace, of a pure state the 2-norm of its amplitudes: below 1 where the
         cutoff lost probability.
@@ -121,6 +123,7 @@ class Factored:
         return safe_sqrt(self._norm_squared())
 
     @property
+    @as_one()
     def leakage(self) -> jax.Array:
         """The probability lost at the cutoff, ``1 - trace``.
 
@@ -130,6 +133,7 @@ class Factored:
         return 1 - self._norm_squared()
 
     @property
+    @as_one()
     def is_finite(self) -> jax.Array:
         """Whether all amplitudes are finite numbers, a boolean scalar.
 
@@ -223,11 +227,6 @@ class Factored:
 
     def _checked_hbar(self, hbar: float | None) -> float:
         return self.hbar if hbar is None else checked_hbar(hbar)
-
-
-def is_known(values: Any) -> bool:
-    """Whether no part of them is traced: what is wrong with them can be said."""
-    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
 def outer(parts: Iterable[tuple[jax.Array, str]], order: str) -> jax.Array:

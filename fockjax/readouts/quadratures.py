@@ -9,20 +9,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._eager import as_one, is_known
 from fockjax._linear import contract
 from fockjax._numerics import checked_integer
 from fockjax._phases import cos_sin
-from fockjax.readouts.factored import Factored, Modes, Moments, is_known
+from fockjax.readouts.factored import Factored, Modes, Moments
 
 
 class Quadratures(Factored):
     """Readouts of ``x = sqrt(hbar/2) (a + a^dagger)``, ``p = -i sqrt(hbar/2) (a - a^dagger)``."""
 
+    @as_one("mode")
     def mean_amplitude(self, mode: int) -> jax.Array:
         """<a> of a mode, complex: ``(<x> + i <p>) / sqrt(2 hbar)``."""
         mode = self._checked_mode(mode)
         return self._band(mode, 1, np.sqrt(np.arange(1, self.cutoffs[mode])))
 
+    @as_one("mode", "hbar")
     def quadrature(
         self, mode: int, angle: float | jax.Array = 0.0, hbar: float | None = None
     ) -> Moments:
@@ -46,6 +49,7 @@ class Quadratures(Factored):
         mean = self.quadrature_moment(mode, 1, angle, hbar)
         return Moments(mean, self.quadrature_moment(mode, 2, angle, hbar) - mean**2)
 
+    @as_one("mode", "power", "hbar")
     def quadrature_moment(
         self,
         mode: int,
@@ -82,6 +86,7 @@ class Quadratures(Factored):
             total = total + 2 * (cos * band.real + sin * band.imag)
         return (hbar / 2) ** (power / 2) * total
 
+    @as_one("modes", "hbar")
     def quadrature_means(self, modes: Modes | None = None, hbar: float | None = None) -> jax.Array:
         """``<x>`` of each of ``modes`` (default: all), then ``<p>`` of each.
 
@@ -95,6 +100,7 @@ class Quadratures(Factored):
         a = jnp.stack([self.mean_amplitude(mode) for mode in self._checked_modes(modes, 1)])
         return math.sqrt(2 * hbar) * jnp.concatenate([a.real, a.imag])
 
+    @as_one("modes", "hbar")
     def covariance(self, modes: Modes | None = None, hbar: float | None = None) -> jax.Array:
         """The covariance matrix ``<r_i r_j + r_j r_i> / 2 - <r_i> <r_j>`` with
         ``r = (x of each of modes, p of each of modes)`` (default: all modes).
@@ -161,12 +167,17 @@ class Quadratures(Factored):
             >>> print(*state.photon_number(0))
             1.64 0.2304
         """
-        hbar, n, real = self._checked_hbar(hbar), self.modes, self._real
-        given, A = A, _coefficients("A", A, (2 * n, 2 * n), real)
-        d = _coefficients("d", d, (2 * n,), real)
+        hbar, n = self._checked_hbar(hbar), self.modes
+        given, A = A, _coefficients("A", A, (2 * n, 2 * n), self._real)
+        d = _coefficients("d", d, (2 * n,), self._real)
         if given is not None and is_known(given) and not np.allclose(given, np.transpose(given)):
             raise ValueError("Argument `A` must be symmetric, A[i, j] == A[j, i].")
         padding = checked_integer(padding, "Argument `padding`")
+        return self._polynomial(A, d, k, angle, hbar, padding)
+
+    @as_one("hbar", "padding")
+    def _polynomial(self, A, d, k, angle, hbar: float, padding: int) -> Moments:
+        n, real = self.modes, self._real
         # Coefficients of the quadratures unturned and in units of sqrt(hbar/2), by [mode, x or p].
         angle = jnp.asarray(angle, real)
         cos, sin = jnp.cos(angle), jnp.sin(angle)
