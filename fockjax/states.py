@@ -31,7 +31,7 @@ from fockjax._numerics import (
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.readouts import Readouts
-from fockjax.readouts.factored import outer
+from fockjax.readouts.factored import outer, readout
 from fockjax.readouts.spectral import root_fidelity
 
 
@@ -69,6 +69,9 @@ class State(Readouts):
         mixed = "" if self.is_pure else f", mixed={self._mixed_groups}"
         kept, dtype = self.truncation, self.dtype.name
         return f"State(cutoffs={kept}, groups={self.groups}{mixed}, dtype={dtype})"
+
+    def _without_past(self) -> "State":
+        return State(self.factors, hbar=self.hbar)
 
     @property
     def is_pure(self) -> bool:
@@ -248,7 +251,7 @@ class State(Readouts):
         other._require_one_sample()
         return _overlap(self.factors, other.factors)
 
-    @as_one()
+    @readout()
     def fidelity_coherent(self, r: Any, phi: Any = 0.0) -> jax.Array:
         """``|<alpha_1, alpha_2, ..|psi>|^2`` with coherent states of ``alpha = r e^{i phi}``.
 

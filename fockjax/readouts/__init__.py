@@ -5,7 +5,7 @@ factors (`Part`), and so is the same for every kind of state that has them.
 
 Expectation values are taken in the state as it is, of norm below one where the cutoff lost
 something: like Strawberry Fields, nothing is renormalised. All are of one sample, batch by
-`jax.vmap`, and differentiate in both directions.
+`jax.vmap`, and differentiate in both directions. Called outside `jax.jit` each is compiled as one.
 """
 
 from fockjax.readouts.factored import Moments as Moments

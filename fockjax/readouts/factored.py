@@ -1,9 +1,9 @@
 """A product of independent factors, and the few things that readouts ask of it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import reduce, wraps
 from string import ascii_letters
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,28 @@ from fockjax._eager import as_one
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, is_integer, safe_sqrt
 
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Factored")
+
 Modes = int | Sequence[int]
+
+
+def readout(
+    *static: str,
+) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
+    """A readout: `as_one`, the same program whatever a state has been through."""
+
+    def decorate(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+        compiled = as_one(*static)(method)
+
+        @wraps(method)
+        def read(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+            return compiled(self._without_past(), *args, **kwargs)
+
+        return read
+
+    return decorate
 
 
 class Moments(NamedTuple):
@@ -109,13 +130,13 @@ class Factored:
         return self.factors[0].dtype
 
     @property
-    @as_one()
+    @readout()
     def trace(self) -> jax.Array:
         """The trace of the density matrix, `norm` squared."""
         return self._norm_squared()
 
     @property
-    @as_one()
+    @readout()
     def norm(self) -> jax.Array:
         """The root of the trace, of a pure state the 2-norm of its amplitudes: below 1 where the
         cutoff lost probability.
@@ -123,7 +144,7 @@ class Factored:
         return safe_sqrt(self._norm_squared())
 
     @property
-    @as_one()
+    @readout()
     def leakage(self) -> jax.Array:
         """The probability lost at the cutoff, ``1 - trace``.
 
@@ -133,7 +154,7 @@ class Factored:
         return 1 - self._norm_squared()
 
     @property
-    @as_one()
+    @readout()
     def is_finite(self) -> jax.Array:
         """Whether all amplitudes are finite numbers, a boolean scalar.
 
@@ -150,6 +171,10 @@ class Factored:
         )
 
     # for the readouts
+
+    def _without_past(self) -> Self:
+        """With nothing but its factors and hbar."""
+        return self
 
     @property
     def _real(self) -> np.dtype:

@@ -8,20 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax._eager import as_one
 from fockjax._linear import contract, skew
 from fockjax._numerics import resized
 from fockjax._phases import phase_factor
 from fockjax.gates.beamsplitter import quarter_turns
 from fockjax.gates.phases import powers_of_i
 from fockjax.hermite import hermite_functions
+from fockjax.readouts.factored import readout
 from fockjax.readouts.subsystems import Subsystems
 
 
 class PhaseSpace(Subsystems):
     """Readouts on points or grids of phase space."""
 
-    @as_one("mode", "hbar")
+    @readout("mode", "hbar")
     def quadrature_distribution(
         self,
         mode: int,
@@ -58,7 +58,7 @@ class PhaseSpace(Subsystems):
         half = contract(density, waves, "mn,nx->mx")
         return contract(waves, half, "mx,mx->x") / math.sqrt(hbar)
 
-    @as_one("mode", "hbar")
+    @readout("mode", "hbar")
     def wigner(self, mode: int, x: jax.Array, p: jax.Array, hbar: float | None = None) -> jax.Array:
         """Wigner's function of a mode on a grid,
         ``W(x, p) = 1 / (pi hbar) int e^{2 i p y / hbar} <x - y| rho |x + y> dy``.

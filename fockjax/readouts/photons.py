@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._eager import as_one, is_known
+from fockjax._eager import is_known
 from fockjax._linear import contract
-from fockjax.readouts.factored import Factored, Modes, Moments, outer
+from fockjax.readouts.factored import Factored, Modes, Moments, outer, readout
 
 
 class PhotonNumbers(Factored):
@@ -50,7 +50,7 @@ class PhotonNumbers(Factored):
             total = total * factor.probability({mode: numbers[mode] for mode in factor.modes})
         return total
 
-    @as_one("modes")
+    @readout("modes")
     def probabilities(self, modes: Modes | None = None) -> jax.Array:
         """Joint photon-number probabilities of ``modes`` (default: all), the others summed over.
 
@@ -71,7 +71,7 @@ class PhotonNumbers(Factored):
         )
         return outer(parts, "".join(label[mode] for mode in modes))
 
-    @as_one()
+    @readout()
     def fidelity_vacuum(self) -> jax.Array:
         """The probability of no photon in any mode, the fidelity with the vacuum.
 
@@ -83,7 +83,7 @@ class PhotonNumbers(Factored):
         """
         return self.probability((0,) * self.modes)
 
-    @as_one("mode")
+    @readout("mode")
     def photon_number(self, mode: int) -> Moments:
         """Mean and variance of the photon number ``n = a^dagger a`` of a mode.
 
@@ -95,7 +95,7 @@ class PhotonNumbers(Factored):
         """
         return self.photon_number_product((self._checked_mode(mode),))
 
-    @as_one("modes")
+    @readout("modes")
     def photon_number_product(self, modes: Modes | None = None) -> Moments:
         """Mean and variance of the product of the photon numbers of ``modes`` (default: all).
 
@@ -109,7 +109,7 @@ class PhotonNumbers(Factored):
         mean, square = self._diagonals(numbers, {mode: n**2 for mode, n in numbers.items()})
         return Moments(mean, square - mean**2)
 
-    @as_one("modes")
+    @readout("modes")
     def parity(self, modes: Modes | None = None) -> jax.Array:
         """The mean of ``(-1)^n``, n the photons of ``modes`` (default: all) together.
 
@@ -123,7 +123,7 @@ class PhotonNumbers(Factored):
         modes = self._checked_modes(modes)
         return self._diagonal({mode: (-1) ** np.arange(self.cutoffs[mode]) for mode in modes})
 
-    @as_one("modes")
+    @readout("modes")
     def diagonal_expectation(self, values: Any, modes: Modes) -> jax.Array:
         """The mean of an observable that is diagonal in the photon numbers of ``modes``.
 

@@ -9,23 +9,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._eager import as_one, is_known
+from fockjax._eager import is_known
 from fockjax._linear import contract
 from fockjax._numerics import checked_integer
 from fockjax._phases import cos_sin
-from fockjax.readouts.factored import Factored, Modes, Moments
+from fockjax.readouts.factored import Factored, Modes, Moments, readout
 
 
 class Quadratures(Factored):
     """Readouts of ``x = sqrt(hbar/2) (a + a^dagger)``, ``p = -i sqrt(hbar/2) (a - a^dagger)``."""
 
-    @as_one("mode")
+    @readout("mode")
     def mean_amplitude(self, mode: int) -> jax.Array:
         """<a> of a mode, complex: ``(<x> + i <p>) / sqrt(2 hbar)``."""
         mode = self._checked_mode(mode)
         return self._band(mode, 1, np.sqrt(np.arange(1, self.cutoffs[mode])))
 
-    @as_one("mode", "hbar")
+    @readout("mode", "hbar")
     def quadrature(
         self, mode: int, angle: float | jax.Array = 0.0, hbar: float | None = None
     ) -> Moments:
@@ -49,7 +49,7 @@ class Quadratures(Factored):
         mean = self.quadrature_moment(mode, 1, angle, hbar)
         return Moments(mean, self.quadrature_moment(mode, 2, angle, hbar) - mean**2)
 
-    @as_one("mode", "power", "hbar")
+    @readout("mode", "power", "hbar")
     def quadrature_moment(
         self,
         mode: int,
@@ -86,7 +86,7 @@ class Quadratures(Factored):
             total = total + 2 * (cos * band.real + sin * band.imag)
         return (hbar / 2) ** (power / 2) * total
 
-    @as_one("modes", "hbar")
+    @readout("modes", "hbar")
     def quadrature_means(self, modes: Modes | None = None, hbar: float | None = None) -> jax.Array:
         """``<x>`` of each of ``modes`` (default: all), then ``<p>`` of each.
 
@@ -100,7 +100,7 @@ class Quadratures(Factored):
         a = jnp.stack([self.mean_amplitude(mode) for mode in self._checked_modes(modes, 1)])
         return math.sqrt(2 * hbar) * jnp.concatenate([a.real, a.imag])
 
-    @as_one("modes", "hbar")
+    @readout("modes", "hbar")
     def covariance(self, modes: Modes | None = None, hbar: float | None = None) -> jax.Array:
         """The covariance matrix ``<r_i r_j + r_j r_i> / 2 - <r_i> <r_j>`` with
         ``r = (x of each of modes, p of each of modes)`` (default: all modes).
@@ -175,7 +175,7 @@ class Quadratures(Factored):
         padding = checked_integer(padding, "Argument `padding`")
         return self._polynomial(A, d, k, angle, hbar, padding)
 
-    @as_one("hbar", "padding")
+    @readout("hbar", "padding")
     def _polynomial(self, A, d, k, angle, hbar: float, padding: int) -> Moments:
         n, real = self.modes, self._real
         # Coefficients of the quadratures unturned and in units of sqrt(hbar/2), by [mode, x or p].

@@ -5,15 +5,14 @@ from string import ascii_letters
 import jax
 import jax.numpy as jnp
 
-from fockjax._eager import as_one
-from fockjax.readouts.factored import Factored, Modes, outer
+from fockjax.readouts.factored import Factored, Modes, outer, readout
 from fockjax.readouts.spectral import entropy_of
 
 
 class Subsystems(Factored):
     """Readouts of a part of the modes, the others traced out."""
 
-    @as_one("modes")
+    @readout("modes")
     def reduced(self, modes: Modes) -> jax.Array:
         """The density matrix of ``modes``, all others traced out.
 
@@ -42,7 +41,7 @@ class Subsystems(Factored):
         parts = ((factor.reduced(own), labels(own)) for factor, own in self._split(modes))
         return outer(parts, labels(modes)).astype(self.dtype)
 
-    @as_one("modes")
+    @readout("modes")
     def purity(self, modes: Modes | None = None) -> jax.Array:
         """``trace(rho^2)`` of the density matrix of ``modes`` (default: all).
 
@@ -59,7 +58,7 @@ class Subsystems(Factored):
             total = total * jnp.sum(rho.real**2 + rho.imag**2)
         return total
 
-    @as_one("modes")
+    @readout("modes")
     def entropy(self, modes: Modes | None = None) -> jax.Array:
         """``-trace(rho ln rho)`` of the density matrix of ``modes`` (default: all): von Neumann's
         entropy, in nats.
