@@ -46,7 +46,7 @@ def compiled(caplog):
     return count
 
 
-@pytest.mark.parametrize("kind", STATES)
+@pytest.mark.parametrize("kind", ["pure", pytest.param("mixed", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", READOUTS)
 def test_a_readout_is_one_program(name, kind, compiled):
     jax.clear_caches()
