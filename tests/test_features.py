@@ -209,6 +209,13 @@ FIRST -= {"prepare cat", "prepare gaussian (2 modes)", "prepare mixed_gaussian (
 # These run the code of displacements, beamsplitters and displaced squeezed states.
 FIRST -= {"gate x_displacement", "gate p_displacement", "gate symmetric_mach_zehnder"}
 FIRST -= {"prepare coherent", "prepare squeezed"}
+# These have quick tests of values, batches and derivatives in test_optics, test_gates, test_kets.
+FIRST -= {
+    "gate interferometer (2 modes)",
+    "gate mach_zehnder",
+    "gate quadratic_phase",
+    "prepare gkp",
+}
 FIRST |= {f"readout {name}" for name in ("photon_number", "purity", "quadrature_means")}
 
 

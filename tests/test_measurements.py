@@ -63,7 +63,10 @@ SELECTED = {
 }
 
 
-@pytest.mark.parametrize("kind", SELECTED)
+SELDOM = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("photons", "no photons")]
+
+
+@pytest.mark.parametrize("kind", ["faulty photons", "click", "homodyne", "heterodyne", *SELDOM])
 def test_a_selected_outcome_leaves_what_it_projects_on(kind, x64):
     (name, values, outcome), weights, bras = SELECTED[kind]
     before = fj.Circuit(3, hbar=1.3)
