@@ -221,25 +221,25 @@ WORKLOADS = {w.name: w for w in (W1, W2, W3, W4, DEEP)} | {
 
 @dataclass
 class Part:
-    """The forward pass or value-and-gradient of one implementation, compiled in each round."""
+    """The forward pass or value-and-gradient of one implementation, compiled once a round."""
 
     function: Callable
-    seconds: list[float] = field(default_factory=list)
-    compiled: Compiled | None = None
+    compilations: list[Compiled] = field(default_factory=list)
 
     def compile(self, *args) -> None:
-        self.compiled = compile_fresh(self.function, *args)
-        self.seconds.append(self.compiled.seconds)
+        self.compilations.append(compile_fresh(self.function, *args))
 
     @property
     def run(self) -> Callable:
-        assert self.compiled is not None
-        return self.compiled.run
+        return self.compilations[-1].run
 
     @property
-    def temp(self) -> str:
-        assert self.compiled is not None
-        return f"{self.compiled.temp_bytes / 1e6:.1f}"
+    def temp_bytes(self) -> int:
+        return self.compilations[-1].temp_bytes
+
+    @property
+    def seconds(self) -> list[float]:
+        return [each.seconds for each in self.compilations]
 
     @property
     def median_seconds(self) -> float:
@@ -314,7 +314,7 @@ def rows(
                 label,
                 *(cell for t in own for cell in (str(t), f"{t.median_cpu:.2f}")),
                 " / ".join(map(str, parts)),
-                " / ".join(part.temp for part in parts),
+                " / ".join(f"{part.temp_bytes / 1e6:.1f}" for part in parts),
             ]
         )
     bars, spent = workload.bars, sides["fockjax"].gradient.median_seconds

@@ -6,7 +6,6 @@ Operation by operation a first call compiles, and each call dispatches, tens of 
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
-from itertools import chain, repeat
 from numbers import Number
 from typing import Any, ParamSpec, TypeVar
 
@@ -45,9 +44,8 @@ def as_one(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            named = zip(chain(names, repeat("")), args, strict=False)
             fixed, arrays = [], []
-            for name, value in chain(named, kwargs.items()):
+            for name, value in (*zip(names, args, strict=False), *kwargs.items()):
                 (fixed if name in static else arrays).append(value)
             if not all(map(_is_plain, jax.tree.leaves(arrays))):
                 return function(*args, **kwargs)

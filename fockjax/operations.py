@@ -32,17 +32,13 @@ class Operation:
     def _same(self) -> Hashable:
         return _of_fields(self)
 
-    @cached_property
-    def _hash(self) -> int:
-        return hash(self._same)
-
     def __eq__(self, other):
         return self is other or (isinstance(other, Operation) and self._same == other._same)
 
     def __hash__(self):
-        return self._hash
+        return hash(self._same)
 
-    def __getstate__(self):  # the hash of a text is another one in another process
+    def __getstate__(self):  # not what is derived, which need not pickle
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
 
