@@ -1,10 +1,11 @@
-"""Beamsplitters whose angles depend on the input, as fockjax runs them and with the elements of
-each multiplied out from the eigenvectors, as those of weights are made above cutoff 20.
+"""Beamsplitters whose angles depend on the input, beside making all their elements.
 
     python benchmarks/by_data.py [--rounds 5]
 
-Two layers of squeezers and a chain of such beamsplitters, readout <x>, <p> of every mode. Times are
-the least milliseconds of CPU time of alternating rounds; answers are checked to agree.
+One side is fockjax as it is. The other multiplies the elements of each beamsplitter out from its
+eigenvectors, as fockjax does above cutoff 20 where the angles are weights. The circuit has two
+layers of squeezers and a chain of such beamsplitters; it reads <x>, <p> of every mode. Times are
+the least milliseconds of CPU time of alternating rounds. The answers are checked to agree.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""What compiling costs: a kernel, the kernels of the workloads, a total of more and more photons.
+"""What compiling costs: a kernel, the workloads, a total of more and more photons.
 
     python benchmarks/compiling.py
 
-First a chain of additions with barriers between them: what one more trivial kernel takes. Then, for
-value and gradient, the seconds, and the different kernels that XLA compiles (the object files it
-dumps; what is the same it compiles once, a small loop as a whole), of W1, W2, W4 and of the
-reference circuit on 4 modes, batch 128, with fewer than c photons in total. CPU only; a figure is
-the least of two processes.
+The first line tells what one more trivial kernel takes, from a chain of additions with barriers
+between them. The table then has, for value and gradient of W1, W2, W4 and of the reference circuit
+on 4 modes, batch 128, with fewer than c photons in total: the seconds, and how many different
+kernels XLA compiles. Kernels are counted by the object files that XLA dumps; equal kernels are
+compiled once, and a small loop is one kernel. CPU only. A figure is the least of two processes.
 """
 
 import json

@@ -2,8 +2,8 @@
 
     python benchmarks/cost.py [--rounds 5]
 
-FLOPs, bytes and memory as ratios to XLA's own, time as the ratio to the least measured, after one
-`fj.calibrate()`.
+FLOPs, bytes and memory are printed as ratios to XLA's own figures. Time is the ratio to the least
+time measured, after one `fj.calibrate()`.
 """
 
 import argparse

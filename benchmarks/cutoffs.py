@@ -2,17 +2,16 @@
 
     python benchmarks/cutoffs.py [--circuits 200] [--tolerance 1e-3] [--plot FILE]
 
-Circuits of one to three modes, a quarter each Gaussian, with Kerr gates, with cubic phase gates
-(half of them padded), and with displacements by data (every other one with Kerr gates). Each is
-planned for 32 samples, and run at the plan on these and on 96 others.
+The circuits have one to three modes. A quarter each are Gaussian, have Kerr gates, have cubic phase
+gates (half of them padded), or have displacements by data (every other one with Kerr gates). Each
+is planned for 32 samples, and run at the plan on these and on 96 others. If a plan says that the
+maximum does not suffice, the circuit is planned again with a greater one.
 
-The least cutoff that suffices is found by search: all modes at a large cutoff, one of them cut
-after every operation to each cutoff that a plan may choose, until it keeps to the tolerance. The
-others being large, that asks less of a mode than a plan can.
+The least cutoff that suffices is found by search. All modes have a large cutoff but one, which is
+cut after every operation to each cutoff that a plan may choose, until it keeps to the tolerance. As
+the other modes are large, this asks less of a mode than a plan can.
 
-A plan that says that the maximum does not suffice is made anew with a greater one.
-
-Beside it the heuristic ``3 + 2 max|alpha| + max r``, one cutoff for all modes.
+Beside the plan runs the heuristic ``3 + 2 max|alpha| + max r``, one cutoff for all modes.
 """
 
 import argparse

@@ -1,10 +1,12 @@
-"""Any circuit of gates as a competent user writes it in plain JAX: dense gates applied by einsum,
-plain autodiff, more than a few layers under a scan. FROZEN, as `naive.py` is.
+"""Any circuit of gates as a competent user writes it in plain JAX. FROZEN, as `naive.py` is.
 
-With gates by the formulas of `naive.py`, each made where it is applied (`textbook.py`; those that
-samples share once for the batch): the naive side of the workloads. Or made by fockjax's kernels,
-all of a kind and of all layers in one vectorised call: both sides then build alike, and differ only
-in what they do with what is built.
+Dense gates are applied by einsum, gradients are plain autodiff, and more than a few layers run
+under a scan. The gates come from one of two places:
+
+* the formulas of `naive.py` (`textbook.py`), each gate made where it is applied, and gates that
+  samples share made once for the batch: this is the naive side of the workloads;
+* fockjax's kernels, all gates of a kind and of all layers in one vectorised call: both sides then
+  build alike, and differ only in what they do with the gates.
 """
 
 import math

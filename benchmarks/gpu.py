@@ -2,20 +2,20 @@
 
     python benchmarks/gpu.py [--quick] [--workloads W1 W2 ..] [--no-golden] [-o FILE]
 
-writes, to benchmarks/results/<date>-<device>.md unless told otherwise and while it goes:
+It writes to benchmarks/results/<date>-<device>.md unless told otherwise, line by line as it runs:
 
 * whether complex64 is right, against Strawberry Fields' stored answers, whatever precision of
   matrix products the user has set (a recent GPU multiplies in TF32 if it may, with 10 bits);
 * W1 to W4 by batch: a forward pass and a training step (value, gradient, Adam), the kernels that
   each launches, and the share of the machine's bandwidth and arithmetic that it reaches;
-* device memory against two predictions: `fj.cost`, before anything is compiled, and the compiler's
-  own; in use is what the process has used at most, told where a point raises it;
+* device memory against two predictions: that of `fj.cost`, before anything is compiled, and that of
+  the compiler; the most that the process has used is told at each point that raises it;
 * a million samples of W1, in the batches that are fastest.
 
-The ceilings are measured in the same run. Bytes and operations are as XLA counts them, so that a
-share above 1 means that what it counts as memory is cache. Points that need more memory or time
-than there is are left out, and the table says so. W4 has no inputs: its batch is of circuits that
-learn apart, each with weights of its own.
+The ceilings are measured in the same run. Bytes and operations are as XLA counts them, so a share
+above 1 means that some of what XLA counts as memory is cache. Points that need more memory or time
+than there is are left out, and the table says so. W4 has no inputs: its batch is a number of
+circuits that learn apart, each with its own weights.
 """
 
 import argparse

@@ -1,8 +1,9 @@
-"""A million rows from a Parquet file through `fockjax predict --memory 8GB`: undisturbed; with
-reading, running and storing in turn; killed in the middle and resumed. The model has the reference
-circuit between its linear layers.
+"""A million rows from a Parquet file through `fockjax predict --memory 8GB`.
 
-python benchmarks/million.py [--rows 1000000] [--memory 8GB]
+    python benchmarks/million.py [--rows 1000000] [--memory 8GB]
+
+Three runs: undisturbed; with reading, running and storing one after the other; killed in the middle
+and resumed. The model has the reference circuit between its linear layers.
 """
 
 import argparse

@@ -2,11 +2,11 @@
 
     python benchmarks/mixed.py [--rounds 5] [--batch 32] [--samples 1024] [--no-sf]
 
-The reference circuit (`naive.py`) with loss after each layer, at 2, 3 and 4 modes. For each: one
-density matrix, a batch of them by `jax.vmap`, trajectories with `fockjax.monte_carlo`, the
-value and gradient of both, and Strawberry Fields' Fock engine, which runs one sample at a time.
-All give <x> of mode 0 and must agree before they are timed; compilation is apart. Memory is what
-XLA reserves for the compiled program's intermediate results.
+The reference circuit (`naive.py`) with loss after each layer, on 2, 3 and 4 modes. Measured are one
+density matrix, a batch of them by `jax.vmap`, trajectories with `fockjax.monte_carlo`, the value
+and gradient of one density matrix and of trajectories, and Strawberry Fields' Fock engine, which
+runs one sample at a time. All give <x> of mode 0 and must agree before they are timed. Compilation
+is not counted. Memory is what XLA reserves for the intermediate results of the compiled program.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python benchmarks/notebook.py [--cutoff 10] [--rounds 20] [--no-sf]
 
-Two modes, squeezed, displaced and coupled. The first call compiles; it is measured in a process of
-its own for each row, with the circuit compiled already except in the first row. Strawberry Fields
-("fock", complex128) takes its numbers from a state with the same answers, which is checked.
+Two modes, squeezed, displaced and coupled. The first call compiles. Each row measures it in a
+process of its own, in which the circuit is compiled already, except in the first row. Strawberry
+Fields ("fock", complex128) answers the same questions; the answers are checked to agree.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python benchmarks/pauses.py [--rounds 200]
 
-Why a server that is half busy is slower, request for request, than one that has no rest. Work that
-needs no memory tells of clocks and of waking up; reading an array, of what is left of the caches
-meanwhile; then the batch that `serving.py` asks for, 128 rows of the reference circuit, in a
-process of its own with all of XLA's threads and with one.
+This explains why a server that is half busy takes longer for a request than one that never rests.
+Work that needs no memory shows the effect of clocks and of waking up. Reading an array shows what
+is left of the caches. The last rows run the batch that `serving.py` asks for, 128 rows of the
+reference circuit, in a process of its own, with all of XLA's threads and with one.
 """
 
 import argparse

@@ -1,13 +1,12 @@
-"""The runner: memory predicted and measured, sizes of batches, memory over many rows, the second
-start, the status of each row, and modes in groups beside the dense state of all.
+"""The runner: memory, batches, the second start, devices, status of rows, groups of modes.
 
-python benchmarks/runner.py memory               # each line in a process of its own
-python benchmarks/runner.py batch [--rounds 5]   # in turns
-python benchmarks/runner.py flat [--rows 1000000]
+python benchmarks/runner.py memory               # predicted and measured; a process for each line
+python benchmarks/runner.py batch [--rounds 5]   # sizes of batches, in turns
+python benchmarks/runner.py flat [--rows 1000000]   # memory over many rows
 python benchmarks/runner.py start                # twice, with an empty and a full cache on disk
 python benchmarks/runner.py scope                # what a run in a `with` leaves on the device
-python benchmarks/runner.py status [--rounds 7]
-python benchmarks/runner.py groups [--rounds 7]
+python benchmarks/runner.py status [--rounds 7]  # what it costs to know the status of each row
+python benchmarks/runner.py groups [--rounds 7]  # modes in groups beside the dense state of all
 python benchmarks/runner.py devices [--rows 100000] [--rounds 7]   # one and two devices, in turns
 """
 

@@ -2,11 +2,11 @@
 
     python benchmarks/sampling.py [--shots 1000000] [--cutoff 10] [--rounds 3] [--no-sf]
 
-Each kind of measurement in a process of its own. Memory: what the compiled program says it needs
-besides state and outcomes, and what the process held at most, with JAX, the state, compiling and
-the outcomes. Compilation is timed apart. Beside them Strawberry
-Fields, which measures one shot at a time and runs the program anew for each: a few shots, scaled to
-the same number. First the means are compared with the state's own.
+Each kind of measurement runs in a process of its own. Two figures of memory are printed: what the
+compiled program says that it needs besides state and outcomes, and the most that the process held,
+with JAX, the state, compiling and the outcomes. Compilation is timed separately. Strawberry Fields
+measures one shot at a time and runs the program anew for each; its few shots are scaled to the same
+number. First the means are compared with those of the state.
 """
 
 import argparse

@@ -2,12 +2,11 @@
 
     python benchmarks/scaling.py [batch cutoff modes depth] [--quick] [--seconds 2] [--gib 4]
 
-prints a table for each and draws all in one figure (benchmarks/figures/scaling.png unless told
-otherwise). "v+g" is the value and gradient with respect to the weights; the slope is d log(v+g
-time) / d log(what grows), from the point before, so that a cost bends where the slope changes; of
-modes it is the factor that one more costs.
-Points over the limits, and what is larger, are left out, and the table says so. complex64, no
-flags, `jax.vmap` of the one-sample call.
+It prints a table for each and draws all in one figure (benchmarks/figures/scaling.png unless told
+otherwise). "v+g" is the value and gradient with respect to the weights. The slope is d log(v+g
+time) / d log(what grows), from the point before, so that a change of slope shows where a cost
+bends. For modes it is the factor that one more mode costs. Points over the limits, and all larger
+ones, are left out, and the table says so. complex64, no flags, `jax.vmap` of the one-sample call.
 """
 
 import argparse

@@ -1,18 +1,19 @@
-"""`fockjax serve` beside Mosec with the same model: how late answers are, and how many can be had.
+"""`fockjax serve` beside Mosec with the same model: latency and saturation.
 
     python benchmarks/serving.py [--circuit cvqnn] [--seconds 20] [--rounds 3] [--no-mosec]
 
 The model has the reference circuit (4 modes, cutoff 6, 2 layers, 6 beamsplitters), or with
---circuit cvqnn what `fockjax train` makes of that size (24 beamsplitters). Requests have 1 row or
-128, as JSON or as bytes; all are first checked to be answered as the model does in this process.
+--circuit cvqnn the circuit that `fockjax train` makes of that size (24 beamsplitters). Requests
+have 1 row or 128, as JSON or as bytes. First all are checked to be answered as the model answers in
+this process.
 
-Saturation is what a fixed number of connections get that send again as soon as they are answered;
-with it, the processor time of the server, all its processes together, for each request: of the
-figures here the least disturbed by a busy machine. Then requests arrive as a Poisson process at
-half of that rate, in turns at either server, from a process of its own (`_load.py`).
+Saturation is the rate that a fixed number of connections reach which send again as soon as they are
+answered. The processor time of the server for each request, all its processes together, is measured
+with it; a busy machine disturbs this figure least. Then requests arrive as a Poisson process at
+half of that rate, in turns at either server, sent by a process of its own (`_load.py`).
 
 Mosec runs as one worker process for each kind of request (`_mosec.py`), in the environment
-.venv/mosec-3.11 (by the version of Python), which this makes.
+.venv/mosec-3.11 (by the version of Python), which this script makes.
 """
 
 import argparse

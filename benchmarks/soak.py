@@ -1,13 +1,13 @@
-"""`fockjax serve` under 200,000 good, bad, late and vanishing requests, all mixed: what became of
-each, and of the server's memory.
+"""`fockjax serve` under 200,000 good, bad, late and vanishing requests, all mixed.
 
     python benchmarks/soak.py [--requests 200000] [--clients 8]
 
-Every answer is compared with what the model says in this process. wrong: an answer that is not the
-model's, or a status other than what the request deserves. lost: no answer. Both must be zero, and
-memory flat: its median over the last third of the time at most 2% above that over the second. Then
-it is killed, and is to be ready again on its port within 15 s, having kept what was compiled; on a
-busy machine the processor time beside it is the better guide.
+Every answer is compared with what the model says in this process. An answer is "wrong" if it is not
+the model's, or has a status other than the request deserves; a request is "lost" if it gets no
+answer. Both counts must be zero. Memory must be flat: its median over the last third of the time is
+at most 2% above that over the second third. Then the server is killed and started again. As it
+keeps what was compiled, it must be ready on its port within 15 s; on a busy machine the processor
+time printed beside is the better guide.
 """
 
 import argparse

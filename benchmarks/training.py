@@ -2,11 +2,11 @@
 
     python benchmarks/training.py [--rows 16384] [--modes 2] [--cutoff 8]
 
-For each batch size, in one run: the rate of `jax.value_and_grad` of the training objective alone,
-called again and again on one batch; and the rate of whole epochs as `fockjax train` runs them, with
-shuffling, optimiser, figures, validation on the device and the fetch of figures to the host. The
-validation rows come on top of the training rows that are counted. Compilation is timed apart. The
-two are measured in turns, so that a busy machine slows both.
+Two rates for each batch size, measured in turns so that a busy machine slows both. The bare rate is
+that of `jax.value_and_grad` of the training objective alone, called again and again on one batch.
+The training rate is that of whole epochs as `fockjax train` runs them, with shuffling, optimiser,
+figures, validation on the device and the fetch of figures to the host; the validation rows are not
+counted in it. Compilation is timed separately.
 """
 
 import argparse

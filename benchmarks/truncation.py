@@ -4,10 +4,11 @@
 
 The reference circuit (a displacement by the data and two layers of squeezers and beamsplitters) on
 2 to 8 modes, with weak squeezing (|r| < 0.2) and strong (|r| < 0.4). The error is the norm of the
-difference to a far larger total, the mean of 4 random circuits; where that state itself is short of
-more, its own loss is printed. Time, memory and compile time are those of value and gradient with
-respect to the weights, batch 8, complex64. The figure has the error against amplitudes, memory and
-time. Then training steps of larger settings, against the bars of issue 8.
+difference to the state of a far larger total, the mean of 4 random circuits. Where that state
+itself loses more than 1e-6, its own loss is printed. Time, memory and compile time are those of
+value and gradient with respect to the weights, batch 8, complex64. The figure shows the error
+against amplitudes, memory and time. Last come training steps of larger settings, with the bars of
+issue 8.
 """
 
 import argparse

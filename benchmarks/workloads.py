@@ -1,15 +1,17 @@
-"""The workloads that speed is judged by, through fockjax's public call and as a naive user writes
-them: times, compile times, memory, and the bars.
+"""The workloads that speed is judged by: times, compile times, memory, and the bars.
 
     python benchmarks/workloads.py [W1 W2 ..] [--rounds 5] [--flax]
 
-Each is first checked to give the same readouts and gradients on all sides. fockjax runs as
-`jax.vmap` of the one-sample call of a `Circuit`, or as a `QuantumLayer` with --flax. naive is
-`naive.py` for W1 and the same with its formulas for the others (`textbook.py`); dense is naive with
-gates made by fockjax's kernels, all in one call. complex64, no flags. "v+g" is the value and
-gradient, with respect to the weights, of the squared error of <x>, <p> of every mode, of W4 the
-infidelity. CPU time is that of all threads. All sides compile in each round as well, in turns, with
-nothing left over from before.
+Each workload is first checked to give the same readouts and gradients on all sides:
+
+* fockjax runs as `jax.vmap` of the one-sample call of a `Circuit`, or with --flax as a
+  `QuantumLayer`;
+* naive is what a naive user writes: `naive.py` for W1, its formulas for the others (`textbook.py`);
+* dense is naive with gates made by fockjax's kernels, all in one call.
+
+complex64, no flags. "v+g" is the value and gradient, with respect to the weights, of the squared
+error of <x>, <p> of every mode; for W4 of the infidelity. CPU time is that of all threads. All
+sides compile in each round as well, in turns and with empty caches.
 """
 
 import argparse
