@@ -200,30 +200,42 @@ MACHINERY = {
     ),
 }
 
-HEAD = """# What there is, beside the peers
+HEAD = """# Features, beside other packages
 
-Written by `python tests/features.py` from the registries, the tests and the tables of what is
-known of the peers; a test fails if it is out of date, or if something lacks a line or a test.
+This page lists every operation and readout of fockjax, what other packages have of these, and
+what is tested. `python tests/features.py` writes it from the registries, the tests and the tables
+of what is known of the other packages; a test fails if the page is out of date, or if an operation
+or readout has no line or no test.
 
-The peers' columns were read from their public code in November 2026: Strawberry Fields 0.24-dev
-(its TensorFlow and NumPy Fock backends), Piquasso 8.0.1 (`PureFockSimulator`), MrMustard 0.7.3
-and 1.0.0a2-dev (the better of the two), DeepQuantum 4.5.0 (Fock backend), dynamiqs 0.3.5 (an
-operator library, not one of circuits). **N** of its own, **D** composed of others, **e**
-exponential of a cut generator, so not the exact elements, **c** continuous in time, by a master
-equation, **s** one sample or shot at a time, **n** in NumPy only, without gradients, **-** absent,
-**?** not looked into. In Strawberry Fields' TensorFlow backend displacements, squeezers,
-beamsplitters and Mach-Zehnder interferometers run eagerly only, and those of a batch are built in a
-Python loop.
+The columns of the other packages were read from their public code in November 2026: Strawberry
+Fields 0.24-dev (its TensorFlow and NumPy Fock backends), Piquasso 8.0.1 (`PureFockSimulator`),
+MrMustard 0.7.3 and 1.0.0a2-dev (the better of the two), DeepQuantum 4.5.0 (Fock backend), dynamiqs
+0.3.5 (an operator library, not one of circuits). In Strawberry Fields' TensorFlow backend,
+displacements, squeezers, beamsplitters and Mach-Zehnder interferometers run only eagerly, and
+those of a batch are built in a Python loop.
 
-Each **x** is a test of `tests/test_features.py`, run for each choice of options:
+| mark | meaning |
+|-|-|
+| N | the package has it as such |
+| D | composed of other operations |
+| e | exponential of a truncated generator, so not the exact elements |
+| c | continuous in time, by a master equation |
+| s | one sample or shot at a time |
+| n | in NumPy only, without gradients |
+| - | absent |
+| ? | not looked into |
 
-- *value*: against Strawberry Fields' `sf.Engine("fock")` at complex128 (**S**), to 1e-10, or
-  against NumPy where it has nothing to compare with (**P**); random complex kets, the modes in
-  reverse order; channels and measurements on one of two entangled modes; of what is drawn at random
-  a mean over 2^14 outcomes, within five standard errors;
-- *batch*: `jax.vmap` gives what a loop gives; *jit*: compiled as eagerly; unequal cutoffs;
-- *grad*, *jvp*: reverse mode against finite differences, forward mode against reverse; of
-  operations also where all parameters are zero, or as near to it as they may be.
+Each **x** is a test in `tests/test_features.py`, run for each choice of options:
+
+- *value*: the values agree to 1e-10 with Strawberry Fields' `sf.Engine("fock")` at complex128
+  (**S**), or with NumPy where Strawberry Fields has nothing to compare with (**P**). Gates act on
+  random complex kets with the modes in reverse order, channels and measurements on one of two
+  entangled modes. For what is drawn at random, a mean over 2^14 outcomes agrees within five
+  standard errors;
+- *batch*: `jax.vmap` gives what a loop gives, at unequal cutoffs;
+- *jit*: the compiled result is that of the eager call, at unequal cutoffs;
+- *grad*, *jvp*: reverse mode agrees with finite differences, and forward mode with reverse mode;
+  operations are also differentiated where all parameters are zero, or as near to it as they may be.
 
 `pytest tests/test_features.py -k wigner` runs one line. `fockjax validate` compares the same
 lines at more points.
