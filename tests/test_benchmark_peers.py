@@ -37,6 +37,7 @@ def load(monkeypatch):
             del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_peers_that_fail_or_disagree_have_rows_that_say_so(load, tmp_path, monkeypatch):
     run, peers, table = load("run"), load("peers"), load("table")
     stand_ins = {

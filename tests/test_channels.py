@@ -244,7 +244,8 @@ def test_a_thermal_state_stays_in_its_bath(x64):
     close(stay(0.35), bath, 1e-14)
 
 
-@pytest.mark.parametrize("cutoff", [100, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("cutoff", [100, 200])
 def test_single_precision_at_large_cutoffs(cutoff):
     """The part of |c><c + r| that moves to |a><a + r|, against logarithms in float64."""
     n, k = np.indices((cutoff, cutoff))
@@ -433,7 +434,9 @@ def test_a_state_that_has_been_lost_stays_lost():
         assert weight == 1
 
 
-@pytest.mark.parametrize("name", ["thermal_loss", "dephasing", "kraus"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("thermal_loss", marks=pytest.mark.slow), "dephasing", "kraus"]
+)
 def test_trajectories_are_unbiased(x64, name):
     """The mean of a fixed 20 000, element by element within 5 standard errors; under vmap over keys
     as one by one.

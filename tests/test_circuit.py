@@ -178,7 +178,10 @@ def test_repeat_of_a_block_without_weights(x64):
     does(circuit, gates, {}, np.array([0.4]), (6,))
 
 
-@pytest.mark.parametrize("modes, cutoff", [(1, None), (2, (4, 3)), (3, None)])
+@pytest.mark.parametrize(
+    "modes, cutoff",
+    [(1, None), pytest.param(2, (4, 3), marks=pytest.mark.slow), (3, None)],
+)
 def test_layers_of_killoran_et_al(modes, cutoff, x64):
     """Interferometer, squeezers, interferometer, displacements, Kerr gates (their Fig. 1)."""
     depth = 3

@@ -199,7 +199,10 @@ def test_effects_of_homodyne_sum_to_one(x64):
     close(bras[:, 0].T, expected / 1.5**0.25)
 
 
-@pytest.mark.parametrize("name, tolerance", [("complex64", 4e-7), ("complex128", 1e-11)])
+@pytest.mark.parametrize(
+    "name, tolerance",
+    [("complex64", 4e-7), pytest.param("complex128", 1e-11, marks=pytest.mark.slow)],
+)
 def test_homodyne_cdf_and_its_inverse(name, tolerance, request):
     """Within rounding of the closed form at all states, right out to the tails."""
     if name == "complex128":
@@ -303,6 +306,7 @@ def drawn(make, size, seed, rhos, *arguments, count=20_000):
     return np.asarray(jax.jit(jax.vmap(shots))(keys, rhos, *arguments))
 
 
+@pytest.mark.slow
 def test_homodyne_of_a_cat_and_a_squeezed_state():
     size = 24
     halves = coherent(1.5 * np.exp(0.5j), size), coherent(-1.5 * np.exp(0.5j), size)

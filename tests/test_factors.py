@@ -1,7 +1,6 @@
 """Factors, pure and mixed, against NumPy on dense random kets and density matrices."""
 
 from dataclasses import replace
-from functools import partial
 
 import dense
 import jax
@@ -12,7 +11,6 @@ from compare import close_to_13_digits as close
 
 import fockjax as fj
 from fockjax.factors import Mixed, Pure
-from fockjax.validation.readings import FAST_COMPILATION
 
 MODES, CUTOFFS = (1, 2, 5), (3, 2, 4)
 
@@ -53,7 +51,7 @@ def test_constructors_take_modes_in_any_order(x64):
 def test_operators_act_on_both_sides(x64):
     factors, matrices = zip(*both(np.random.default_rng(1)), strict=True)
 
-    @partial(jax.jit, compiler_options=FAST_COMPILATION)
+    @jax.jit
     def act(factors):
         gate = fj.gates.beamsplitter(0.7, 0.4, cutoff=(4, 3))  # on modes 5 and 1: another order
         turn = fj.gates.squeezing(0.4, 0.9, cutoff=2) @ fj.gates.kerr(0.3, cutoff=2)
@@ -158,9 +156,7 @@ def test_factors_batch_and_differentiate(x64):
         return along(t), jax.grad(along)(t), jax.jvp(along, (t,), (1.0,))[1]
 
     points = np.array([0.0, 0.4]) + 1e-3 * np.arange(-2.0, 3.0)[:, None]
-    value, gradient, forward = jax.jit(
-        jax.vmap(jax.vmap(orders)), compiler_options=FAST_COMPILATION
-    )(points)
+    value, gradient, forward = jax.jit(jax.vmap(jax.vmap(orders)))(points)
     difference = np.array([1.0, -8, 0, 8, -1]) / 12e-3 @ np.asarray(value)
     close(gradient[2], difference, 1e-8)
     close(forward, gradient, 1e-10)

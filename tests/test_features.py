@@ -28,7 +28,6 @@ from fockjax.validation.cases import (
     readout_rows,
     template,
 )
-from fockjax.validation.readings import FAST_COMPILATION
 from fockjax.validation.readouts import PURE_ONLY, READOUTS, SAMPLES, TRUNCATIONS
 from fockjax.validation.report import TOLERANCES
 
@@ -246,7 +245,7 @@ def results(name) -> Results:
     one = row(name)
     with jax.numpy_dtype_promotion("strict"), jax.enable_x64(True):
         points = jnp.asarray(one.points)
-        single = jax.jit(one.run, compiler_options=FAST_COMPILATION)
+        single = jax.jit(one.run)
         looped = np.stack([single(point) for point in points])
         weights = np.random.RandomState(2).uniform(-1, 1, looped.shape[1])
         direction = np.random.RandomState(3).uniform(0.5, 1, one.points.shape[1])
@@ -266,7 +265,7 @@ def results(name) -> Results:
             gradient, _ = jax.grad(at, has_aux=True)(point)
             return values, gradient @ jnp.asarray(direction), forward
 
-        both = jax.jit(jax.vmap(derivatives), compiler_options=FAST_COMPILATION)
+        both = jax.jit(jax.vmap(derivatives))
         batched, reverse, forward = both(points)
 
         def moved(steps):

@@ -40,7 +40,7 @@ def test_rows_are_what_the_circuit_does_up_to_there():
             given = {k: np.asarray(v) if np.ndim(v) else v for k, v in values.items()}
             given = {k: v if isinstance(v, int) else float(v) for k, v in given.items()}
             (prefix.prepare if name == "fock" else prefix.add)(name, modes=modes, **given)
-        if number not in (0, 6):
+        if number != 6:
             continue
         state = prefix({}, cutoff=CUTOFFS)
         assert row.groups == state.groups

@@ -489,6 +489,7 @@ def test_selected_measurements(x64, hbar):
     np.testing.assert_allclose(state.selection_probability, expected, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_heterodyne_and_threshold_detectors_select(x64):
     preparation = [(ops.Squeezed(0.3, 0.4), 0), (ops.Squeezed(0.4, 1.0), 1)]
     program = program_of(

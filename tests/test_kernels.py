@@ -97,7 +97,7 @@ def test_displacement(cutoff, dtype):
     check_displacement(pairs((0, 0.3, -1.1, 3, 10), (1.3, -6.2, 0, 2.9, 0.7)), cutoff, dtype)
 
 
-@pytest.mark.parametrize("cutoff", [1, 2, 31])
+@pytest.mark.parametrize("cutoff", [1, pytest.param(2, marks=pytest.mark.slow), 31])
 def test_squeezing(cutoff, dtype):
     check_squeezing(pairs((0, 0.2, -1, 1.7, 3), (1.3, -6.2, 0, 2.9, 0.7)), cutoff, dtype)
 

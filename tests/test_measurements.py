@@ -87,6 +87,7 @@ def test_a_selected_outcome_leaves_what_it_projects_on(kind, x64):
     assert state.outcomes["m1"] == outcome
 
 
+@pytest.mark.slow
 def test_what_another_mode_lost_before_counts(x64):
     """A gate on it is cut before the measurement, in a call and inspected."""
     circuit = fj.Circuit(2).two_mode_squeeze(0.8).squeeze(0.9, mode=1)

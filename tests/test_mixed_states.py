@@ -15,7 +15,6 @@ import fockjax as fj
 from fockjax.factors import Mixed, Pure
 from fockjax.readouts.spectral import root_fidelity
 from fockjax.states import State
-from fockjax.validation.readings import FAST_COMPILATION
 from fockjax.validation.readouts import READOUTS, TRUNCATIONS
 
 
@@ -51,10 +50,6 @@ def read_mixed(rho, single):
     return read([Mixed.of_matrix(rho, (2, 0)), Pure.of_ket(single, (1,))])
 
 
-def jitted(function):
-    return jax.jit(function, compiler_options=FAST_COMPILATION)
-
-
 def line(t):
     """A line of density matrices; its ends are pure."""
     start, end = (outer(pair) for pair in kets()[0])
@@ -70,9 +65,9 @@ def everything():
     """Of two kets; of their density matrices, a mixture of these, and more for differences."""
     with jax.numpy_dtype_promotion("strict"), jax.enable_x64(True):
         pairs, single = kets()
-        pure = jitted(jax.vmap(read_pure, in_axes=(0, None)))(pairs, single)
+        pure = jax.jit(jax.vmap(read_pure, in_axes=(0, None)))(pairs, single)
         rhos = np.stack([line(t) for t in (0, 1, SHARE, *AROUND)])
-        mixed = jitted(jax.vmap(read_mixed, in_axes=(0, None)))(rhos, single)
+        mixed = jax.jit(jax.vmap(read_mixed, in_axes=(0, None)))(rhos, single)
         return jax.tree.map(np.asarray, (pure, mixed))
 
 
@@ -129,7 +124,7 @@ def test_derivatives_of_all_readouts_along_a_line_of_density_matrices(x64):
 
     around = [jax.tree.map(lambda leaf, k=k: leaf[3 + k], everything()[1]) for k in range(4)]
     difference = np.array([1, -8, 8, -1]) @ np.array([number(v) for v in around]) / 12e-3
-    close(jitted(jax.grad(along))(np.array(AT)), difference, 1e-9)
+    close(jax.jit(jax.grad(along))(np.array(AT)), difference, 1e-9)
 
 
 # closed forms: D(alpha) S(z) of a thermal state
@@ -161,7 +156,7 @@ def test_gaussian_mixed_states(x64):
     one, other = (0.3, 0.35, -1.3, 0.5, 2.2), (0.5, 0.2, 0.7, 0.4, -0.3)
     x, p = np.linspace(-2.0, 2.5, 4), np.linspace(-1.5, 2.0, 3)
 
-    @jitted
+    @jax.jit
     def read():
         a, b = (gaussian(*numbers, cutoff=44) for numbers in (one, other))
         n = a.photon_number(0)
@@ -196,9 +191,9 @@ def test_gaussian_mixed_states(x64):
 
 def test_the_error_bound_holds_in_trace_norm(x64):
     numbers, size = (0.3, 0.35, -1.3, 0.9, 2.2), 44
-    exact = jitted(lambda: gaussian(*numbers, cutoff=size).density_matrix())()
+    exact = jax.jit(lambda: gaussian(*numbers, cutoff=size).density_matrix())()
     for cutoff in (4, 9):
-        short, bound, leakage = jitted(
+        short, bound, leakage = jax.jit(
             lambda cutoff=cutoff: (
                 (state := gaussian(*numbers, cutoff=cutoff)).density_matrix(),
                 state.error_bound,
@@ -264,7 +259,7 @@ def test_fidelity_of_products_that_are_grouped_differently(x64):
         ],
     }
     states = {name: State(tuple(factors)) for name, factors in states.items()}
-    table = jitted(lambda states: [[a.fidelity(b) for b in states] for a in states])
+    table = jax.jit(lambda states: [[a.fidelity(b) for b in states] for a in states])
     found = np.array(table(list(states.values())))
     matrices = [np.asarray(state.density_matrix()) for state in states.values()]
     expected = [[uhlmann(a, b) for b in matrices] for a in matrices]
@@ -306,7 +301,7 @@ def test_derivatives_of_the_fidelity_of_mixed_states(x64):
         return along(t, levels), slope(t, levels), jax.jvp(lambda t: slope(t, levels), (t,), (1.0,))
 
     levels = np.array(pairs)
-    read = jitted(jax.vmap(jax.vmap(all_orders, (0, None)), (None, 0)))
+    read = jax.jit(jax.vmap(jax.vmap(all_orders, (0, None)), (None, 0)))
     value, slope, (_, curvature) = read(4e-4 * np.arange(-2, 3.0), levels)
     difference = np.array([1, -8, 0, 8, -1]) / 48e-4
     close(slope[:, 2], value @ difference, 1e-7)

@@ -206,12 +206,9 @@ def grouped():
     return fj.grouped(circuit, modes=2, group_size=1)
 
 
-slow = pytest.mark.slow
-
-
-@pytest.mark.parametrize(
-    "build", [one_mode, pytest.param(circuit, marks=slow), pytest.param(grouped, marks=slow)]
-)
+# A hybrid model trains in the README, too.
+@pytest.mark.slow
+@pytest.mark.parametrize("build", [one_mode, circuit, grouped])
 def test_a_hybrid_model_trains_with_optax(build):
     quantum = layer(build(), cutoff=5, readout=fj.nn.with_leakage(fj.nn.quadratures))
     model = Hybrid(quantum, nnx.Rngs(1))

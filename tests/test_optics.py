@@ -195,6 +195,7 @@ def test_exact_gates_are_permanents(cutoffs):
         close(elements, expected)
 
 
+@pytest.mark.slow
 def test_exact_gates_keep_their_precision_at_large_cutoffs():
     """Against the beamsplitter's own kernel."""
     U, ket = random_unitary(8, 2), random_ket(8, (60, 60))

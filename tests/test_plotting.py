@@ -145,6 +145,7 @@ def test_photon_numbers_as_bars_and_as_a_map():
 RHO = np.array([[0.6, 0.2j], [-0.2j, 0.4]])
 
 
+@pytest.mark.slow
 def test_a_mixed_state():
     state = fj.from_density_matrix(RHO)
     ax = fj.plotting.wigner(state, x=np.linspace(-1, 1, 3), p=np.linspace(-1, 1, 3))

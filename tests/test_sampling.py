@@ -56,6 +56,7 @@ def test_photon_numbers():
     assert agrees(outcomes, p)
 
 
+@pytest.mark.slow
 def test_photons_and_clicks_of_imperfect_detectors():
     state, joint = entangled()
     p = abs(joint.transpose(2, 0, 1)).astype(float) ** 2
@@ -135,6 +136,7 @@ def test_quadratures_of_entangled_modes():
     assert agrees(np.stack(bins, -1), expected)
 
 
+@pytest.mark.slow
 def test_mixed_factors_give_what_pure_ones_do():
     """The same keys, the same outcomes, up to rounding."""
     state, _ = entangled()

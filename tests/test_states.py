@@ -269,6 +269,7 @@ def joined(kets):
     return np.einsum("ad,b,ce->abcde", *kets)
 
 
+@pytest.mark.slow
 def test_readouts_of_a_product_of_leaky_factors_are_those_of_its_dense_ket(x64):
     """Unnormalised, as Strawberry Fields: what one factor lost scales what all others say."""
     rng = np.random.default_rng(2)

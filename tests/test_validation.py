@@ -441,6 +441,7 @@ def test_what_has_no_case_fails(monkeypatch):
     assert set(problems) == {"twirl", "mist", "fog", "heat", "eye", "readout charm"}
 
 
+@pytest.mark.slow
 def test_case_missing_from_the_golden_file_fails_and_says_how_to_write_it(monkeypatch):
     monkeypatch.setattr(golden, "_load", dict)
     code, text = validate(only=["rotation"], source="golden")
