@@ -248,7 +248,7 @@ def test_samples_run_as_many_at_a_time_as_fit():
     for memory in rooms:
         plan = fj.runtime.plan_total(circuit, {}, x, maximum=16, memory=f"{memory}B")
         assert plan.rungs == whole.rungs and plan.bound == pytest.approx(whole.bound)
-    with pytest.raises(fj.runtime.PilotTooLarge, match=r"bytes a sample, over 100: raise `memory`"):
+    with pytest.raises(fj.runtime.PilotTooLarge, match="only 100 may be used: raise `memory`"):
         fj.runtime.plan_cutoffs(circuit, {}, x, maximum=16, memory=100)
 
 
