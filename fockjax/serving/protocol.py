@@ -1,6 +1,6 @@
-"""Open Inference Protocol V2 over HTTP, with its binary tensor extension.
+"""The Open Inference Protocol V2 over HTTP, with its binary tensor extension.
 
-https://github.com/kserve/open-inference-protocol, and for tensors as bytes
+See https://github.com/kserve/open-inference-protocol, and for tensors as bytes
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 """
 
@@ -25,14 +25,14 @@ FEATURES = "features"
 
 @dataclass(frozen=True)
 class Request:
-    """What a client wants.
+    """A request for inference.
 
     Attributes:
-        id: its name for the request, if it gave one.
+        id: the client's name for the request, if it gave one.
         fields: the columns of the model.
         rows: how many rows they have.
-        outputs: which results, and whether as bytes.
-        seconds: how long it waits, if it says.
+        outputs: the names of the results that are wanted, and whether as bytes.
+        seconds: how long the client waits, if it says so.
     """
 
     id: str | None
@@ -44,7 +44,7 @@ class Request:
 
 @functools.lru_cache(1)
 def inputs_of(predictor: Predictor) -> list[dict[str, Any]]:
-    """The inputs in the model's metadata: all features as one tensor where all are numbers, else
+    """The inputs in the model's metadata: one tensor of all features if they are all numbers, else
     one tensor for each column.
     """
     columns = predictor.columns
@@ -73,7 +73,7 @@ def outputs_of(predictor: Predictor) -> list[dict[str, Any]]:
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """A JSON object: UTF-8, finite numbers, at most 1024 levels deep."""
+    """Parse a JSON object: UTF-8, finite numbers, at most 1024 levels deep."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -84,7 +84,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def patience(value: dict[str, Any]) -> float | None:
-    """Seconds after which an answer is of no use, from the parameter "timeout", in microseconds."""
+    """Seconds that the client waits, from the parameter "timeout" in microseconds."""
     timeout = _parameters(value, "the request").get("timeout")
     if timeout is None:
         return None
@@ -94,10 +94,10 @@ def patience(value: dict[str, Any]) -> float | None:
 
 
 def read(body: bytes, header_length: str | None, predictor: Predictor) -> Request:
-    """A request from its body and the header `HEADER_LENGTH`.
+    """Read a request from its body and the header `HEADER_LENGTH`.
 
     Raises:
-        Refused: 400, with what is wrong.
+        Refused: with status 400 and what is wrong.
     """
     end = len(body)
     if header_length is not None:
