@@ -115,8 +115,8 @@ class Runner:
             and all(isinstance(device, jax.Device) for device in devices)
         ):
             raise ValueError(
-                "Argument `devices` must be a sequence of JAX devices, such as jax.devices('gpu'), "
-                f"not empty, got {devices!r}."
+                "Argument `devices` must be JAX devices, at least one, such as jax.devices('gpu'), "
+                f"got {devices!r}."
             )
         self.functions = (function, *larger)
         self.devices = tuple(devices or jax.local_devices())
