@@ -281,9 +281,11 @@ _PREFIX = r"(?<![\w.])[^\W\d]\w*\.(?=[^\W\d])"  # the first part of each dotted 
 
 @dataclass(frozen=True)
 class _Pen:
-    wires: dict[str, str]
-    link: str
-    crossing: str
+    """The characters of a drawing."""
+
+    wires: dict[str, str]  # by kind
+    link: str  # between the boxes of an operation
+    crossing: str  # of a link and a wire
     corners: str  # of a box: upper left, upper right, lower left, lower right
     rounded: str  # the same for a detector
     ports: str  # where a wire enters and leaves a box
@@ -294,8 +296,8 @@ class _Pen:
     crossings: dict[str, str]  # an outcome across a wire
     turns: str  # an outcome's wire where it feeds up, down, both; then where it also goes on
     opening: str  # a bracket: top, between wires, at a wire, bottom
-    closing: str
-    letters: dict[str, str]
+    closing: str  # the same at the end of a block
+    letters: dict[str, str]  # what to write in labels instead of some letters
 
 
 _UNICODE = _Pen(

@@ -145,6 +145,6 @@ def _check_same(path: Path, stored: dict, head: dict) -> None:
     changed = [name for name in head if stored.get(name) != head[name]]
     if changed:
         raise UserError(
-            f"{path} is of an interrupted run with other {' and '.join(changed)}; "
+            f"{path} belongs to an interrupted run with other {' and '.join(changed)}; "
             "--restart discards it and begins anew"
         )

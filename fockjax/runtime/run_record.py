@@ -159,7 +159,7 @@ def check_log(path: Path | str, name: str) -> None:
     """
     path = Path(path)
     if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"{name} must be a file in a folder that is there, got {str(path)!r}.")
+        raise ValueError(f"{name} must be a file in an existing folder, got {str(path)!r}.")
 
 
 def check_trace(path: Path | str, name: str) -> None:

@@ -113,6 +113,8 @@ class _Endpoint:
 
 
 class _Routes:
+    """The functions that answer requests, one for each route."""
+
     def __init__(self, service: Service):
         self.service = service
         self.largest_body = parse_size(service.config.max_body)

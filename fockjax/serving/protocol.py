@@ -99,51 +99,18 @@ def read(body: bytes, header_length: str | None, predictor: Predictor) -> Reques
     Raises:
         Refused: with status 400 and what is wrong.
     """
-    end = len(body)
-    if header_length is not None:
-        end = int(header_length) if header_length.isascii() and header_length.isdigit() else -1
-        if not 0 < end <= len(body):
-            raise bad_request(
-                f"{HEADER_LENGTH} must be between 1 and the {len(body)} bytes of the body, got "
-                f"{header_length!r}"
-            )
+    end = _end_of_json(body, header_length)
     value = parse(body[:end])
     name = value.get("id")
     if name is not None and not isinstance(name, str):
         raise bad_request('"id" must be text')
     given = _read_inputs(_objects(value, "inputs"), memoryview(body)[end:])
-    expected = inputs_of(predictor)
-    names = [each["name"] for each in expected]
-    if set(given) != set(names):
-        raise bad_request(
-            f"the inputs must be {', '.join(map(repr, names))}; got "
-            f"{', '.join(map(repr, given)) or 'none'}"
-        )
-    rows = {array.shape[0] for array in given.values() if array.ndim}
-    if len(rows) != 1:
-        raise bad_request("the inputs must have the same number of rows, their first axis")
-    count = rows.pop()
-    if count == 0:
-        raise bad_request("the inputs have no rows")
-    fields: dict[str, Field] = {}
-    for each in expected:
-        array, tail = given[each["name"]], tuple(each["shape"][1:])
-        if array.shape != (count, *tail) and array.shape != (count, 1, *tail):
-            raise bad_request(
-                f"input {each['name']!r} must have shape {each['shape']}, got {list(array.shape)}"
-            )
-        if tail:
-            if array.dtype == object:
-                raise bad_request(f"input {each['name']!r} must be numbers, not {tensors.TEXT}")
-            columns = array.reshape(count, -1).astype(np.float64).T
-            fields = {col.name: part for col, part in zip(predictor.columns, columns, strict=True)}
-        else:
-            fields[each["name"]] = field(array.ravel().tolist(), each["name"])
+    fields, rows = _fields(given, predictor)
     binary = _parameters(value, "the request").get("binary_data_output") is True
     known = outputs_of(predictor)
     asked = _objects(value, "outputs") if value.get("outputs") is not None else []
     outputs = _read_outputs(asked or known, known, binary)
-    return Request(name, fields, count, outputs, patience(value))
+    return Request(name, fields, rows, outputs, patience(value))
 
 
 def write(
@@ -176,7 +143,53 @@ def write(
     }
 
 
+def _end_of_json(body: bytes, header_length: str | None) -> int:
+    """Where the JSON ends in a body, and the bytes of tensors begin."""
+    if header_length is None:
+        return len(body)
+    end = int(header_length) if header_length.isascii() and header_length.isdigit() else -1
+    if not 0 < end <= len(body):
+        raise bad_request(
+            f"{HEADER_LENGTH} must be between 1 and the {len(body)} bytes of the body, got "
+            f"{header_length!r}"
+        )
+    return end
+
+
+def _fields(given: dict[str, np.ndarray], predictor: Predictor) -> tuple[dict[str, Field], int]:
+    """The columns of the model from the inputs of a request, and how many rows they have."""
+    expected = inputs_of(predictor)
+    names = [each["name"] for each in expected]
+    if set(given) != set(names):
+        raise bad_request(
+            f"the inputs must be {', '.join(map(repr, names))}; got "
+            f"{', '.join(map(repr, given)) or 'none'}"
+        )
+    rows = {array.shape[0] for array in given.values() if array.ndim}
+    if len(rows) != 1:
+        raise bad_request("the inputs must have the same number of rows, their first axis")
+    count = rows.pop()
+    if count == 0:
+        raise bad_request("the inputs have no rows")
+    fields: dict[str, Field] = {}
+    for each in expected:
+        array, tail = given[each["name"]], tuple(each["shape"][1:])
+        if array.shape != (count, *tail) and array.shape != (count, 1, *tail):
+            raise bad_request(
+                f"input {each['name']!r} must have shape {each['shape']}, got {list(array.shape)}"
+            )
+        if tail:
+            if array.dtype == object:
+                raise bad_request(f"input {each['name']!r} must be numbers, not {tensors.TEXT}")
+            columns = array.reshape(count, -1).astype(np.float64).T
+            fields = {col.name: part for col, part in zip(predictor.columns, columns, strict=True)}
+        else:
+            fields[each["name"]] = field(array.ravel().tolist(), each["name"])
+    return fields, count
+
+
 def _read_inputs(described: list[dict], rest: memoryview) -> dict[str, np.ndarray]:
+    """The input tensors by name, from their descriptions and the bytes after the JSON."""
     found: dict[str, np.ndarray] = {}
     start = 0
     for each in described:
@@ -208,6 +221,7 @@ def _read_inputs(described: list[dict], rest: memoryview) -> dict[str, np.ndarra
 
 
 def _read_outputs(described: list[dict], known: list[dict], binary: bool) -> list[tuple[str, bool]]:
+    """The names of the outputs that are wanted, and whether as bytes; by default `binary`."""
     names = [each["name"] for each in known]
     found = []
     for each in described:

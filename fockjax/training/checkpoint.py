@@ -84,12 +84,12 @@ def restore(template: Any, arrays: dict[str, np.ndarray], prefix: str = "") -> A
     for path, leaf in leaves:
         name = prefix + jax.tree_util.keystr(path)
         if name not in arrays:
-            raise UserError(f"the checkpoint has no array {name}: it is of another model")
+            raise UserError(f"the checkpoint has no array {name}: it belongs to another model")
         array = arrays[name]
         if array.shape != leaf.shape or array.dtype != leaf.dtype:
             raise UserError(
                 f"the checkpoint's {name} is {array.dtype}{list(array.shape)}, the model's "
-                f"{leaf.dtype}{list(leaf.shape)}: it is of another model"
+                f"{leaf.dtype}{list(leaf.shape)}: it belongs to another model"
             )
         restored.append(array)
     return jax.tree_util.tree_unflatten(structure, restored)

@@ -111,7 +111,9 @@ def _check_same(folder: Path, stored: dict, given: dict) -> None:
         if stored.get(name) != given.get(name)
     ]
     if changed:
-        raise UserError(f"{folder} cannot be resumed, it is of another run: {'; '.join(changed)}")
+        raise UserError(
+            f"{folder} cannot be resumed, it belongs to another run: {'; '.join(changed)}"
+        )
 
 
 class MetricsLog:

@@ -203,7 +203,9 @@ class _Run:
         )
         if stored is not None:
             if stored[0] != identity:
-                raise UserError(f"the checkpoints in {checkpoints} are of another run than {out}")
+                raise UserError(
+                    f"the checkpoints in {checkpoints} belong to another run than {out}"
+                )
             carry = loop.copy(jax.device_put(checkpoint.restore(carry, stored[1])))
             done = int(stored[1][".epoch"])
             console.print(f"{title}: resuming after epoch {done}")

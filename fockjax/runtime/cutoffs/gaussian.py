@@ -104,14 +104,14 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
     n = circuit.modes
     mean = np.zeros((len(x), 2 * n), complex)
     C = np.broadcast_to(np.eye(2 * n, dtype=complex) / 2, (len(x), 2 * n, 2 * n)).copy()
-    other: set[int] = set()  # the modes whose state is not the Gaussian one of the moments
+    untracked: set[int] = set()  # the modes whose state is not the Gaussian one of the moments
     groups = [{mode} for mode in range(n)]  # for each mode the modes coupled to it
 
     def moments(mode: int) -> OneMode:
         a, N, M = mean[:, mode], C[:, mode, mode].real, C[:, mode, n + mode]
         return OneMode(a.copy(), N - 0.5, M.copy())
 
-    def join(modes) -> bool:
+    def couple(modes) -> bool:
         """Couple modes; returns whether they were of several groups."""
         joined = set().union(*(groups[mode] for mode in modes))
         several = joined != groups[modes[0]]
@@ -123,9 +123,9 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
         of = sorted(groups[mode])
         both = [*of, *(n + k for k in of)]
         normal = C[:, both][:, :, both] - np.eye(len(both)) / 2
-        return Group(mean[:, both], normal, not other & groups[mode])
+        return Group(mean[:, both], normal, not untracked & groups[mode])
 
-    def part(modes) -> None:
+    def separate(modes) -> None:
         """Take each of these modes out of its group."""
         for mode in modes:
             for each in groups[mode] - {mode}:
@@ -137,16 +137,16 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
         known = step.name in GAUSSIAN and not step.fed_forward
         moves = GAUSSIAN[step.name](step.parameters, step.options) if known else []
         if isinstance(step, Measurement):
-            # The mode is left empty. What was found changes the state of those coupled to it, in
-            # a way that the moments do not follow.
-            moves, other = [_empty(own)], set(range(n)) - own
-            part(own)
+            # The mode is left empty. The state of the others depends on what was found, which the
+            # moments do not follow.
+            moves, untracked = [_empty(own)], set(range(n)) - own
+            separate(own)
         elif isinstance(step, Preparation):
-            part(own)
+            separate(own)
             moves = moves or [_empty(own)]
-            other = other - own if known else other | own
-        elif not known or other & own:
-            other |= own
+            untracked = untracked - own if known else untracked | own
+        elif not known or untracked & own:
+            untracked |= own
         for move in moves:
             at = [step.modes[k] for k in move.on]
             both = [*at, *(n + mode for mode in at)]
@@ -155,18 +155,18 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
             C[:, both, :] = T @ C[:, both, :]
             C[:, :, both] = C[:, :, both] @ flip
             C[np.ix_(range(len(x)), both, both)] += move.noise
-            joined = join(at)
+            joined = couple(at)
             if move.cuts:
                 loses = joined or not _keeps_total(move)
                 yield Cut(
                     number,
                     step,
                     {mode: moments(mode) for mode in at},
-                    not other & set(at),
+                    not untracked & set(at),
                     group(at[0]) if loses else None,
                 )
         if not known and not isinstance(step, Measurement):
-            joined, cuts = join(step.modes), _may_cut(step)
+            joined, cuts = couple(step.modes), _may_cut(step)
             if cuts or joined:
                 touched = {mode: moments(mode) for mode in step.modes if cuts}
                 yield Cut(number, step, touched, not cuts, group(step.modes[0]))
