@@ -116,12 +116,12 @@ def predict(
         with _progress(console, table.rows, resumed) as show:
             refused = _run(predictor, runner, table, journal, size, skip_bad, show)
         _check_finished(data, before, journal, refused)
-        figures = _deliver(journal, out, columns)
+        summary = _deliver(journal, out, columns)
         journal.discard()
     seconds = time.perf_counter() - began
     rows = f"{journal.rows:,} rows" + (f" ({resumed:,} of them before)" if resumed else "")
     console.print(f"{rows} in {seconds:.1f} s -> {out}", soft_wrap=True)
-    _report(console, predictor, figures)
+    _report(console, predictor, summary)
     return journal.rows
 
 
@@ -309,20 +309,20 @@ def _records(
     return part
 
 
-def _deliver(journal: Journal, out: Path, kind: np.dtype) -> "_Figures":
+def _deliver(journal: Journal, out: Path, kind: np.dtype) -> "_Summary":
     """Write the output from the journal."""
-    figures = _Figures()
+    summary = _Summary()
 
     def parts() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for part, reasons in journal.chunks():
-            figures.add(part, reasons)
+            summary.add(part, reasons)
             yield part[list(kind.names or ())], part["usable"]
 
     write_table(out, kind, journal.rows, parts())
-    return figures
+    return summary
 
 
-class _Figures:
+class _Summary:
     """What is reported about all rows together."""
 
     def __init__(self):
@@ -343,25 +343,25 @@ class _Figures:
             self.over += int((~good["ok"]).sum())
 
 
-def _report(console: Console, predictor: Predictor, figures: _Figures) -> None:
-    if figures.bad:
-        console.print(f"[yellow]left empty:[/] {figures.bad}", soft_wrap=True)
-    if figures.rows:
-        mean = max(figures.total / figures.rows, 0)
-        console.print(f"leakage: mean {mean:.2%}, most {figures.most:.2%}")
-    if figures.cutoffs:
-        found = [(each, figures.cutoffs[each]) for each in predictor.labels]
+def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
+    if summary.bad:
+        console.print(f"[yellow]left empty:[/] {summary.bad}", soft_wrap=True)
+    if summary.rows:
+        mean = max(summary.total / summary.rows, 0)
+        console.print(f"leakage: mean {mean:.2%}, most {summary.most:.2%}")
+    if summary.cutoffs:
+        found = [(each, summary.cutoffs[each]) for each in predictor.labels]
         counts = [f"{count:,} at {cutoffs}" for cutoffs, count in found if count]
         console.print(f"rows by cutoffs: {', '.join(counts)}", soft_wrap=True)
-    if figures.over:
+    if summary.over:
         console.print(
-            f"[yellow]warning:[/] {figures.over} rows lose more than the tolerance even at the "
+            f"[yellow]warning:[/] {summary.over} rows lose more than the tolerance even at the "
             f"cutoffs {predictor.labels[-1]}; see column ok",
             soft_wrap=True,
         )
-    elif figures.notable:
+    elif summary.notable:
         console.print(
-            f"[yellow]warning:[/] {figures.notable} rows lose more than {NOTABLE_LEAKAGE:.0%} to "
+            f"[yellow]warning:[/] {summary.notable} rows lose more than {NOTABLE_LEAKAGE:.0%} to "
             f"the cutoff {predictor.config.cutoff}; see column leakage"
         )
     if predictor.classes is not None and len(predictor.classes) == 2:

@@ -8,8 +8,8 @@ from fockjax.parameters import Outcome
 
 
 @dataclass(frozen=True)
-class Found:
-    """An outcome.
+class OutcomeType:
+    """What kind of number an outcome is, and how often it is measured.
 
     Attributes:
         kind: "integer", "real" or "complex".
@@ -24,7 +24,7 @@ class Found:
 class Record:
     """The outcomes by name, and the modes on which nothing has acted since they were measured."""
 
-    outcomes: Mapping[str, Found] = field(default_factory=dict)
+    outcomes: Mapping[str, OutcomeType] = field(default_factory=dict)
     measured: frozenset[int] = frozenset()
 
     def after(self, operations: Sequence[Step | Repeat], where: str) -> "Record":
@@ -83,10 +83,10 @@ class Record:
             )
 
 
-def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, Found]]:
+def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, OutcomeType]]:
     """The outcomes of an operation with their names."""
     if isinstance(operation, Measurement):
-        yield operation.label, Found(operation.spec.outcome)
+        yield operation.label, OutcomeType(operation.spec.outcome)
     elif isinstance(operation, Repeat):
         for inner in operation.operations:
             for name, found in _named(inner, where):
@@ -95,4 +95,4 @@ def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, Found]]:
                         f"{where}: outcome {name!r} is measured in a block within a block; a "
                         "measurement can be repeated in one block only."
                     )
-                yield name, Found(found.kind, operation.times)
+                yield name, OutcomeType(found.kind, operation.times)

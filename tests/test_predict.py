@@ -519,7 +519,7 @@ def stop_at(patch, place, number):
         "before a chunk": (Runner, "_run_rows", False),
         "before it is stored": (Journal, "append", False),
         "after it is stored": (Journal, "append", True),
-        "within the output": (prediction._Figures, "add", False),
+        "within the output": (prediction._Summary, "add", False),
         "before the journal goes": (Journal, "discard", False),
     }[place]
     original, calls = getattr(owner, name), []

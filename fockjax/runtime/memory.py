@@ -110,9 +110,9 @@ def room(memory: int | str | None, devices: Sequence[Hardware]) -> int:
     """
     stats = devices[0].memory_stats()
     if stats is None:
-        free = available_memory()
-        free = free // 2 if memory is None else min(parse_size(memory) - in_use(devices[0]), free)
-        return max(free, 0) // len(devices)
+        left = available_memory()
+        left = left // 2 if memory is None else min(parse_size(memory) - in_use(devices[0]), left)
+        return max(left, 0) // len(devices)
     limit = min(device.memory_stats()["bytes_limit"] for device in devices)
     limit = limit if memory is None else min(parse_size(memory), limit)
     return max(limit - max(map(in_use, devices)), 0)

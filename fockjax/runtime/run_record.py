@@ -36,7 +36,7 @@ class Statistics:
     high: float = -math.inf
 
     def add(self, values: np.ndarray) -> None:
-        """Chan, Golub & LeVeque 1983, eq. 2.1."""
+        """Take in more numbers (Chan, Golub & LeVeque 1983, eq. 2.1)."""
         if not values.size:
             return
         values = values.astype(np.float64).ravel()

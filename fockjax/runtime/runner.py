@@ -230,6 +230,7 @@ class Runner:
     # Batches
 
     def _run(self, chunks: Iterable[Any]) -> Iterator[Results]:
+        """Run chunks one after another, and keep a record of them all."""
         record = self.record = RunRecord.begin(self.about, self.devices, self.labels)
         watch = memory.Watch(self.devices[0] if self.watch_memory else None)
         rows: Rows | None = None
@@ -257,6 +258,7 @@ class Runner:
                 record.append_to(self.log)
 
     def _run_rows(self, rows: Rows, record: RunRecord) -> None:
+        """Run rows by the first function, then those over the tolerance by each larger one."""
         if not len(rows):
             samples = rows.signature.structs(0)
             rows.allocate(jax.eval_shape(self._batched(0, rows.signature), self._params, *samples))
@@ -320,6 +322,7 @@ class Runner:
             yield launched[0], self.device.fetch(launched[1])
 
     def _launch(self, program, rows: Rows, numbers: np.ndarray, size: int):
+        """Start a program on some rows, padded to its size; returns results yet to be fetched."""
         if self._placed is None:
             # As a list: flattening a Flax state for each batch takes longer than sending its rows.
             self._placed = self.device.put(jax.tree.leaves(self._params), self._whole)
@@ -398,6 +401,7 @@ class Runner:
     def _program(
         self, level: int, signature: Signature, size: int, traced: "_Trace | None" = None
     ) -> jax.stages.Compiled:
+        """The compiled program for batches of this size, on all devices together."""
         key = level, signature, size
         program = self.executables.find(self._names.get(key))
         if program is None:
@@ -418,6 +422,7 @@ class Runner:
         return _Trace(jaxpr, result, weights)
 
     def _lower(self, traced: "_Trace", signature: Signature, size: int) -> jax.stages.Lowered:
+        """Lower the trace for one device to a program that splits a batch over all of them."""
         whole, split = PartitionSpec(), PartitionSpec("rows")
         samples = signature.structs(size // len(self.devices))
         jaxpr, result, _ = traced

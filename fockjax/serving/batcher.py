@@ -209,6 +209,7 @@ class Batcher:
             return True
 
     def _take(self) -> list[_Piece]:
+        """Take the pieces of the next batch from the queue, without those nobody waits for."""
         batch: list[_Piece] = []
         rows = 0
         while self._pieces:
@@ -259,5 +260,6 @@ def _share(batch: Iterable[_Piece], answer: Answer) -> None:
 
 
 def _fail(batch: Iterable[_Piece], error: BaseException) -> None:
+    """Let the requests of all pieces fail."""
     for piece in batch:
         piece.ticket.fail(error)

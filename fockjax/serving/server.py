@@ -22,7 +22,7 @@ from fockjax.serving.config import ServeConfig
 from fockjax.serving.errors import Refused
 from fockjax.serving.idle import IdleConnections
 from fockjax.serving.model import Model
-from fockjax.serving.service import THREADS, Service
+from fockjax.serving.service import DEVICE_THREAD, LOADING_THREAD, Service
 from fockjax.serving.supervisor import notify
 
 SWITCH = 5e-4  # seconds after which a Python thread lets another one run
@@ -52,7 +52,8 @@ def serve(config: ServeConfig) -> None:
             port,
         )
         server.run(sockets=[listener])
-    if any(thread.name in THREADS for thread in threading.enumerate()):
+    ours = (DEVICE_THREAD, LOADING_THREAD)
+    if any(thread.name in ours for thread in threading.enumerate()):
         # A thread still compiles, or hangs. XLA cannot be told to stop, and the interpreter would
         # crash if it ended meanwhile. All requests are answered and no file is open for writing.
         logging.shutdown()

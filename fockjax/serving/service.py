@@ -31,10 +31,10 @@ from fockjax.serving.model import LARGEST, Model
 
 T = TypeVar("T")
 
-HANG, IDLE = 30.0, 30.0
+HANG, IDLE = 30.0, 30.0  # seconds
 RECORDS = 200  # that /report shows
 TOGETHER = 2  # batches given to the runner at once: it computes one while it reads the other
-THREADS = ("fockjax-device", "fockjax-loading")
+DEVICE_THREAD, LOADING_THREAD = "fockjax-device", "fockjax-loading"
 
 log = logging.getLogger("fockjax.serving")
 
@@ -71,9 +71,9 @@ class Service:
         )
         self.model: Model | None = None
         self.draining = False
-        self._right = False
-        self._thread = threading.Thread(target=self._work, name=THREADS[0], daemon=True)
-        self._asked = time.monotonic()
+        self._right = False  # whether the model gave the known answer to its probe row
+        self._thread = threading.Thread(target=self._work, name=DEVICE_THREAD, daemon=True)
+        self._asked = time.monotonic()  # when the last request or probe came
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task] = []
         watch = self.metrics.watch
@@ -90,7 +90,7 @@ class Service:
         )
 
     async def start(self, model: Model) -> None:
-        """Start the threads; the service becomes ready once the model is compiled."""
+        """Start to work; the service becomes ready once the model is compiled."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
         self._tasks = [asyncio.create_task(self._keep(model))]
@@ -219,6 +219,7 @@ class Service:
             await asyncio.sleep(max(0.0, self._asked + self.idle - time.monotonic()))
 
     async def _probe(self) -> None:
+        """Ask the current model for its probe row; a wrong answer makes the service not ready."""
         model = self.model
         assert model is not None
         try:
@@ -253,5 +254,5 @@ async def _in_thread(function: Callable[[], T]) -> T:
         except Exception as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, name=THREADS[1], daemon=True).start()
+    threading.Thread(target=run, name=LOADING_THREAD, daemon=True).start()
     return await asyncio.wrap_future(future)

@@ -117,7 +117,7 @@ def _check_same(folder: Path, stored: dict, given: dict) -> None:
 
 
 class MetricsLog:
-    """metrics.jsonl: appended to as epochs end, cut back to the checkpoint when a run is resumed.
+    """The file metrics.jsonl: a line for each epoch. Resuming a run cuts it back to its checkpoint.
 
     Args:
         path: the file.

@@ -12,7 +12,7 @@ from fockjax.training.tables import (
     as_text,
     encode,
     is_missing,
-    missing,
+    missing_reason,
     open_table,
     plain,
     quoted,
@@ -86,7 +86,7 @@ def read_table(
         problems += chunk.problems
         misshapen = {problem.row for problem in raw.problems}
         problems += [
-            Problem(row, line, target, missing(text))
+            Problem(row, line, target, missing_reason(text))
             for text, (row, line) in zip(texts, here, strict=True)
             if is_missing(text) and row not in misshapen
         ]

@@ -50,6 +50,8 @@ class PilotRunner(NamedTuple):
     """Runs some of the samples of a circuit at given cutoffs.
 
     Attributes:
+        circuit, weights, dtype: as in calling the circuit.
+        samples: all samples, shape ``(rows, inputs)``; methods take the numbers of some.
         key: a JAX random key; None if the circuit does not measure.
         memory: bytes that a run may take.
     """

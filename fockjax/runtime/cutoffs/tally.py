@@ -62,7 +62,7 @@ class Tally:
         self.peaks: list[list[Reason | None]] = [[None] * len(ladder) for ladder in ladders]
 
     def add(self, mode: int, beyond: np.ndarray, photons: np.ndarray, number: int, step: Step):
-        """Add such a point of one mode.
+        """Add a point of the circuit at which the cutoff of a mode acts.
 
         Args:
             mode: the mode.

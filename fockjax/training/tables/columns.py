@@ -157,7 +157,7 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..")
 
 
-def missing(text: str) -> str:
+def missing_reason(text: str) -> str:
     """The reason why a missing value cannot be used."""
     return "the value is missing" + (f" ({text!r})" if text else "")
 
@@ -176,7 +176,7 @@ def plain(number: float) -> int | float:
 
 def _reason(text: str, column: Column, filled: bool) -> str | None:
     if is_missing(text):
-        return None if filled else missing(text)
+        return None if filled else missing_reason(text)
     if column.categories is None:
         return f"{quoted(text)} is not a finite number"
     shown = ", ".join(column.categories[:8]) + (", ..." if len(column.categories) > 8 else "")
