@@ -259,7 +259,7 @@ def test_a_scoped_run_leaves_nothing_on_the_device():
 def test_a_row_that_cannot_fit_is_refused_before_anything_runs(monkeypatch):
     monkeypatch.setattr(memory, "room", lambda *_: 10)
     runner = Runner(function, PARAMS)
-    monkeypatch.setattr(runner.device, "execute", None)
+    monkeypatch.setattr(runner.gateway, "execute", None)
     with pytest.raises(TooLarge, match="One row needs .* room for 10 B"):
         runner(X)
 

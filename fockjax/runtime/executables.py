@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from fockjax.runtime.device import Device, Hardware
+from fockjax.runtime.gateway import Device, Gateway
 
 
 class Executables:
@@ -57,18 +57,18 @@ class Executables:
             return program
 
     def compile(
-        self, lowered: jax.stages.Lowered, devices: Sequence[Hardware], device: Device
+        self, lowered: jax.stages.Lowered, devices: Sequence[Device], gateway: Gateway
     ) -> tuple[str, jax.stages.Compiled]:
         """The name of a program, and the program itself: kept from before, or compiled now."""
         text = f"{devices}\n{lowered.as_text()}"
         name = hashlib.sha256(text.encode()).hexdigest()
         program = self.find(name)
         if program is None:
-            before = device.seconds["compile"]
-            program = device.compile(lowered)
+            before = gateway.seconds["compile"]
+            program = gateway.compile(lowered)
             with self._lock:
                 self.compiled += 1
-                self.compile_seconds += device.seconds["compile"] - before
+                self.compile_seconds += gateway.seconds["compile"] - before
                 self._programs[name] = program
                 while len(self._programs) > self.capacity:
                     self._programs.popitem(last=False)

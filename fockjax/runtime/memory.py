@@ -12,7 +12,7 @@ import jax
 import psutil
 
 from fockjax._advice import Advised
-from fockjax.runtime.device import Hardware
+from fockjax.runtime.gateway import Device
 
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(i?)[bB]?\s*")
 UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as a huge number
@@ -55,13 +55,13 @@ def show_size(size: float) -> str:
     return f"{size:.3g} TB"
 
 
-def in_use(device: Hardware) -> int:
+def in_use(device: Device) -> int:
     """Bytes in use: on the device, or by this process if the device is a CPU."""
     stats = device.memory_stats()
     return psutil.Process().memory_info().rss if stats is None else stats["bytes_in_use"]
 
 
-def free(device: Hardware) -> int:
+def free(device: Device) -> int:
     """Bytes that are not in use."""
     stats = device.memory_stats()
     return available_memory() if stats is None else stats["bytes_limit"] - stats["bytes_in_use"]
@@ -73,7 +73,7 @@ class Watch:
     Asking for memory takes up to 0.7 ms.
     """
 
-    def __init__(self, device: Hardware | None):
+    def __init__(self, device: Device | None):
         self._device, self._start = device, time.perf_counter()
         if device is None:
             return
@@ -100,7 +100,7 @@ class Watch:
         return {"before": self._before, "peak": max(peak, after), "after": after}
 
 
-def room(memory: int | str | None, devices: Sequence[Hardware]) -> int:
+def room(memory: int | str | None, devices: Sequence[Device]) -> int:
     """Bytes that a run may take on each device, beyond those in use now.
 
     Args:

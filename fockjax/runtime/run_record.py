@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fockjax.runtime.device import Hardware
+from fockjax.runtime.gateway import Device
 from fockjax.runtime.guard import SHOWN_ROWS
 from fockjax.runtime.memory import Watch
 
@@ -96,7 +96,7 @@ class RunRecord:
         self._lost, self._results = Statistics(), {}
 
     @classmethod
-    def begin(cls, about: str, devices: Sequence[Hardware], labels: Sequence[str]) -> "RunRecord":
+    def begin(cls, about: str, devices: Sequence[Device], labels: Sequence[str]) -> "RunRecord":
         return cls(
             started=datetime.now(UTC).isoformat(timespec="milliseconds"),
             about=about,

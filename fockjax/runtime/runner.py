@@ -18,8 +18,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from fockjax.costs import Cost, cost_of
 from fockjax.runtime import guard, memory
 from fockjax.runtime.ahead import ahead
-from fockjax.runtime.device import Device, Hardware
 from fockjax.runtime.executables import Executables
+from fockjax.runtime.gateway import Device, Gateway
 from fockjax.runtime.memory import BatchPlan, parse_size
 from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
 from fockjax.runtime.rows import Results, Rows, Signature
@@ -57,7 +57,7 @@ class Runner:
         log: a file to which the record of each call or stream is appended.
         trace: a folder for the traces of JAX's profiler, one for each call or stream.
         watch_memory: whether to record the memory in use, which takes up to a millisecond a call.
-        device: through what ``devices`` are called; tests give one that fails.
+        gateway: makes the calls to the devices; tests give one that fails.
 
     Example:
         >>> import numpy as np, fockjax as fj
@@ -77,7 +77,7 @@ class Runner:
         *,
         memory: int | str | None = None,
         largest_batch: int | None = None,
-        devices: Sequence[Hardware] | None = None,
+        devices: Sequence[Device] | None = None,
         tolerance: float | None = None,
         larger: Sequence[Function] = (),
         patience: Patience | None = None,
@@ -87,7 +87,7 @@ class Runner:
         log: Path | str | None = None,
         trace: Path | str | None = None,
         watch_memory: bool = True,
-        device: Device | None = None,
+        gateway: Gateway | None = None,
     ):
         for name, given in (("function", function), *(("larger", each) for each in larger)):
             if not callable(given):
@@ -124,7 +124,7 @@ class Runner:
         self.patience = patience or Patience()
         self._shares = executables is not None
         self.executables = Executables() if executables is None else executables
-        self.device = device or Device()
+        self.gateway = gateway or Gateway()
         self.about, self.log, self.trace = str(about), log, trace
         self.labels = labels or [str(level) for level in range(len(self.functions))]
         if len(self.labels) != len(self.functions):
@@ -252,8 +252,8 @@ class Runner:
             record.failed(error, rows.digest() if rows else "", rows.missing() if rows else [])
             raise
         finally:
-            record.end(watch, self.device.seconds)
-            self.device.seconds.clear()
+            record.end(watch, self.gateway.seconds)
+            self.gateway.seconds.clear()
             if self.log is not None:
                 record.append_to(self.log)
 
@@ -267,7 +267,7 @@ class Runner:
             if todo.size:
                 self._finish(level, rows, todo, record)
             if self.tolerance is not None:
-                over = rows.over(self.tolerance)
+                over = rows.over(self.tolerance)  # raises if the leakage is not known
                 if level + 1 < len(self.functions):
                     rows.done &= ~over
 
@@ -317,18 +317,18 @@ class Runner:
             before, launched = launched, (numbers, self._launch(program, rows, numbers, size))
             record.batches[str(size)] = record.batches.get(str(size), 0) + 1
             if before is not None:
-                yield before[0], self.device.fetch(before[1])
+                yield before[0], self.gateway.fetch(before[1])
         if launched is not None:
-            yield launched[0], self.device.fetch(launched[1])
+            yield launched[0], self.gateway.fetch(launched[1])
 
     def _launch(self, program, rows: Rows, numbers: np.ndarray, size: int):
         """Start a program on some rows, padded to its size; returns results yet to be fetched."""
         if self._placed is None:
             # As a list: flattening a Flax state for each batch takes longer than sending its rows.
-            self._placed = self.device.put(jax.tree.leaves(self._params), self._whole)
+            self._placed = self.gateway.put(jax.tree.leaves(self._params), self._whole)
         # A batch is padded by repeating its last row, which is known to be a valid sample.
         padded = numbers[np.minimum(np.arange(size), len(numbers) - 1)]
-        return self.device.execute(program, self._placed, *(leaf[padded] for leaf in rows.leaves))
+        return self.gateway.execute(program, self._placed, *(leaf[padded] for leaf in rows.leaves))
 
     # Sizes of batches
 
@@ -406,15 +406,15 @@ class Runner:
         program = self.executables.find(self._names.get(key))
         if program is None:
             traced = traced or self._trace(level, signature, size // len(self.devices))
-            with self.device.clock("trace"):
+            with self.gateway.clock("trace"):
                 lowered = self._lower(traced, signature, size)
-            name, program = self.executables.compile(lowered, self.devices, self.device)
+            name, program = self.executables.compile(lowered, self.devices, self.gateway)
             self._names[key] = name
         return program
 
     def _trace(self, level: int, signature: Signature, rows: int) -> "_Trace":
         """Trace what one device runs for so many rows."""
-        with self.device.clock("trace"):
+        with self.gateway.clock("trace"):
             jaxpr, result = jax.make_jaxpr(self._batched(level, signature), return_shape=True)(
                 self._params, *signature.structs(rows)
             )

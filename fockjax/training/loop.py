@@ -17,7 +17,7 @@ from flax import nnx
 
 from fockjax._advice import UserError
 from fockjax.runtime import Runner
-from fockjax.runtime.device import Hardware
+from fockjax.runtime.gateway import Device
 from fockjax.runtime.memory import compiled_bytes, free, show_size
 from fockjax.training.config import TrainConfig
 from fockjax.training.data import Task
@@ -250,7 +250,7 @@ def make_epoch(
     return run
 
 
-def _check_memory(program: jax.stages.Compiled, device: Hardware, config: TrainConfig) -> None:
+def _check_memory(program: jax.stages.Compiled, device: Device, config: TrainConfig) -> None:
     needed, left = compiled_bytes(program, under_way=0), free(device)
     if needed is not None and needed > left:
         raise config.beyond_memory(

@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-Hardware = Any  # a jax.Device, which type checkers do not take for a type
+Device = Any  # a jax.Device, which type checkers do not take for a type
 
 
-class Device:
+class Gateway:
     """What a runner asks of its devices: to compile, to take data, to run and to return results.
 
     Attributes:
