@@ -57,7 +57,7 @@ class LeakageError(RuntimeError):
     """Samples that lose more than the tolerance at the greatest cutoffs.
 
     Attributes:
-        result: the `Adapted` of all samples; the results of all other samples are good.
+        result: the `Adapted` of all samples; its ``enough`` marks those that can be used.
     """
 
     def __init__(self, result: Adapted):
@@ -67,8 +67,8 @@ class LeakageError(RuntimeError):
         super().__init__(
             f"{len(rows)} of {len(result.lost)} samples lose more than {result.tolerance:.1e} even "
             f"at {_named(result.rungs[-1])} (rows {shown_rows(rows)}; at most {worst:.1e}). Plan "
-            "with a greater `maximum`, bound what they displace and squeeze, raise the tolerance, "
-            "or take the results flagged (`flag=True`; here `error.result`)."
+            "with a greater `maximum`, limit their displacements and squeezing, raise the "
+            "tolerance, or take the results flagged (`flag=True`; here `error.result`)."
         )
 
 

@@ -79,7 +79,7 @@ class CutoffPlan:
             lines.append(
                 f"Rows {shown_rows(self.short)} may lose more even at cutoffs "
                 f"{self.trial.generous if self.trial else self.rungs[-1]}: raise `maximum`, or "
-                "bound what they displace and squeeze."
+                "limit their displacements and squeezing."
             )
         if len(self.rungs) > 1:
             few = (
@@ -140,7 +140,7 @@ def plan_cutoffs(
         mode  cutoff  beyond the next lower  photons  row  after
         0     10      2.3e-03                2.25     1    step 1, D on 0
         1     8       2.0e-04                0.09     0    step 2, S on 1
-        A guarantee for these samples: wherever it is cut, it is Gaussian.
+        Guaranteed for these samples: the state is Gaussian wherever it is cut.
         Where a sample loses more: (12, 10), (16, 12), .., (64, 64).
     """
     least = list(arguments.cutoffs_of(circuit.modes, minimum, "minimum"))

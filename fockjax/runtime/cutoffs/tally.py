@@ -157,4 +157,4 @@ def verdict(bounds: np.ndarray, tolerance: float) -> tuple[float, int]:
 def guarantee(short: np.ndarray) -> str:
     """The line of a plan whose photon statistics are exact for all but the rows ``short``."""
     whom = "the other" if len(short) else "these"
-    return f"A guarantee for {whom} samples: wherever it is cut, it is Gaussian."
+    return f"Guaranteed for {whom} samples: the state is Gaussian wherever it is cut."

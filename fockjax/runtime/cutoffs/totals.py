@@ -66,13 +66,15 @@ class TotalPlan:
             )
         if not self.guaranteed:
             rows = shown_rows(self.rows)
-            lines.append(f"Not Gaussian throughout: it is what rows {rows} lost as they ran.")
+            lines.append(
+                f"Not Gaussian throughout: the bound is what rows {rows} lost as they ran."
+            )
         elif len(self.short) < len(self.rows):
             lines.append(guarantee(self.short))
         if len(self.short):
             lines.append(
                 f"Rows {shown_rows(self.short)} may lose more even at {self.rungs[-1]}: raise "
-                "`maximum`, or bound what they displace and squeeze."
+                "`maximum`, or limit their displacements and squeezing."
             )
         return "\n".join(lines)
 
@@ -193,7 +195,7 @@ def plan_total(
         >>> print(fj.runtime.plan_total(circuit.beamsplitter(0.3), {}, [[0.2], [1.5]]))
         TotalPhotons(below=12): 2 of 2 samples lose at most 1.1e-04, 1.0e-03 allowed.
         Beyond the next lower: 3.2e-04 of 2.34 photons, row 1, after step 3, BS on 0, 1.
-        A guarantee for these samples: wherever it is cut, it is Gaussian.
+        Guaranteed for these samples: the state is Gaussian wherever it is cut.
     """
     check_tolerance(tolerance, share)
     if TotalPhotons(minimum).below > TotalPhotons(maximum).below:
