@@ -196,12 +196,14 @@ def report(log: Path, out: Path | None = None) -> None:
 
 
 def _refused(reason: str) -> int:
+    """Print an error in one line; returns the exit code."""
     text = escape(reason.replace("\n", " "))
     Console(stderr=True).print(f"[bold red]error:[/] {text}", soft_wrap=True)
     return USER_ERROR
 
 
 def _how_smaller(command: Command) -> str:
+    """Advice for a model that does not fit in memory, in options of the command."""
     if isinstance(command, TrainConfig):
         return command.how_smaller
     if isinstance(command, Predict):

@@ -256,11 +256,12 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(predictor: Predictor, table: Table, start: int, size: int) -> Iterator[_Encoded]:
+    """The rows of a table from `start` on, in chunks of at most `size`, as inputs of the model."""
     names = [column.name for column in predictor.columns]
     for raw in table.chunks(names, start, size):
         chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
         usable = predictor.usable(chunk.values)
-        usable[[problem.row - raw.start - 1 for problem in chunk.problems]] = False
+        usable[[problem.row - 1 - raw.start for problem in chunk.problems]] = False  # rows from 1
         # Unusable rows run as the mean row, so that they do not affect the others.
         values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
         yield _Encoded(raw, chunk, usable, predictor.scaler.features(values))
@@ -344,6 +345,7 @@ class _Summary:
 
 
 def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
+    """Print the summary, with warnings."""
     if summary.bad:
         console.print(f"[yellow]left empty:[/] {summary.bad}", soft_wrap=True)
     if summary.rows:

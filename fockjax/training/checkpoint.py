@@ -96,5 +96,6 @@ def restore(template: Any, arrays: dict[str, np.ndarray], prefix: str = "") -> A
 
 
 def _named(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves of a pytree by the names of their paths."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}

@@ -318,6 +318,7 @@ def _draw(
     history: list[dict],
     titles: dict[str, str],
 ) -> list[str]:
+    """Draw the plots of a split; returns the names of their files."""
     curve, matrix, roc, scatter = folder.PLOTS
     score = "accuracy" if dataset.task == "classification" else TITLES["r2"]
     plots.learning_curve(out / curve, history, score)

@@ -183,6 +183,7 @@ def run_adaptive(
         parts = []
         for start in range(0, len(rows), size):
             own = rows[start : start + size]
+            # Repeat rows up to the next power of two.
             padded = np.resize(own, min(size, 1 << (len(own) - 1).bit_length()))
             found = program(weights, samples[padded], padded, cutoffs)
             parts.append(

@@ -190,7 +190,7 @@ def evaluated(circuit: Circuit, weights: Weights, x: np.ndarray) -> list[Step]:
     """The operations, with layers written out and the values of their parameters for each row of
     ``x``. Parameters that depend on outcomes stay `Parameter`.
     """
-    steps: list[Step] = []
+    steps: list[Step] = []  # filled when `values` is traced
 
     def values(row):
         steps[:] = written_out(circuit.operations, Values(weights, row))
@@ -359,7 +359,7 @@ def _generated(p: Parameters, options: Parameters) -> list[Move]:
     from scipy.linalg import expm
 
     A = np.asarray(p["generator"], float)
-    upper, lower = np.triu(A, 1), np.tril(A, -1)
+    upper, lower = np.triu(A, 1), np.tril(A, -1)  # the real and imaginary parts of H: gates.passive
     flip = np.swapaxes(upper + 0j, -1, -2) - 1j * lower
     H = A - upper - lower + flip + np.conj(np.swapaxes(flip, -1, -2))
     return [Move(tuple(range(A.shape[-1])), _passive(expm(1j * H)))]
