@@ -29,26 +29,26 @@ class Predict:
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """Model folder, from fockjax train."""
     data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA")]
-    """CSV or Parquet file that names the model's columns, in any order; or .npy (rows, columns)."""
+    """CSV or Parquet file with the model's columns, in any order; or .npy (rows, columns)."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
     """Where to write prediction, probabilities and leakage: .csv, .parquet or .npy."""
     skip_bad: bool = False
     """Leave the results of unusable rows empty instead of refusing the file."""
     restart: bool = False
-    """Begin anew instead of going on from the journal of an interrupted run."""
+    """Discard the journal of an interrupted run and begin anew."""
     memory: Annotated[str | None, tyro.conf.arg(metavar="SIZE")] = None
-    """What the process may use, as 8GB or 500MiB; by default half of what is available."""
+    """Memory the process may use, such as 8GB or 500MiB; by default half of what is available."""
     batch_size: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Rows that run at a time, at most; by default as many as are fast, and fit in memory."""
+    """Most rows in a batch; by default as many as run fast and fit in memory."""
     tolerance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Plan cutoffs at which rows lose no more; those that do run again at larger ones. Adds columns
-    cutoffs and ok."""
+    """Leakage a row may have: cutoffs are planned for it, and rows that lose more run again at
+    larger ones. Adds the columns cutoffs and ok."""
     maximum_cutoff: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """The largest of these cutoffs; by default 32."""
     log: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Append the record of the run there, as JSON, for fockjax report."""
+    """Append the record of the run to this file, as JSON, for fockjax report."""
     trace: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Write what the profiler of JAX sees there."""
+    """Write the trace of JAX's profiler to this folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Validate:
     model: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[MODEL]")] = None
     """Model folder to validate as well."""
     source: Literal["auto", "sf", "golden"] = "auto"
-    """Strawberry Fields itself, its stored answers, or the first where it is installed."""
+    """Compare with Strawberry Fields (sf), its stored answers (golden), or the first if it is
+    installed (auto)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +67,9 @@ class Report:
     """Options of `fockjax report`."""
 
     log: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="LOG")]
-    """File of records, one JSON object a line, as a Runner with log=... writes it."""
+    """File of records, one JSON object per line, as written by a Runner with log=..."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
-    """Write an HTML page with plots there instead of showing the tables."""
+    """Write an HTML page with plots to this file instead of showing the tables."""
 
 
 Command = (
@@ -106,7 +107,10 @@ Command = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the tool; returns the exit code: 0, 1 (validation failed), 2 (the user can fix it)."""
+    """Run the tool and return its exit code.
+
+    These are 0, 1 (validation failed), 2 (an error that the user can fix) and 130 (interrupted).
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if list(arguments) == ["--version"]:
         print(f"fockjax {version('fockjax')}")
@@ -156,7 +160,7 @@ def serve(config: ServeConfig) -> None:
     """Serve a model; see `fockjax.serving.server.serve`.
 
     Raises:
-        UserError: without the libraries for it.
+        UserError: if the libraries for serving are not installed.
     """
     try:
         from fockjax.serving.server import serve as run
@@ -169,10 +173,10 @@ def serve(config: ServeConfig) -> None:
 
 
 def report(log: Path, out: Path | None = None) -> None:
-    """Show the records in a file, or write them as HTML; the page appears complete or not at all.
+    """Show the records in a file, or write them as an HTML page, complete or not at all.
 
     Raises:
-        UserError: a file that has no records, or holds something else.
+        UserError: if the file has no records, or is not a file of records.
     """
     console = Console()
     try:
@@ -192,12 +196,14 @@ def report(log: Path, out: Path | None = None) -> None:
 
 
 def _refused(reason: str) -> int:
+    """Print an error in one line; returns the exit code."""
     text = escape(reason.replace("\n", " "))
     Console(stderr=True).print(f"[bold red]error:[/] {text}", soft_wrap=True)
     return USER_ERROR
 
 
 def _how_smaller(command: Command) -> str:
+    """Advice for a model that does not fit in memory, in options of the command."""
     if isinstance(command, TrainConfig):
         return command.how_smaller
     if isinstance(command, Predict):

@@ -24,11 +24,11 @@ class Cost:
     """What one run of a program costs.
 
     Attributes:
-        passes: the passes over memory it is foreseen to be compiled to.
+        passes: the passes over memory that the compiler is expected to make of it.
         parameters: bytes of its first argument, the weights of a circuit.
         arguments: bytes of all its arguments.
         outputs: bytes of its results.
-        temporaries: the most bytes that intermediate results take at one time.
+        temporaries: the most bytes that intermediate results take at any time.
     """
 
     passes: tuple[Pass, ...] = field(repr=False)
@@ -40,8 +40,8 @@ class Cost:
     @property
     def flops(self) -> int:
         """Floating-point operations as XLA counts them: one for each element of an elementwise
-        operation, two for each term of a matrix product, complex or real; of a transcendental
-        function none.
+        operation, two for each term of a matrix product, complex or real, and none for a
+        transcendental function.
         """
         return sum(one.times * one.flops for one in self.passes)
 
@@ -57,10 +57,11 @@ class Cost:
 
     @property
     def shares(self) -> dict[str, Share]:
-        """Where the cost is, by kind of pass: contractions (operators applied as sums of
-        products), matrix products of real and of complex numbers, skews (photon-number sectors
-        turned into blocks and back), elementwise operations, others (sorting, eigenvectors,
-        random numbers).
+        """What the passes of each kind cost.
+
+        The kinds are contractions (operators applied as sums of products), matrix products of real
+        and of complex numbers, skews (photon-number sectors turned into blocks and back),
+        elementwise operations, and others (sorting, eigenvectors, random numbers).
         """
         shares = {}
         for kind in KINDS:
@@ -97,13 +98,13 @@ def _short(number: int) -> str:
 def cost(function: Callable, *args) -> Cost:
     """What a call of a JAX function would cost, compiled by `jax.jit`.
 
-    The function is traced with the shapes of its arguments: nothing is compiled or computed, and a
-    call that would not fit into memory is told the size of. Of a loop whose length is known only
-    when it runs one iteration is counted, of a `jax.lax.cond` the branch that moves most.
+    The function is traced with the shapes of its arguments. Nothing is compiled or computed, so
+    this works for calls that would not fit into memory, too. A loop whose length is known only when
+    it runs counts as one iteration, and a `jax.lax.cond` as the branch that moves most bytes.
 
     Args:
-        function: any function that JAX can trace, batched by `jax.vmap` or differentiated or not.
-        args: its arguments, arrays or `jax.ShapeDtypeStruct`; by convention the parameters first.
+        function: any function that JAX can trace, also one that is batched or differentiated.
+        args: its arguments, arrays or `jax.ShapeDtypeStruct`; the first should be the parameters.
 
     Returns:
         The `Cost` of one call.
@@ -123,7 +124,7 @@ def cost(function: Callable, *args) -> Cost:
 
 
 def cost_of(traced: Jaxpr, parameters: int) -> Cost:
-    """The `cost` of a trace, of whose arguments so many bytes are parameters."""
+    """The `cost` of a trace; ``parameters`` is how many bytes of its arguments are parameters."""
     passes, temporaries = foresee(traced)
     inputs = nbytes([each.aval for each in traced.invars])
     outputs = nbytes([each.aval for each in traced.outvars])

@@ -1,6 +1,6 @@
-"""A circuit as a drawing: from operations to columns of boxes, and these as text.
+"""Draws a circuit: arranges operations as columns of boxes, and writes these as text.
 
-The layout (`layout`, `wrap`) is what the text here and the figure of `fockjax.plotting` share.
+The arrangement (`layout`, `wrap`, `wires`) is shared with the figures of `fockjax.plotting`.
 """
 
 import re
@@ -13,8 +13,8 @@ from fockjax._numerics import checked_integer
 from fockjax.operations import Measurement, Noise, Preparation, Repeat, Step
 from fockjax.parameters import Expression, Outcome, Parameter, leaves
 
-# Strawberry Fields' letters for gates, what they are in papers for other operations; what is not
-# here is written with its name.
+# Strawberry Fields' letters for gates, and those usual in papers for other operations. Operations
+# that are not here are written with their names.
 SYMBOLS = {
     "additive_noise": "noise",
     "amplifier": "amp",
@@ -68,13 +68,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Mark:
-    """What stands in one column for one operation: its boxes, linked where there are several.
+    """An operation in one column: its boxes, which are linked if there are several.
 
     Attributes:
-        kind: of a repeated block there are the two brackets.
+        kind: the kind of operation; "open" and "close" are the brackets of a repeated block.
         boxes: one for each run of neighbouring modes in increasing order. The first bears the
             label; the others tell which of the operation's modes they are, counted from 1.
-        fed_by: the wires of measured modes, not touched since, whose outcomes it depends on.
+        fed_by: the wires of the measured modes whose outcomes it depends on, if nothing acted on
+            them since.
     """
 
     kind: Literal["gate", "channel", "preparation", "measurement", "open", "close"]
@@ -88,7 +89,7 @@ class Mark:
 
     @property
     def modes(self) -> set[int]:
-        """The wires of the modes it acts on; of a bracket, none."""
+        """The wires of the modes it acts on; none for a bracket."""
         boxes = self.boxes if self.boxed else ()
         return {mode for box in boxes for mode in range(box.first, box.last + 1)}
 
@@ -104,12 +105,14 @@ class Mark:
 
 
 def layout(operations, modes: int, parameters: bool = True) -> list[list[Mark]]:
-    """The columns of a drawing, each operation in the first one where its wires are free, those
-    between its modes included. A repeated block stands once, between brackets.
+    """Arrange operations in columns.
+
+    Each goes to the first column where its wires, and those between them, are free. A repeated
+    block is drawn once, between brackets.
     """
     columns: list[list[Mark]] = []
-    free = [0] * modes  # the first column where each wire is
-    measured: dict[str, int] = {}  # where outcomes came from, while nothing else happened there
+    free = [0] * modes  # the first column where each wire is free
+    measured: dict[str, int] = {}  # the wire of each outcome, until something else acts on it
 
     def place(mark: Mark) -> None:
         reach = (mark.first, mark.last, *mark.fed_by)
@@ -146,8 +149,8 @@ def layout(operations, modes: int, parameters: bool = True) -> list[list[Mark]]:
 
 
 Wire = Literal["mode", "outcome", "vacuum"]
-"""What a wire stands for: a mode; the outcome of its measurement, on the way to where it is used;
-the vacuum a measured mode is left in."""
+"""What a wire stands for: a mode, the outcome of its measurement on the way to where it is used, or
+the vacuum in which a measured mode is left."""
 
 
 def wires(columns: list[list[Mark]], modes: int) -> list[list[Wire]]:
@@ -195,7 +198,7 @@ def _boxes(modes: tuple[int, ...], label: str) -> tuple[Box, ...]:
 
 
 def wrap(widths: list[float], limit: float) -> list[slice]:
-    """The columns that go on each line of a drawing, as many as fit into the limit, at least one.
+    """The columns on each line of a drawing: as many as fit within the limit, at least one.
 
     >>> wrap([3, 4, 5, 9, 1], 8)
     [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None), slice(4, 5, None)]
@@ -210,11 +213,11 @@ def wrap(widths: list[float], limit: float) -> list[slice]:
 
 
 def label(step: Step, parameters: bool = True) -> str:
-    """An operation as a drawing shows it: symbol and parameters, a pure preparation as a ket, a
-    measurement with the name of its outcome or with what is selected.
+    """The text of an operation in a drawing.
 
-    Left out are parameters and options at their defaults, if none that differs follows, and
-    constant arrays.
+    It has a symbol and the parameters. A pure preparation is written as a ket, a measurement with
+    the name of its outcome or with what is selected. Constant arrays are left out, and so are
+    parameters and options at their defaults, unless a parameter that differs follows.
 
     >>> import fockjax as fj
     >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).beamsplitter(0.12345, 1.5)
@@ -257,7 +260,7 @@ def _same(value, default) -> bool:
 
 
 def _short(value) -> str:
-    """A parameter in few characters: of a dotted name the last parts, of what is long the ends."""
+    """A parameter in few characters: the last parts of a dotted name, the ends of long text."""
     if isinstance(value, bool | str | tuple | Parameter) or value is None:
         text = str(value)
         if isinstance(value, Expression) and text.startswith("("):
@@ -272,16 +275,19 @@ def _short(value) -> str:
 _PREFIX = r"(?<![\w.])[^\W\d]\w*\.(?=[^\W\d])"  # the first part of each dotted name
 
 
-# as text
+# As text
+# -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Pen:
-    wires: dict[str, str]
-    link: str
-    crossing: str
+    """The characters of a drawing."""
+
+    wires: dict[str, str]  # by kind
+    link: str  # between the boxes of an operation
+    crossing: str  # of a link and a wire
     corners: str  # of a box: upper left, upper right, lower left, lower right
-    rounded: str  # likewise, of a detector
+    rounded: str  # the same for a detector
     ports: str  # where a wire enters and leaves a box
     detected: str  # the end of a detector, and where an outcome leaves it
     links: str  # where a link leaves a box below and enters one above
@@ -290,48 +296,48 @@ class _Pen:
     crossings: dict[str, str]  # an outcome across a wire
     turns: str  # an outcome's wire where it feeds up, down, both; then where it also goes on
     opening: str  # a bracket: top, between wires, at a wire, bottom
-    closing: str
-    letters: dict[str, str]
+    closing: str  # the same at the end of a block
+    letters: dict[str, str]  # what to write in labels instead of some letters
 
 
 _UNICODE = _Pen(
-    {"mode": "─", "outcome": "═", "vacuum": "┄"},
-    "│",
-    "┼",
-    "┌┐└┘",
-    "┌╮└╯",
-    "┤├",
-    "│╞",
-    "┬┴",
-    "╥╨",
-    "║",
-    {"mode": "╫", "outcome": "╬", "vacuum": "║"},
-    "╝╗╣╩╦╬",
-    "╔║╫╚",
-    "╗║╫╝",
-    {},
+    wires={"mode": "─", "outcome": "═", "vacuum": "┄"},
+    link="│",
+    crossing="┼",
+    corners="┌┐└┘",
+    rounded="┌╮└╯",
+    ports="┤├",
+    detected="│╞",
+    links="┬┴",
+    feeds="╥╨",
+    feed="║",
+    crossings={"mode": "╫", "outcome": "╬", "vacuum": "║"},
+    turns="╝╗╣╩╦╬",
+    opening="╔║╫╚",
+    closing="╗║╫╝",
+    letters={},
 )
 _ASCII = _Pen(
-    {"mode": "-", "outcome": "=", "vacuum": "."},
-    "|",
-    "|",
-    "++++",
-    "+.+'",
-    "||",
-    "))",
-    "++",
-    "##",
-    "#",
-    {"mode": "#", "outcome": "#", "vacuum": "#"},
-    "######",
-    "[[[[",
-    "]]]]",
-    {"⟩": ">", "…": "~", "→": "->", "ρ": "rho", "α": "alpha"},
+    wires={"mode": "-", "outcome": "=", "vacuum": "."},
+    link="|",
+    crossing="|",
+    corners="++++",
+    rounded="+.+'",
+    ports="||",
+    detected="))",
+    links="++",
+    feeds="##",
+    feed="#",
+    crossings={"mode": "#", "outcome": "#", "vacuum": "#"},
+    turns="######",
+    opening="[[[[",
+    closing="]]]]",
+    letters={"⟩": ">", "…": "~", "→": "->", "ρ": "rho", "α": "alpha"},
 )
 
 
 def text(operations, modes: int, *, width: int, ascii: bool, parameters: bool) -> str:
-    """The drawing as lines of at most ``width`` characters; see `fockjax.Circuit.draw`."""
+    """The drawing in lines of at most ``width`` characters; see `fockjax.Circuit.draw`."""
     width = checked_integer(width, "Argument `width`", 20)
     pen = _ASCII if ascii else _UNICODE
     numbers = [str(mode).rjust(len(str(modes - 1))) for mode in range(modes)]
@@ -357,8 +363,9 @@ def text(operations, modes: int, *, width: int, ascii: bool, parameters: bool) -
 
 
 class _Cells:
-    """The characters of one column: three rows for each wire, above it, the wire itself, below it.
-    They begin with the space between columns.
+    """The characters of one column, which begins with the space between columns.
+
+    There are three rows for each wire: above it, the wire itself, and below it.
     """
 
     def __init__(self, width: int, before: list[Wire], after: list[Wire], pen: _Pen):
@@ -369,7 +376,7 @@ class _Cells:
             self.draw_wire(wire, width)
 
     def draw_wire(self, wire: int, change: int) -> None:
-        """A wire that stands for something else from a place on."""
+        """Draw a wire whose kind changes at a position."""
         left, right = self.pen.wires[self.before[wire]], self.pen.wires[self.after[wire]]
         self.rows[3 * wire + 1] = list(left * change + right * (self.width - change))
 
@@ -416,7 +423,7 @@ def _draw_boxes(cells: _Cells, mark: Mark, labels: list[str], left: int, right: 
             elif row % 3 == 1:
                 cells.draw_wire(row // 3, right)
                 ends = pen.ports
-                if mark.kind == "preparation":  # what the wire held ends before it
+                if mark.kind == "preparation":  # it discards what the wire held
                     ends = pen.link + pen.ports[1]
                     rows[row][:left] = " " * left
                 elif measures:
@@ -429,7 +436,7 @@ def _draw_boxes(cells: _Cells, mark: Mark, labels: list[str], left: int, right: 
 
 
 def _draw_feeds(cells: _Cells, mark: Mark, middle: int) -> None:
-    """Outcomes from their wires to the box they feed."""
+    """Draw outcomes from their wires to the box that they feed."""
     pen, rows = cells.pen, cells.rows
     ends: dict[int, int] = {}  # the row where each outcome enters a box
     for wire in mark.fed_by:
@@ -455,7 +462,7 @@ def _draw_feeds(cells: _Cells, mark: Mark, middle: int) -> None:
 
 def _draw_bracket(cells: _Cells, mark: Mark, written: str) -> None:
     opens = mark.kind == "open"
-    # next to what it embraces
+    # At the side of the column that is next to the block.
     ends, at = (cells.pen.opening, -1) if opens else (cells.pen.closing, 1)
     top, bottom = 3 * mark.first, 3 * mark.last + 2
     for row in range(top, bottom + 1):

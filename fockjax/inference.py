@@ -1,4 +1,4 @@
-"""Batched inference: a trained model as a function of rows."""
+"""A trained model as a function of rows, which run in batches."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ from fockjax.arguments import Cutoff, cutoffs_of
 from fockjax.circuit import Circuit
 from fockjax.layout import TotalPhotons
 from fockjax.runtime import Results, Runner, plan_cutoffs, plan_total
-from fockjax.runtime.cutoffs.course import MEMORY
+from fockjax.runtime.cutoffs.pilot import MEMORY
 from fockjax.runtime.memory import room
 from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash
@@ -31,8 +31,9 @@ from fockjax.training.scaling import Scaler
 from fockjax.training.tables import Column
 
 MAXIMUM_CUTOFF = 32
-# Of the rows, that a plan is to suffice for; as its bounds are cautious, it does for more.
-SHARE = 0.9
+SHARE = (
+    0.9  # of the rows that a plan must suffice for; as its bounds are cautious, it does for more
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +42,13 @@ class Predictions:
 
     Attributes:
         prediction: class label, or value in the units of the training target; (rows,).
-        probability: of two classes, that of the second (rows,); of more, that of each
-            (rows, classes); None for regression.
-        leakage: probability that the cutoff lost, 1 - norm^2; (rows,).
-        cutoffs: at which the row ran, one for each mode; (rows, modes). Of a model trained with a
-            bound on all photons together that bound; (rows, 1).
-        ok: whether the leakage is within the tolerance of the plan, if there is one; (rows,).
+        probability: the probability of the second of two classes (rows,), or of each of more
+            classes (rows, classes); None for regression.
+        leakage: the probability that the cutoff lost, 1 - norm^2; (rows,).
+        cutoffs: the cutoff of each mode at which the row ran; (rows, modes). If the model was
+            trained with a bound on all photons together, that bound; (rows, 1).
+        ok: whether the result is finite, and its leakage within the tolerance of the plan if there
+            is one; (rows,).
     """
 
     prediction: np.ndarray
@@ -62,15 +64,15 @@ class Predictor:
     Attributes:
         model: the Flax module, with its best weights; `model.quantum` is the `QuantumLayer`.
         config: how it was trained.
-        columns: the features in the order expected, each with its name and, if it is not of
-            numbers, its categories.
+        columns: the features in the order expected, each with its name and, for a column of
+            categories, these.
         target: name of what is predicted.
         classes: the labels, or None for regression.
-        scaler: raw features to what the module takes, and back for a regression target.
-        fingerprint: SHA-256 of all that decides its answers but for the plan.
+        scaler: maps raw features to inputs of the module, and its output to the target's units.
+        fingerprint: SHA-256 of all that decides its answers, except the plan.
         plan: see `planned`; None for a model that runs as it was trained.
-        cutoffs: at which rows run, and after them those that lose too much there, as
-            `Predictions.cutoffs`.
+        cutoffs: the cutoffs at which rows run, then those for rows that lose too much there; a row
+            for each, as in `Predictions.cutoffs`.
     """
 
     def __init__(
@@ -95,11 +97,11 @@ class Predictor:
         self.classes: tuple | None = None if data["classes"] is None else tuple(data["classes"])
 
     def __call__(self, features: np.ndarray, runner: Runner | None = None) -> Predictions:
-        """Predict for `features` (rows, columns), raw, in the order of `columns`.
+        """Predict for raw `features` (rows, columns), in the order of `columns`.
 
-        Of a column of categories they hold the index of the category. They are finite; where the
-        model was trained with `impute`, NaN is a missing value. A runner with other options than
-        the usual ones is made by `runner`, once.
+        A column of categories holds the index of the category. Features must be finite; if the
+        model was trained with `impute`, NaN is a missing value. For other options than the default
+        ones, make a runner by `runner` and pass it to each call.
         """
         features = np.asarray(features, np.float64)
         if features.ndim != 2 or features.shape[1] != len(self.columns):
@@ -111,13 +113,13 @@ class Predictor:
             shown = ", ".join(map(str, bad[:SHOWN_PROBLEMS] + 1))
             more = f" and {bad.size - SHOWN_PROBLEMS} more" if bad.size > SHOWN_PROBLEMS else ""
             raise UserError(
-                f"rows {shown}{more}, counted from 1, are not finite, far too large or of no "
-                "category"
+                f"rows {shown}{more}, counted from 1, are not finite, far too large or not of a "
+                "known category"
             )
-        return self.read((runner or self._usual)(self.scaler.features(features)))
+        return self.read((runner or self._default_runner)(self.scaler.features(features)))
 
     def usable(self, features: np.ndarray) -> np.ndarray:
-        """Which rows of raw features the model can take: finite, also once standardised."""
+        """Which rows of raw features the model can take: those finite after standardisation."""
         return np.all(np.isfinite(self.scaler.features(features)), axis=1)
 
     def planned(
@@ -127,20 +129,20 @@ class Predictor:
         maximum: int | None = None,
         memory: int | str | None = None,
     ) -> "Predictor":
-        """The same model at cutoffs for which rows like some lose no more than a tolerance.
+        """The same model at cutoffs where rows like the given ones lose at most a tolerance.
 
-        They are planned, one for each mode, from the circuit, its weights and these rows (see
-        docs/cutoffs.md), and not below those of the training. They need suffice for nine rows in
-        ten: a row that loses more as it runs is run again, alone, at the next larger ones.
+        The cutoff of each mode is planned from the circuit, its weights and these rows (see
+        docs/cutoffs.md), and is not below that of the training. It must suffice for nine rows in
+        ten. A row that loses more when it runs is run again, alone, at the next larger cutoffs.
 
         Args:
-            inputs: rows, as `scaler.features` makes of raw features.
+            inputs: rows, made by `scaler.features` from raw features.
             tolerance: the leakage that a row may have, between 0 and 1.
             maximum: the largest cutoff; by default 32, or that of the training if it is larger.
-            memory: what the process may use, as of a `fockjax.runtime.Runner`.
+            memory: what the process may use, as for a `fockjax.runtime.Runner`.
 
         Raises:
-            PilotTooLarge: if planning takes a run of which not one row fits.
+            PilotTooLarge: if rows must run to plan, and not even one fits in memory.
         """
         layer = self.model.quantum
         assert layer is not None and isinstance(layer.circuit, Circuit)
@@ -153,7 +155,7 @@ class Predictor:
             share=SHARE,
             minimum=self.config.cutoff,
             maximum=maximum or max(MAXIMUM_CUTOFF, self.config.cutoff),
-            # No more than the default: what is free changes, and the plan belongs to the journal.
+            # At most the default: free memory varies, but a resumed run needs the same plan again.
             memory=max(1, min(MEMORY, room(memory, jax.local_devices()[:1]))),
         )
         parts = self.model, self.config, self._data, self.scaler, self.fingerprint
@@ -161,19 +163,19 @@ class Predictor:
 
     @property
     def labels(self) -> list[str]:
-        """The `cutoffs` as texts, as "8 10"."""
+        """The `cutoffs` as texts, such as "8 10"."""
         return [" ".join(map(str, each)) for each in self.cutoffs]
 
     def runner(self, **options: Any) -> Runner:
-        """What runs the model over inputs, which `scaler.features` makes of raw features.
+        """A runner of the model for inputs, made by `scaler.features` from raw features.
 
         Args:
-            options: of the `fockjax.runtime.Runner`, as memory, largest_batch and log.
+            options: options of the `fockjax.runtime.Runner`, such as memory, largest_batch and log.
         """
         return make_runner(self.model, self.plan, labels=self.labels, **options)
 
     def read(self, results: Results) -> Predictions:
-        """What the results of a `runner` mean."""
+        """Turn the results of a `runner` into predictions."""
         output, leakage = (
             np.asarray(part, np.float64) for part in (results.values, results.leakage)
         )
@@ -186,11 +188,12 @@ class Predictor:
         return Predictions(label, probability, leakage, cutoffs, results.ok)
 
     @functools.cached_property
-    def _usual(self) -> Runner:
+    def _default_runner(self) -> Runner:
         return self.runner()
 
 
 def _numbers(truncation: Cutoff, modes: int) -> tuple[int, ...]:
+    """A truncation as a row of `Predictions.cutoffs`."""
     if isinstance(truncation, TotalPhotons):
         return (truncation.below,)
     return cutoffs_of(modes, truncation)
@@ -201,14 +204,14 @@ def load_model(path: Path | str, warn: Callable[[str], object] | None = None) ->
 
     Args:
         path: the folder.
-        warn: called with a message if the newest checkpoint is damaged and the one before it is
-            used, or if the training is not finished; default `warnings.warn`.
+        warn: called with a message if the newest checkpoint is damaged, so that the one before is
+            used, or if the training is not finished. Default: `warnings.warn`.
 
     Returns:
         A `Predictor` with the weights of the best epoch.
 
     Raises:
-        UserError: not a model folder, or one that cannot be used.
+        UserError: if this is not a model folder, or one that cannot be used.
 
     Example:
         >>> predictor = load_model("runs/breast_cancer")  # doctest: +SKIP

@@ -21,7 +21,7 @@ from fockjax.parameters import Values, Weight
 from fockjax.planning import MEMORY_LIMIT
 from fockjax.states import State, together
 
-NOTICEABLE = 1e-3  # the lost probability, or that of a top level, from which there is advice
+NOTICEABLE = 1e-3  # lost probability, or probability of a top level, above which there is advice
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,17 +33,17 @@ class Row:
         norm: the norm of the state.
         leakage: the probability lost at the cutoffs so far. Channels lose photons, not probability;
             measuring loses none.
-        lost: what this operation added to it; at the size of the precision, rounding.
+        lost: what this operation added to the leakage. Near the precision it is rounding.
         top: for each mode the probability of its top level, ``cutoff - 1`` photons, shape
             ``(modes,)``. A state of even or odd photon numbers may have none there and still leak.
         photons: the mean photon number of each mode, shape ``(modes,)``.
         groups: the modes of each independent factor.
-        purities: of each factor ``trace(rho^2) / trace(rho)^2`` where it is held as a density
-            matrix, None where it is a ket.
+        purities: ``trace(rho^2) / trace(rho)^2`` of each factor that is held as a density matrix,
+            None for a ket.
         finite: whether all amplitudes are finite.
-        outcome: what a measurement found, or what was selected; None of other operations.
-        probability: of that outcome, given those before, and that nothing was lost; its density if
-            it is real or complex; 1 of other operations.
+        outcome: what a measurement found, or what was selected; None for other operations.
+        probability: the probability of that outcome, given the outcomes before and that nothing was
+            lost, or its density if it is real or complex; 1 for other operations.
     """
 
     step: Step | None
@@ -73,11 +73,11 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What `inspect` saw. Printing it gives a table; `fockjax.plotting.inspection` a figure.
+    """What `inspect` saw. Printing it shows a table; `fockjax.plotting.inspection` draws it.
 
     Attributes:
-        rows: the start, then the state after each operation, layers written out: ``rows[k]`` is
-            after k of them.
+        rows: the state at the start and after each operation, with layers written out:
+            ``rows[k]`` is after k operations.
         state: the state at the end.
     """
 
@@ -86,7 +86,7 @@ class Inspection:
 
     @property
     def rounding(self) -> float:
-        """The probability below which a loss is not told from rounding."""
+        """The probability below which a loss cannot be told from rounding."""
         return float(10 * np.finfo(self.state.dtype).eps)
 
     @property
@@ -96,14 +96,14 @@ class Inspection:
 
     @property
     def lossiest(self) -> Row | None:
-        """The operation that lost most; None if there is none or a state is not finite."""
+        """The operation that lost most; None without operations, or if a state is not finite."""
         if len(self.rows) == 1 or self.first_nonfinite:
             return None
         return max(self.rows[1:], key=lambda row: row.lost)
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """What is wrong and what to do about it, in sentences; nothing where all is well."""
+        """Sentences about what is wrong and what to do about it; none if all is well."""
         if bad := self.first_nonfinite:
             return (f"Not finite from step {self._at(bad)} on: {_why(bad)}.",)
         selections = [row for row in self.rows if row.selects]
@@ -189,7 +189,7 @@ class Inspection:
         return "\n".join([head, *lines, *self.advice])
 
     def _loss(self, probability: float) -> str:
-        """A lost probability; 0 where it is rounding."""
+        """A lost probability as text; "0" if it is rounding."""
         return "0" if abs(probability) < self.rounding else f"{probability:.1e}"
 
 
@@ -217,7 +217,7 @@ def _why(row: Row) -> str:
 
 
 def _fullest(row: Row) -> int:
-    """Of the modes of a step the one likeliest at its top level after it."""
+    """The mode of a step with the largest probability of its top level afterwards."""
     return max(row.step.modes, key=lambda mode: row.top[mode]) if row.step else 0
 
 
@@ -235,18 +235,19 @@ def inspect(
 ) -> Inspection:
     """Run a circuit on one sample operation by operation, and look at the state after each.
 
-    A gate is compiled once for the modes it acts on, however often it comes, so that deep circuits
-    do not take long. It looks at values: call it outside `jax.jit`, `jax.grad` and `jax.vmap`.
+    A gate is compiled once for the modes that it acts on, however often it occurs, so deep circuits
+    do not take long. This looks at values: call it outside `jax.jit`, `jax.grad` and `jax.vmap`.
 
     Args:
         circuit, weights, x, cutoff, dtype, initial, key, unravel, memory_limit: as in calling the
-            circuit; the same key finds the same outcomes, and draws the same branches.
+            circuit. The same key gives the same outcomes and branches.
 
     Returns:
-        An `Inspection`: for each step norm, leakage, what the step lost, the probability of the top
-        levels, mean photon numbers, factor groups, their purities, what was found and how probable
-        it was, and finiteness; the first step that is not finite, the one that lost most, and
-        advice. An impossible post-selection, which a call refuses, is told in the advice.
+        An `Inspection`. For each step it has the norm, the leakage, what the step lost, the
+        probabilities of the top levels, mean photon numbers, groups of factors and their purities,
+        outcomes and their probabilities, and whether all is finite. It also names the first step
+        that is not finite and the one that lost most, and gives advice. An impossible
+        post-selection, which a call refuses, is reported in the advice.
 
     Example:
         >>> import fockjax as fj
@@ -299,11 +300,11 @@ def inspect(
 def walk(
     circuit: Circuit, given: dict[str, Any], memory_limit: int = MEMORY_LIMIT
 ) -> Iterator[tuple[Step | None, State, jax.Array | None, jax.Array | None]]:
-    """The start, then each operation, layers written out: the operation, the state after it, what
-    it measured and the probability of that.
+    """Run a circuit operation by operation, with layers written out.
 
-    It compiles a kind of operation once, also under `jax.vmap`. All states share the dictionary of
-    outcomes, which is complete at the end.
+    Yields first (None, initial state, None, None), then for each operation this, the state after
+    it, what it measured and the probability of that. A kind of operation is compiled once, also
+    under `jax.vmap`. All states share the dictionary of outcomes, which is complete at the end.
 
     Args:
         circuit: the circuit.
@@ -346,7 +347,7 @@ def walk(
 
 
 def _taken_apart(step: Step) -> tuple[Any, dict[str, Any]]:
-    """What is static of a step, and the values of its other parameters."""
+    """The static part of a step, and the values of its other parameters."""
     fixed = {
         name: value
         for name, value in step.parameters.items()
@@ -364,8 +365,10 @@ def _frozen(items: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 @partial(jax.jit, static_argnames=("kind", "memory_limit", "unravel"))
 def _advance(kind, values: dict[str, Any], state: State, key, memory_limit: int, unravel: bool):
-    """One step, and the probability of what it measured. Compiled once for its kind: its parameters
-    are arguments, and what a state counts of its past, which differs at each step, is left out.
+    """One step, and the probability of what it measured.
+
+    It is compiled once for its kind: its parameters are arguments, and ``state`` comes without what
+    it counts of its past, which would differ at each step.
     """
     make, name, modes, options, fixed, label = kind
     parameters = {name: Weight(name) for name in values} | dict(fixed)
@@ -375,8 +378,8 @@ def _advance(kind, values: dict[str, Any], state: State, key, memory_limit: int,
 
 @jax.jit
 def _look(factors: tuple[Factor, ...]) -> tuple[Any, ...]:
-    """Norm, leakage, for each mode the probability of the top level and the mean photons, for each
-    factor its purity if it is mixed, and whether all is finite.
+    """Norm, leakage, the probability of the top level and the mean photon number of each mode, the
+    purity of each factor that is mixed, and whether all is finite.
     """
     state = State(factors)
     modes = range(state.modes)

@@ -1,12 +1,12 @@
-"""A journal of finished chunks, so that a run killed at any moment is taken up where it was.
+"""A journal of finished chunks, so that a run that was killed can continue where it stopped.
 
-The file is a line of JSON, which says what the run is of, and then records:
+The file is a line of JSON, which identifies the run, followed by records:
 
     SHA-256 of the rest, length of the payload (8 bytes), payload
 
-and the payload is a line of JSON and the rows as NumPy has them in memory. A record is on the disk
-before `append` returns. One that a kill has cut short, or that is damaged, does not match its
-checksum: it and what follows do not count, and the next record takes their place.
+The payload is a line of JSON, then the rows as NumPy holds them in memory. A record is on the disk
+before `append` returns. One that was cut short or is damaged does not match its checksum: it and
+all that follows is ignored, and the next record is written in its place.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ class Journal:
     Attributes:
         path: the file.
         kind: the dtype of the rows.
-        rows: rows in the journal; a run goes on after these.
+        rows: how many rows are in the journal; a run continues after these.
     """
 
     def __init__(self, path: Path, file: IO[bytes], kind: np.dtype):
@@ -55,12 +55,12 @@ class Journal:
         self.rows += len(rows)
 
     def discard(self) -> None:
-        """Remove the file: its rows are in their place, or of no use."""
+        """Remove the file, once its rows are no longer needed."""
         self.path.unlink(missing_ok=True)
         sync_folder(self.path.parent)
 
     def chunks(self) -> Iterator[tuple[np.ndarray, list[str]]]:
-        """The rows and notes of each record, in order, as far as they are whole."""
+        """The rows and notes of each record, in order, up to the first that is damaged."""
         self._file.seek(self._first)
         while payload := self._payload():
             notes, _, rows = payload.partition(b"\n")
@@ -80,16 +80,16 @@ class Journal:
 def open_journal(
     path: Path, identity: dict[str, str], kind: np.dtype, *, restart: bool = False
 ) -> Iterator[Journal]:
-    """The journal of a run: a new one, or the one that an interrupted run has left.
+    """Open the journal of a run: a new one, or the one that an interrupted run left behind.
 
     Args:
-        path: the file; if it has rows, it stays until `Journal.discard`.
-        identity: what the run is of, as hashes; another one than that of the file is refused.
-        kind: dtype of the rows, structured.
-        restart: begin anew, whatever is there.
+        path: the file. If it has rows, it stays until `Journal.discard`.
+        identity: hashes and texts that identify the run; they must equal those in the file.
+        kind: structured dtype of the rows.
+        restart: begin anew, whatever the file holds.
 
     Raises:
-        UserError: the journal is of another run, or another process writes to it.
+        UserError: if the journal belongs to another run, or another process is writing to it.
 
     Example:
         >>> import tempfile
@@ -122,7 +122,7 @@ def open_journal(
 
 
 def _lock(file: IO[bytes], path: Path) -> None:
-    """Let no other process write here; the system gives the lock up when this process ends."""
+    """Keep other processes from writing here. The lock ends with this process."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -134,7 +134,7 @@ def _lock(file: IO[bytes], path: Path) -> None:
 
 
 def _parse(line: bytes) -> dict | None:
-    """The first line of a journal; None if it is not there, or was cut short."""
+    """The first line of a journal; None if it is missing or was cut short."""
     try:
         return json.loads(line)
     except ValueError:
@@ -145,6 +145,6 @@ def _check_same(path: Path, stored: dict, head: dict) -> None:
     changed = [name for name in head if stored.get(name) != head[name]]
     if changed:
         raise UserError(
-            f"{path} is of an interrupted run with other {' and '.join(changed)}; "
+            f"{path} belongs to an interrupted run with other {' and '.join(changed)}; "
             "--restart discards it and begins anew"
         )

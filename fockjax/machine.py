@@ -1,4 +1,4 @@
-"""What a machine can do, measured once: turns counted work into time."""
+"""How fast a machine is, measured once, to turn counted work into time."""
 
 import time
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from fockjax._numerics import HIGHEST, canonical_complex, real_dtype
 from fockjax._passes import Pass, foresee
 
 REPEATS = 16  # passes in a program that is timed
-TIMED = 0.1  # seconds for which it runs again and again
-SIZES = (2**17, 2**22, 2**26)  # bytes of a pass: in a core's cache, in the processor's, in memory
+TIMED = 0.1  # seconds for which it is run repeatedly
+SIZES = (2**17, 2**22, 2**26)  # bytes of a pass: fit a core's cache, the shared cache, only memory
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Machine:
     """How fast a device runs passes, from `fockjax.calibrate`.
 
     Attributes:
-        call: seconds that calling a compiled program takes.
-        start: seconds that a pass takes, however small.
-        bandwidths: bytes a second of passes that move 2^17, 2^22 and 2^26 bytes.
-        rates: FLOPs a second of sums of products, and of real and complex matrix products.
+        call: seconds to call a compiled program.
+        start: seconds that even the smallest pass takes.
+        bandwidths: bytes per second of passes that move 2^17, 2^22 and 2^26 bytes.
+        rates: FLOPs per second of sums of products, and of real and complex matrix products.
     """
 
     call: float
@@ -34,8 +34,9 @@ class Machine:
     rates: tuple[float, float, float]
 
     def seconds(self, one: Pass) -> float:
-        """How long a pass takes, all its runs: to begin, and to move or to compute, whichever is
-        longer."""
+        """Seconds that all runs of a pass take: to start, then to move bytes or to compute,
+        whichever takes longer.
+        """
         logarithms = np.log(self.bandwidths)
         bandwidth = np.exp(np.interp(np.log(max(one.bytes, 1)), np.log(SIZES), logarithms))
         sums, products, complex_products = self.rates
@@ -45,14 +46,14 @@ class Machine:
 
 
 def calibrate(dtype=None) -> Machine:
-    """Measure the default device by a few kernels, in some seconds.
+    """Measure the default device with a few kernels. This takes some seconds.
 
     Args:
-        dtype: complex64 or complex128, in which circuits will compute; by default complex64, or
-            complex128 where x64 is on.
+        dtype: the precision in which circuits will compute, complex64 or complex128; by default
+            complex64, or complex128 if x64 is enabled.
 
     Returns:
-        A `Machine`, for `Cost.seconds`. Other work on the machine at the time makes it look slower.
+        A `Machine`, for `Cost.seconds`. It looks slower if the machine is busy with other work.
 
     Example:
         >>> import fockjax as fj
@@ -64,12 +65,13 @@ def calibrate(dtype=None) -> Machine:
     real, size = real_dtype(dtype), dtype.itemsize
 
     def passes(terms: int, moved: int) -> tuple[float, Pass]:
-        """A sum of products, of each number of a state with one of a few real ones."""
+        """Time a sum of so many products of states with real numbers, moving so many bytes."""
         rows = max(1, moved // (2 * size * terms * 128))
         state, matrix = jnp.ones((terms, rows, 128), dtype), jnp.eye(terms, dtype=real)
         return _timed(lambda x: contract(matrix, x, "ac,cnb->anb"), state)
 
     def product(kind) -> float:
+        """FLOPs per second of a matrix product."""
         matrix = jnp.eye(64, dtype=kind)
         seconds, one = _timed(
             lambda x: jnp.matmul(matrix, x, precision=HIGHEST), jnp.ones((64, 512), kind)
@@ -89,7 +91,7 @@ def calibrate(dtype=None) -> Machine:
 
 
 def _timed(step: Callable, x: jax.Array, repeats: int = REPEATS) -> tuple[float, Pass]:
-    """Seconds that a step takes at best, one of several in a program; and the step as one pass."""
+    """The shortest time of a step, as one of several in a program; and the step as one pass."""
 
     def program(x):
         for _ in range(repeats):

@@ -1,7 +1,7 @@
 """Figures of circuits and states.
 
 Each function draws on the Matplotlib axes it is given, or on those of a new figure, and returns
-them. Nothing is shown and no setting changed: that is the caller's.
+them. It shows nothing and changes no settings: that is left to the caller.
 """
 
 from functools import lru_cache
@@ -37,14 +37,14 @@ def circuit(
 ) -> "Axes":
     """A circuit as a diagram, a wire for each mode, time running to the right.
 
-    The figure to `fockjax.Circuit.draw`, with the same symbols and the same order: gates blue,
-    channels orange, detectors green with a round end. Scaled as a whole to the axes it is given,
-    letters too.
+    It has the same symbols in the same order as `fockjax.Circuit.draw`: gates are blue, channels
+    orange, detectors green with a round end. Given axes, it is scaled as a whole, including its
+    letters.
 
     Args:
         circuit: what to draw.
-        ax: where; by default a new figure of the size it takes.
-        width: in inches before scaling; longer circuits go on below.
+        ax: where to draw; by default a new figure of the size needed.
+        width: the width in inches before scaling; longer circuits continue below.
         parameters: whether to write the parameters of the gates.
 
     Example:
@@ -82,8 +82,8 @@ def circuit(
                     _draw_bracket(ax, mark, heights, x + _GAP, x + column_width)
                     continue
                 _draw_boxes(ax, mark, heights, middle)
-                for mode in mark.modes | set(mark.fed_by):  # what wires are may change here
-                    # What the wire of a preparation held ends before it.
+                for mode in mark.modes | set(mark.fed_by):  # where the kind of wire may change
+                    # A preparation discards what its wire held, so the wire ends before it.
                     prepared = mark.kind == "preparation" and mode in mark.modes
                     _draw_wire(
                         ax, starts[mode], x if prepared else middle, heights[mode], before[mode]
@@ -149,7 +149,7 @@ def _half_round(x, y, width, height, mutation_size):
 def _draw_bracket(
     ax: "Axes", mark: drawing.Mark, heights: list[float], left: float, right: float
 ) -> None:
-    opens = mark.kind == "open"  # next to what it embraces
+    opens = mark.kind == "open"  # drawn at the side next to the block
     at, inwards = (right, 0.07) if opens else (left, -0.07)
     upper, lower = heights[mark.first] + _BOX / 2, heights[mark.last] - _BOX / 2
     _stroke(ax, [at + inwards, at, at, at + inwards], [upper, upper, lower, lower])
@@ -188,9 +188,7 @@ def _write(ax: "Axes", x: float, y: float, text: str, colour="black", align="cen
 
 @lru_cache(maxsize=1024)
 def _letters(text: str):
-    """Letters as outlines, in inches, and their width: unlike text, they are scaled with what is
-    around them.
-    """
+    """Letters as outlines in inches, and their width. Unlike text they scale with the drawing."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
     from matplotlib.transforms import Affine2D
@@ -209,15 +207,15 @@ def wigner(
     x: np.ndarray | None = None,
     p: np.ndarray | None = None,
 ) -> "Axes":
-    """The Wigner function of a mode, positive in blue, zero in white, with a colour bar.
+    """The Wigner function of a mode, blue where positive and white where zero, with a colour bar.
 
     Args:
         state: a state of one sample.
         mode: which mode.
-        ax: where; by default a new figure.
+        ax: where to draw; by default a new figure.
         x, p: the grid in phase space, increasing 1-D arrays in the units of the state's hbar. By
-            default a square that holds what the two distributions hold over a thousandth of their
-            peaks.
+            default a square around the region where the distributions of x and p exceed a
+            thousandth of their peaks.
     """
     _check(state, mode)
     if x is None or p is None:
@@ -250,9 +248,9 @@ def quadratures(
     Args:
         state: a state of one sample.
         mode: which mode.
-        ax: where; by default a new figure.
+        ax: where to draw; by default a new figure.
         x_samples, p_samples: outcomes of homodyne detection at the angles 0 and pi/2, real, shape
-            ``(shots,)``; drawn as histograms instead of filling the curves.
+            ``(shots,)``; drawn as histograms, instead of filling the area under the curves.
     """
     _check(state, mode)
     angles = {"x": 0.0, "p": np.pi / 2}
@@ -290,17 +288,17 @@ def photon_numbers(
     joint: bool = False,
     samples: np.ndarray | None = None,
 ) -> "Axes":
-    """The photon-number probabilities, as bars for each mode or as a map for two modes together,
-    up to the last that exceeds a thousandth of the peak.
+    """The photon-number probabilities: bars for each mode, or a map of two modes together. They are
+    shown up to the last that exceeds a thousandth of the peak.
 
     Args:
         state: a state of one sample.
         modes: which modes; by default all.
-        ax: where; by default a new figure.
+        ax: where to draw; by default a new figure.
         joint: draw the joint probabilities of two modes.
-        samples: photon numbers counted, integers of shape ``(shots, modes)``, or ``(shots,)`` of
-            one mode: how often each was found is drawn as points over the bars, with the standard
-            deviation that so many shots have.
+        samples: photon numbers that were counted, integers of shape ``(shots, modes)``, or
+            ``(shots,)`` for one mode. Their frequencies are drawn as points over the bars, with the
+            standard deviation for so many shots.
     """
     _check(state)
     if modes is None:
@@ -360,14 +358,14 @@ def _joint_photon_numbers(state: State, modes: tuple[int, ...], ax: "Axes | None
 def density_matrix(
     state: State, modes: int | tuple[int, ...] = 0, ax: "Axes | None" = None
 ) -> "Axes":
-    """The density matrix of some modes, the others traced out: a square for each element, its area
-    the modulus, its colour the phase.
+    """The density matrix of some modes, with the others traced out: a square for each element, its
+    area showing the modulus and its colour the phase.
 
     Args:
         state: a state of one sample.
-        modes: which modes. Of one, all photon numbers up to the last that exceeds a thousandth of
-            the peak are shown; of several, those together that do.
-        ax: where; by default a new figure.
+        modes: which modes. For one mode, all photon numbers up to the last that exceeds a
+            thousandth of the peak are shown; for several, the combinations that exceed it.
+        ax: where to draw; by default a new figure.
     """
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -408,8 +406,8 @@ def density_matrix(
 def inspection(
     report: Inspection, figure: "Figure | SubFigure | None" = None
 ) -> "Figure | SubFigure":
-    """What `fockjax.inspect` saw, along the circuit: losses, top levels, mean photon numbers, and
-    if some of it is mixed, for each mode the purity of its factor.
+    """What `fockjax.inspect` saw along the circuit: losses, top levels, mean photon numbers, and if
+    some of the state is mixed, the purity of the factor of each mode.
 
     Args:
         report: what `fockjax.inspect` returned.
@@ -420,7 +418,7 @@ def inspection(
     if not isinstance(report, Inspection):
         raise TypeError(f"Argument `report` must be an Inspection, got {type(report).__name__}.")
     rows, steps = report.rows, np.arange(len(report.rows))
-    few = len(steps) <= 40  # so many can be named below the axis
+    few = len(steps) <= 40  # few enough to be named below the axis
     mixed = any(purity is not None for row in rows for purity in row.purities)
     panels = 3 + mixed
     if figure is None:
@@ -453,7 +451,7 @@ def inspection(
     for axis, highest in (
         (losses, max((row.leakage for row in well), default=0)),
         (tops, max((row.top.max() for row in well), default=0)),
-    ):  # what is below is rounding; the limits first, as no value needs to be positive
+    ):  # below is rounding; set limits before the scale, since no value needs to be positive
         axis.set_ylim(report.rounding, max(2 * highest, 100 * report.rounding))
         axis.set_yscale("log")
     photons.set_ylim(bottom=0)
@@ -467,7 +465,7 @@ def inspection(
 
 
 def _purity(row: Row, mode: int) -> float:
-    """Of the factor of a mode."""
+    """The purity of the factor of a mode."""
     factor = next(k for k, group in enumerate(row.groups) if mode in group)
     purity = row.purities[factor]
     return 1.0 if purity is None else purity
@@ -476,7 +474,7 @@ def _purity(row: Row, mode: int) -> float:
 def _span(state: State, mode: int, angle: float) -> tuple[float, float]:
     """Where the distribution of a quadrature exceeds a thousandth of its peak.
 
-    Searched where the cutoff lets it be: to the turning point of its highest level and some vacuum
+    The search goes to the turning point of the highest level below the cutoff, and some vacuum
     widths beyond.
     """
     vacuum = np.sqrt(state.hbar / 2)
@@ -543,7 +541,7 @@ def _new_figure(size: tuple[float, float]) -> "Figure":
 
 
 def _axes(ax: "Axes | None", size: tuple[float, float]) -> "Axes":
-    """Those given, or those of a new figure."""
+    """The axes given, or those of a new figure."""
     from matplotlib.axes import Axes
 
     if ax is None:

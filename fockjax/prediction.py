@@ -1,11 +1,12 @@
-"""A trained model over a file of any length, in order, taken up again if it was interrupted.
+"""Runs a trained model over a file of any length, and continues a run that was interrupted.
 
-The file is read in chunks; the results of each go to a journal beside the output, and the output is
-written from the journal when all are there.
+The file is read in chunks. The results of each chunk are appended to a journal beside the output,
+and when all are there the output is written from the journal.
 """
 
 import contextlib
 import hashlib
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -35,9 +36,9 @@ from fockjax.training.tables import (
     write_table,
 )
 
-NOTABLE_LEAKAGE = 0.05
-CHUNK_ROWS, CHUNK_BATCHES = 16384, 128
-PLAN_ROWS = 65536  # cutoffs are planned for so many, the first of the file
+NOTABLE_LEAKAGE = 0.05  # above which rows are warned of
+CHUNK_ROWS, CHUNK_BATCHES = 16384, 128  # a chunk has at most so many rows and batches
+PLAN_ROWS = 65536  # cutoffs are planned for this many rows, the first of the file
 
 
 def predict(
@@ -55,36 +56,37 @@ def predict(
     trace: Path | None = None,
     console: Console | None = None,
 ) -> int:
-    """Run a trained model over a file; `out` appears complete or not at all.
+    """Run a trained model over a file and write its results to `out`.
 
-    Interrupted at any moment, the same call goes on after the chunks that were finished, from the
-    journal beside `out`.
+    `out` appears complete or not at all. If the run is interrupted, finished chunks are kept in a
+    journal beside `out`, and the same call continues after them.
 
     Args:
         model: model folder.
-        data: .csv or .parquet that names at least the model's columns, in any order (others, as
-            the target, are ignored); or .npy, a real (rows, columns) array in their order.
-        out: .csv, .parquet, or .npy for a structured array; columns prediction, probability of the
-            second class or of each (classification only) and leakage; with a tolerance, cutoffs and
-            ok.
+        data: a .csv or .parquet file with at least the model's columns, in any order (others, such
+            as the target, are ignored); or a .npy file, a real (rows, columns) array whose columns
+            are in the order of the training.
+        out: a .csv or .parquet file, or .npy for a structured array. Its columns are prediction,
+            leakage, and for classification the probability of the second of two classes or of each
+            class; with a tolerance also cutoffs and ok.
         skip_bad: leave the results of unusable rows empty instead of refusing the file.
-        restart: do not go on from the journal of an interrupted run, begin anew.
-        memory: what the process may use, as "8GB"; see docs/runner.md.
-        batch_size: rows that run at a time, at most; by default as are fast, and fit.
-        tolerance: the leakage that a row may have. Cutoffs are planned for the rows of the file, of
-            a long one for the first, and rows that lose more run again at larger ones.
-        maximum_cutoff: the largest of these; by default 32. Rows that lose more even there are
-            counted and marked.
+        restart: discard the journal of an interrupted run and begin anew.
+        memory: what the process may use, such as "8GB"; see docs/runner.md.
+        batch_size: the most rows in a batch; by default as many as run fast and fit in memory.
+        tolerance: the leakage that a row may have. Cutoffs are planned for the first rows of the
+            file, and rows that lose more run again at larger cutoffs.
+        maximum_cutoff: the largest of these cutoffs; by default 32. Rows that lose more even there
+            are counted and marked.
         log: a file to which the record of the run is appended, for `fockjax report`.
-        trace: a folder for what the profiler of JAX sees of the run.
+        trace: a folder for the trace of JAX's profiler.
         console: where to report.
 
     Returns:
         The number of rows.
 
     Raises:
-        UserError: a file that cannot be used, unusable rows, listed by number, or the journal of
-            an interrupted run of another model, other data or another tolerance.
+        UserError: for a file that cannot be used, for unusable rows (listed by number), and for the
+            journal of an interrupted run with another model, other data or another tolerance.
         TooLarge, RunError: as a `fockjax.runtime.Runner`; what was finished stays in the journal.
     """
     console = console or Console()
@@ -98,12 +100,8 @@ def predict(
     began, before = time.perf_counter(), data.stat()
     identity = {"data": _digest(data), "model": predictor.fingerprint}
     if tolerance is not None:
-        with console.status("planning cutoffs"):
-            predictor = _planned(predictor, table, tolerance, maximum_cutoff, memory)
+        predictor = _planned(console, predictor, table, tolerance, maximum_cutoff, memory)
         identity["tolerance"] = f"{tolerance!r} at cutoffs {', '.join(predictor.labels)}"
-        console.print(f"planned, rows counted from 0: {predictor.plan}", soft_wrap=True)
-        if predictor.plan and len(predictor.plan.short):
-            console.print("Here `maximum` is --maximum-cutoff.")
     runner = predictor.runner(memory=memory, largest_batch=batch_size, log=log, trace=trace)
     out.parent.mkdir(parents=True, exist_ok=True)
     columns = result_columns(predictor.classes, predictor.labels if predictor.plan else ())
@@ -114,26 +112,16 @@ def predict(
         resumed = journal.rows
         if resumed:
             console.print(f"resuming after row {resumed:,}")
-        plan = runner.plan(predictor.scaler.features(predictor.scaler.mean[None]))
-        size = max(plan.batch, min(CHUNK_ROWS, CHUNK_BATCHES * plan.batch))
+        size = _chunk_size(predictor, runner)
         with _progress(console, table.rows, resumed) as show:
             refused = _run(predictor, runner, table, journal, size, skip_bad, show)
-        after = data.stat()
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise UserError(f"{data} was changed while it was read: run again with --restart")
-        if refused or journal.rows == 0:
-            journal.discard()
-            raise UserError(
-                f"{data}: {refused}. Nothing was written; --skip-bad leaves such rows empty"
-                if refused
-                else f"{data} has no rows"
-            )
-        figures = _deliver(journal, out, columns)
+        _check_finished(data, before, journal, refused)
+        summary = _deliver(journal, out, columns)
         journal.discard()
     seconds = time.perf_counter() - began
     rows = f"{journal.rows:,} rows" + (f" ({resumed:,} of them before)" if resumed else "")
     console.print(f"{rows} in {seconds:.1f} s -> {out}", soft_wrap=True)
-    _report(console, predictor, figures)
+    _report(console, predictor, summary)
     return journal.rows
 
 
@@ -165,7 +153,7 @@ def _check_options(
         raise UserError(f"--tolerance must lie between 0 and 1, got {tolerance}")
     if maximum_cutoff is not None:
         if tolerance is None:
-            raise UserError("--maximum-cutoff needs --tolerance: when is the cutoff to be raised?")
+            raise UserError("--maximum-cutoff needs --tolerance, above which cutoffs are raised")
         if maximum_cutoff < predictor.config.cutoff:
             raise UserError(
                 f"--maximum-cutoff must be at least {predictor.config.cutoff}, the cutoff of the "
@@ -184,8 +172,7 @@ class _BadRows:
         self.shown += reasons[: SHOWN_PROBLEMS - len(self.shown)]
 
     def __str__(self) -> str:
-        more = self.count - len(self.shown)
-        return "; ".join(self.shown) + (f"; and {more} more rows" if more > 0 else "")
+        return first_reasons(self.shown, self.count)
 
     def __bool__(self) -> bool:
         return self.count > 0
@@ -200,10 +187,13 @@ def _run(
     skip_bad: bool,
     show: Callable[[int], None],
 ) -> _BadRows:
-    """Bring all rows of the table into the journal; returns those for which that is refused.
+    """Run all rows of the table and append their results to the journal.
 
-    While one chunk runs the next is read and the one before is stored. Once a row is refused
-    nothing more is begun, only the other such rows are looked for.
+    While one chunk runs, the next is read and the one before is stored. Once a row is refused no
+    more chunks are begun; the rest of the table is only searched for more such rows.
+
+    Returns:
+        The refused rows.
     """
     refused = _BadRows()
     if not skip_bad:
@@ -233,8 +223,31 @@ def _run(
     return refused
 
 
+def _chunk_size(predictor: Predictor, runner: Runner) -> int:
+    """How many rows to read and store at a time."""
+    batch = runner.plan(predictor.scaler.features(predictor.scaler.mean[None])).batch
+    return max(batch, min(CHUNK_ROWS, CHUNK_BATCHES * batch))
+
+
+def _check_finished(
+    data: Path, before: os.stat_result, journal: Journal, refused: _BadRows
+) -> None:
+    """Raise UserError if the data changed during the run, had unusable rows, or had no rows."""
+    after = data.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise UserError(f"{data} was changed while it was read: run again with --restart")
+    if refused:
+        journal.discard()
+        raise UserError(
+            f"{data}: {refused}. Nothing was written; --skip-bad leaves such rows empty"
+        )
+    if journal.rows == 0:
+        journal.discard()
+        raise UserError(f"{data} has no rows")
+
+
 class _Encoded(NamedTuple):
-    """Some rows of a file, and what the model is given for them."""
+    """Some rows of a file, and the inputs of the model for them."""
 
     raw: Raw
     chunk: Chunk
@@ -243,37 +256,44 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(predictor: Predictor, table: Table, start: int, size: int) -> Iterator[_Encoded]:
+    """The rows of a table from `start` on, in chunks of at most `size`, as inputs of the model."""
     names = [column.name for column in predictor.columns]
     for raw in table.chunks(names, start, size):
         chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
         usable = predictor.usable(chunk.values)
-        usable[[problem.row - raw.start - 1 for problem in chunk.problems]] = False
-        # Rows that cannot be used run as the mean row: others must not feel them.
+        usable[[problem.row - 1 - raw.start for problem in chunk.problems]] = False  # rows from 1
+        # Unusable rows run as the mean row, so that they do not affect the others.
         values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
         yield _Encoded(raw, chunk, usable, predictor.scaler.features(values))
 
 
 def _planned(
+    console: Console,
     predictor: Predictor,
     table: Table,
     tolerance: float,
     maximum: int | None,
     memory: int | str | None,
 ) -> Predictor:
-    """At cutoffs planned for the first rows of the table."""
+    """The predictor at cutoffs planned for the first rows of the table. Prints the plan."""
     first = next(_encoded(predictor, table, 0, PLAN_ROWS), None)
     if first is None:
         raise UserError(f"{table.path} has no rows")
     try:
-        return predictor.planned(first.inputs, tolerance, maximum, memory)
+        with console.status("planning cutoffs"):
+            planned = predictor.planned(first.inputs, tolerance, maximum, memory)
     except PilotTooLarge as error:
         raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
+    console.print(f"planned, rows counted from 0: {planned.plan}", soft_wrap=True)
+    if planned.plan and len(planned.plan.short):
+        console.print("Here `maximum` is --maximum-cutoff.")
+    return planned
 
 
 def _records(
     predictor: Predictor, results: Results, usable: np.ndarray, kind: np.dtype
 ) -> np.ndarray:
-    """The answers for a chunk as rows of `kind`; its "usable" says which of them are some."""
+    """The results of a chunk as rows of `kind`, where "usable" marks those that are valid."""
     result, part = predictor.read(results), np.empty(len(usable), kind)
     part["prediction"], part["leakage"] = result.prediction, result.leakage
     names = kind.names or ()
@@ -290,21 +310,21 @@ def _records(
     return part
 
 
-def _deliver(journal: Journal, out: Path, kind: np.dtype) -> "_Figures":
+def _deliver(journal: Journal, out: Path, kind: np.dtype) -> "_Summary":
     """Write the output from the journal."""
-    figures = _Figures()
+    summary = _Summary()
 
     def parts() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for part, reasons in journal.chunks():
-            figures.add(part, reasons)
+            summary.add(part, reasons)
             yield part[list(kind.names or ())], part["usable"]
 
     write_table(out, kind, journal.rows, parts())
-    return figures
+    return summary
 
 
-class _Figures:
-    """What is reported of all rows together."""
+class _Summary:
+    """What is reported about all rows together."""
 
     def __init__(self):
         self.bad, self.rows, self.total, self.most, self.notable = _BadRows(), 0, 0.0, 0.0, 0
@@ -324,25 +344,26 @@ class _Figures:
             self.over += int((~good["ok"]).sum())
 
 
-def _report(console: Console, predictor: Predictor, figures: _Figures) -> None:
-    if figures.bad:
-        console.print(f"[yellow]left empty:[/] {figures.bad}", soft_wrap=True)
-    if figures.rows:
-        mean = max(figures.total / figures.rows, 0)
-        console.print(f"leakage: mean {mean:.2%}, most {figures.most:.2%}")
-    if figures.cutoffs:
-        found = [(each, figures.cutoffs[each]) for each in predictor.labels]
+def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
+    """Print the summary, with warnings."""
+    if summary.bad:
+        console.print(f"[yellow]left empty:[/] {summary.bad}", soft_wrap=True)
+    if summary.rows:
+        mean = max(summary.total / summary.rows, 0)
+        console.print(f"leakage: mean {mean:.2%}, most {summary.most:.2%}")
+    if summary.cutoffs:
+        found = [(each, summary.cutoffs[each]) for each in predictor.labels]
         counts = [f"{count:,} at {cutoffs}" for cutoffs, count in found if count]
         console.print(f"rows by cutoffs: {', '.join(counts)}", soft_wrap=True)
-    if figures.over:
+    if summary.over:
         console.print(
-            f"[yellow]warning:[/] {figures.over} rows lose more than the tolerance even at the "
+            f"[yellow]warning:[/] {summary.over} rows lose more than the tolerance even at the "
             f"cutoffs {predictor.labels[-1]}; see column ok",
             soft_wrap=True,
         )
-    elif figures.notable:
+    elif summary.notable:
         console.print(
-            f"[yellow]warning:[/] {figures.notable} rows lose more than {NOTABLE_LEAKAGE:.0%} to "
+            f"[yellow]warning:[/] {summary.notable} rows lose more than {NOTABLE_LEAKAGE:.0%} to "
             f"the cutoff {predictor.config.cutoff}; see column leakage"
         )
     if predictor.classes is not None and len(predictor.classes) == 2:
@@ -350,7 +371,7 @@ def _report(console: Console, predictor: Predictor, figures: _Figures) -> None:
 
 
 def _open(data: Path, columns: tuple[Column, ...]) -> Table:
-    """The table in a file, if it has all columns of the model."""
+    """Open the table in a file, and check that it has all columns of the model."""
     table = open_table(data)
     if table.names is None:
         texts = [column.name for column in columns if column.categories is not None]
@@ -373,7 +394,14 @@ def _digest(path: Path) -> str:
 
 
 def describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray) -> list[str]:
-    """One line for each row that is not good: its first problem."""
+    """One line for each row that is not good: its first problem.
+
+    Args:
+        chunk: the rows.
+        start: how many rows come before them.
+        usable: which rows the model could take; the others have a value that is too large.
+        good: which rows have a finite result.
+    """
     first: dict[int, str] = {}
     for problem in chunk.problems:
         first.setdefault(problem.row, str(problem))
@@ -385,8 +413,15 @@ def describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray)
     return [first[row] for row in sorted(first)]
 
 
+def first_reasons(reasons: Sequence[str], count: int) -> str:
+    """The first of the reasons why `count` rows cannot be used, for a message."""
+    shown = reasons[:SHOWN_PROBLEMS]
+    more = count - len(shown)
+    return "; ".join(shown) + (f"; and {more} more rows" if more > 0 else "")
+
+
 def result_columns(classes: tuple | None, cutoffs: Sequence[str] = ()) -> np.dtype:
-    """The columns of the output, as a structured dtype; of rows that ran at one of some cutoffs."""
+    """The columns of the output as a structured dtype; more if rows run at one of some cutoffs."""
     if classes is None:
         label, probabilities = "<f8", []
     elif len(classes) == 2:

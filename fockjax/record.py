@@ -1,4 +1,4 @@
-"""What a circuit has measured so far: the names of the outcomes, and the modes left measured."""
+"""What a circuit has measured so far: its outcomes, and the modes that are still measured."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,9 +8,12 @@ from fockjax.parameters import Outcome
 
 
 @dataclass(frozen=True)
-class Found:
-    """An outcome: "integer", "real" or "complex", and in how many layers it is measured; None where
-    it is not in layers.
+class OutcomeType:
+    """What kind of number an outcome is, and how often it is measured.
+
+    Attributes:
+        kind: "integer", "real" or "complex".
+        layers: in how many layers it is measured; None if it is not measured in layers.
     """
 
     kind: str
@@ -21,20 +24,20 @@ class Found:
 class Record:
     """The outcomes by name, and the modes on which nothing has acted since they were measured."""
 
-    outcomes: Mapping[str, Found] = field(default_factory=dict)
+    outcomes: Mapping[str, OutcomeType] = field(default_factory=dict)
     measured: frozenset[int] = frozenset()
 
     def after(self, operations: Sequence[Step | Repeat], where: str) -> "Record":
-        """What it becomes by more operations.
+        """The record after more operations.
 
         Raises:
             ValueError: naming ``where``, if a mode is measured twice with nothing in between, or a
-                name is taken.
+                name is already taken.
         """
         outcomes, measured = dict(self.outcomes), self.measured
         for operation in operations:
             times = operation.times if isinstance(operation, Repeat) else 1
-            for step in [*flat((operation,))] * min(times, 2):  # a layer follows on another one
+            for step in [*flat((operation,))] * min(times, 2):  # twice: layers follow each other
                 again = measured.intersection(step.modes) if isinstance(step, Measurement) else ()
                 if again:
                     raise ValueError(
@@ -54,7 +57,7 @@ class Record:
         return Record(outcomes, measured)
 
     def check(self, outcome: Outcome, where: str) -> None:
-        """Refuse what has not been measured by then, and what is no real number.
+        """Refuse an outcome that has not been measured yet, or that is not a real number.
 
         Raises:
             ValueError: naming ``where``.
@@ -80,10 +83,10 @@ class Record:
             )
 
 
-def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, Found]]:
+def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, OutcomeType]]:
     """The outcomes of an operation with their names."""
     if isinstance(operation, Measurement):
-        yield operation.label, Found(operation.spec.outcome)
+        yield operation.label, OutcomeType(operation.spec.outcome)
     elif isinstance(operation, Repeat):
         for inner in operation.operations:
             for name, found in _named(inner, where):
@@ -92,4 +95,4 @@ def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, Found]]:
                         f"{where}: outcome {name!r} is measured in a block within a block; a "
                         "measurement can be repeated in one block only."
                     )
-                yield name, Found(found.kind, operation.times)
+                yield name, OutcomeType(found.kind, operation.times)

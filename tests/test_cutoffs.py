@@ -175,7 +175,7 @@ def test_a_plan_holds_what_it_promises():
     assert max(lost) <= plan.bound <= plan.tolerance
     assert max(lost) > plan.bound / 30  # and does not promise too little
     assert plan.reasons[0].row in (0, 30) and plan.reasons[0].where == "step 1, D on 0"
-    assert "A guarantee" in str(plan)
+    assert "Guaranteed" in str(plan)
 
 
 def test_what_passes_through_a_mode_counts():
@@ -195,10 +195,10 @@ def test_rows_that_are_too_much_for_the_maximum_are_told():
     assert plan.cutoffs == (6,) and plan.within == 2
     np.testing.assert_array_equal(plan.short, [1])
     assert "Rows 1 may lose more even at cutoffs (30,)" in str(plan)
-    assert "A guarantee for the other samples" in str(plan)
+    assert "Guaranteed for the other samples" in str(plan)
     for make in (fj.runtime.plan_cutoffs, fj.runtime.plan_total):
         alone = make(circuit, {}, x[1:2], maximum=30)
-        assert "Rows 0 may lose more" in str(alone) and "guarantee" not in str(alone)
+        assert "Rows 0 may lose more" in str(alone) and "Guaranteed" not in str(alone)
     assert plan.rungs == ((6,), (8,), (10,), (12,), (16,), (20,), (24,), (28,), (30,))
 
 
@@ -248,7 +248,7 @@ def test_samples_run_as_many_at_a_time_as_fit():
     for memory in rooms:
         plan = fj.runtime.plan_total(circuit, {}, x, maximum=16, memory=f"{memory}B")
         assert plan.rungs == whole.rungs and plan.bound == pytest.approx(whole.bound)
-    with pytest.raises(fj.runtime.PilotTooLarge, match=r"bytes a sample, over 100: raise `memory`"):
+    with pytest.raises(fj.runtime.PilotTooLarge, match="only 100 may be used: raise `memory`"):
         fj.runtime.plan_cutoffs(circuit, {}, x, maximum=16, memory=100)
 
 

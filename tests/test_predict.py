@@ -345,7 +345,7 @@ def test_with_a_total_of_photons_rows_run_again_at_larger_totals(tmp_path):
     [
         ({"memory": "8 PB"}, "--memory: .*'8GB'"),
         ({"trace": __file__}, "--trace must be a folder, got the file"),
-        ({"log": "nowhere/runs.jsonl"}, "--log must be a file in a folder that is there"),
+        ({"log": "nowhere/runs.jsonl"}, "--log must be a file in an existing folder"),
         ({"batch_size": 0}, "--batch-size must be at least 1, got 0"),
         ({"tolerance": 0.0}, "--tolerance must lie between 0 and 1, got 0"),
         ({"maximum_cutoff": 9}, "--maximum-cutoff needs --tolerance"),
@@ -519,7 +519,7 @@ def stop_at(patch, place, number):
         "before a chunk": (Runner, "_run_rows", False),
         "before it is stored": (Journal, "append", False),
         "after it is stored": (Journal, "append", True),
-        "within the output": (prediction._Figures, "add", False),
+        "within the output": (prediction._Summary, "add", False),
         "before the journal goes": (Journal, "discard", False),
     }[place]
     original, calls = getattr(owner, name), []
@@ -593,10 +593,10 @@ def test_what_has_changed_since_is_noticed_and_restart_begins_anew(
 
     stopped()
     before = journal.read_bytes()
-    with pytest.raises(UserError, match="journal is of .* other model and columns; --restart"):
+    with pytest.raises(UserError, match="journal belongs to .* other model and columns; --restart"):
         run(regressor, data, out, **OPTIONS)
     write_parquet(data, np.tile(FEATURES, (2, 1)))
-    with pytest.raises(UserError, match="journal is of .* other data; --restart"):
+    with pytest.raises(UserError, match="journal belongs to .* other data; --restart"):
         run(classifier, data, out, **OPTIONS)
     assert journal.read_bytes() == before and not out.exists()
     computed.clear()

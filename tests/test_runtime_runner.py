@@ -230,7 +230,10 @@ def test_arguments_that_cannot_work_are_refused_before_a_run(tmp_path):
         "`tolerance` must be at least 0": (level(2), {"tolerance": -1.0}),
         "`trace` must be a folder": (level(2), {"trace": __file__}),
         "`devices` must be JAX devices.*'gpu'": (level(2), {"devices": "gpu"}),
-        "`log` must be a file in a folder": (level(2), {"log": tmp_path / "nowhere" / "log"}),
+        "`log` must be a file in an existing folder": (
+            level(2),
+            {"log": tmp_path / "nowhere" / "log"},
+        ),
     }.items():
         with pytest.raises((TypeError, ValueError), match=named):
             Runner(one, None, **options)
@@ -256,7 +259,7 @@ def test_a_scoped_run_leaves_nothing_on_the_device():
 def test_a_row_that_cannot_fit_is_refused_before_anything_runs(monkeypatch):
     monkeypatch.setattr(memory, "room", lambda *_: 10)
     runner = Runner(function, PARAMS)
-    monkeypatch.setattr(runner.device, "execute", None)
+    monkeypatch.setattr(runner.gateway, "execute", None)
     with pytest.raises(TooLarge, match="One row needs .* room for 10 B"):
         runner(X)
 

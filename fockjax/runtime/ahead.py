@@ -1,4 +1,4 @@
-"""Work that is always one step ahead of who takes its results."""
+"""An iterator whose items a thread makes one step ahead."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +8,11 @@ T = TypeVar("T")
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items in the same order; a thread makes the next one while one is worked on.
+    """Yield the same items in the same order; a thread makes the next one meanwhile.
 
-    What making an item raises is raised in its place. Once this iterator is closed no further item
-    is made, and the thread is gone. Settings of JAX that hold for a thread, as
-    ``with jax.enable_x64()``, do not reach it.
+    An exception raised in making an item is raised in its place. Once this iterator is closed, no
+    further item is made and the thread has ended. JAX settings of the calling thread, such as
+    ``with jax.enable_x64()``, do not hold in it.
 
     >>> list(ahead(range(3)))
     [0, 1, 2]

@@ -1,4 +1,4 @@
-"""Compiled programs: kept while they are used, counted, and kept on disk if asked."""
+"""A cache of compiled programs in memory, and how to keep them on disk."""
 
 import hashlib
 import threading
@@ -8,22 +8,22 @@ from pathlib import Path
 
 import jax
 
-from fockjax.runtime.device import Device, Hardware
+from fockjax.runtime.gateway import Device, Gateway
 
 
 class Executables:
-    """Programs by what they say and where they run; the least recently used leave first.
+    """Compiled programs, by their text and their devices; the least recently used leave first.
 
     A program's text holds the circuit, the cutoffs, the size of the batch, the types and every
-    constant, so equal texts are the same program, and a changed circuit is another one. May be
-    shared by runners and by threads.
+    constant. So programs of the same text are the same, and a changed circuit gives another text.
+    Runners and threads may share one of these.
 
     Args:
-        capacity: programs kept at most.
+        capacity: how many programs are kept.
 
     Attributes:
-        compiled, found: how often a program was compiled, and how often it was there.
-        compile_seconds: what the compilations took, or loading from `keep_compiled`'s folder.
+        compiled, found: how often a program was compiled, and how often it was here already.
+        compile_seconds: the time spent compiling, or loading from the folder of `keep_compiled`.
     """
 
     def __init__(self, capacity: int = 64):
@@ -48,7 +48,7 @@ class Executables:
         )
 
     def find(self, name: str | None) -> jax.stages.Compiled | None:
-        """The program of this name, if it is there."""
+        """The program of this name, or None."""
         with self._lock:
             program = self._programs.get(name) if name else None
             if name and program is not None:
@@ -57,18 +57,18 @@ class Executables:
             return program
 
     def compile(
-        self, lowered: jax.stages.Lowered, devices: Sequence[Hardware], device: Device
+        self, lowered: jax.stages.Lowered, devices: Sequence[Device], gateway: Gateway
     ) -> tuple[str, jax.stages.Compiled]:
-        """The name of a program and the program, compiled by ``device`` if it is not there."""
+        """The name of a program, and the program itself: kept from before, or compiled now."""
         text = f"{devices}\n{lowered.as_text()}"
         name = hashlib.sha256(text.encode()).hexdigest()
         program = self.find(name)
         if program is None:
-            before = device.seconds["compile"]
-            program = device.compile(lowered)
+            before = gateway.seconds["compile"]
+            program = gateway.compile(lowered)
             with self._lock:
                 self.compiled += 1
-                self.compile_seconds += device.seconds["compile"] - before
+                self.compile_seconds += gateway.seconds["compile"] - before
                 self._programs[name] = program
                 while len(self._programs) > self.capacity:
                     self._programs.popitem(last=False)
@@ -81,7 +81,7 @@ class Executables:
 
 
 def keep_compiled(folder: Path | str) -> None:
-    """Keep whatever JAX compiles in this process in a folder, for the processes to come.
+    """Keep whatever JAX compiles in this process in a folder, for later processes.
 
     The same as::
 
@@ -89,9 +89,9 @@ def keep_compiled(folder: Path | str) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
-    JAX runs what it finds in the folder: it must be one that only you can write. Entries that are
-    damaged, and a folder that cannot be written, cost a warning and a compilation each time
-    (docs/faults.md: not where JAX compresses by zstandard, which does not check what it reads).
+    JAX runs what it finds in the folder, so only you may be able to write there. A damaged entry or
+    a folder that cannot be written costs a warning and a compilation each time. Where JAX
+    compresses with zstandard, damage goes unnoticed: see docs/faults.md.
     """
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -1,4 +1,4 @@
-"""What may go in, and what is said of what comes out."""
+"""Checks of what goes into a run, and the status of each row that comes out."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ SHOWN_ROWS = 10
 
 
 class Checked(NamedTuple):
-    """What a function may return: its values, and the leakage of the state they were read from."""
+    """Values together with the leakage of the state that they were read from."""
 
     values: Any
     leakage: Any
@@ -32,8 +32,9 @@ def checked(state: State, readout: Callable[[State], Any]) -> Checked:
 
 
 def with_status(result: Any) -> tuple[Checked, jax.Array]:
-    """A function's result as `Checked`, its leakage None if it tells none, and whether all of it
-    is finite; of one sample, traced.
+    """The result of one sample as `Checked`, and whether all of it is finite.
+
+    The leakage is None if the function does not return one. This is traced.
     """
     result = result if isinstance(result, Checked) else Checked(result, None)
     result = jax.tree.map(jnp.asarray, result)
@@ -44,9 +45,7 @@ def with_status(result: Any) -> tuple[Checked, jax.Array]:
 
 
 def refuse_rows(leaves: list[np.ndarray], first: int = 0) -> None:
-    """Raise ValueError with the numbers of the rows that are not finite, if there are any; they
-    are counted from ``first``.
-    """
+    """Raise ValueError if rows are not finite, with their numbers, counted from ``first``."""
     bad = np.zeros(len(leaves[0]), bool)
     for leaf in leaves:
         if np.issubdtype(leaf.dtype, np.inexact):
@@ -60,7 +59,8 @@ def refuse_rows(leaves: list[np.ndarray], first: int = 0) -> None:
 
 
 def listed(rows: np.ndarray) -> str:
-    """
+    """Row numbers for a message: how many, and the first few.
+
     >>> listed(np.arange(12))
     '12 rows (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..)'
     """
@@ -72,16 +72,16 @@ def listed(rows: np.ndarray) -> str:
 def bounded(
     params: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]], *, clip: bool = False
 ) -> dict[str, Any]:
-    """Parameters that are finite and within their bounds.
+    """Check that parameters are finite and within bounds, and return them.
 
     Args:
         params: arrays by name, as `Circuit.init` gives.
-        bounds: lowest and highest value by name; what is not named is only checked to be finite.
-        clip: bring values outside to the nearest bound, with a warning, instead of refusing them.
+        bounds: lowest and highest value by name. Parameters that are not named need only be finite.
+        clip: move values outside to the nearest bound, with a warning, instead of refusing them.
 
     Raises:
-        ValueError: for a parameter that is not finite; for one outside its bounds, unless ``clip``;
-            for a bound of a parameter that is not there.
+        ValueError: for a parameter that is not finite, for one outside its bounds unless ``clip``,
+            or for bounds of a parameter that does not exist.
 
     Example:
         >>> bounded({"r": 0.3}, {"r": (-1, 1)})

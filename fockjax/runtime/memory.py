@@ -1,4 +1,4 @@
-"""How much memory there is, how much a batch needs, and so how many rows fit."""
+"""How much memory there is, how much a batch needs, and how many rows fit."""
 
 import contextlib
 import math
@@ -12,17 +12,17 @@ import jax
 import psutil
 
 from fockjax._advice import Advised
-from fockjax.runtime.device import Hardware
+from fockjax.runtime.gateway import Device
 
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(i?)[bB]?\s*")
 UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as a huge number
 
 
 def parse_size(size: int | str) -> int:
-    """Bytes of "8GB", "1.5 GiB", "500M" or a number.
+    """Bytes of a text such as "8GB", "1.5 GiB" or "500M", or of a number.
 
     Raises:
-        ValueError: for anything else, or nothing.
+        ValueError: for anything else, and for no bytes.
 
     >>> parse_size("8GB"), parse_size("1.5 GiB"), parse_size(1000)
     (8000000000, 1610612736, 1000)
@@ -43,7 +43,8 @@ def parse_size(size: int | str) -> int:
 
 
 def show_size(size: float) -> str:
-    """
+    """A number of bytes for people, with three digits.
+
     >>> show_size(1536), show_size(8.2e9)
     ('1.5 kB', '8.2 GB')
     """
@@ -54,35 +55,39 @@ def show_size(size: float) -> str:
     return f"{size:.3g} TB"
 
 
-def in_use(device: Hardware) -> int:
-    """Bytes in use: by this process where the device computes in its memory, else on the device."""
+def in_use(device: Device) -> int:
+    """Bytes in use: on the device, or by this process if the device is a CPU."""
     stats = device.memory_stats()
     return psutil.Process().memory_info().rss if stats is None else stats["bytes_in_use"]
 
 
-def free(device: Hardware) -> int:
-    """Bytes there are beyond those in use."""
+def free(device: Device) -> int:
+    """Bytes that are not in use."""
     stats = device.memory_stats()
     return available_memory() if stats is None else stats["bytes_limit"] - stats["bytes_in_use"]
 
 
 class Watch:
-    """Time from here on; and memory of a device, if one is given: to ask takes up to 0.7 ms."""
+    """Measures time from its creation on, and the memory of a device if one is given.
 
-    def __init__(self, device: Hardware | None):
+    Asking for memory takes up to 0.7 ms.
+    """
+
+    def __init__(self, device: Device | None):
         self._device, self._start = device, time.perf_counter()
         if device is None:
             return
         self._before = in_use(device)
         with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark starts anew
+            Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the peak (VmHWM)
 
     def seconds(self) -> float:
         return time.perf_counter() - self._start
 
     def memory(self) -> dict[str, int]:
-        """Bytes in use "before", at the "peak" and "after"; the peak is that of the whole process
-        so far where the system cannot tell another.
+        """Bytes in use "before", at the "peak" and "after".
+
+        Where the system cannot reset the peak, it is that of the whole process so far.
         """
         if self._device is None:
             return {}
@@ -95,30 +100,31 @@ class Watch:
         return {"before": self._before, "peak": max(peak, after), "after": after}
 
 
-def room(memory: int | str | None, devices: Sequence[Hardware]) -> int:
+def room(memory: int | str | None, devices: Sequence[Device]) -> int:
     """Bytes that a run may take on each device, beyond those in use now.
 
     Args:
-        memory: what may be in use in all, of each device (CPUs share one memory); by default all
-            that a device reports to have, on a CPU what is in use and half of what is available.
+        memory: bytes that may be in use on each device (CPUs share one memory), those in use now
+            included. By default all that a GPU has; on a CPU what is in use plus half of what is
+            available.
     """
     stats = devices[0].memory_stats()
     if stats is None:
-        free = available_memory()
-        free = free // 2 if memory is None else min(parse_size(memory) - in_use(devices[0]), free)
-        return max(free, 0) // len(devices)
+        left = available_memory()
+        left = left // 2 if memory is None else min(parse_size(memory) - in_use(devices[0]), left)
+        return max(left, 0) // len(devices)
     limit = min(device.memory_stats()["bytes_limit"] for device in devices)
     limit = limit if memory is None else min(parse_size(memory), limit)
     return max(limit - max(map(in_use, devices)), 0)
 
 
 def available_memory(root: Path = Path("/")) -> int:
-    """Bytes this process may still take: of the machine, and of the control groups it is in."""
+    """Bytes this process may still take, from the machine and within its control groups."""
     return min([psutil.virtual_memory().available, *_left_in_groups(root)])
 
 
 def _left_in_groups(root: Path):
-    """Limit less use, of each control group (v1 or v2) with a limit from our own up."""
+    """Limit minus use of each control group (v1 or v2) that has a limit, from our own upwards."""
     groups = _text(root / "proc/self/cgroup") or ""
     for line in groups.splitlines():
         _, controllers, path = line.split(":", 2)
@@ -128,12 +134,12 @@ def _left_in_groups(root: Path):
             top, names = root / "sys/fs/cgroup", ("max", "current")
         else:
             continue
-        # In a container its own group is often mounted as the top, and the path is unknown there.
+        # In a container its own group is often mounted as the top, where the path does not exist.
         group = top / path.lstrip("/")
         for folder in [group, *group.parents]:
             limit, use = (_text(folder / f"memory.{name}") for name in names)
             if limit and use and limit.strip().isdigit() and int(limit) < UNLIMITED:
-                # Pages of files that nobody uses are given back when memory is short.
+                # The kernel takes back unused file pages when memory is short.
                 stat = _text(folder / "memory.stat") or ""
                 idle = re.findall(r"^(?:total_)?inactive_file (\d+)$", stat, re.MULTILINE)
                 yield max(int(limit) - int(use) + max(map(int, idle), default=0), 0)
@@ -160,8 +166,8 @@ class BatchPlan:
         batch: rows of the largest batch, on all devices together.
         devices: how many devices share it.
         bytes: what each device needs for its share.
-        room: bytes there are on each device.
-        source: who said so: "the compiler", or "its trace".
+        room: bytes available on each device.
+        source: where ``bytes`` comes from: "the compiler", or "its trace".
     """
 
     batch: int
@@ -187,10 +193,10 @@ def make_plan(
     """The largest batch that fits.
 
     Args:
-        need: from the rows on a device to the bytes they need there, and who says so.
-        room: bytes there are now; asked again and again, since asking the compiler takes some.
-        largest: rows on each device at most.
-        devices: how many share the batch.
+        need: called with rows on a device; returns the bytes they need there, and its source.
+        room: returns the bytes available now. It is called each time, since compiling takes some.
+        largest: the most rows to put on a device.
+        devices: how many devices share the batch.
 
     Raises:
         TooLarge: if one row on each device does not fit.
@@ -198,7 +204,7 @@ def make_plan(
     rows = largest
     needed, source = need(rows)
     if needed > room() and rows > 1:
-        # Memory is a straight line in the rows, but for little: a second point tells where to look.
+        # Memory is nearly linear in the rows, so a second point tells where to look.
         small = min(16, rows // 2)
         least, _ = need(small)
         per_row = (needed - least) / (rows - small)
@@ -219,8 +225,8 @@ def make_plan(
 
 
 def compiled_bytes(program: jax.stages.Compiled, under_way: int = 2) -> float | None:
-    """What a run needs to compute in, and the inputs and results of all batches under way; None
-    where the compiler won't say.
+    """Bytes that a program needs: its temporaries, and arguments and results of all batches under
+    way. None where the compiler does not say.
     """
     try:
         found = program.memory_analysis()

@@ -1,4 +1,4 @@
-"""What a failure calls for, and what a run that cannot be completed leaves."""
+"""What may help after a failure, and the error of a run that could not be completed."""
 
 import enum
 import time
@@ -19,16 +19,17 @@ class Remedy(enum.Enum):
     NONE = "nothing"
 
 
-# What XLA says when it gets no memory. The second is of the library that multiplies its matrices on
-# a CPU, which says no more than that (JAX 0.12).
+# What XLA says when it gets no memory. The second comes from its library for matrix products on a
+# CPU, which says no more than that (JAX 0.12).
 EXHAUSTED = ("RESOURCE_EXHAUSTED", "YNNPACK operation failed")
-# The status that an error of XLA begins with. Others (INVALID_ARGUMENT, UNIMPLEMENTED, ..) come
-# back however often one tries.
+# An error of XLA begins with its status. With other ones (INVALID_ARGUMENT, UNIMPLEMENTED, ..) it
+# would fail again.
 TRANSIENT = ("UNAVAILABLE", "ABORTED", "CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
 
 
 def remedy(error: Exception) -> Remedy:
-    """
+    """What may help after this error.
+
     >>> remedy(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")).value
     'a batch of half the size'
     >>> remedy(jax.errors.JaxRuntimeError("INTERNAL: YNNPACK operation failed")).value
@@ -51,7 +52,7 @@ class Patience:
     """How often to try again, and how long to wait before that.
 
     Attributes:
-        retries: tries after the first, as long as nothing succeeds in between.
+        retries: how many further tries there are; the count starts anew when a batch succeeds.
         delay: seconds before the first of them; each further one waits twice as long.
     """
 
@@ -59,7 +60,7 @@ class Patience:
     delay: float = 0.1
 
     def wait(self, attempt: int) -> bool:
-        """Wait before try number ``attempt`` (from 1); False if there is none left."""
+        """Wait before retry number ``attempt``, from 1; returns False at once if none is left."""
         if attempt > self.retries:
             return False
         time.sleep(self.delay * 2 ** (attempt - 1))
@@ -70,9 +71,9 @@ class RunError(RuntimeError):
     """A run that could not be completed.
 
     Attributes:
-        results: the `Results` of the rows that are finished, in order, or None if there are none;
-            of a stream, those of the chunk.
-        missing: the numbers of the others, from 0; of a stream, counted from its first row.
+        results: the `Results` of the rows that are finished, in order, or None if there are none.
+            Of a stream, these are the rows of the current chunk.
+        missing: the numbers of the other rows, from 0. Of a stream, counted from its first row.
     """
 
     def __init__(self, message: str, results: Any, missing: np.ndarray):

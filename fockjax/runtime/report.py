@@ -1,4 +1,4 @@
-"""Records of runs made readable: as text, and as one HTML file with plots."""
+"""Records of runs shown as text, or as one HTML file with plots."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ class Table(NamedTuple):
 
 
 def tables(records: Sequence[RunRecord]) -> list[Table]:
-    """What there is to say of some runs, in the order of the file, then of the last one."""
+    """Tables about all runs, in the order of the file, and about the last one."""
     last = records[-1]
     found = [Table("All runs", ("", ""), _summary(records))]
     found.append(Table("Runs", RUN_HEADER, [_run(record) for record in records[-SHOWN_RUNS:]]))
@@ -69,7 +69,7 @@ RUN_HEADER = ("UTC", "rows", "again", "bad", "seconds", "memory", "leakage", "fa
 
 
 def _run(record: RunRecord) -> list[str]:
-    """As `RUN_HEADER`: "again" are rows that a larger cutoff gave, "bad" those not finite."""
+    """A row under `RUN_HEADER`. Rows run "again" had a larger cutoff; "bad" are not finite."""
     return [
         record.started[11:19],
         f"{record.rows:,}",
@@ -84,7 +84,7 @@ def _run(record: RunRecord) -> list[str]:
 
 
 def print_report(records: Sequence[RunRecord], console: Console) -> None:
-    """Show the tables, and what ran last."""
+    """Print the tables, and what ran last."""
     for table in tables(records):
         shown = RichTable(
             title=table.title,
@@ -106,7 +106,7 @@ def print_report(records: Sequence[RunRecord], console: Console) -> None:
 
 
 def html_report(records: Sequence[RunRecord]) -> str:
-    """The same as one HTML page, with plots; it refers to nothing outside."""
+    """The same as one HTML page with plots, which refers to nothing outside itself."""
     last = records[-1]
     body = ["<h1>Runs</h1>", f"<p>{escape(_place(last))}</p>", _plots(records)]
     for table in tables(records):

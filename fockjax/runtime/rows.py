@@ -1,4 +1,4 @@
-"""The rows of a run: what they look like, and what is known of them so far."""
+"""The rows of a run: their shapes and types, and their results so far."""
 
 import hashlib
 from typing import Any, NamedTuple
@@ -8,14 +8,14 @@ import numpy as np
 
 
 class Results(NamedTuple):
-    """Results in the order of the rows, in NumPy arrays.
+    """Results in the order of the rows, as NumPy arrays.
 
     Attributes:
-        values: what the function returns; its arrays have the rows as their first axis.
+        values: what the function returns, with the rows as the first axis of each array.
         ok: which rows are finite and within the tolerance; (rows,).
         finite: which rows have neither NaN nor infinity; (rows,).
-        leakage: what the cutoff lost, (rows,); None where the function does not tell.
-        level: which function gave the row: 0, or from 1 one of ``larger``; (rows,).
+        leakage: what the cutoff lost, (rows,); None if the function does not return it.
+        level: which function gave the row; (rows,). 0 is ``function``, 1 the first of ``larger``.
     """
 
     values: Any
@@ -26,7 +26,7 @@ class Results(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What samples look like: a program is compiled for it."""
+    """The structure, shapes and types of a sample, for which a program is compiled."""
 
     tree: Any
     shapes: tuple[tuple[int, ...], ...]
@@ -40,16 +40,16 @@ class Signature(NamedTuple):
 
 
 class Rows:
-    """The rows of a call or a chunk: the samples, and what is known of them so far."""
+    """The rows of a call or a chunk: the samples, and their results so far."""
 
     def __init__(self, x: Any, first: int = 0):
-        self.first = first  # its number in the stream
+        self.first = first  # the number of its first row in the stream
         leaves, tree = jax.tree.flatten(x)
         arrays = [np.asarray(leaf) for leaf in leaves]
         for array in arrays:
             if array.dtype.kind in "OSU":
                 raise TypeError(f"Argument `x` must be made of numbers, got dtype {array.dtype}.")
-        # Overflow to infinity in single precision is found by the guard, by row.
+        # What overflows to infinity in single precision is reported by the guard, row by row.
         with np.errstate(over="ignore"):
             self.leaves = [
                 array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
@@ -59,10 +59,9 @@ class Rows:
         if len(lengths) != 1 or not all(lengths):
             scalars = any(leaf.shape == () for leaf in self.leaves)
             raise ValueError(
-                "Argument `x` must be arrays with the rows as their first axis, as many in each, "
-                f"got shapes {[leaf.shape for leaf in self.leaves]}."
-                + scalars
-                * " Of a list make an array, `numpy.asarray(x)`."
+                "Argument `x` must be arrays with the rows as their first axis, the same number in "
+                f"each, got shapes {[leaf.shape for leaf in self.leaves]}."
+                + (" Turn a list into an array by `numpy.asarray(x)`." if scalars else "")
             )
         shapes = tuple(leaf.shape[1:] for leaf in self.leaves)
         self.signature = Signature(tree, shapes, tuple(leaf.dtype for leaf in self.leaves))
@@ -84,13 +83,13 @@ class Rows:
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def allocate(self, arrays: Any) -> list[np.ndarray]:
-        """Make room for results like these, for all rows."""
+        """Make room for the results of all rows, of the shapes and types of these."""
         found, self._tree = jax.tree.flatten(arrays)
         self._out = [np.empty((len(self), *leaf.shape[1:]), leaf.dtype) for leaf in found]
         return self._out
 
     def store(self, numbers: np.ndarray, arrays: Any, level: int) -> None:
-        """Keep the results of some rows; of a padded batch the first ones are theirs."""
+        """Keep the results of some rows, which are the first of a batch that may be padded."""
         found, tree = jax.tree.flatten(arrays)
         out = self._out or self.allocate(arrays)
         if tree != self._tree or any(
@@ -104,14 +103,14 @@ class Rows:
         self.done[numbers], self.level[numbers] = True, level
 
     def over(self, tolerance: float) -> np.ndarray:
-        """Which rows lose more than the tolerance."""
+        """Which rows lose more than the tolerance; ValueError if the leakage is not known."""
         checked, _ = self._tree.unflatten(self._out)
         if checked.leakage is None:
             raise ValueError("Argument `tolerance` needs a function that returns `checked`.")
         return checked.leakage > tolerance
 
     def results(self, tolerance: float | None) -> Results | None:
-        """Of the rows that are done; None if there are none."""
+        """The results of the rows that are done; None if there are none."""
         if self._out is None:
             return None
         done = slice(None) if self.done.all() else self.done

@@ -13,15 +13,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from fockjax.runtime.device import Hardware
+from fockjax.runtime.gateway import Device
+from fockjax.runtime.guard import SHOWN_ROWS
 from fockjax.runtime.memory import Watch
-
-SHOWN_ROWS = 10
 
 
 @dataclass
 class Statistics:
-    """Of numbers that come in parts.
+    """Mean, standard deviation and extremes of numbers that come in parts.
 
     >>> some = Statistics()
     >>> some.add(np.array([1.0, 2.0]))
@@ -32,12 +31,12 @@ class Statistics:
 
     count: int = 0
     mean: float = 0.0
-    squares: float = 0.0  # of the distances from the mean
+    squares: float = 0.0  # sum of the squared distances from the mean
     low: float = math.inf
     high: float = -math.inf
 
     def add(self, values: np.ndarray) -> None:
-        """Chan, Golub & LeVeque 1983, eq. 2.1."""
+        """Take in more numbers (Chan, Golub & LeVeque 1983, eq. 2.1)."""
         if not values.size:
             return
         values = values.astype(np.float64).ravel()
@@ -47,10 +46,8 @@ class Statistics:
         self.squares += apart**2 * self.count * values.size / count
         self.mean += apart * values.size / count
         self.count = count
-        self.low, self.high = (
-            min(self.low, float(values.min())),
-            max(self.high, float(values.max())),
-        )
+        self.low = min(self.low, float(values.min()))
+        self.high = max(self.high, float(values.max()))
 
     @property
     def std(self) -> float:
@@ -59,26 +56,25 @@ class Statistics:
 
 @dataclass
 class RunRecord:
-    """What one call of a `Runner`, or one stream, did. All of it is JSON, one object a line in a
-    file.
+    """What one call of a `Runner`, or one stream, did. In a file it is a line of JSON.
 
     Attributes:
         started: when, in UTC.
-        about: what ran; the circuit's text, say.
+        about: what ran, for example the text of the circuit.
         device: what it ran on.
         versions: of jax and fockjax.
         rows: how many rows were given.
-        seconds: "total", and "trace", "compile", "transfer", "compute"; what was compiled between
-            the run before and this one, by `Runner.warm_up`, say, counts in the parts.
-        memory: bytes in use "before" and "after", and at the "peak"; empty if nobody watched.
+        seconds: "total", and its parts "trace", "compile", "transfer" and "compute". The parts also
+            count what was compiled since the run before, for example by `Runner.warm_up`.
+        memory: bytes in use "before" and "after", and at the "peak"; empty if it was not watched.
         batches: how many batches of each size were launched.
-        levels: how many rows each function gave; those after the first have larger cutoffs.
-        leakage: "mean" and "most", and how many rows are "over" the tolerance, if it is known.
-        outputs: for each array of the results, by its place in them, "mean", "std", "min", "max".
+        levels: how many rows each function gave; functions after the first have larger cutoffs.
+        leakage: "mean" and "most", and how many rows are "over" the tolerance; empty if not known.
+        outputs: "mean", "std", "min" and "max" of each array of the results, by its path in them.
         not_finite: how many rows have a NaN or an infinity.
         recoveries: what was done about failures, in order.
-        error: of a run that failed, the "type" and "message", the "missing" rows (the first few),
-            how many they are ("count") and a hash of them ("sha256").
+        error: if the run failed, the "type" and "message", the numbers of the first "missing" rows,
+            the "count" of all of these, and their hash ("sha256").
     """
 
     started: str
@@ -100,7 +96,7 @@ class RunRecord:
         self._lost, self._results = Statistics(), {}
 
     @classmethod
-    def begin(cls, about: str, devices: Sequence[Hardware], labels: Sequence[str]) -> "RunRecord":
+    def begin(cls, about: str, devices: Sequence[Device], labels: Sequence[str]) -> "RunRecord":
         return cls(
             started=datetime.now(UTC).isoformat(timespec="milliseconds"),
             about=about,
@@ -120,7 +116,7 @@ class RunRecord:
         }
 
     def add(self, results: Any) -> None:
-        """Take in the `Results` of some rows."""
+        """Count the `Results` of some rows."""
         for label, count in zip(self.levels, np.bincount(results.level).tolist(), strict=False):
             self.levels[label] += count
         good = results.finite
@@ -143,7 +139,7 @@ class RunRecord:
         self.memory = watch.memory()
 
     def append_to(self, path: Path | str) -> None:
-        """Add a line to a file, whole or not at all."""
+        """Append the record to a file as a line, by a single write."""
         line = json.dumps(asdict(self), allow_nan=False) + "\n"
         with open(path, "ab", buffering=0) as file:
             file.write(line.encode())
@@ -156,18 +152,18 @@ def _versions() -> dict[str, str]:
 
 
 def check_log(path: Path | str, name: str) -> None:
-    """Refuse what cannot be a file of records, before a run that would end there.
+    """Refuse a path that cannot be a file of records, before a run rather than at its end.
 
     Raises:
         ValueError: naming the argument or option, ``name``.
     """
     path = Path(path)
     if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"{name} must be a file in a folder that is there, got {str(path)!r}.")
+        raise ValueError(f"{name} must be a file in an existing folder, got {str(path)!r}.")
 
 
 def check_trace(path: Path | str, name: str) -> None:
-    """Refuse what cannot be a folder of traces.
+    """Refuse a path that cannot be a folder of traces.
 
     Raises:
         ValueError: naming the argument or option, ``name``.
@@ -177,6 +173,6 @@ def check_trace(path: Path | str, name: str) -> None:
 
 
 def read_records(path: Path | str) -> list[RunRecord]:
-    """The records in a file; a last line that was cut off is left out."""
+    """The records in a file, without a last line that was cut off."""
     lines = Path(path).read_text(encoding="utf-8").split("\n")[:-1]
     return [RunRecord(**json.loads(line)) for line in lines if line]

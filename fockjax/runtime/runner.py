@@ -1,4 +1,4 @@
-"""One function of one sample over many rows: in batches that fit, in order, whatever fails."""
+"""Runs a function of one sample over many rows: in batches that fit, in order, past failures."""
 
 import contextlib
 import math
@@ -18,8 +18,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from fockjax.costs import Cost, cost_of
 from fockjax.runtime import guard, memory
 from fockjax.runtime.ahead import ahead
-from fockjax.runtime.device import Device, Hardware
 from fockjax.runtime.executables import Executables
+from fockjax.runtime.gateway import Device, Gateway
 from fockjax.runtime.memory import BatchPlan, parse_size
 from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
 from fockjax.runtime.rows import Results, Rows, Signature
@@ -27,37 +27,37 @@ from fockjax.runtime.run_record import RunRecord, check_log, check_trace
 
 Function = Callable[[Any, Any], Any]
 
-FAR = 2  # times the room: what a trace foresees to need more is not worth compiling
-LARGEST = 1024  # rows: more take memory and save no time
-FEW = 16  # rows: fewer leave the vector units of a CPU idle
-CACHE = 4e6  # bytes, as foreseen: a batch that takes more runs slower on a CPU
-CHEAP = 64e6  # bytes: a batch that takes no more runs in less time than another program compiles
+FAR = 2  # a program whose trace needs this many times the room is not even compiled
+LARGEST = 1024  # rows; larger batches take memory and save no time
+FEW = 16  # rows; smaller batches leave the vector units of a CPU idle
+CACHE = 4e6  # bytes, from the trace; larger batches run slower on a CPU
+CHEAP = 64e6  # bytes; running a batch up to this size is faster than compiling a smaller one
 
 
 class Runner:
     """Runs a pure function of one sample over many rows, within a limit of memory.
 
-    See docs/runner.md. A runner is not for several threads at once; its `Executables` may be
-    shared.
+    See docs/runner.md. Only one thread at a time may use a runner; several runners may share their
+    `Executables`.
 
     Args:
-        function: from the parameters and one sample to a pytree of arrays; with `checked` it also
-            tells the leakage.
+        function: maps the parameters and one sample to a pytree of arrays. If it returns `checked`,
+            the results have the leakage, too.
         params: a pytree of arrays.
-        memory: bytes, or a text as "8GB"; see `fockjax.runtime.memory.room`.
-        largest_batch: rows on each device at a time, at most; by default 1024, on a CPU as many of
-            them as its cache holds.
-        devices: what to run on; by default all local ones.
-        tolerance: leakage above which a row is run again by ``larger``.
-        larger: the function at larger and larger cutoffs.
+        memory: bytes, or a text such as "8GB"; see `fockjax.runtime.memory.room`.
+        largest_batch: the most rows on each device at a time. By default 1024, or on a CPU as many
+            of these as its cache holds.
+        devices: the JAX devices to run on; by default all local ones.
+        tolerance: leakage above which a row runs again, by the functions of ``larger``.
+        larger: the same function at larger and larger cutoffs.
         patience: how often to try again after a fault that may pass.
-        executables: where compiled programs are kept.
-        about: what runs here, for the record; a circuit, say.
+        executables: the cache of compiled programs; by default one of its own.
+        about: a description of what runs, for the record; for example a circuit.
         labels: what the record calls ``function`` and each of ``larger``; by default "0", "1", ...
         log: a file to which the record of each call or stream is appended.
-        trace: a folder for what the profiler of JAX sees of each call or stream.
-        watch_memory: whether the record tells of memory, which takes up to a millisecond a call.
-        device: what compiles, sends, runs and fetches; tests make it fail.
+        trace: a folder for the traces of JAX's profiler, one for each call or stream.
+        watch_memory: whether to record the memory in use, which takes up to a millisecond a call.
+        gateway: makes the calls to the devices; tests give one that fails.
 
     Example:
         >>> import numpy as np, fockjax as fj
@@ -77,7 +77,7 @@ class Runner:
         *,
         memory: int | str | None = None,
         largest_batch: int | None = None,
-        devices: Sequence[Hardware] | None = None,
+        devices: Sequence[Device] | None = None,
         tolerance: float | None = None,
         larger: Sequence[Function] = (),
         patience: Patience | None = None,
@@ -87,7 +87,7 @@ class Runner:
         log: Path | str | None = None,
         trace: Path | str | None = None,
         watch_memory: bool = True,
-        device: Device | None = None,
+        gateway: Gateway | None = None,
     ):
         for name, given in (("function", function), *(("larger", each) for each in larger)):
             if not callable(given):
@@ -106,15 +106,17 @@ class Runner:
         if largest_batch is not None and largest_batch < 1:
             raise ValueError(f"Argument `largest_batch` must be at least 1, got {largest_batch!r}.")
         if larger and tolerance is None:
-            raise ValueError("Argument `larger` needs a `tolerance`: when are its functions taken?")
+            raise ValueError(
+                "Argument `larger` needs a `tolerance`, above which a row is run again."
+            )
         if devices is not None and not (
             isinstance(devices, Sequence)
             and devices
             and all(isinstance(device, jax.Device) for device in devices)
         ):
             raise ValueError(
-                "Argument `devices` must be JAX devices, at least one, as jax.devices('gpu'), got "
-                f"{devices!r}."
+                "Argument `devices` must be JAX devices, at least one, such as jax.devices('gpu'), "
+                f"got {devices!r}."
             )
         self.functions = (function, *larger)
         self.devices = tuple(devices or jax.local_devices())
@@ -122,7 +124,7 @@ class Runner:
         self.patience = patience or Patience()
         self._shares = executables is not None
         self.executables = Executables() if executables is None else executables
-        self.device = device or Device()
+        self.gateway = gateway or Gateway()
         self.about, self.log, self.trace = str(about), log, trace
         self.labels = labels or [str(level) for level in range(len(self.functions))]
         if len(self.labels) != len(self.functions):
@@ -142,7 +144,7 @@ class Runner:
         self._split = NamedSharding(mesh, PartitionSpec("rows"))
         self._whole = NamedSharding(mesh, PartitionSpec())
 
-    # what a user calls
+    # For users
 
     def __call__(self, x: Any) -> Results:
         """Run all rows.
@@ -151,9 +153,9 @@ class Runner:
             x: samples; a pytree of real arrays with the rows as their first axis.
 
         Raises:
-            ValueError: for rows that are not finite, or arrays that do not belong together.
-            MemoryError: if one row does not fit.
-            RunError: if not all rows could be finished; it has those that could.
+            ValueError: for rows that are not finite, or arrays with different numbers of rows.
+            TooLarge: a MemoryError, if not even one row fits.
+            RunError: if not all rows could be finished; it has the results of the others.
         """
         (results,) = self._run([x])
         over = np.flatnonzero(results.finite & ~results.ok)
@@ -169,19 +171,19 @@ class Runner:
     def stream(self, chunks: Iterable[Any]) -> Iterator[Results]:
         """Run one chunk of rows after another, as one run.
 
-        Two of them are in memory at a time: while one runs, a thread takes the next from
-        ``chunks`` (see `ahead`). Whether rows lose more than the tolerance `Results.ok` tells, and
-        the record.
+        Two chunks are in memory at a time: while one runs, a thread takes the next from ``chunks``
+        (see `ahead`). Unlike a call, this does not warn of rows that lose more than the tolerance:
+        see `Results.ok` and the record.
 
-        Raises:
-            what a call does; rows are counted from the first of the stream.
+        Raises the same errors as a call; rows are counted from the first of the stream.
         """
         return self._run(ahead(chunks))
 
     @property
     def params(self) -> Any:
-        """The parameters, as NumPy arrays. They may be replaced by others of the same shapes and
-        types, for which nothing is compiled.
+        """The parameters, as NumPy arrays.
+
+        They can be set to others of the same shapes and types, without compiling anything.
         """
         return self._params
 
@@ -197,24 +199,24 @@ class Runner:
         )
         if before != after:
             raise ValueError(
-                f"Parameters may be replaced by others of the same shapes and types, {before}, "
-                f"got {after}. For others make another runner."
+                f"New parameters must have the shapes and types of the old ones, {before}, got "
+                f"{after}. For others make another runner."
             )
         self._params, self._placed = new, None
 
     def plan(self, x: Any) -> BatchPlan:
-        """How many rows like those of ``x`` run at a time, and what memory that takes."""
+        """How many rows like those of ``x`` run at a time, and how much memory that takes."""
         return self._plan(0, Rows(x).signature)
 
     def warm_up(self, x: Any) -> None:
-        """Compile for rows like those of ``x`` whatever a call may need."""
+        """Compile all that calls with rows like those of ``x`` may need."""
         signature = Rows(x).signature
         for level in range(len(self.functions)):
-            for size in self._sizes(self._plan(level, signature)):
+            for size in self._batch_sizes(self._plan(level, signature)):
                 self._program(level, signature, size)
 
     def close(self) -> None:
-        """Let go of the parameters and the programs on the device, if it does not share these."""
+        """Release the parameters on the device, and the programs unless they are shared."""
         self._placed = None
         if not self._shares:
             self.executables.clear()
@@ -225,9 +227,10 @@ class Runner:
     def __exit__(self, *_) -> None:
         self.close()
 
-    # batches
+    # Batches
 
     def _run(self, chunks: Iterable[Any]) -> Iterator[Results]:
+        """Run chunks one after another, and keep a record of them all."""
         record = self.record = RunRecord.begin(self.about, self.devices, self.labels)
         watch = memory.Watch(self.devices[0] if self.watch_memory else None)
         rows: Rows | None = None
@@ -249,12 +252,13 @@ class Runner:
             record.failed(error, rows.digest() if rows else "", rows.missing() if rows else [])
             raise
         finally:
-            record.end(watch, self.device.seconds)
-            self.device.seconds.clear()
+            record.end(watch, self.gateway.seconds)
+            self.gateway.seconds.clear()
             if self.log is not None:
                 record.append_to(self.log)
 
     def _run_rows(self, rows: Rows, record: RunRecord) -> None:
+        """Run rows by the first function, then those over the tolerance by each larger one."""
         if not len(rows):
             samples = rows.signature.structs(0)
             rows.allocate(jax.eval_shape(self._batched(0, rows.signature), self._params, *samples))
@@ -263,12 +267,12 @@ class Runner:
             if todo.size:
                 self._finish(level, rows, todo, record)
             if self.tolerance is not None:
-                over = rows.over(self.tolerance)
+                over = rows.over(self.tolerance)  # raises if the leakage is not known
                 if level + 1 < len(self.functions):
                     rows.done &= ~over
 
     def _finish(self, level: int, rows: Rows, todo: np.ndarray, record: RunRecord) -> None:
-        """Run the rows ``todo``, and go on after failures from the first that is not done."""
+        """Run the rows ``todo``; after a failure go on from the first row that is not done."""
         attempt = position = 0
         while position < len(todo):
             try:
@@ -280,12 +284,9 @@ class Runner:
             except Exception as error:
                 way = remedy(error)
                 attempt += way is Remedy.RETRY
-                helped = (way is Remedy.RETRY and self.patience.wait(attempt)) or (
-                    way is Remedy.SMALLER_BATCH and self._halve(level, rows.signature)
-                )
-                if not helped and way is Remedy.NONE and not rows.done.any():
-                    raise
-                if not helped:
+                if not self._prepare_retry(way, attempt, level, rows.signature):
+                    if way is Remedy.NONE and not rows.done.any():
+                        raise
                     missing = rows.missing()
                     raise RunError(
                         f"{guard.listed(missing)} of {len(rows)} could not be finished: {error}",
@@ -295,56 +296,65 @@ class Runner:
                 row = rows.first + todo[position]
                 record.recoveries.append(f"{way.value} from row {row}: {error}")
 
+    def _prepare_retry(self, way: Remedy, attempt: int, level: int, signature: Signature) -> bool:
+        """Wait, or make batches smaller, as a remedy says; False if nothing can help."""
+        if way is Remedy.RETRY:
+            return self.patience.wait(attempt)
+        return way is Remedy.SMALLER_BATCH and self._halve(level, signature)
+
     def _batches(
         self, level: int, rows: Rows, todo: np.ndarray, total: int, record: RunRecord
     ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-        """Row numbers and results, batch by batch; the next is launched before one is fetched."""
+        """Yield row numbers and results of each batch, having launched the next one before."""
         plan = self._plan(level, rows.signature)
         launched = None
         for start in range(0, len(todo), plan.batch):
             numbers = todo[start : start + plan.batch]
-            size = self._size(level, rows.signature, plan, len(numbers), few=total < plan.batch)
+            size = self._padded_size(
+                level, rows.signature, plan, len(numbers), few=total < plan.batch
+            )
             program = self._program(level, rows.signature, size)
             before, launched = launched, (numbers, self._launch(program, rows, numbers, size))
             record.batches[str(size)] = record.batches.get(str(size), 0) + 1
             if before is not None:
-                yield before[0], self.device.fetch(before[1])
+                yield before[0], self.gateway.fetch(before[1])
         if launched is not None:
-            yield launched[0], self.device.fetch(launched[1])
+            yield launched[0], self.gateway.fetch(launched[1])
 
     def _launch(self, program, rows: Rows, numbers: np.ndarray, size: int):
+        """Start a program on some rows, padded to its size; returns results yet to be fetched."""
         if self._placed is None:
-            # As a list: a Flax state takes longer to flatten, for each batch, than to send rows.
-            self._placed = self.device.put(jax.tree.leaves(self._params), self._whole)
-        # What is missing in a batch repeats its last row, which is as good a sample as any.
+            # As a list: flattening a Flax state for each batch takes longer than sending its rows.
+            self._placed = self.gateway.put(jax.tree.leaves(self._params), self._whole)
+        # A batch is padded by repeating its last row, which is known to be a valid sample.
         padded = numbers[np.minimum(np.arange(size), len(numbers) - 1)]
-        return self.device.execute(program, self._placed, *(leaf[padded] for leaf in rows.leaves))
+        return self.gateway.execute(program, self._placed, *(leaf[padded] for leaf in rows.leaves))
 
-    # sizes of batches
+    # Sizes of batches
 
     def _plan(self, level: int, signature: Signature) -> BatchPlan:
         key = level, signature
         if key not in self._plans:
             self._plans[key] = memory.make_plan(
-                partial(self._need, level, signature),
+                partial(self._bytes_needed, level, signature),
                 partial(memory.room, self.memory, self.devices),
-                self._most(level, signature),
+                self._most_rows(level, signature),
                 len(self.devices),
             )
         return self._plans[key]
 
-    def _most(self, level: int, signature: Signature) -> int:
-        """Rows on each device at most: as told, or as many as are fast."""
+    def _most_rows(self, level: int, signature: Signature) -> int:
+        """The most rows to put on each device: as told, or as many as run fast."""
         if self._largest is not None or self.devices[0].platform != "cpu":
             return self._largest or LARGEST
         few = self._trace(level, signature, FEW).cost
         rows = FEW * CACHE / max(few.memory - few.parameters, 1)
         return 2 ** int(math.log2(min(max(rows, FEW), LARGEST)))
 
-    def _need(self, level: int, signature: Signature, rows: int) -> tuple[float, str]:
-        """Bytes that each device needs for so many rows, and who says so.
+    def _bytes_needed(self, level: int, signature: Signature, rows: int) -> tuple[float, str]:
+        """Bytes that each device needs for so many rows, and the source of this number.
 
-        Compiling takes memory, too: a program that is far from fitting is not compiled.
+        Compiling takes memory as well, so a program that is far from fitting is not compiled.
         """
         size, traced = rows * len(self.devices), None
         if self._names.get((level, signature, size)) not in self.executables:
@@ -357,24 +367,28 @@ class Runner:
         return (traced or self._trace(level, signature, rows)).cost.memory, "its trace"
 
     def _halve(self, level: int, signature: Signature) -> bool:
-        """Make batches smaller from here on; False if they have but one row on each device."""
+        """Make batches half as large from now on; False if they have one row on each device."""
         plan = self._plans.get((level, signature))
-        batch = self._most(level, signature) if plan is None else plan.batch // plan.devices
+        batch = self._most_rows(level, signature) if plan is None else plan.batch // plan.devices
         self._largest = max(batch // 2, 1)
         self._plans.clear()
         return batch > 1
 
-    def _sizes(self, plan: BatchPlan) -> list[int]:
-        """The sizes of batches: powers of four, and the largest."""
+    def _batch_sizes(self, plan: BatchPlan) -> list[int]:
+        """The sizes a batch may have: powers of four, and the largest that fits."""
         largest = plan.batch // plan.devices
         powers = (4**k for k in range(largest.bit_length()))
         return [plan.devices * size for size in sorted({*filter(largest.__gt__, powers), largest})]
 
-    def _size(self, level: int, signature: Signature, plan: BatchPlan, rows: int, few: bool) -> int:
-        """The smallest size for so many rows that is compiled; where rows are few and a padded
-        batch would be costly, the smallest there is.
+    def _padded_size(
+        self, level: int, signature: Signature, plan: BatchPlan, rows: int, few: bool
+    ) -> int:
+        """The size of the batch for so many rows: the smallest that is compiled already.
+
+        If none is, the largest. But where all rows of a call are ``few`` and running a padded batch
+        would cost more than compiling, the smallest size that holds them.
         """
-        sizes = [size for size in self._sizes(plan) if size >= rows]
+        sizes = [size for size in self._batch_sizes(plan) if size >= rows]
         if few and plan.bytes > CHEAP:
             return sizes[0]
         compiled = (
@@ -382,24 +396,25 @@ class Runner:
         )
         return next(compiled, sizes[-1])
 
-    # programs
+    # Programs
 
     def _program(
         self, level: int, signature: Signature, size: int, traced: "_Trace | None" = None
     ) -> jax.stages.Compiled:
+        """The compiled program for batches of this size, on all devices together."""
         key = level, signature, size
         program = self.executables.find(self._names.get(key))
         if program is None:
             traced = traced or self._trace(level, signature, size // len(self.devices))
-            with self.device.clock("trace"):
+            with self.gateway.clock("trace"):
                 lowered = self._lower(traced, signature, size)
-            name, program = self.executables.compile(lowered, self.devices, self.device)
+            name, program = self.executables.compile(lowered, self.devices, self.gateway)
             self._names[key] = name
         return program
 
     def _trace(self, level: int, signature: Signature, rows: int) -> "_Trace":
-        """What one device runs for so many rows."""
-        with self.device.clock("trace"):
+        """Trace what one device runs for so many rows."""
+        with self.gateway.clock("trace"):
             jaxpr, result = jax.make_jaxpr(self._batched(level, signature), return_shape=True)(
                 self._params, *signature.structs(rows)
             )
@@ -407,6 +422,7 @@ class Runner:
         return _Trace(jaxpr, result, weights)
 
     def _lower(self, traced: "_Trace", signature: Signature, size: int) -> jax.stages.Lowered:
+        """Lower the trace for one device to a program that splits a batch over all of them."""
         whole, split = PartitionSpec(), PartitionSpec("rows")
         samples = signature.structs(size // len(self.devices))
         jaxpr, result, _ = traced
@@ -416,7 +432,7 @@ class Runner:
                 jax.tree.structure(result), jaxpr_as_fun(jaxpr)(*params, *leaves)
             )
 
-        # Each device runs the program of one device; the compiler has nothing to decide.
+        # Each device runs the program of one device, so the compiler need not partition anything.
         parallel = jax.shard_map(
             run,
             mesh=self._split.mesh,
@@ -424,7 +440,7 @@ class Runner:
             out_specs=split,
             check_vma=False,
         )
-        # An input is donated where a result of its shape and type can take its place.
+        # Donate an input if a result of the same shape and type can take its place.
         free = [(out.shape, out.dtype) for out in jax.tree.leaves(result)]
         donated = []
         for index, sample in enumerate(samples):
@@ -440,7 +456,7 @@ class Runner:
         return program.lower(jax.tree.leaves(self._params), *signature.structs(size))
 
     def _batched(self, level: int, signature: Signature) -> Callable:
-        """The function of parameters and the leaves of a batch, with the status of each row."""
+        """The function of the parameters and the leaves of a batch; adds the status of each row."""
         function = self.functions[level]
 
         def one(params, *leaves):
@@ -450,7 +466,7 @@ class Runner:
 
 
 def functional(module: nnx.Module) -> tuple[Function, Any]:
-    """A Flax module as a pure function of its parameters and a sample, and its parameters.
+    """Split a Flax module into a pure function of parameters and a sample, and its parameters.
 
     >>> from flax import nnx
     >>> import numpy as np
@@ -463,7 +479,7 @@ def functional(module: nnx.Module) -> tuple[Function, Any]:
 
 
 class _Trace(NamedTuple):
-    """A function of a batch, traced; the shapes of its results, the bytes of its parameters."""
+    """A traced function of a batch, the shapes of its results and the bytes of its parameters."""
 
     jaxpr: Any
     result: Any
@@ -471,10 +487,10 @@ class _Trace(NamedTuple):
 
     @property
     def cost(self) -> Cost:
-        """What it is foreseen to cost: docs/cost.md says how well."""
+        """Its predicted cost; docs/cost.md tells how accurate that is."""
         return cost_of(self.jaxpr.jaxpr, self.weights)
 
 
 def _on_host(params: Any) -> Any:
-    """As NumPy arrays: a runner that is closed holds nothing on the device."""
+    """Copies as NumPy arrays, so that a closed runner holds nothing on the device."""
     return jax.device_get(jax.tree.map(jnp.asarray, params))

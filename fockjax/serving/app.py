@@ -1,4 +1,4 @@
-"""The routes: HTTP in and out, nothing else."""
+"""The routes of the server: HTTP in and out, nothing else."""
 
 import asyncio
 import contextlib
@@ -33,21 +33,21 @@ log = logging.getLogger("fockjax.serving")
 def make_app(service: Service, model: Model) -> Router:
     """The server as an ASGI application, which begins with `model`.
 
-    It is a bare router, and what answers are ASGI applications: the layers that Starlette puts
-    around a router and around functions took a tenth of the time of a request of one row.
+    It is a bare router of ASGI applications: the layers that Starlette adds around a router and
+    around functions took a tenth of the time of a request of one row.
     """
     routes = _Routes(service)
-    infer, about = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
+    named = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
     open_to_all = [
         ("/v2/health/live", "GET", routes.live),
         ("/v2/health/ready", "GET", routes.ready),
     ]
-    for_key = [  # tried in order: first those that are asked often
-        *((f"{prefix}/infer", "POST", routes.infer) for prefix in (infer, about)),
+    for_key = [  # tried in order, so frequent ones come first
+        *((f"{prefix}/infer", "POST", routes.infer) for prefix in named),
         ("/predict", "POST", routes.predict),
         ("/v2", "GET", routes.server),
-        *((prefix, "GET", routes.metadata) for prefix in (infer, about)),
-        *((f"{prefix}/ready", "GET", routes.model_ready) for prefix in (infer, about)),
+        *((prefix, "GET", routes.metadata) for prefix in named),
+        *((f"{prefix}/ready", "GET", routes.model_ready) for prefix in named),
         ("/v2/repository/models/{name}/load", "POST", routes.load),
         ("/metrics", "GET", routes.metrics),
         ("/report", "GET", routes.report),
@@ -72,7 +72,7 @@ def make_app(service: Service, model: Model) -> Router:
 
 
 class Unrouted:
-    """The answer to requests that reach no route, counted; an ASGI application."""
+    """An ASGI application that answers and counts requests which reach no route."""
 
     def __init__(self, metrics: Metrics, response: Response):
         self.metrics, self.response = metrics, response
@@ -83,7 +83,7 @@ class Unrouted:
 
 
 class _Endpoint:
-    """A route that refuses without the key, counts, and tells errors as the protocol does."""
+    """A route as an ASGI application: checks the key, counts, and answers errors in JSON."""
 
     def __init__(self, service: Service, path: str, method: str, handler: Handler, key: str | None):
         self.metrics, self.path, self.handler, self.key = service.metrics, path, handler, key
@@ -113,11 +113,13 @@ class _Endpoint:
 
 
 class _Routes:
+    """The functions that answer requests, one for each route."""
+
     def __init__(self, service: Service):
         self.service = service
         self.largest_body = parse_size(service.config.max_body)
 
-    # health and metadata
+    # Health and metadata
 
     async def live(self, request: Request) -> Response:
         live = self.service.live
@@ -154,14 +156,14 @@ class _Routes:
         value = {"name": self._model(request).name, "ready": ready}
         return _json(value, 200 if ready else 503)
 
-    # answers
+    # Answers
 
     async def infer(self, request: Request) -> Response:
         model = self._model(request)
         self.service.refuse_unless_right()
         body = await self._body(request)
         asked = protocol.read(body, request.headers.get(protocol.HEADER_LENGTH), model.predictor)
-        inputs = rows.usable(asked.fields, asked.rows, model.predictor)
+        inputs = rows.inputs_from_fields(asked.fields, asked.rows, model.predictor)
         answer = await self.service.answer(model, inputs, asked.seconds, request.receive)
         rows.refuse_not_finite(answer)
         content, headers = protocol.write(asked, answer, model.name, model.version)
@@ -171,7 +173,7 @@ class _Routes:
         model = self.service.current()
         self.service.refuse_unless_right()
         value = protocol.parse(await self._body(request))
-        inputs = rows.read(value.get("rows"), model.predictor)
+        inputs = rows.inputs_from_rows(value.get("rows"), model.predictor)
         seconds = protocol.patience(value)
         answer = await self.service.answer(model, inputs, seconds, request.receive)
         rows.refuse_not_finite(answer)
@@ -189,7 +191,7 @@ class _Routes:
         await self.service.reload()
         return Response(status_code=200)
 
-    # looking
+    # Monitoring
 
     async def metrics(self, request: Request) -> Response:
         return Response(self.service.metrics.text(), media_type=CONTENT_TYPE)
@@ -205,10 +207,10 @@ class _Routes:
     async def openapi(self, request: Request) -> Response:
         return _json(description(self.service.config.api_key_file is not None))
 
-    # parts
+    # Helpers
 
     def _model(self, request: Request) -> Model:
-        """The model that a path names."""
+        """The model that the path names."""
         name, wanted = request.path_params["name"], request.path_params.get("version")
         if name != self.service.config.model_name:
             raise Refused(404, f"there is no model {name!r}")
@@ -218,7 +220,7 @@ class _Routes:
         return model
 
     async def _body(self, request: Request) -> bytes:
-        """The body, if it is not too large and comes in time."""
+        """The body of the request; Refused if it is too large or does not come in time."""
         if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
             raise Refused(415, f"Content-Encoding {encoding!r} is not supported: send it plain")
         largest, size, parts, more = self.largest_body, 0, [], True
@@ -250,13 +252,13 @@ def _check_key(request: Request, key: str) -> None:
 
 
 def _json(value: object, status: int = 200) -> Response:
-    newline = orjson.OPT_APPEND_NEWLINE  # for who reads it on a terminal
-    content = orjson.dumps(value, option=newline)
+    # The newline is for people who read the answer on a terminal.
+    content = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
     return Response(content, status, media_type="application/json")
 
 
 def error_response(status: int, message: str, retry_after: int | None = None) -> Response:
-    """What the protocol says of an error; it is an ASGI application."""
+    """An error as the protocol describes it; the response is an ASGI application."""
     response = _json({"error": message}, status)
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)

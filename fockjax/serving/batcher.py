@@ -1,7 +1,7 @@
-"""Requests that come one by one, run together.
+"""A queue that runs requests together which come one by one.
 
-`Batcher.submit` may be called by any thread and returns a future. One thread, the only one that
-uses the device, takes batches and runs them: `Batcher.work`.
+Any thread may call `Batcher.submit`, which returns a future. `Batcher.work` takes batches and runs
+them, in the one thread that uses the device.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Run = Callable[[np.ndarray], Answer]
 
 
 class Full(Exception):
-    """There is no room in the queue; `rows` are in it."""
+    """The queue has no room; `rows` are in it."""
 
     def __init__(self, rows: int):
         super().__init__(f"{rows} rows are waiting")
@@ -32,7 +32,7 @@ class Full(Exception):
 
 
 class Closed(Exception):
-    """Nothing is taken any more."""
+    """The queue takes nothing more."""
 
 
 @dataclass(eq=False)
@@ -47,7 +47,7 @@ class _Ticket:
     given_up: bool = False
 
     def add(self, answer: Answer) -> None:
-        """Results of its next piece; of the last one, all of them become the answer."""
+        """Add the results of the next piece. After the last one the request is answered."""
         self.found.append(answer)
         if len(self.found) == self.pieces:
             parts = self.found
@@ -59,7 +59,7 @@ class _Ticket:
         self._resolve(lambda: self.future.set_exception(error))
 
     def _resolve(self, action: Callable[[], None]) -> None:
-        # Whoever asked may have gone, or have been told already.
+        # Whoever asked may have gone, or may have an answer already.
         with contextlib.suppress(InvalidStateError, asyncio.InvalidStateError):
             action()
 
@@ -70,26 +70,27 @@ class _Piece:
 
     ticket: _Ticket
     values: np.ndarray
-    due: float  # when it is sent at the latest, if the device is free
+    due: float  # the latest time to run it, if the device is free
 
 
 class Batcher:
     """A queue of rows, in order, from which batches are taken.
 
-    A request that finds the device idle is sent at once. Others are sent when a batch is full, or
+    A request that finds the device idle runs at once. Others run when `largest` rows wait, or
     `wait` seconds after they came, or as soon as the device is free after that. A request of at
-    most `largest` rows is never split; a larger one is, and its results come back as one. Requests
-    for different functions are never in one batch.
+    most `largest` rows is never split. A larger one is, and its results come back as one. Requests
+    for different functions never share a batch.
 
     Args:
-        largest: rows that make a batch full.
-        most: rows in a batch at most, of those that wait when it is taken; default `largest`.
+        largest: this many waiting rows are run without waiting for more.
         wait: seconds that a request may be held back to let others join it.
         capacity: rows that may wait.
-        clock: seconds; monotonic.
-        dropped: called with "expired" or "vanished" for a request that is dropped before it ran.
+        most: the most rows to take into one batch, if so many wait; default `largest`.
+        clock: returns monotonic seconds.
+        dropped: called with "expired" or "vanished" for a request that is dropped before it runs.
         future: makes the futures that `submit` returns.
-        deliver: calls a function, wherever futures may be resolved; it is handed one for a batch.
+        deliver: called with a function that resolves the futures of a batch, to be called where
+            that is allowed.
     """
 
     def __init__(
@@ -114,23 +115,23 @@ class Batcher:
         self._closed = False
         self._busy_since: float | None = None
 
-    # any thread
+    # For any thread
 
     def submit(self, run: Run, values: np.ndarray, seconds: float) -> Any:
         """Put rows, at least one, into the queue.
 
         Args:
-            run: what they are for.
+            run: the function that they are for.
             values: shape (rows, ...).
-            seconds: after these, rows that do not run yet are dropped.
+            seconds: rows that have not begun to run after this time are dropped.
 
         Returns:
-            A future of the results. It fails with what `run` raises, with TimeoutError for rows
-            that are dropped, or with `Closed`; cancelled, its rows are dropped as well.
+            A future of the results. It fails with what `run` raises, with TimeoutError if its rows
+            are dropped, or with `Closed`. If it is cancelled its rows are dropped as well.
 
         Raises:
             Full: if there is no room.
-            Closed: after `close`, or if the thread that works has died.
+            Closed: after `close`, or if the thread of `work` has died.
         """
         with self._changed:
             if self._closed:
@@ -149,36 +150,36 @@ class Batcher:
             for start in starts:
                 self._pieces.append(_Piece(ticket, values[start : start + self.largest], due))
             self.rows += len(values)
-            if first or self.rows >= self.largest:  # else it is known when a batch is due
+            if first or self.rows >= self.largest:  # else `work` already waits until one is due
                 self._changed.notify()
         return ticket.future
 
     def close(self) -> None:
-        """Take nothing more; what is in the queue is still answered."""
+        """Refuse new rows; those in the queue are still answered."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
     def busy_for(self) -> float:
-        """Seconds since the batch that is running now was started; 0 if none is."""
+        """Seconds for which the current batch has been running; 0 if none is."""
         since = self._busy_since
         return 0.0 if since is None else self._clock() - since
 
-    # the thread that owns the device
+    # For the thread that owns the device
 
     def work(self) -> None:
         """Run batches until the queue is closed and empty."""
         try:
             while self._wait_for_batch():
                 self.step()
-        finally:  # also if this thread dies of something that is no Exception
+        finally:  # even if this thread dies of something that is no Exception
             with self._changed:
                 self._closed = True
                 left, self._pieces, self.rows = self._pieces, deque(), 0
             self._deliver(partial(_fail, left, Closed()))
 
     def step(self) -> int:
-        """Run one batch now, if there are rows; returns how many."""
+        """Run one batch now if there are rows; returns how many there were."""
         with self._changed:
             batch = self._take()
             if not batch:
@@ -191,7 +192,7 @@ class Batcher:
         return sum(len(piece.values) for piece in batch)
 
     def delay(self) -> float | None:
-        """Seconds until a batch is due, not positive if one is; None if nothing is in the queue."""
+        """Seconds until a batch is due, not positive if one is; None if the queue is empty."""
         if not self._pieces:
             return None
         if self._closed or self.rows >= self.largest:
@@ -208,6 +209,7 @@ class Batcher:
             return True
 
     def _take(self) -> list[_Piece]:
+        """Take the pieces of the next batch from the queue, without those nobody waits for."""
         batch: list[_Piece] = []
         rows = 0
         while self._pieces:
@@ -223,12 +225,12 @@ class Batcher:
         return batch
 
     def _wanted(self, piece: _Piece) -> bool:
-        """Whether someone waits for it; if it is too late, they are told so."""
+        """Whether someone still waits for a piece. If it is too late, its request fails."""
         ticket = piece.ticket
         late, over = self._clock() >= ticket.deadline, ticket.future.done()
         if not late and not over:
             return True
-        # Counted once, whatever the number of its pieces, and not if it failed otherwise.
+        # Count a request once, however many pieces it has, and not if it failed otherwise.
         if not ticket.given_up and (ticket.future.cancelled() or not over):
             self._dropped("expired" if late else "vanished")
             ticket.given_up = True
@@ -241,7 +243,7 @@ class Batcher:
             answer = batch[0].ticket.run(values)
         except Exception as error:
             self._deliver(partial(_fail, batch, error))
-        except BaseException:  # this thread dies, but not whoever asked
+        except BaseException:  # this thread dies, but those who asked must get an answer
             self._deliver(partial(_fail, batch, Closed()))
             raise
         else:
@@ -258,5 +260,6 @@ def _share(batch: Iterable[_Piece], answer: Answer) -> None:
 
 
 def _fail(batch: Iterable[_Piece], error: BaseException) -> None:
+    """Let the requests of all pieces fail."""
     for piece in batch:
         piece.ticket.fail(error)

@@ -1,4 +1,4 @@
-"""What a server is told: one flat dataclass, which is the options of `fockjax serve`."""
+"""The options of `fockjax serve`, as one flat dataclass."""
 
 import functools
 import os
@@ -19,35 +19,36 @@ class ServeConfig:
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """Model folder, from fockjax train."""
     name: str | None = None
-    """Name of the model in requests; default, that of its folder."""
+    """Name of the model in requests; by default that of its folder."""
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 is every interface."""
     port: int = 8000
     """Port to listen on; 0 takes a free one."""
     api_key_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """File with a key that all requests but health checks must bear (Authorization: Bearer KEY)."""
+    """File with a key that requests other than health checks need (Authorization: Bearer KEY)."""
     ssl_certfile: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """TLS certificate."""
     ssl_keyfile: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Its private key."""
 
     max_wait: float = 1.0
-    """Milliseconds for which a request may be held back to let others join its batch."""
+    """Milliseconds that a request may be held back to let others join its batch."""
     queue_rows: int = 4096
-    """Rows that may wait, and so the most that a request may have."""
+    """Rows that may wait in the queue, which is also the most that one request may have."""
     deadline: float = 5.0
-    """Seconds within which a request is answered or given up; it may ask for less."""
+    """Seconds within which a request is answered or given up; a request may ask for less."""
     max_body: str = "16MB"
-    """Largest body of a request."""
+    """Largest body of a request, such as 16MB."""
     max_connections: int = 1000
-    """Connections and requests at a time; more are answered with 503."""
+    """Most connections at a time; while there are more, requests are answered with 503."""
 
     drain: float = 0.0
-    """Seconds to go on accepting after SIGTERM, not being ready, so that a balancer notices."""
+    """Seconds to go on accepting requests after SIGTERM while not ready, so that a load balancer
+    notices."""
     compiled: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Where compiled programs are kept for the next start, which only you may be able to write;
-    default fockjax in $XDG_CACHE_HOME or ~/.cache."""
+    """Folder in which compiled programs are kept for the next start. Only you may be able to write
+    there. By default fockjax in $XDG_CACHE_HOME or ~/.cache."""
 
     def check(self) -> None:
         """Raise UserError for a value that cannot work, naming its option."""
@@ -72,11 +73,12 @@ class ServeConfig:
             raise UserError(f"--max-body: {error}") from None
 
     @functools.cached_property
-    def model_name(self) -> str:  # looked up once: links are followed on the disk
+    def model_name(self) -> str:
+        # Cached, since following links takes calls to the system.
         return self.name or self.model.resolve().name
 
     def api_key(self) -> str | None:
-        """The key in the file, if one is named."""
+        """The key in the file; None if no file is given."""
         if self.api_key_file is None:
             return None
         try:

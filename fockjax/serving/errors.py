@@ -1,11 +1,11 @@
-"""Why a request gets no answer, and the HTTP status that says so."""
+"""The error of a request that is refused, with its HTTP status."""
 
 
 class Refused(Exception):
     """A request that is not answered.
 
     Args:
-        status: of HTTP.
+        status: the HTTP status.
         message: what is wrong and what to do about it.
         retry_after: seconds after which another try may succeed.
     """

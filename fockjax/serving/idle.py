@@ -1,4 +1,4 @@
-"""Connections on which no request comes to be are closed, which uvicorn does only after a first."""
+"""Closes connections on which no request arrives, which uvicorn does only after a first one."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -6,12 +6,12 @@ from typing import Any
 
 
 class IdleConnections:
-    """Closes those that have begun no request for a while, as of clients that send a header a byte
-    at a time.
+    """Closes connections that complete no request header for a while, such as those of clients that
+    send a header a byte at a time.
 
     Args:
-        seconds: how long that may be.
-        clock: seconds; monotonic.
+        seconds: how long that may take.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic):
@@ -19,7 +19,7 @@ class IdleConnections:
         self._seen: dict[Any, tuple[Any, float]] = {}
 
     def close(self, connections: Iterable[Any]) -> None:
-        """Look at uvicorn's connections, as one does from time to time."""
+        """Look at uvicorn's connections and close idle ones. To be called from time to time."""
         now, before = self._clock(), self._seen
         self._seen = {}
         for connection in connections:

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus."""
+"""The metrics of the server, for Prometheus."""
 
 from collections.abc import Callable
 from functools import cache
@@ -22,22 +22,22 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             "fockjax_requests",
-            'Requests by route and status; of those that reach no route it is "none".',
+            'Requests by route and status; the route is "none" for those that reach none.',
             ["route", "status"],
             registry=registry,
         )
         self.seconds = Histogram(
             "fockjax_request_seconds",
-            "From the first byte of a request to the last of its answer being ready.",
+            "Time from the first byte of a request until its answer is ready.",
             ["route"],
             buckets=SECONDS,
             registry=registry,
         )
         self.batch_rows = Histogram(
-            "fockjax_batch_rows", "Rows that ran together.", buckets=ROWS, registry=registry
+            "fockjax_batch_rows", "Rows of a batch.", buckets=ROWS, registry=registry
         )
         self.batch_seconds = Histogram(
-            "fockjax_batch_seconds", "What a batch took.", buckets=SECONDS, registry=registry
+            "fockjax_batch_seconds", "Time that a batch took.", buckets=SECONDS, registry=registry
         )
         self.leakage = Histogram(
             "fockjax_leakage",
@@ -47,25 +47,25 @@ class Metrics:
         )
         self.dropped = Counter(
             "fockjax_dropped",
-            "Requests dropped before they ran: expired, or their client vanished.",
+            "Requests dropped before they ran, because they expired or the client vanished.",
             ["reason"],
             registry=registry,
         )
         self.recoveries = Counter(
             "fockjax_recoveries",
-            "Faults of the device that were recovered from.",
+            "Faults of the device from which a batch recovered.",
             registry=registry,
         )
         self.compiles = Counter("fockjax_compiles", "Programs compiled.", registry=registry)
         self.reloads = Counter(
             "fockjax_reloads",
-            "Reloads of the model, by whether it was taken.",
+            "Reloads of the model, by whether the new one was taken.",
             ["taken"],
             registry=registry,
         )
         self.probes = Counter(
             "fockjax_probes",
-            "Answers to the probe row, by whether right.",
+            "Answers to the probe row, by whether they were right.",
             ["right"],
             registry=registry,
         )
@@ -76,7 +76,7 @@ class Metrics:
         self._of_status = cache(lambda route, status: self.requests.labels(route, str(status)))
 
     def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
-        """A number that is looked up when Prometheus asks."""
+        """Add a gauge whose value is looked up when Prometheus asks."""
         Gauge(f"fockjax_{name}", what, registry=self.registry).set_function(value)
 
     def request(self, route: str, status: int, seconds: float) -> None:
@@ -84,7 +84,7 @@ class Metrics:
         self._of_route(route).observe(seconds)
 
     def unrouted(self, status: int) -> None:
-        """A request that is answered before it reaches a route."""
+        """Count a request that is answered before it reaches a route."""
         self._of_status("none", status).inc()
 
     def batch(self, rows: int, seconds: float, leakage: np.ndarray, recoveries: int) -> None:

@@ -1,4 +1,4 @@
-"""A model folder made ready to answer: compiled for every size of batch, and seen to be right."""
+"""A model folder made ready to answer: compiled for every size of batch, and checked."""
 
 from collections import deque
 from pathlib import Path
@@ -14,23 +14,23 @@ from fockjax.serving.errors import Refused
 from fockjax.serving.metrics import Metrics
 from fockjax.training.probe import read_probe
 
-LARGEST = 128
+LARGEST = 128  # rows in a batch of the runner
 
 
 class Model:
-    """What answers, in one version.
+    """One version of the model that answers requests.
 
     Args:
         path: the model folder.
-        name: by which clients call it.
-        metrics: what is told of batches and compilations.
-        records: where the `RunRecord` of each batch goes.
-        warn: called with what is odd about the folder.
+        name: the name of the model in requests.
+        metrics: counts batches and compilations.
+        records: gets the `RunRecord` of each batch.
+        warn: called with a message if something is odd about the folder.
 
     Attributes:
-        runner: what runs its batches.
-        version: the first digits of the fingerprint of all that decides the answers.
-        probe: the row whose answer is known, as inputs of the model; (1, inputs).
+        runner: runs its batches.
+        version: the first digits of the predictor's fingerprint.
+        probe: a row whose answer is known, as inputs of the model; (1, inputs).
 
     Raises:
         UserError: for a folder that cannot be used.
@@ -43,18 +43,18 @@ class Model:
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
         try:
-            self.probe = rows.read(self._probe.rows, self.predictor)
+            self.probe = rows.inputs_from_rows(self._probe.rows, self.predictor)
         except Refused as error:
             raise UserError(f"the probe of {path} is not a row of its model: {error}") from None
 
     def warm_up(self) -> None:
-        """Compile whatever a batch may need."""
+        """Compile the programs for all sizes of batches."""
         before = self.runner.executables.compiled
         self.runner.warm_up(self.probe)
         self._metrics.compiles.inc(self.runner.executables.compiled - before)
 
     def run(self, inputs: np.ndarray) -> Answer:
-        """Results of usable rows, (rows, inputs); for the thread that owns the device."""
+        """The results of inputs (rows, inputs); only for the thread that owns the device."""
         before = self.runner.executables.compiled
         found = self.predictor.read(self.runner(inputs))
         record = self.runner.record

@@ -1,4 +1,4 @@
-"""The description of the server by OpenAPI 3.1."""
+"""The OpenAPI 3.1 description of the server."""
 
 from importlib.metadata import version
 from typing import Any
@@ -45,11 +45,11 @@ def description(with_key: bool) -> Schema:
     }
     paths["/predict"] = {"post": _post("Rows in, rows out", "Rows", "Predictions", 503)}
     paths["/metrics"] = {"get": _text("Counters for Prometheus")}
-    paths["/report"] = {"get": _text("What ran of late")}
+    paths["/report"] = {"get": _text("Recent runs of batches")}
     paths["/openapi.json"] = {
         "get": {
             "summary": "This description",
-            "responses": {"200": {"description": "it", **_content({"type": "object"})}},
+            "responses": {"200": {"description": "success", **_content({"type": "object"})}},
         }
     }
     found: Schema = {
@@ -183,12 +183,12 @@ WHY = {
 
 
 def _get(summary: str, schema: str, *errors: int) -> Schema:
-    good = {"200": {"description": "it", **_named(schema)}}
+    good = {"200": {"description": "success", **_named(schema)}}
     return {"summary": summary, "responses": {**good, **_errors(*errors)}}
 
 
 def _open(operation: Schema) -> Schema:
-    """A health check: it needs no key, and says "no" in the same words as "yes"."""
+    """A health check: it needs no key, and its "no" has the same form as its "yes"."""
     answer = operation["responses"]["200"]
     return {**operation, "responses": {"200": answer, "503": answer}, "security": []}
 
@@ -200,4 +200,4 @@ def _post(summary: str, taken: str, given: str, *errors: int) -> Schema:
 
 def _text(summary: str) -> Schema:
     content = {"content": {"text/plain": {"schema": WORD}}}
-    return {"summary": summary, "responses": {"200": {"description": "it", **content}}}
+    return {"summary": summary, "responses": {"200": {"description": "success", **content}}}

@@ -1,6 +1,6 @@
-"""Open Inference Protocol V2 over HTTP, with its binary tensor extension.
+"""The Open Inference Protocol V2 over HTTP, with its binary tensor extension.
 
-https://github.com/kserve/open-inference-protocol, and for tensors as bytes
+See https://github.com/kserve/open-inference-protocol, and for tensors as bytes
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 """
 
@@ -25,14 +25,14 @@ FEATURES = "features"
 
 @dataclass(frozen=True)
 class Request:
-    """What a client wants.
+    """A request for inference.
 
     Attributes:
-        id: its name for the request, if it gave one.
+        id: the client's name for the request, if it gave one.
         fields: the columns of the model.
         rows: how many rows they have.
-        outputs: which results, and whether as bytes.
-        seconds: how long it waits, if it says.
+        outputs: the names of the results that are wanted, and whether as bytes.
+        seconds: how long the client waits, if it says so.
     """
 
     id: str | None
@@ -44,7 +44,7 @@ class Request:
 
 @functools.lru_cache(1)
 def inputs_of(predictor: Predictor) -> list[dict[str, Any]]:
-    """The inputs in the model's metadata: all features as one tensor where all are numbers, else
+    """The inputs in the model's metadata: one tensor of all features if they are all numbers, else
     one tensor for each column.
     """
     columns = predictor.columns
@@ -73,7 +73,7 @@ def outputs_of(predictor: Predictor) -> list[dict[str, Any]]:
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """A JSON object: UTF-8, finite numbers, at most 1024 levels deep."""
+    """Parse a JSON object: UTF-8, finite numbers, at most 1024 levels deep."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -84,7 +84,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def patience(value: dict[str, Any]) -> float | None:
-    """Seconds after which an answer is of no use, from the parameter "timeout", in microseconds."""
+    """Seconds that the client waits, from the parameter "timeout" in microseconds."""
     timeout = _parameters(value, "the request").get("timeout")
     if timeout is None:
         return None
@@ -94,56 +94,23 @@ def patience(value: dict[str, Any]) -> float | None:
 
 
 def read(body: bytes, header_length: str | None, predictor: Predictor) -> Request:
-    """A request from its body and the header `HEADER_LENGTH`.
+    """Read a request from its body and the header `HEADER_LENGTH`.
 
     Raises:
-        Refused: 400, with what is wrong.
+        Refused: with status 400 and what is wrong.
     """
-    end = len(body)
-    if header_length is not None:
-        end = int(header_length) if header_length.isascii() and header_length.isdigit() else -1
-        if not 0 < end <= len(body):
-            raise bad_request(
-                f"{HEADER_LENGTH} must be between 1 and the {len(body)} bytes of the body, got "
-                f"{header_length!r}"
-            )
+    end = _end_of_json(body, header_length)
     value = parse(body[:end])
     name = value.get("id")
     if name is not None and not isinstance(name, str):
         raise bad_request('"id" must be text')
     given = _read_inputs(_objects(value, "inputs"), memoryview(body)[end:])
-    expected = inputs_of(predictor)
-    names = [each["name"] for each in expected]
-    if set(given) != set(names):
-        raise bad_request(
-            f"the inputs must be {', '.join(map(repr, names))}; got "
-            f"{', '.join(map(repr, given)) or 'none'}"
-        )
-    rows = {array.shape[0] for array in given.values() if array.ndim}
-    if len(rows) != 1:
-        raise bad_request("the inputs must have the same number of rows, their first axis")
-    count = rows.pop()
-    if count == 0:
-        raise bad_request("the inputs have no rows")
-    fields: dict[str, Field] = {}
-    for each in expected:
-        array, tail = given[each["name"]], tuple(each["shape"][1:])
-        if array.shape != (count, *tail) and array.shape != (count, 1, *tail):
-            raise bad_request(
-                f"input {each['name']!r} must have shape {each['shape']}, got {list(array.shape)}"
-            )
-        if tail:
-            if array.dtype == object:
-                raise bad_request(f"input {each['name']!r} must be numbers, not {tensors.TEXT}")
-            columns = array.reshape(count, -1).astype(np.float64).T
-            fields = {col.name: part for col, part in zip(predictor.columns, columns, strict=True)}
-        else:
-            fields[each["name"]] = field(array.ravel().tolist(), each["name"])
+    fields, rows = _fields(given, predictor)
     binary = _parameters(value, "the request").get("binary_data_output") is True
     known = outputs_of(predictor)
     asked = _objects(value, "outputs") if value.get("outputs") is not None else []
     outputs = _read_outputs(asked or known, known, binary)
-    return Request(name, fields, count, outputs, patience(value))
+    return Request(name, fields, rows, outputs, patience(value))
 
 
 def write(
@@ -176,7 +143,53 @@ def write(
     }
 
 
+def _end_of_json(body: bytes, header_length: str | None) -> int:
+    """Where the JSON ends in a body, and the bytes of tensors begin."""
+    if header_length is None:
+        return len(body)
+    end = int(header_length) if header_length.isascii() and header_length.isdigit() else -1
+    if not 0 < end <= len(body):
+        raise bad_request(
+            f"{HEADER_LENGTH} must be between 1 and the {len(body)} bytes of the body, got "
+            f"{header_length!r}"
+        )
+    return end
+
+
+def _fields(given: dict[str, np.ndarray], predictor: Predictor) -> tuple[dict[str, Field], int]:
+    """The columns of the model from the inputs of a request, and how many rows they have."""
+    expected = inputs_of(predictor)
+    names = [each["name"] for each in expected]
+    if set(given) != set(names):
+        raise bad_request(
+            f"the inputs must be {', '.join(map(repr, names))}; got "
+            f"{', '.join(map(repr, given)) or 'none'}"
+        )
+    rows = {array.shape[0] for array in given.values() if array.ndim}
+    if len(rows) != 1:
+        raise bad_request("the inputs must have the same number of rows, their first axis")
+    count = rows.pop()
+    if count == 0:
+        raise bad_request("the inputs have no rows")
+    fields: dict[str, Field] = {}
+    for each in expected:
+        array, tail = given[each["name"]], tuple(each["shape"][1:])
+        if array.shape != (count, *tail) and array.shape != (count, 1, *tail):
+            raise bad_request(
+                f"input {each['name']!r} must have shape {each['shape']}, got {list(array.shape)}"
+            )
+        if tail:
+            if array.dtype == object:
+                raise bad_request(f"input {each['name']!r} must be numbers, not {tensors.TEXT}")
+            columns = array.reshape(count, -1).astype(np.float64).T
+            fields = {col.name: part for col, part in zip(predictor.columns, columns, strict=True)}
+        else:
+            fields[each["name"]] = field(array.ravel().tolist(), each["name"])
+    return fields, count
+
+
 def _read_inputs(described: list[dict], rest: memoryview) -> dict[str, np.ndarray]:
+    """The input tensors by name, from their descriptions and the bytes after the JSON."""
     found: dict[str, np.ndarray] = {}
     start = 0
     for each in described:
@@ -208,6 +221,7 @@ def _read_inputs(described: list[dict], rest: memoryview) -> dict[str, np.ndarra
 
 
 def _read_outputs(described: list[dict], known: list[dict], binary: bool) -> list[tuple[str, bool]]:
+    """The names of the outputs that are wanted, and whether as bytes; by default `binary`."""
     names = [each["name"] for each in known]
     found = []
     for each in described:

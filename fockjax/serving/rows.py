@@ -1,20 +1,21 @@
-"""Rows as clients send them, read and checked as `fockjax predict` does."""
+"""Rows as clients send them, read and checked in the same way as by `fockjax predict`."""
 
 from typing import Any
 
 import numpy as np
 
 from fockjax.inference import Predictor
-from fockjax.prediction import describe_bad, result_columns
+from fockjax.prediction import describe_bad, first_reasons, result_columns
 from fockjax.serving.batcher import Answer
-from fockjax.serving.errors import bad_request
-from fockjax.training.reading import SHOWN_PROBLEMS
+from fockjax.serving.errors import Refused, bad_request
 from fockjax.training.tables import Field, Raw, encode, plain
 
 
-def read(rows: Any, predictor: Predictor) -> np.ndarray:
-    """Inputs of the model (rows, inputs) from `rows`, each an object by column names, of which
-    others are left out as `fockjax predict` does, or a list in the order of the training.
+def inputs_from_rows(rows: Any, predictor: Predictor) -> np.ndarray:
+    """Inputs of the model (rows, inputs) from JSON rows.
+
+    Each row is an object by column names, whose other entries are ignored, or a list of values in
+    the order of the training.
 
     Raises:
         Refused: with the numbers of rows that cannot be used, and why.
@@ -40,11 +41,11 @@ def read(rows: Any, predictor: Predictor) -> np.ndarray:
             raise bad_request(f"row {number} must be an object of columns, or a list of values")
     columns = zip(*lists, strict=True)
     fields = {name: field(list(column), name) for name, column in zip(names, columns, strict=True)}
-    return usable(fields, len(rows), predictor)
+    return inputs_from_fields(fields, len(rows), predictor)
 
 
 def field(values: list[Any], name: str) -> Field:
-    """A column: numbers where all are (null: missing), else text."""
+    """A column: numbers if all values are (null is a missing one), else text."""
     kinds = set(map(type, values))
     if strange := kinds - {int, float, bool, str, type(None)}:
         row = next(i for i, value in enumerate(values, 1) if type(value) in strange)
@@ -54,8 +55,8 @@ def field(values: list[Any], name: str) -> Field:
     return [_text(value) for value in values]
 
 
-def usable(fields: dict[str, Field], count: int, predictor: Predictor) -> np.ndarray:
-    """Inputs of the model (rows, inputs), all of which it can take.
+def inputs_from_fields(fields: dict[str, Field], count: int, predictor: Predictor) -> np.ndarray:
+    """Inputs of the model (rows, inputs) from columns of `count` rows, all of them usable.
 
     Raises:
         Refused: with the numbers, from 1, of rows that cannot be used, and why.
@@ -67,7 +68,7 @@ def usable(fields: dict[str, Field], count: int, predictor: Predictor) -> np.nda
     if chunk.problems or not finite.all():
         good = np.all(finite, axis=1)
         good[[problem.row - 1 for problem in chunk.problems]] = False
-        raise bad_request(_listed(describe_bad(chunk, 0, good, good)))
+        raise _refused(describe_bad(chunk, 0, good, good))
     return inputs
 
 
@@ -77,11 +78,11 @@ def refuse_not_finite(answer: Answer) -> None:
     if not all(part.all() for part in finite):
         good = np.all([part.reshape(len(part), -1).all(axis=1) for part in finite], axis=0)
         reasons = [f"row {row}: the result is not finite" for row in np.flatnonzero(~good) + 1]
-        raise bad_request(_listed(reasons))
+        raise _refused(reasons)
 
 
 def as_objects(answer: Answer, predictor: Predictor) -> list[dict[str, Any]]:
-    """One object a row, by the columns that `fockjax predict` writes."""
+    """An object for each row, with the columns that `fockjax predict` writes."""
     names = result_columns(predictor.classes).names or ()
     rows = len(answer["leakage"])
     probability = answer.get("probability", np.empty((rows, 0))).reshape(rows, -1)
@@ -96,6 +97,5 @@ def _text(value: str | float | None) -> str:
     return value if isinstance(value, str) else repr(plain(float(value)))
 
 
-def _listed(reasons: list[str]) -> str:
-    more = len(reasons) - SHOWN_PROBLEMS
-    return "; ".join(reasons[:SHOWN_PROBLEMS]) + (f"; and {more} more rows" if more > 0 else "")
+def _refused(reasons: list[str]) -> Refused:
+    return bad_request(first_reasons(reasons, len(reasons)))

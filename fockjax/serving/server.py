@@ -1,4 +1,4 @@
-"""The process: what `fockjax serve` does."""
+"""The process of `fockjax serve`: signals, sockets and threads."""
 
 import asyncio
 import contextlib
@@ -22,19 +22,19 @@ from fockjax.serving.config import ServeConfig
 from fockjax.serving.errors import Refused
 from fockjax.serving.idle import IdleConnections
 from fockjax.serving.model import Model
-from fockjax.serving.service import THREADS, Service
+from fockjax.serving.service import DEVICE_THREAD, LOADING_THREAD, Service
 from fockjax.serving.supervisor import notify
 
 SWITCH = 5e-4  # seconds after which a Python thread lets another one run
-NICE = 5  # of the threads that compute
-YOUNG = 10_000  # objects after which garbage is looked for: more than the requests under way have
+NICE = 5  # added to the niceness of the threads that compute
+YOUNG = 10_000  # new objects before garbage is collected; more than the requests under way have
 
 
 def serve(config: ServeConfig) -> None:
-    """Serve a model until SIGTERM or SIGINT; then answer what was asked and return.
+    """Serve a model until SIGTERM or SIGINT, then answer the requests under way and return.
 
     Raises:
-        UserError: options, a folder or an address that cannot be used.
+        UserError: for options, a folder or an address that cannot be used.
     """
     config.check()
     service = Service(config, settle=_settle)
@@ -52,9 +52,10 @@ def serve(config: ServeConfig) -> None:
             port,
         )
         server.run(sockets=[listener])
-    if any(thread.name in THREADS for thread in threading.enumerate()):
-        # It compiles, or hangs: XLA cannot be told to stop, and an interpreter that ends under it
-        # ends in a crash. Everything is answered, and nothing is open for writing.
+    ours = (DEVICE_THREAD, LOADING_THREAD)
+    if any(thread.name in ours for thread in threading.enumerate()):
+        # A thread still compiles, or hangs. XLA cannot be told to stop, and the interpreter would
+        # crash if it ended meanwhile. All requests are answered and no file is open for writing.
         logging.shutdown()
         os._exit(0)
 
@@ -67,11 +68,11 @@ def _prepare_process(config: ServeConfig) -> None:
     gc.set_threshold(YOUNG)
     keep_compiled(config.compiled_folder())
     if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to load again
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a reload is possible
 
 
 class _Server(uvicorn.Server):
-    """Not ready from the first signal on; goes on accepting for a while; returns as if asked to."""
+    """Uvicorn with our signals: from the first one on it is not ready, and accepts for a while."""
 
     def __init__(self, app: ASGIApp, service: Service):
         config = service.config
@@ -94,11 +95,11 @@ class _Server(uvicorn.Server):
         crowded.headers["Connection"] = "close"
         self.crowded = Unrouted(service.metrics, crowded)
         self.stop_at = math.inf
-        self.model: Model | None = None  # in its place when last looked at
+        self.model: Model | None = None  # the service's model at the last tick
         self.idle = IdleConnections(service.config.deadline)
 
     async def _within_limit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application; uvicorn's own limit is told in plain text."""
+        """The application; unlike with uvicorn's own limit, the error is JSON."""
         crowded = len(self.server_state.connections) > self.service.config.max_connections
         await (self.crowded if crowded else self.app)(scope, receive, send)
 
@@ -114,7 +115,7 @@ class _Server(uvicorn.Server):
         self.force_exit = again and sig == signal.SIGINT
         self.stop_at = time.monotonic() + (0.0 if again else self.service.config.drain)
 
-    async def on_tick(self, counter: int) -> bool:  # ten times a second
+    async def on_tick(self, counter: int) -> bool:  # uvicorn calls it ten times a second
         service = self.service
         if service.ready and service.model is not self.model:
             self.model = service.model
@@ -129,13 +130,15 @@ class _Server(uvicorn.Server):
         self._reloading = asyncio.ensure_future(self._try_reload())
 
     async def _try_reload(self) -> None:
-        with contextlib.suppress(Refused):  # which the log tells
+        with contextlib.suppress(Refused):  # it is in the log
             await self.service.reload()
 
 
 def _settle() -> None:
-    """Spare the collector what lives as long as the model: looking through it takes longer than
-    many requests.
+    """Prepare the process for a model that was just compiled.
+
+    What lives as long as the model is excluded from garbage collection, since looking through it
+    takes longer than many requests.
     """
     gc.unfreeze()
     gc.collect()
@@ -144,8 +147,9 @@ def _settle() -> None:
 
 
 def _give_way() -> None:
-    """Let the event loop, which is the main thread, go before the threads that compute, where the
-    system knows priorities of threads: requests are read, and answers sent, while a batch runs.
+    """Give the event loop, which is the main thread, priority over the threads that compute.
+
+    So requests are read and answers sent while a batch runs. Only Linux has priorities of threads.
     """
     if sys.platform == "linux":
         main = os.getpid()

@@ -1,11 +1,11 @@
-"""What runs behind the routes: the queue, the thread that owns the device, the model in its place.
+"""What is behind the routes: the queue, the thread that owns the device, and the current model.
 
-Whether it is live and ready:
+The service is
 
-- live, as long as that thread is alive and no batch runs for longer than `HANG` seconds;
-- ready, once a model is compiled and has given the known answer to its probe row. The row is asked
-  again when another model is to take its place, and when nothing else was asked for `IDLE` seconds.
-  While the answer is wrong no request is answered.
+- live, while that thread is alive and no batch runs for longer than `HANG` seconds;
+- ready, once a model is compiled and has given the known answer to its probe row. The probe is
+  repeated before another model takes over, and after `IDLE` seconds without a request. While its
+  answer is wrong no request is answered.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ from fockjax.serving.model import LARGEST, Model
 
 T = TypeVar("T")
 
-HANG, IDLE = 30.0, 30.0
-RECORDS = 200
-TOGETHER = 2  # full batches that wait: the runner has one computed while it reads the other
-THREADS = ("fockjax-device", "fockjax-loading")
+HANG, IDLE = 30.0, 30.0  # seconds
+RECORDS = 200  # that /report shows
+TOGETHER = 2  # batches given to the runner at once: it computes one while it reads the other
+DEVICE_THREAD, LOADING_THREAD = "fockjax-device", "fockjax-loading"
 
 log = logging.getLogger("fockjax.serving")
 
@@ -44,8 +44,8 @@ class Service:
 
     Args:
         config: the options.
-        hang: seconds of one batch after which the service is no longer live.
-        idle: seconds without a request after which the probe row is asked.
+        hang: seconds that a batch may run before the service counts as no longer live.
+        idle: seconds without a request after which the probe is repeated.
         settle: called when a model is compiled, before it answers.
     """
 
@@ -71,9 +71,9 @@ class Service:
         )
         self.model: Model | None = None
         self.draining = False
-        self._right = False
-        self._thread = threading.Thread(target=self._work, name=THREADS[0], daemon=True)
-        self._asked = time.monotonic()
+        self._right = False  # whether the model gave the known answer to its probe row
+        self._thread = threading.Thread(target=self._work, name=DEVICE_THREAD, daemon=True)
+        self._asked = time.monotonic()  # when the last request or probe came
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task] = []
         watch = self.metrics.watch
@@ -81,22 +81,22 @@ class Service:
         watch("live", "1 while the device answers.", lambda: self.live)
         watch("ready", "1 while requests are answered.", lambda: self.ready)
 
-    # its life
+    # Its life
 
     def load(self) -> Model:
-        """The model in the folder, not compiled yet."""
+        """Read the model in the folder; it is not compiled yet."""
         return Model(
             self.config.model, self.config.model_name, self.metrics, self.records, log.warning
         )
 
     async def start(self, model: Model) -> None:
-        """Begin; ready follows once the model is compiled."""
+        """Start to work; the service becomes ready once the model is compiled."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
         self._tasks = [asyncio.create_task(self._keep(model))]
 
     async def stop(self) -> None:
-        """Answer what is in the queue, and end."""
+        """Answer what is in the queue, then stop the thread."""
         for task in self._tasks:
             task.cancel()
         self.batcher.close()
@@ -111,10 +111,10 @@ class Service:
         return self._right and self.live and not self.draining
 
     async def reload(self) -> Model:
-        """Let the model that is in the folder now take the place of the one before, or keep that.
+        """Replace the model by the one that is in the folder now, if that one is right.
 
         Raises:
-            Refused: if the new one cannot be used.
+            Refused: if the new one cannot be used. Then the one before goes on.
         """
         async with self._reloading:
             try:
@@ -134,7 +134,7 @@ class Service:
             log.info("model %s in version %s took over", model.name, model.version)
             return model
 
-    # its work
+    # Its work
 
     async def answer(
         self,
@@ -143,16 +143,16 @@ class Service:
         seconds: float | None,
         gone: Callable[[], Awaitable[object]],
     ) -> Answer:
-        """Results of usable rows.
+        """The results of inputs of a model.
 
         Args:
-            model: what they are for.
+            model: the model.
             inputs: inputs of the model, (rows, inputs).
-            seconds: within which they are wanted.
-            gone: returns when nobody waits any more.
+            seconds: the time within which the client wants them; None if it does not say.
+            gone: a coroutine function that returns once the client has gone.
 
         Raises:
-            Refused: 413, 429, 500, 503, 504, or 499 if nobody waits.
+            Refused: with status 413, 429, 503 or 504, or 499 if the client has gone.
         """
         seconds = min(seconds or math.inf, self.config.deadline)
         if len(inputs) > self.config.queue_rows:
@@ -172,7 +172,7 @@ class Service:
         except TimeoutError:
             raise Refused(504, f"not answered within {seconds:g} s") from None
         except asyncio.CancelledError:
-            if not leaves.done():  # it is this request that is cancelled
+            if not leaves.done():  # this task itself was cancelled
                 raise
             raise Refused(499, "the client has gone") from None
         except (Closed, RunError) as error:
@@ -181,7 +181,7 @@ class Service:
             leaves.cancel()
 
     def current(self) -> Model:
-        """The model in its place; `Refused` while there is none."""
+        """The current model; `Refused` while there is none."""
         if self.model is None:
             raise Refused(503, "the model is being compiled", retry_after=5)
         return self.model
@@ -192,7 +192,7 @@ class Service:
             raise Refused(503, "the model does not give its known answer", retry_after=30)
 
     def _deliver(self, function: Callable[[], object]) -> None:
-        """Call it in the thread of the loop, if that still runs."""
+        """Call a function in the thread of the event loop, if that still runs."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function)
 
@@ -203,12 +203,12 @@ class Service:
             log.exception("the thread that owns the device has died")
 
     async def _keep(self, model: Model) -> None:
-        """Get ready, then see from time to time that all is right."""
+        """Compile the first model, then probe the current one from time to time."""
         while self.model is None:
             try:
                 await _in_thread(model.warm_up)
                 self._settle()
-                self.model = self.model or model  # if a reload was not faster
+                self.model = self.model or model  # a reload may have been faster
             except Exception:
                 log.exception("the model cannot be compiled")
                 await asyncio.sleep(self.idle)
@@ -219,12 +219,13 @@ class Service:
             await asyncio.sleep(max(0.0, self._asked + self.idle - time.monotonic()))
 
     async def _probe(self) -> None:
+        """Ask the current model for its probe row; a wrong answer makes the service not ready."""
         model = self.model
         assert model is not None
         try:
             right = await self._is_right(model)
         except Full:
-            return  # not idle at all
+            return  # the service is not idle
         except Exception as error:
             log.error("the probe row was not answered: %r", error)
             right = False
@@ -244,7 +245,7 @@ class Service:
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
-    """As asyncio.to_thread; but a process that ends does not wait for it to finish."""
+    """Like asyncio.to_thread, but the process does not wait for the thread when it ends."""
     future: Future[T] = Future()
 
     def run() -> None:
@@ -253,5 +254,5 @@ async def _in_thread(function: Callable[[], T]) -> T:
         except Exception as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, name=THREADS[1], daemon=True).start()
+    threading.Thread(target=run, name=LOADING_THREAD, daemon=True).start()
     return await asyncio.wrap_future(future)

@@ -1,4 +1,4 @@
-"""What systemd is told, if it asks (sd_notify(3)): that the service is ready, that it lives."""
+"""Messages to systemd, if it wants them (sd_notify(3)): that the service is ready or alive."""
 
 import contextlib
 import os
@@ -14,5 +14,5 @@ def notify(state: str) -> None:
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.setblocking(False)
-        with contextlib.suppress(BlockingIOError):  # who supervises does not listen just now
+        with contextlib.suppress(BlockingIOError):  # the supervisor is not reading just now
             end.sendto(state.encode(), address)

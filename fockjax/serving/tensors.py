@@ -1,4 +1,4 @@
-"""The tensors of the Open Inference Protocol: as JSON, and as the bytes of its binary extension."""
+"""The tensors of the Open Inference Protocol, in JSON and in its binary extension."""
 
 import math
 from typing import Any
@@ -18,7 +18,8 @@ TEXT = "BYTES"
 
 
 def datatype_of(array: np.ndarray) -> str:
-    """
+    """The name of an array's datatype in the protocol.
+
     >>> datatype_of(np.zeros(1)), datatype_of(np.array(["a"]))
     ('FP64', 'BYTES')
     """
@@ -26,9 +27,9 @@ def datatype_of(array: np.ndarray) -> str:
 
 
 def from_json(name: str, datatype: str, shape: list[int], data: Any) -> np.ndarray:
-    """A tensor from its elements in row-major order, nested as its shape or flat.
+    """A tensor from its elements in row-major order, nested like its shape or flat.
 
-    null is NaN. Text becomes an array of objects.
+    null becomes NaN, and text an array of objects.
     """
     try:
         array = np.array(data)
@@ -49,7 +50,7 @@ def from_json(name: str, datatype: str, shape: list[int], data: Any) -> np.ndarr
 
 
 def from_bytes(name: str, datatype: str, shape: list[int], content: bytes) -> np.ndarray:
-    """A tensor from little-endian bytes; of text, each element after its length in 4 bytes."""
+    """A tensor from little-endian bytes. Each element of text follows its length in 4 bytes."""
     if datatype == TEXT:
         texts = _split(name, content)
         if len(texts) != math.prod(shape):
@@ -72,7 +73,7 @@ def to_bytes(array: np.ndarray) -> bytes:
 
 
 def _cast(name: str, datatype: str, array: np.ndarray) -> np.ndarray:
-    """Numbers as their datatype; what it cannot hold is refused, but for rounding."""
+    """Cast numbers to a datatype. Rounding is allowed; values it cannot hold are refused."""
     numbers = array.astype(np.float64) if array.dtype.kind == "O" else array
     kind = DATATYPES[datatype]
     with np.errstate(invalid="ignore", over="ignore"):

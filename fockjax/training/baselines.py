@@ -1,7 +1,7 @@
-"""What a reader should compare with: linear models on all features and on a few, a small MLP.
+"""Models to compare with: linear ones on all features and on a few components, and a small MLP.
 
-They are fitted on the training and validation rows together, as they need no early stopping; the
-hybrid model sees the validation rows only to choose its epoch. That favours the baselines.
+They are fitted on the training and validation rows together, since they need no early stopping. The
+hybrid model uses the validation rows only to choose its epoch. That favours the baselines.
 """
 
 import warnings
@@ -23,10 +23,10 @@ def evaluate_baselines(
 
     Args:
         task: classification or regression.
-        modes: number of PCA components, as many as the circuit has modes.
+        modes: number of modes of the circuit, and so of PCA components.
         seed: for the MLP.
         fit: standardised features (rows, columns) and the target (rows,) to fit on.
-        test: likewise, to evaluate on.
+        test: the same, to evaluate on.
     """
     from sklearn.exceptions import ConvergenceWarning
 

@@ -1,8 +1,8 @@
 """Checkpoints: one small file each, whole or absent, checked by SHA-256, the last two kept.
 
-A model here is a few kilobytes, saved many times a minute: flax's msgpack takes 3 ms where orbax
-takes 100 ms, and a digest over the whole file finds any flipped bit. Array leaves are stored under
-the names of their paths in the tree, so that a file says what it holds and never runs code.
+A model here is a few kilobytes, saved many times a minute. Flax's msgpack takes 3 ms for that,
+orbax 100 ms, and a digest of the whole file finds any flipped bit. Array leaves are stored under
+the names of their paths in the tree, so a file describes itself, and reading it never runs code.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ _NAME = re.compile(r"epoch-(\d{8})\.ckpt")
 
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint file that is not what was written, or by another version."""
+    """A checkpoint file that is damaged, or was written by another version."""
 
 
 def save(folder: Path, epoch: int, identity: str, tree: Any) -> Path:
-    """Save a pytree of arrays as the checkpoint of `epoch`; older ones beyond the last two go."""
+    """Save a pytree of arrays as the checkpoint of `epoch`, and remove all but the last two."""
     folder.mkdir(parents=True, exist_ok=True)
     payload = serialization.msgpack_serialize({"identity": identity, "arrays": _named(tree)})
     path = folder / f"epoch-{epoch:08d}.ckpt"
@@ -48,7 +48,7 @@ def paths(folder: Path) -> list[Path]:
 
 
 def read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
-    """The identity hash and the named arrays of one file; DamagedCheckpoint if it is not whole."""
+    """The identity hash and the named arrays of a file; raises DamagedCheckpoint."""
     content = path.read_bytes()
     start = len(_MAGIC)
     digest, payload = content[start : start + _DIGEST_BYTES], content[start + _DIGEST_BYTES :]
@@ -63,8 +63,8 @@ def read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
 def latest(folder: Path, warn) -> tuple[str, dict[str, np.ndarray]] | None:
     """The newest whole checkpoint, or None if there are no files.
 
-    A damaged file is announced through `warn(message)` and the one before it is taken; if no file
-    can be read the user must decide, so UserError.
+    A damaged file is reported through `warn(message)` and the one before it is used. If no file can
+    be read, this raises UserError, since the user must decide what to do.
     """
     files = paths(folder)
     for path in files:
@@ -78,23 +78,24 @@ def latest(folder: Path, warn) -> tuple[str, dict[str, np.ndarray]] | None:
 
 
 def restore(template: Any, arrays: dict[str, np.ndarray], prefix: str = "") -> Any:
-    """`template` with each leaf replaced by the array of its name, shapes and dtypes checked."""
+    """Replace each leaf of `template` by the array of its name; shapes and dtypes must agree."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(template)
     restored = []
     for path, leaf in leaves:
         name = prefix + jax.tree_util.keystr(path)
         if name not in arrays:
-            raise UserError(f"the checkpoint has no array {name}: it is of another model")
+            raise UserError(f"the checkpoint has no array {name}: it belongs to another model")
         array = arrays[name]
         if array.shape != leaf.shape or array.dtype != leaf.dtype:
             raise UserError(
                 f"the checkpoint's {name} is {array.dtype}{list(array.shape)}, the model's "
-                f"{leaf.dtype}{list(leaf.shape)}: it is of another model"
+                f"{leaf.dtype}{list(leaf.shape)}: it belongs to another model"
             )
         restored.append(array)
     return jax.tree_util.tree_unflatten(structure, restored)
 
 
 def _named(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves of a pytree by the names of their paths."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}

@@ -1,4 +1,4 @@
-"""What a training run is told: one flat dataclass, which is the CLI's options and `config.json`."""
+"""The options of a training run: one flat dataclass for `fockjax train` and `config.json`."""
 
 import dataclasses
 import hashlib
@@ -13,7 +13,7 @@ from fockjax.layout import TotalPhotons
 
 Imputation = Literal["mean", "median", "most-frequent"]
 
-# How a run is executed, not what it computes: these may differ between a run and its resumption.
+# These decide how a run is executed, not what it computes, so they may change when it is resumed.
 EXECUTION_FIELDS = ("data", "out", "resume", "overwrite", "checkpoint_seconds", "quiet")
 
 
@@ -33,10 +33,10 @@ class TrainConfig:
     drop: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN...")] = ()
     """Columns of --data to leave out (an identifier, say)."""
     categorical: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN...")] = ()
-    """Columns of numbers that are categories, as columns of text are without being named."""
+    """Columns of numbers that are categories; columns of text always are."""
     impute: Imputation | None = None
-    """Fill missing features with this of the training rows (categories: always the most frequent);
-    without it a missing value is an error."""
+    """Fill missing features with this statistic of the training rows (for categories always the
+    most frequent). Without it a missing value is an error."""
     task: Literal["auto", "classification", "regression"] = "auto"
     """auto: classification when the target is text or has two distinct values, else regression."""
 
@@ -49,10 +49,10 @@ class TrainConfig:
     layers: int = 2
     """Layers of the circuit after the data have been displaced into it."""
     alpha_max: float = 1.0
-    """Largest displacement amplitude the encoder can ask for; bounds the leakage."""
+    """Largest displacement amplitude of the encoder, which bounds the leakage."""
 
     epochs: int = 150
-    """Most epochs; early stopping usually ends the run before."""
+    """Most epochs; early stopping usually ends the run sooner."""
     patience: int = 30
     """Stop after this many epochs without a better validation loss."""
     batch_size: int = 32
@@ -60,7 +60,7 @@ class TrainConfig:
     learning_rate: float = 1e-2
     """Peak learning rate of Adam: linear warm-up over 5% of the steps, then a cosine to zero."""
     weight_decay: float = 1e-2
-    """Decoupled weight decay on the classical weights (the circuit's are left free)."""
+    """Decoupled weight decay of the classical weights (not of the circuit's)."""
     clip_norm: float = 1.0
     """Largest norm of a gradient; longer ones are scaled down to it."""
     leakage_penalty: float = 1.0
@@ -78,31 +78,31 @@ class TrainConfig:
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Model folder; default runs/NAME, after the data."""
     resume: bool = False
-    """Continue an interrupted run in the same folder, exactly where its last checkpoint stands."""
+    """Continue an interrupted run in the same folder, exactly from its last checkpoint."""
     overwrite: bool = False
-    """Start afresh in a folder that holds a run."""
+    """Discard the run that the folder holds, and start afresh."""
     checkpoint_seconds: float = 5.0
-    """Seconds between checkpoints (taken at the end of an epoch); 0 is every epoch."""
+    """Seconds between checkpoints, which are taken at the end of an epoch; 0 means every epoch."""
     quiet: bool = False
     """No progress display."""
 
     @property
     def truncation(self) -> int | TotalPhotons:
-        """What the circuit is given for a cutoff."""
+        """The truncation of the circuit: a cutoff for each mode, or a bound on all photons."""
         return self.truncated(self.cutoff)
 
     def truncated(self, cutoff: int) -> int | TotalPhotons:
-        """The same at another cutoff."""
+        """The same kind of truncation at another cutoff."""
         return TotalPhotons(cutoff) if self.total_photons else cutoff
 
     @property
     def how_smaller(self) -> str:
-        """The options that make states smaller, told where these do not fit."""
+        """Advice for states that do not fit: the options that make them smaller."""
         bound = "" if self.total_photons else ", or bound all photons together (--total-photons)"
         return f"Lower --modes or --cutoff{bound}."
 
     def beyond_memory(self, fact: str) -> UserError:
-        """The error of a training that does not fit."""
+        """The error of a training that does not fit in memory."""
         return UserError(
             f"training takes more memory than there is: {fact} Lower --batch-size. "
             f"{self.how_smaller}"
@@ -134,7 +134,7 @@ class TrainConfig:
             raise UserError("--data needs --target COLUMN, the column to predict")
 
     def identity(self) -> dict[str, object]:
-        """The fields that decide the numbers of a run, as JSON would give them back."""
+        """The fields that decide the results of a run, as they come back from JSON."""
         fields = dataclasses.asdict(self)
         for name in EXECUTION_FIELDS:
             del fields[name]
@@ -142,7 +142,7 @@ class TrainConfig:
 
 
 def identity_hash(identity: dict[str, object]) -> str:
-    """Short SHA-256 of what decides a run's numbers, stored in every checkpoint."""
+    """Short SHA-256 of what decides the results of a run, stored in every checkpoint."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Data sets and honest splits; everything here is NumPy on the host."""
+"""Data sets and how they are split. Everything here is NumPy on the host."""
 
 import dataclasses
 import hashlib
@@ -17,17 +17,17 @@ MINIMUM_PER_CLASS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Numbers and what they are called.
+    """A table of features with a target.
 
     Attributes:
         name: short name, used for the model folder.
-        features: float64 (rows, columns); of a column of categories, the index of the category;
-            NaN where a value is missing, if it is to be imputed.
+        features: float64 (rows, columns). A column of categories holds the index of the category.
+            NaN is a missing value, which must be imputed.
         target: float64 (rows,): the class index from 0, or the value to predict.
         columns: names of the features.
         target_name: name of the target.
-        classes: the labels, of two the second being "positive"; None for regression.
-        categories: the categories of the columns that are not of numbers, by name.
+        classes: the labels; of two, the second is the "positive" one. None for regression.
+        categories: for each column of categories, by name, these.
 
     Raises:
         UserError: if shapes differ, or a target is not finite or not one of the classes.
@@ -63,11 +63,11 @@ class Dataset:
 
     @property
     def outputs(self) -> int:
-        """Numbers a model has to give for a row: one, or as many as there are classes from 3 on."""
+        """How many numbers a model must return for a row; see `outputs`."""
         return outputs(self.classes)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the numbers and names, so that a run is resumed on the same data only."""
+        """SHA-256 of the numbers and names, so that a run can be resumed only on the same data."""
         names = (self.columns, self.target_name, self.classes, sorted(self.categories.items()))
         digest = hashlib.sha256(repr(names).encode())
         digest.update(np.ascontiguousarray(self.features).tobytes())
@@ -85,7 +85,10 @@ class Split:
 
 
 def outputs(classes: tuple | None) -> int:
-    """Numbers a model has to give for a row: a value, one logit, or a logit for each class."""
+    """How many numbers a model must return for a row.
+
+    1 for regression and for two classes (a logit); of more classes a logit for each.
+    """
     return 1 if classes is None or len(classes) == 2 else len(classes)
 
 
@@ -108,12 +111,12 @@ def breast_cancer() -> Dataset:
 def make_splits(dataset: Dataset, config: TrainConfig) -> list[Split]:
     """One split, or one per fold; stratified by class for classification.
 
-    Every row is in the test part of exactly one fold. Train and validation never see it.
+    With folds, every row is in the test part of exactly one.
     """
     from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
     labels = dataset.target if dataset.task == "classification" else None
-    _check_size(dataset, config)
+    _check_dataset(dataset, config)
     rows = np.arange(len(dataset.target))
 
     def cut(rows: np.ndarray, option: str, fraction: float) -> tuple[np.ndarray, np.ndarray]:
@@ -139,11 +142,12 @@ def make_splits(dataset: Dataset, config: TrainConfig) -> list[Split]:
     for rest, test in parts:
         train, validation = cut(rest, "--validation-fraction", config.validation_fraction)
         splits.append(Split(train, validation, test))
-        _check_known(dataset, train, "training row")
+        _check_not_all_missing(dataset, train, "training row")
     return splits
 
 
-def _check_size(dataset: Dataset, config: TrainConfig) -> None:
+def _check_dataset(dataset: Dataset, config: TrainConfig) -> None:
+    """Raise UserError for data that cannot be trained on."""
     if len(dataset.target) < MINIMUM_ROWS:
         raise UserError(
             f"{dataset.name} has {len(dataset.target)} rows; at least {MINIMUM_ROWS} are needed"
@@ -154,7 +158,7 @@ def _check_size(dataset: Dataset, config: TrainConfig) -> None:
         usable |= np.isnan(features)
     if not (usable.all() and np.isfinite(dataset.target).all()):
         raise UserError(f"{dataset.name} has values that are not finite")
-    _check_known(dataset, slice(None), "row")
+    _check_not_all_missing(dataset, slice(None), "row")
     for name, categories in dataset.categories.items():
         codes = features[:, dataset.columns.index(name)]
         if not np.isin(codes[~np.isnan(codes)], np.arange(len(categories))).all():
@@ -184,7 +188,7 @@ def _check_size(dataset: Dataset, config: TrainConfig) -> None:
             )
 
 
-def _check_known(dataset: Dataset, rows: slice | np.ndarray, what: str) -> None:
+def _check_not_all_missing(dataset: Dataset, rows: slice | np.ndarray, what: str) -> None:
     unknown = np.isnan(dataset.features[rows]).all(axis=0)
     if unknown.any():
         names = ", ".join(dataset.columns[i] for i in np.flatnonzero(unknown))
@@ -192,5 +196,5 @@ def _check_known(dataset: Dataset, rows: slice | np.ndarray, what: str) -> None:
 
 
 def spread(features: np.ndarray) -> np.ndarray:
-    """Largest minus smallest value of each column, missing ones left out."""
+    """Largest minus smallest value of each column, ignoring missing ones."""
     return np.nanmax(features, axis=0) - np.nanmin(features, axis=0)

@@ -1,6 +1,6 @@
-"""The model folder: what lies where, when it may be written to, and the log of epochs in it.
+"""The model folder: its files, when it may be written to, and the log of epochs.
 
-config.json        options, data description, scaler: what is needed to use the model
+config.json        options, data description, scaler: all that using the model takes
 checkpoints/       the last two states of the training, best weights included
 metrics.jsonl      one line per epoch
 probe.json         a test row and its answer: docs/serving.md
@@ -27,7 +27,7 @@ DIGEST = "sha256"
 
 
 def claim(folder: Path, description: dict, config: TrainConfig) -> None:
-    """Make `folder` the place of this run, or say why it cannot be.
+    """Make `folder` the place of this run; raises UserError if it cannot be.
 
     Args:
         folder: created if need be.
@@ -59,7 +59,7 @@ def claim(folder: Path, description: dict, config: TrainConfig) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove the files of a run, and nothing else; folders that are empty then go, too."""
+    """Remove the files of a run and folders that are empty then, but nothing else."""
     for name in (RESULTS, PROBE, REPORT, METRICS, *PLOTS):
         (folder / name).unlink(missing_ok=True)
     for path in checkpoint.paths(folder / CHECKPOINTS):
@@ -111,15 +111,17 @@ def _check_same(folder: Path, stored: dict, given: dict) -> None:
         if stored.get(name) != given.get(name)
     ]
     if changed:
-        raise UserError(f"{folder} cannot be resumed, it is of another run: {'; '.join(changed)}")
+        raise UserError(
+            f"{folder} cannot be resumed, it belongs to another run: {'; '.join(changed)}"
+        )
 
 
 class MetricsLog:
-    """metrics.jsonl: appended to as epochs end, cut back to the checkpoint when a run is resumed.
+    """The file metrics.jsonl: a line for each epoch. Resuming a run cuts it back to its checkpoint.
 
     Args:
         path: the file.
-        epochs: keep the lines of this many epochs (0 for a new run).
+        epochs: how many epochs to keep the lines of; 0 for a new run.
     """
 
     def __init__(self, path: Path, epochs: int):
@@ -129,14 +131,14 @@ class MetricsLog:
         self._file = open(path, "a", encoding="utf-8")
 
     def append(self, line: dict) -> None:
-        """Add a line; what is not finite becomes null, as JSON has no NaN."""
+        """Add a line. Numbers that are not finite become null, since JSON has no NaN."""
         line = {key: value if _finite(value) else None for key, value in line.items()}
         self.history.append(line)
         self._file.write(json.dumps(line, allow_nan=False) + "\n")
         self._file.flush()
 
     def sync(self) -> None:
-        """Bring the lines to the disk, before a checkpoint that relies on them."""
+        """Write the lines to the disk. Call this before a checkpoint that relies on them."""
         os.fsync(self._file.fileno())
 
     def __enter__(self) -> "MetricsLog":

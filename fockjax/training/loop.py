@@ -1,8 +1,8 @@
 """The training loop: one epoch is one jitted program, and the host never makes it wait.
 
 Training and validation rows live on the device. `make_epoch` splits the Flax module once and
-returns a function that shuffles, scans over the batches and evaluates on the validation rows; its
-state is donated. The host launches epoch k + 1 before it looks at the figures of epoch k, which
+returns a function that shuffles, scans over the batches and evaluates on the validation rows, and
+whose state is donated. The host launches epoch k + 1 before it reads the metrics of epoch k, which
 are one small vector.
 """
 
@@ -17,7 +17,7 @@ from flax import nnx
 
 from fockjax._advice import UserError
 from fockjax.runtime import Runner
-from fockjax.runtime.device import Hardware
+from fockjax.runtime.gateway import Device
 from fockjax.runtime.memory import compiled_bytes, free, show_size
 from fockjax.training.config import TrainConfig
 from fockjax.training.data import Task
@@ -53,7 +53,7 @@ class Carry(NamedTuple):
 
 
 class EpochMetrics(NamedTuple):
-    """Figures of one epoch; `score` is the accuracy, or R^2 for regression."""
+    """Metrics of one epoch. The score is the accuracy, or R^2 for regression."""
 
     loss: float  # mean over the steps, without the penalty
     score: float
@@ -69,9 +69,9 @@ class EpochMetrics(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Steps:
-    """How an epoch is cut: `count` batches of `size`, drawn afresh each time.
+    """An epoch is `count` batches of `size` rows, shuffled anew each time.
 
-    What does not fill a batch is left out, another part in each epoch.
+    Rows that do not fill a batch are left out, other ones in each epoch.
     """
 
     count: int
@@ -84,7 +84,7 @@ class Steps:
 
 
 def make_optimizer(config: TrainConfig, steps: Steps) -> optax.GradientTransformation:
-    """Clipped Adam with decay, warm-up and cosine; a step that is not finite changes nothing."""
+    """Adam with clipping, decay, warm-up and cosine. Steps that are not finite are skipped."""
     total = config.epochs * steps.count
     schedule = optax.warmup_cosine_decay_schedule(
         init_value=0.1 * config.learning_rate,
@@ -100,7 +100,7 @@ def make_optimizer(config: TrainConfig, steps: Steps) -> optax.GradientTransform
 
 
 def _decayed(params: nnx.State) -> Any:
-    """Decay the matrices of the linear layers: not their biases, not the circuit's angles."""
+    """A mask for weight decay: the matrices of the linear layers, not biases or the circuit."""
     return jax.tree_util.tree_map_with_path(
         lambda path, _: "kernel" in jax.tree_util.keystr(path), params
     )
@@ -116,7 +116,7 @@ def sample_loss(task: Task, output: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def score(task: Task, output: jax.Array, y: jax.Array) -> jax.Array:
-    """Accuracy; or 1 - mean squared error, which is R^2 as y has unit variance in training."""
+    """Accuracy; or 1 - mean squared error, which is R^2 since y has unit variance in training."""
     if output.ndim > y.ndim:
         return jnp.mean(jnp.argmax(output, axis=-1) == y.astype(jnp.int32))
     if task == "classification":
@@ -125,7 +125,7 @@ def score(task: Task, output: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def initial_carry(model: nnx.Module, optimizer: optax.GradientTransformation) -> Carry:
-    """The state before the first epoch, in buffers of its own (they will be donated)."""
+    """The state before the first epoch, in new buffers, since they will be donated."""
     params = nnx.state(model, nnx.Param)
     zero = jnp.zeros((), jnp.int32)
     worst = jnp.full((), jnp.inf, jnp.float32)
@@ -171,11 +171,10 @@ def make_epoch(
 ) -> Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]]:
     """Build `epoch(carry, train, validation) -> (carry, metrics vector)`, the carry donated.
 
-    The first call with rows of a shape compiles it, and raises UserError if it takes more memory
-    than there is: a system short of memory would kill the process.
+    The first call with rows of a shape compiles it, and raises UserError if it needs more memory
+    than there is. Otherwise the system might kill the process.
     """
     graph, _, rest = nnx.split(model, nnx.Param, ...)
-
     objective = make_objective(graph, rest, task, config, loss)
     at_once = comfortable_batch(config)
 
@@ -185,7 +184,7 @@ def make_epoch(
     def step(state: tuple[Any, Any], batch: Rows):
         params, opt_state = state
         (total, figures), grads = jax.value_and_grad(objective, has_aux=True)(params, batch)
-        # apply_if_finite looks at the gradient only; let it see a loss that is not finite, too.
+        # apply_if_finite looks only at the gradient: make that NaN if the loss is not finite.
         grads = jax.tree.map(lambda g: jnp.where(jnp.isfinite(total), g, jnp.nan), grads)
         updates, new_state = optimizer.update(grads, opt_state, params)
         params = optax.apply_updates(params, updates)
@@ -208,7 +207,7 @@ def make_epoch(
 
         output, leakage = in_batches(lambda x: apply(params, x), validation.x, at_once)
         val_loss = jnp.mean(loss(task, output, validation.y)).astype(jnp.float32)
-        # Early stopping is seen by the host one epoch late; by then the best must not change.
+        # The host notices early stopping one epoch late. That epoch must not change the best one.
         better = (val_loss < carry.best_loss) & (carry.stale < config.patience)
         done = carry.epoch + 1
         new = Carry(
@@ -251,7 +250,7 @@ def make_epoch(
     return run
 
 
-def _check_memory(program: jax.stages.Compiled, device: Hardware, config: TrainConfig) -> None:
+def _check_memory(program: jax.stages.Compiled, device: Device, config: TrainConfig) -> None:
     needed, left = compiled_bytes(program, under_way=0), free(device)
     if needed is not None and needed > left:
         raise config.beyond_memory(
@@ -260,15 +259,15 @@ def _check_memory(program: jax.stages.Compiled, device: Hardware, config: TrainC
 
 
 class Program(NamedTuple):
-    """A model as a run needs it, compiled once for each shape of the data."""
+    """The functions to train and run a model, compiled once for each shape of the data."""
 
     start: Callable[[], Carry]
     epoch: Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]]
-    runner: Runner  # for rows outside the training; its parameters are to be set
+    runner: Runner  # for test rows; set its parameters first
 
 
 def make_program(model: HybridModel, task: Task, config: TrainConfig, rows: int) -> Program:
-    """Program of a model to be trained on `rows` rows (they decide the schedule)."""
+    """The program of a model to be trained on `rows` rows; their number decides the schedule."""
     optimizer = make_optimizer(config, Steps.of(rows, config.batch_size))
 
     def start() -> Carry:
@@ -288,22 +287,22 @@ def fit(
     save: Callable[[Carry], None],
     due: Callable[[], bool],
 ) -> Carry:
-    """Run epochs until the last one or until `patience` runs out.
+    """Run epochs until the last one, or until `patience` runs out.
 
     Args:
         run_epoch: from `make_epoch`.
         carry: where to start; donated.
         train, validation: rows on the device.
         config: epochs, patience.
-        record: called with the number (from 1) and the figures of each epoch, while the next runs.
-        save: called with a copy of the state, after `record` for its epoch, when `due()`.
-        due: whether a checkpoint is wanted now.
+        record: called with the number (from 1) and the metrics of each epoch, while the next runs.
+        save: called with a copy of the state after `record` for its epoch, if `due()`.
+        due: tells whether a checkpoint is wanted now.
 
     Returns:
         The final state.
     """
     first, stale = (int(value) for value in fetch((carry.epoch, carry.stale)))
-    waiting: jax.Array | None = None  # figures of the epoch before
+    waiting: jax.Array | None = None  # metrics of the epoch before
     for epoch in range(first, config.epochs + 1):
         snapshot = copy(carry) if waiting is not None and due() else None
         running = None

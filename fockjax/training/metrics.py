@@ -1,4 +1,4 @@
-"""Test figures of a model: accuracy and AUC, or RMSE and R^2, and the leakage."""
+"""How good a model is on test rows: accuracy and AUC, or RMSE and R^2."""
 
 import dataclasses
 
@@ -17,11 +17,11 @@ TITLES = {"accuracy": "accuracy", "auc": "AUC", "rmse": "RMSE", "r2": "R²"}
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """A model on the test rows.
+    """What a model returns for the test rows, and the truth.
 
     Attributes:
         truth: class index, or value in the user's units (rows,).
-        prediction: likewise (rows,).
+        prediction: the same, as predicted (rows,).
         score: probability of the second of two classes (rows,), or of each class (rows, classes);
             the prediction for regression (rows,).
         leakage: probability lost by the cutoff in each row (rows,); 0 where there is no circuit.
@@ -36,7 +36,7 @@ class Evaluation:
 def from_output(
     task: Task, scaler: Scaler, output: np.ndarray, truth: np.ndarray, leakage: np.ndarray
 ) -> Evaluation:
-    """Evaluation of what a hybrid model returns: logits, or a standardised value."""
+    """The evaluation of the output of a hybrid model: logits, or a standardised value."""
     if task == "classification":
         index, probability = decide(output)
         return Evaluation(truth, index.astype(np.float64), probability, leakage)
@@ -45,7 +45,7 @@ def from_output(
 
 
 def decide(output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index of the class and probability, from one logit (rows,) or one per class (rows, classes).
+    """Index and probability of the class, from a logit (rows,) or one per class (rows, classes).
 
     The probability is that of the second class (rows,), or of each class (rows, classes).
     """
@@ -64,7 +64,7 @@ def sigmoid(logit: np.ndarray) -> np.ndarray:
 
 
 def figures(task: Task, evaluation: Evaluation) -> dict[str, float]:
-    """The two figures of a task, as in FIGURES."""
+    """The two figures of a task that FIGURES names."""
     from sklearn import metrics
 
     truth = evaluation.truth
@@ -81,7 +81,7 @@ def figures(task: Task, evaluation: Evaluation) -> dict[str, float]:
 
 
 def one_against_rest(evaluation: Evaluation) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(truth, score) of two classes; of more, of each class against all others."""
+    """(truth, score) of two classes; of more classes, of each one against all others."""
     truth, score = evaluation.truth, evaluation.score
     if score.ndim == 1:
         return [(truth, score)]

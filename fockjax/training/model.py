@@ -31,14 +31,14 @@ def photonic_circuit(modes: int, layers: int) -> Circuit:
 class HybridModel(nnx.Module):
     """output = head(readout(circuit(alpha))), alpha = alpha_max tanh(W x + b).
 
-    Without a circuit (`photonic=False`) the readout is alpha itself: what is left is what the
-    circuit has to improve upon.
+    Without a circuit (`photonic=False`) the readout is alpha itself: the model on which the circuit
+    has to improve.
 
     Args:
         features: number of columns of x.
         config: modes, truncation, layers and alpha_max are read from it.
-        photonic: whether the circuit is there.
-        outputs: 1, or the number of classes from 3 on.
+        photonic: whether it has the circuit.
+        outputs: 1, or the number of classes if there are more than two.
         rngs: source of the initial weights.
     """
 
@@ -73,8 +73,7 @@ class HybridModel(nnx.Module):
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(..., features) -> output, leakage (...,).
 
-        The output is a logit or a standardised value (...,), or a logit for each class
-        (..., classes).
+        The output is a logit or a standardised value (...,), or one logit per class (..., classes).
         """
         alpha = self.encode(x)
         if self.quantum is None:
@@ -88,10 +87,10 @@ class HybridModel(nnx.Module):
 def build_model(
     features: int, config: TrainConfig, *, photonic: bool = True, outputs: int = 1
 ) -> HybridModel:
-    """The model of a run, its initial weights drawn from the run's seed.
+    """The model of a run, with initial weights drawn from the seed of the run.
 
     Raises:
-        UserError: the circuit cannot be built, or its state would be too large.
+        UserError: if the circuit cannot be built, or its state would be too large.
     """
     try:
         rngs = nnx.Rngs(config.seed)
@@ -106,13 +105,13 @@ def build_model(
 
 
 def make_runner(model: HybridModel, plan: Plan | None = None, **options: Any) -> Runner:
-    """What runs a model over rows: its output and leakage for each.
+    """A runner that returns the output and the leakage of a model for each row.
 
     Args:
-        model: with the weights to run.
-        plan: at which cutoffs, and at which the rows that lose more than its tolerance; by default
-            at that of the model.
-        options: of the `Runner`.
+        model: the model, with its weights.
+        plan: the cutoffs to run at, and those for rows that lose more than its tolerance; by
+            default the cutoff of the model.
+        options: options of the `Runner`.
     """
 
     def function(model: HybridModel):
@@ -136,8 +135,10 @@ def make_runner(model: HybridModel, plan: Plan | None = None, **options: Any) ->
 
 
 def comfortable_batch(config: TrainConfig) -> int:
-    """Samples to evaluate at once: what fits in 128 MiB of complex64 amplitudes, at most 1024; on a
-    CPU what fits in one, which stays in its cache, but enough for its vector units.
+    """How many samples to evaluate at once.
+
+    As many as have 128 MiB of complex64 amplitudes, and at most 1024. On a CPU as many as have
+    1 MiB, which stays in its cache, but at least 16, enough for its vector units.
     """
     amplitudes = layout_of(config.modes, config.truncation).size
     most = min(1024, max(1, 2**24 // amplitudes))
@@ -145,9 +146,9 @@ def comfortable_batch(config: TrainConfig) -> int:
 
 
 def in_batches(apply, x: jax.Array, batch_size: int):
-    """`apply` over the rows of x, at most `batch_size` at a time, inside one jitted program.
+    """Apply a function to the rows of x, at most `batch_size` at a time, inside a jitted program.
 
-    The last batch is padded with rows of zeros, whose results are cut off again.
+    The last batch is padded with zeros, and their results are removed again.
     """
     rows = x.shape[0]
     batch_size = min(batch_size, rows)

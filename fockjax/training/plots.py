@@ -1,4 +1,4 @@
-"""The plots of a model folder, drawn on Figure objects so that no global state is touched."""
+"""The plots of a model folder, drawn on Figure objects without Matplotlib's global state."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FEW_EPOCHS = 20
-MOST_NAMED = 16  # classes; figures of more have no room for each count and curve to be named
+MOST_NAMED = 16  # classes; with more there is no room to name each count and curve
 
 
 def learning_curve(path: Path, history: list[dict], score_name: str) -> None:
@@ -33,7 +33,7 @@ def learning_curve(path: Path, history: list[dict], score_name: str) -> None:
             axis.plot(
                 epochs,
                 factor * np.asarray(values),
-                "-" if len(epochs) > FEW_EPOCHS else ".-",  # a line through one epoch is nothing
+                "-" if len(epochs) > FEW_EPOCHS else ".-",  # a single epoch makes no line
                 color=colour,
                 label=label,
                 linewidth=1.6,
@@ -46,7 +46,7 @@ def learning_curve(path: Path, history: list[dict], score_name: str) -> None:
 
 
 def confusion_matrix(path: Path, evaluation: Evaluation, classes: tuple) -> None:
-    """Counts of the test rows by true and predicted class, coloured by their share of a row."""
+    """Counts of test rows by true and predicted class, coloured by their share of a row."""
     from sklearn.metrics import confusion_matrix as count
 
     names = [str(label) for label in classes]
@@ -74,13 +74,13 @@ def confusion_matrix(path: Path, evaluation: Evaluation, classes: tuple) -> None
 
 
 def roc_of_models(path: Path, evaluations: dict[str, Evaluation]) -> None:
-    """ROC curves of two classes for the models by title, the first one drawn on top."""
+    """ROC curves of several models for two classes, the first model on top."""
     curves = {title: (each.truth, each.score) for title, each in evaluations.items()}
     _roc(path, curves, "area under the curve, test")
 
 
 def roc_of_classes(path: Path, evaluation: Evaluation, classes: tuple) -> None:
-    """ROC curves of one model for each class against all others."""
+    """ROC curves of one model, for each class against all others."""
     curves = dict(zip(map(str, classes), one_against_rest(evaluation), strict=True))
     _roc(path, curves, "class against the rest: area, test", first_on_top=False)
 
@@ -119,7 +119,7 @@ def _roc(
 
 
 def predicted_against_true(path: Path, evaluation: Evaluation, target: str) -> None:
-    """Scatter of a regression on the test rows."""
+    """Predicted against true values of the test rows, as a scatter plot."""
     figure = _figure(4.8, 4.5)
     axis = figure.subplots()
     both = np.concatenate([evaluation.truth, evaluation.prediction])

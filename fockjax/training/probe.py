@@ -1,6 +1,6 @@
-"""A row with its answer, kept with a model: whoever runs the model can tell that it runs right.
+"""A row and its answer, kept with a model, to check that the model runs correctly elsewhere.
 
-The file is a request that `fockjax serve` answers.
+The file is also a request that `fockjax serve` answers.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ TOLERANCE = 1e-4  # complex64 on another machine, or in a batch of another size,
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """The first test row.
+    """The first test row and its answer.
 
     Attributes:
-        rows: it alone, raw: a number, the text of a category, or None for each column.
+        rows: a list of this one row: a number, the text of a category, or None for each column.
         score: probability of the second class (1,), or of each (1, classes), or the value (1,).
-        leakage: (1,).
+        leakage: the leakage (1,).
     """
 
     rows: list[list[float | str | None]]
@@ -33,7 +33,7 @@ class Probe:
 
     @classmethod
     def of(cls, dataset: Dataset, row: int, evaluation: Evaluation) -> "Probe":
-        """Of the row with this number, which is the first of those evaluated."""
+        """The probe of the row with this number, which must be the first one evaluated."""
         raw = [
             None if value != value else categories[int(value)] if categories else value
             for value, categories in zip(
@@ -45,7 +45,7 @@ class Probe:
         return cls([raw], evaluation.score[:1], evaluation.leakage[:1])
 
     def agrees(self, score: np.ndarray, leakage: np.ndarray, unit: float = 1.0) -> bool:
-        """Whether these are the answer, a score that is a value being known to `unit`."""
+        """Whether this is the answer; `unit` is the scale of a score that is a value."""
         return bool(
             np.allclose(score, self.score, rtol=TOLERANCE, atol=TOLERANCE * unit)
             and np.allclose(leakage, self.leakage, rtol=0, atol=TOLERANCE)
@@ -63,7 +63,7 @@ def read_probe(path: Path) -> Probe:
     """The probe of a model folder.
 
     Raises:
-        UserError: if there is none, or it cannot be read.
+        UserError: if it is missing or cannot be read.
     """
     file = path / folder.PROBE
     try:

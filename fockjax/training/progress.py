@@ -1,4 +1,4 @@
-"""Progress of a training run: a live line on a terminal, now and then a plain line elsewhere."""
+"""Progress of a training run: a live line on a terminal, and a few plain lines elsewhere."""
 
 import time
 
@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fockjax.training.data import Task
 from fockjax.training.loop import EpochMetrics
 
-PLAIN_LINES = 10  # per run, where there is no terminal
+PLAIN_LINES = 10  # per run, without a terminal
 
 
 class TrainingProgress:
@@ -20,7 +20,7 @@ class TrainingProgress:
         task: decides the name of the score.
         epochs: most epochs.
         samples: training samples per epoch.
-        done: epochs already done, when a run is resumed.
+        done: epochs already done, if the run is resumed.
     """
 
     def __init__(

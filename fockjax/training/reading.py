@@ -1,4 +1,4 @@
-"""From a file to a data set: kinds of columns, the task, all that is wrong with the file."""
+"""Reads a file as a data set: finds categories and the task, and reports what cannot be used."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from fockjax.training.tables import (
     as_text,
     encode,
     is_missing,
-    missing,
+    missing_reason,
     open_table,
     plain,
     quoted,
@@ -23,22 +23,20 @@ SHOWN_PROBLEMS = 10
 
 
 def load_dataset(config: TrainConfig) -> Dataset:
-    """The data a run is about: the user's file, or the bundled breast-cancer data."""
+    """The data of a run: the user's file, or the bundled breast-cancer data."""
     if config.data is None:
-        dataset = breast_cancer()
         if config.task == "regression":
             raise UserError("--task regression needs --data: the bundled data are for two classes")
-    else:
-        assert config.target is not None  # TrainConfig.check
-        dataset = read_table(
-            config.data,
-            config.target,
-            drop=config.drop,
-            task=config.task,
-            categorical=config.categorical,
-            missing_allowed=config.impute is not None,
-        )
-    return dataset
+        return breast_cancer()
+    assert config.target is not None  # TrainConfig.check
+    return read_table(
+        config.data,
+        config.target,
+        drop=config.drop,
+        task=config.task,
+        categorical=config.categorical,
+        missing_allowed=config.impute is not None,
+    )
 
 
 def read_table(
@@ -58,8 +56,8 @@ def read_table(
         drop: columns to leave out.
         task: "classification", "regression", or "auto": classification when the target is text
             or has exactly two distinct values.
-        categorical: columns of numbers that are to be categories, as columns of text are.
-        missing_allowed: let a missing feature be NaN instead of an error.
+        categorical: columns of numbers that are categories, as columns of text always are.
+        missing_allowed: read a missing feature as NaN instead of raising an error.
     """
     table = open_table(Path(path), otherwise=".csv")
     path, header = table.path, table.names
@@ -88,7 +86,7 @@ def read_table(
         problems += chunk.problems
         misshapen = {problem.row for problem in raw.problems}
         problems += [
-            Problem(row, line, target, missing(text))
+            Problem(row, line, target, missing_reason(text))
             for text, (row, line) in zip(texts, here, strict=True)
             if is_missing(text) and row not in misshapen
         ]
@@ -111,7 +109,7 @@ def read_table(
 
 
 def raise_problems(path: Path, problems: list[Problem]) -> None:
-    """Raise UserError that lists the first unusable fields, if there are any."""
+    """Raise UserError with the first unusable fields, if there are any."""
     if problems:
         shown = "; ".join(str(problem) for problem in problems[:SHOWN_PROBLEMS])
         more = len(problems) - SHOWN_PROBLEMS
@@ -121,7 +119,7 @@ def raise_problems(path: Path, problems: list[Problem]) -> None:
 def _read_target(
     path: Path, name: str, labels: list[str], places: list[tuple[int, int | None]], task: str
 ) -> tuple[np.ndarray, tuple[str | int | float, ...] | None]:
-    """Values and classes of the target column, after deciding on the task."""
+    """The values and classes of the target column, which decide the task if it is "auto"."""
     try:
         numbers = np.array(labels, dtype=np.float64)
         usable = np.isfinite(numbers)

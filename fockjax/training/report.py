@@ -28,7 +28,7 @@ def table_rows(results: dict) -> list[list[str]]:
 
 
 def contribution(results: dict) -> str:
-    """One sentence: the figures of the circuit against those of the identity."""
+    """A sentence that compares the circuit with the identity."""
     photonic, identity = results["figures"]["photonic"], results["figures"]["identity"]
     name = results["figure_names"][0]
     difference = photonic[name] - identity[name]
@@ -38,7 +38,7 @@ def contribution(results: dict) -> str:
 
 
 def print_table(console: Console, results: dict) -> None:
-    """Show the comparison and how it came about."""
+    """Print the comparison and the notes."""
     table = Table(title=f"Test rows of {results['data']}", title_justify="left")
     table.add_column("model")
     for name in results["figure_names"]:
@@ -52,7 +52,7 @@ def print_table(console: Console, results: dict) -> None:
 
 
 def write_report(path: Path, results: dict, plots: list[str]) -> None:
-    """Write report.md: the comparison, how it came about, the plots."""
+    """Write report.md: the comparison, the notes and the plots."""
     header = ["model", *(TITLES[name] for name in results["figure_names"]), "leakage"]
     lines = [f"# {results['data']}: {results['task']}", ""]
     for cells in (header, ["---"] * len(header), *table_rows(results)):
@@ -64,7 +64,7 @@ def write_report(path: Path, results: dict, plots: list[str]) -> None:
 
 
 def combine(folds: list[dict]) -> dict:
-    """Results over folds: means, and the standard deviation between folds as NAME_std."""
+    """Results over all folds: means, and standard deviations as NAME_std."""
     first = folds[0]
     figures = {}
     for key in first["figures"]:

@@ -1,4 +1,4 @@
-"""One training run from data to report: what `fockjax train` does."""
+"""A training run from data to report, as `fockjax train` does it."""
 
 import dataclasses
 import importlib.metadata
@@ -40,18 +40,18 @@ class TrainResult:
 def train(
     config: TrainConfig, dataset: Dataset | None = None, console: Console | None = None
 ) -> TrainResult:
-    """Train a hybrid photonic model, evaluate it beside its baselines, write a model folder.
+    """Train a hybrid photonic model, compare it with baselines, and write a model folder.
 
     Args:
         config: the options; the defaults train on the bundled breast-cancer data.
-        dataset: use this instead of what `config.data` names.
-        console: where to report; default the standard output.
+        dataset: data to use instead of what `config.data` names.
+        console: where to report; by default the standard output.
 
     Returns:
         The folder and the figures in it.
 
     Raises:
-        UserError: data, options or folder that cannot be used, or more memory than there is.
+        UserError: for data, options or a folder that cannot be used, or if memory does not suffice.
 
     Example:
         >>> from fockjax.training import TrainConfig, train
@@ -80,7 +80,7 @@ def train(
 
 
 class _Run:
-    """What the folds of a run have in common: options, data, compiled programs, the console."""
+    """What the folds of a run share: options, data, compiled programs and the console."""
 
     def __init__(
         self, config: TrainConfig, dataset: Dataset, splits: list[Split], console: Console
@@ -96,7 +96,7 @@ class _Run:
         self.photonic, self.identity = program(True), program(False)
 
     def scaler(self, split: Split) -> Scaler:
-        """What the training rows of a split say of the columns."""
+        """A scaler fitted on the training rows of a split."""
         dataset, rows = self.dataset, split.train
         return Scaler.fit(
             dataset.features[rows],
@@ -107,7 +107,7 @@ class _Run:
         )
 
     def train_folds(self, splits: list[Split], out: Path) -> dict[str, Any]:
-        """Results over all folds, each in its own model folder inside `out`."""
+        """Train all folds, each in its own model folder inside `out`, and return the results."""
         description = self.describe() | {"folds": len(splits)}
         folder.claim(out, description, self.config)
         if finished := folder.read_results(out):
@@ -124,7 +124,7 @@ class _Run:
     def train_split(
         self, split: Split, out: Path, title: str, fold: int | None = None
     ) -> dict[str, Any]:
-        """Results of one split, and its model folder."""
+        """Train on one split, write its model folder and return the results."""
         began = time.perf_counter()
         config, dataset = self.config, self.dataset
         scaler = self.scaler(split)
@@ -194,7 +194,7 @@ class _Run:
     def fit_photonic(
         self, train: loop.Rows, validation: loop.Rows, out: Path, identity: str, title: str
     ) -> tuple[loop.Carry, list[dict]]:
-        """Fit with checkpoints, log and progress; goes on from a checkpoint if there is one."""
+        """Fit with checkpoints, log and progress, from the last checkpoint if there is one."""
         config, console, carry = self.config, self.console, self.photonic.start()
         checkpoints = out / folder.CHECKPOINTS
         done = 0
@@ -203,7 +203,9 @@ class _Run:
         )
         if stored is not None:
             if stored[0] != identity:
-                raise UserError(f"the checkpoints in {checkpoints} are of another run than {out}")
+                raise UserError(
+                    f"the checkpoints in {checkpoints} belong to another run than {out}"
+                )
             carry = loop.copy(jax.device_put(checkpoint.restore(carry, stored[1])))
             done = int(stored[1][".epoch"])
             console.print(f"{title}: resuming after epoch {done}")
@@ -250,7 +252,7 @@ class _Run:
         return carry, log.history
 
     def fit_identity(self, train: loop.Rows, validation: loop.Rows) -> loop.Carry:
-        """Fit the model without its circuit, by the same loop."""
+        """Fit the model without its circuit by the same loop, without checkpoints."""
         return loop.fit(
             self.identity.epoch,
             self.identity.start(),
@@ -316,6 +318,7 @@ def _draw(
     history: list[dict],
     titles: dict[str, str],
 ) -> list[str]:
+    """Draw the plots of a split; returns the names of their files."""
     curve, matrix, roc, scatter = folder.PLOTS
     score = "accuracy" if dataset.task == "classification" else TITLES["r2"]
     plots.learning_curve(out / curve, history, score)

@@ -11,18 +11,18 @@ from fockjax.training.data import Task
 
 @dataclasses.dataclass(frozen=True)
 class Scaler:
-    """From the columns to the inputs of a model, as fitted on training rows only.
+    """Maps the columns to the inputs of a model, as fitted on the training rows.
 
-    What is missing is filled; numbers become (value - mean) / scale; a column of categories becomes
-    one input per category, 1 or 0. For classification the target is left alone (mean 0, scale 1).
+    Missing values are filled. Numbers become (value - mean) / scale, and a column of categories one
+    input per category, 1 or 0. For classification the target is left alone (mean 0, scale 1).
     """
 
     mean: np.ndarray  # (columns,)
     scale: np.ndarray  # (columns,)
     target_mean: float
     target_scale: float
-    categories: np.ndarray  # (columns,) their number, 0 for a column of numbers
-    fill: np.ndarray | None = None  # (columns,) what a missing value becomes; None: it is refused
+    categories: np.ndarray  # (columns,) how many there are; 0 for numbers
+    fill: np.ndarray | None = None  # (columns,) for missing values; None: they are refused
 
     @classmethod
     def fit(
@@ -51,14 +51,14 @@ class Scaler:
 
     @property
     def inputs(self) -> int:
-        """Inputs of the model: a column of categories has one for each."""
+        """How many inputs the model has: one for each column of numbers and each category."""
         return int(np.maximum(self.categories, 1).sum())
 
     def features(self, values: np.ndarray) -> np.ndarray:
         """Inputs of the model, float32, (rows, inputs); not finite where the row is unusable."""
         if self.fill is not None:
             values = np.where(np.isnan(values), self.fill, values)
-        with np.errstate(over="ignore"):  # a row this far out is reported by who asked
+        with np.errstate(over="ignore"):  # the caller reports rows that overflow
             scaled = ((values - self.mean) / self.scale).astype(np.float32)
         if not self.categories.any():
             return scaled
@@ -104,6 +104,6 @@ def _typical(values: np.ndarray, how: str) -> float:
 
 
 def _indicators(codes: np.ndarray, count: int) -> np.ndarray:
-    """(rows,) -> (rows, count): 1 at the code; NaN in a row whose code is none."""
+    """(rows,) -> (rows, count): 1 at the code, else 0; NaN in rows whose code is not a category."""
     hits = codes[:, None] == np.arange(count, dtype=codes.dtype)
     return np.where(hits.any(axis=1, keepdims=True), hits, np.nan).astype(np.float32)

@@ -2,10 +2,10 @@
 
 import jax
 
-from fockjax.runtime.device import Device
+from fockjax.runtime.gateway import Gateway
 
 
-class FaultyDevice(Device):
+class FaultyDevice(Gateway):
     """Counts compilations, transfers, executions and fetches, and fails at the n-th.
 
     Args:

@@ -35,7 +35,7 @@ def runner(device, executables=PROGRAMS, **options):
         memory="100GB",
         largest_batch=BATCH // DEVICES,
         patience=Patience(delay=0),
-        device=device,
+        gateway=device,
         executables=executables,
         **options,
     )
@@ -124,7 +124,7 @@ def test_tries_are_counted_and_wait_longer_each_time(monkeypatch):
     waits = []
     monkeypatch.setattr("time.sleep", waits.append)
     device = FaultyDevice("execute", 1, for_good=True)
-    run = Runner(function, PARAMS, patience=Patience(retries=4, delay=0.5), device=device)
+    run = Runner(function, PARAMS, patience=Patience(retries=4, delay=0.5), gateway=device)
     with pytest.raises(RunError, match="45 rows .* of 45 could not be finished"):
         run(X)
     assert waits == [0.5, 1, 2, 4] and len(device.calls) == 5

@@ -295,12 +295,12 @@ def test_a_fault_that_passes_changes_no_answer(served, status, at_most):
     before = outputs(ask(served.port, one(rows=70)))["prediction"]
     recovered = metric(served, "fockjax_recoveries_total")
     runner = served.service.model.runner
-    whole = runner.device
-    runner.device = FaultyDevice("execute", 1, status)
+    whole = runner.gateway
+    runner.gateway = FaultyDevice("execute", 1, status)
     try:
         after = outputs(ask(served.port, one(rows=70)))["prediction"]
     finally:
-        runner.device = whole
+        runner.gateway = whole
     np.testing.assert_allclose(after, before, rtol=0, atol=at_most)
     assert metric(served, "fockjax_recoveries_total") == recovered + 1
 
@@ -308,13 +308,13 @@ def test_a_fault_that_passes_changes_no_answer(served, status, at_most):
 def test_a_fault_that_stays_is_told_as_such_until_it_passes(served, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     runner = served.service.model.runner
-    whole = runner.device
-    runner.device = FaultyDevice("execute", 1, for_good=True)
+    whole = runner.gateway
+    runner.gateway = FaultyDevice("execute", 1, for_good=True)
     try:
         answer = ask(served.port, one())
         assert answer.status == 503 and answer.header("Retry-After")
     finally:
-        runner.device = whole
+        runner.gateway = whole
 
 
 def test_a_device_that_hangs_is_not_live_until_it_goes_on(folder):

@@ -1,4 +1,4 @@
-"""Samples evaluated at planned cutoffs; those that lose too much again, alone, at higher ones."""
+"""Samples run at planned cutoffs; those that lose too much run again, alone, at larger ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.runtime.cutoffs.modes import CutoffPlan
 from fockjax.runtime.cutoffs.pilot import lost
-from fockjax.runtime.cutoffs.samples import listed, rows_of
+from fockjax.runtime.cutoffs.samples import checked_samples, shown_rows
 from fockjax.runtime.cutoffs.totals import TotalPlan, TruncationPlan
 from fockjax.states import State
 
@@ -21,13 +21,13 @@ Evaluate = Callable[[Any, np.ndarray], tuple[Any, np.ndarray]]
 
 @dataclass(frozen=True, eq=False)
 class Adapted:
-    """What came of samples, at the cutoffs that each needed.
+    """The results of samples, each at the cutoffs that it needed.
 
     Attributes:
-        values: a pytree of NumPy arrays, samples along their first axis.
+        values: a pytree of NumPy arrays with the samples along their first axis.
         lost: what each sample lost, shape ``(rows,)``.
-        rung: at which of the cutoffs it ran, by their number in ``rungs``.
-        rungs: the cutoffs.
+        rung: the index in ``rungs`` of the cutoffs at which each sample ran, shape ``(rows,)``.
+        rungs: the cutoffs, increasing.
         tolerance: what a sample may lose.
     """
 
@@ -57,7 +57,7 @@ class LeakageError(RuntimeError):
     """Samples that lose more than the tolerance at the greatest cutoffs.
 
     Attributes:
-        result: the `Adapted` of all samples; those of the others are good.
+        result: the `Adapted` of all samples; its ``enough`` marks those that can be used.
     """
 
     def __init__(self, result: Adapted):
@@ -66,25 +66,25 @@ class LeakageError(RuntimeError):
         worst = float(np.max(result.lost[rows]))
         super().__init__(
             f"{len(rows)} of {len(result.lost)} samples lose more than {result.tolerance:.1e} even "
-            f"at {_named(result.rungs[-1])} (rows {listed(rows)}; at most {worst:.1e}). Plan with "
-            "a greater `maximum`, bound what they displace and squeeze, raise the tolerance, or "
-            "take the results flagged (`flag=True`; here `error.result`)."
+            f"at {_named(result.rungs[-1])} (rows {shown_rows(rows)}; at most {worst:.1e}). Plan "
+            "with a greater `maximum`, limit their displacements and squeezing, raise the "
+            "tolerance, or take the results flagged (`flag=True`; here `error.result`)."
         )
 
 
 def climb(evaluate: Evaluate, rows: int, rungs: Sequence[Cutoff], tolerance: float) -> Adapted:
-    """Evaluate samples at the first cutoffs, those that lose too much alone at the next, and so on.
+    """Evaluate samples at the first cutoffs, then those that lose too much at the next, and so on.
 
     Args:
-        evaluate: called with cutoffs and the numbers of samples, increasing; returns a pytree of
-            arrays with these samples along the first axis, and what each of them lost, NaN where it
-            is not known. Shapes must not depend on the cutoffs.
+        evaluate: called with cutoffs and the numbers of samples, increasing. It returns a pytree of
+            arrays with these samples along the first axis, and what each of them lost, or NaN where
+            that is not known. The shapes must not depend on the cutoffs.
         rows: the number of samples.
         rungs: truncations, as `CutoffPlan.rungs`.
         tolerance: what a sample may lose.
 
     Returns:
-        An `Adapted`; also where the last cutoffs are not enough for some, which it tells.
+        An `Adapted`, also if the last cutoffs are not enough for some samples: see its ``enough``.
     """
     left = np.arange(rows)
     values, leakage, rung = None, np.full(rows, np.nan), np.zeros(rows, int)
@@ -96,7 +96,7 @@ def climb(evaluate: Evaluate, rows: int, rungs: Sequence[Cutoff], tolerance: flo
         else:
             jax.tree.map(partial(_put, left), values, found)
         leakage[left], rung[left] = own, number
-        left = left[~(leakage[left] <= tolerance)]
+        left = left[~(leakage[left] <= tolerance)]  # NaN stays, too
         if not len(left):
             break
     return Adapted(values, leakage, rung, tuple(rungs), tolerance)
@@ -127,8 +127,8 @@ def run_adaptive(
     flag: bool = False,
     dtype=None,
 ) -> Adapted:
-    """A readout of many samples at the cutoffs of a plan; each sample that loses more than the
-    plan's tolerance again at the next cutoffs.
+    """Read out many samples at the cutoffs of a plan. A sample that loses more than the plan's
+    tolerance runs again at the next larger cutoffs.
 
     Args:
         circuit: the circuit planned for.
@@ -136,16 +136,17 @@ def run_adaptive(
         weights: as in calling the circuit.
         x: samples, shape ``(rows, inputs)``.
         plan: from `plan_cutoffs`, `plan_total` or `plan_truncation`.
-        batch: how many samples run at a time; fewer are padded to a power of two, so that programs
-            are few.
-        key: a JAX random key, for a circuit that measures; each sample has its own, folded with its
-            number.
+        batch: how many samples run at a time; smaller batches are padded to a power of two, so that
+            few programs are compiled.
+        key: a JAX random key, for a circuit that measures. Each sample gets its own: this one, with
+            the number of the sample folded in.
         flag: return samples that lose too much at the greatest cutoffs too, flagged by
             `Adapted.enough`, instead of raising.
         dtype: complex64 or complex128.
 
     Raises:
-        LeakageError: if some lose too much at the greatest cutoffs; its ``result`` has the others.
+        LeakageError: if some samples lose too much even at the greatest cutoffs; its ``result`` has
+            the results of all.
 
     Example:
         >>> import numpy as np, fockjax as fj
@@ -164,7 +165,7 @@ def run_adaptive(
             "Argument `plan` must come from `plan_cutoffs`, `plan_total` or `plan_truncation`, got "
             f"{type(plan).__name__}."
         )
-    samples = rows_of(circuit, x)
+    samples = checked_samples(circuit, x)
     size = int(batch)
     if size < 1:
         raise ValueError(f"Argument `batch` must be at least 1, got {batch!r}.")
@@ -182,6 +183,7 @@ def run_adaptive(
         parts = []
         for start in range(0, len(rows), size):
             own = rows[start : start + size]
+            # Repeat rows up to the next power of two.
             padded = np.resize(own, min(size, 1 << (len(own) - 1).bit_length()))
             found = program(weights, samples[padded], padded, cutoffs)
             parts.append(

@@ -6,8 +6,8 @@ A Gaussian state is known by the means of ``xi = (a_1, .., a_n, a_1^dagger, .., 
     <xi> -> T <xi> + shift,   C -> T C T^dagger + noise,
 
 exactly and at the cost of a small matrix product, so NumPy does it here in double precision for
-many samples at once. What is no Gaussian operation is passed by; the modes whose state is then no
-longer the one that the moments tell are known.
+many samples at once. Operations that are not Gaussian leave the moments as they are; the modes
+whose state then differs from the Gaussian one of the moments are kept track of.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ Parameters = Mapping[str, Any]
 
 
 class Move(NamedTuple):
-    """What a Gaussian operation does to the moments of its modes, the first axis being samples.
+    """What a Gaussian operation does to the moments of its modes, with samples as the first axis.
 
     Attributes:
         on: which of the modes of its step it acts on.
@@ -44,7 +44,7 @@ class Move(NamedTuple):
 
 
 class OneMode(NamedTuple):
-    """The moments of one mode, one for each sample: ``<a>``, ``<delta a^dagger delta a>`` and
+    """The moments of one mode for each sample: ``<a>``, ``<delta a^dagger delta a>`` and
     ``<delta a delta a>``.
     """
 
@@ -54,8 +54,12 @@ class OneMode(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The moments of modes that were coupled: means of ``xi``, shape ``(samples, 2k)``, and ``C``
-    normally ordered, ``(samples, 2k, 2k)``; and whether their state is Gaussian.
+    """The moments of k modes that have been coupled.
+
+    Attributes:
+        mean: the means of ``xi``, shape ``(samples, 2k)``.
+        C: normally ordered, shape ``(samples, 2k, 2k)``.
+        exact: whether their state is Gaussian.
     """
 
     mean: np.ndarray
@@ -64,20 +68,21 @@ class Group(NamedTuple):
 
     @property
     def photons(self) -> np.ndarray:
-        """The mean of their total."""
+        """The mean of their total photon number."""
         return np.real(np.trace(self.C, axis1=1, axis2=2) + np.sum(abs(self.mean) ** 2, 1)) / 2
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A moment at which a truncation acts.
+    """A point of a circuit at which a truncation acts.
 
     Attributes:
-        step: the number of the operation, layers written out, from 1 on, and the operation.
-        moments: those of each of the modes whose cutoffs act, by their number.
+        number: the position of the operation, counted from 1 with layers written out.
+        step: the operation.
+        moments: the moments of each mode whose cutoff acts, by mode.
         exact: whether the state of these modes is Gaussian, so that the moments tell all of it.
-        group: those of all modes coupled to these, where a bound on their total acts: not if the
-            operation keeps it, and joins no groups.
+        group: the moments of all modes coupled to these, if a bound on their total acts. It does
+            not if the operation keeps the total and joins no groups.
     """
 
     number: int
@@ -88,8 +93,8 @@ class Cut:
 
 
 def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
-    """All moments at which a truncation acts, also those within an operation that is cut several
-    times.
+    """All points at which a truncation acts, including those inside an operation that is cut
+    several times.
 
     Args:
         circuit: a circuit, starting in the vacuum.
@@ -99,15 +104,15 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
     n = circuit.modes
     mean = np.zeros((len(x), 2 * n), complex)
     C = np.broadcast_to(np.eye(2 * n, dtype=complex) / 2, (len(x), 2 * n, 2 * n)).copy()
-    other: set[int] = set()  # the modes that are not in the Gaussian state of the moments
-    groups = [{mode} for mode in range(n)]  # of each mode those coupled to it
+    untracked: set[int] = set()  # the modes whose state is not the Gaussian one of the moments
+    groups = [{mode} for mode in range(n)]  # for each mode the modes coupled to it
 
     def moments(mode: int) -> OneMode:
         a, N, M = mean[:, mode], C[:, mode, mode].real, C[:, mode, n + mode]
         return OneMode(a.copy(), N - 0.5, M.copy())
 
-    def join(modes) -> bool:
-        """Whether they were of several groups."""
+    def couple(modes) -> bool:
+        """Couple modes; returns whether they were of several groups."""
         joined = set().union(*(groups[mode] for mode in modes))
         several = joined != groups[modes[0]]
         for mode in joined:
@@ -118,9 +123,10 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
         of = sorted(groups[mode])
         both = [*of, *(n + k for k in of)]
         normal = C[:, both][:, :, both] - np.eye(len(both)) / 2
-        return Group(mean[:, both], normal, not other & groups[mode])
+        return Group(mean[:, both], normal, not untracked & groups[mode])
 
-    def part(modes) -> None:
+    def separate(modes) -> None:
+        """Take each of these modes out of its group."""
         for mode in modes:
             for each in groups[mode] - {mode}:
                 groups[each] = groups[each] - {mode}
@@ -131,15 +137,16 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
         known = step.name in GAUSSIAN and not step.fed_forward
         moves = GAUSSIAN[step.name](step.parameters, step.options) if known else []
         if isinstance(step, Measurement):
-            # What is found tells of the modes that were coupled to this one, which is left empty.
-            moves, other = [_empty(own)], set(range(n)) - own
-            part(own)
+            # The mode is left empty. The state of the others depends on what was found, which the
+            # moments do not follow.
+            moves, untracked = [_empty(own)], set(range(n)) - own
+            separate(own)
         elif isinstance(step, Preparation):
-            part(own)
+            separate(own)
             moves = moves or [_empty(own)]
-            other = other - own if known else other | own
-        elif not known or other & own:
-            other |= own
+            untracked = untracked - own if known else untracked | own
+        elif not known or untracked & own:
+            untracked |= own
         for move in moves:
             at = [step.modes[k] for k in move.on]
             both = [*at, *(n + mode for mode in at)]
@@ -148,18 +155,18 @@ def cuts(circuit: Circuit, weights: Weights, x: np.ndarray) -> Iterator[Cut]:
             C[:, both, :] = T @ C[:, both, :]
             C[:, :, both] = C[:, :, both] @ flip
             C[np.ix_(range(len(x)), both, both)] += move.noise
-            joined = join(at)
+            joined = couple(at)
             if move.cuts:
                 loses = joined or not _keeps_total(move)
                 yield Cut(
                     number,
                     step,
                     {mode: moments(mode) for mode in at},
-                    not other & set(at),
+                    not untracked & set(at),
                     group(at[0]) if loses else None,
                 )
         if not known and not isinstance(step, Measurement):
-            joined, cuts = join(step.modes), _may_cut(step)
+            joined, cuts = couple(step.modes), _may_cut(step)
             if cuts or joined:
                 touched = {mode: moments(mode) for mode in step.modes if cuts}
                 yield Cut(number, step, touched, not cuts, group(step.modes[0]))
@@ -180,10 +187,10 @@ def _may_cut(step: Step) -> bool:
 
 
 def evaluated(circuit: Circuit, weights: Weights, x: np.ndarray) -> list[Step]:
-    """The operations, layers written out, each parameter with a value for each row of ``x``; those
-    that depend on outcomes stay `Parameter`.
+    """The operations, with layers written out and the values of their parameters for each row of
+    ``x``. Parameters that depend on outcomes stay `Parameter`.
     """
-    steps: list[Step] = []
+    steps: list[Step] = []  # filled when `values` is traced
 
     def values(row):
         steps[:] = written_out(circuit.operations, Values(weights, row))
@@ -200,16 +207,18 @@ def evaluated(circuit: Circuit, weights: Weights, x: np.ndarray) -> list[Step]:
 
 
 def tails(one: OneMode, cutoffs: tuple[int, ...]) -> np.ndarray:
-    """The probability of ``cutoff`` photons or more in Gaussian states of one mode, for each of the
-    cutoffs: shape ``(samples, len(cutoffs))``; right to 1e-12.
+    """The probability of ``cutoff`` photons or more in Gaussian states of one mode.
+
+    Returns an array of shape ``(samples, len(cutoffs))``, accurate to 1e-12.
 
     Along the axes of its noise ellipse, with means q and normally ordered variances v of the two
     quadratures of ``a = q_1 + i q_2``, the photon numbers have the generating function
 
         sum_n P(n) z^n = prod_i (1 + 2 v_i (1 - z))^(-1/2) exp(-(1 - z) q_i^2 / (1 + 2 v_i (1 - z)))
 
-    whose coefficients are its Fourier components on a circle: a little inside the unit circle, so
-    that what lies beyond the range of the transform comes back as less than 1e-12 of itself.
+    whose coefficients are its Fourier components on a circle. The circle is a little smaller than
+    the unit circle, so that photon numbers beyond the range of the transform alias to less than
+    1e-12 of themselves.
 
     Reference:
         R. J. Glauber, Phys. Rev. 131, 2766 (1963); the coefficients: J. Abate and W. Whitt, Oper.
@@ -229,8 +238,8 @@ def tails(one: OneMode, cutoffs: tuple[int, ...]) -> np.ndarray:
 
 
 def total_tails(group: Group, cutoffs: tuple[int, ...]) -> np.ndarray:
-    """The same of the photons of several modes together: along the axes of their common ellipsoid
-    there are as many factors.
+    """As `tails`, for the total photon number of several modes: the generating function has a
+    factor for each axis of their common noise ellipsoid.
 
     Example:
         >>> import numpy as np
@@ -245,7 +254,7 @@ def total_tails(group: Group, cutoffs: tuple[int, ...]) -> np.ndarray:
 
 
 def _tails(squares: np.ndarray, widths: np.ndarray, cutoffs: tuple[int, ...]) -> np.ndarray:
-    """From ``q_i^2`` and ``2 v_i``, shape ``(samples, axes)``."""
+    """The `tails` from ``q_i^2`` and ``2 v_i`` on each axis, both of shape ``(samples, axes)``."""
     size = max(cutoffs)
     points = 1 << (4 * size - 1).bit_length()
     radius = 10 ** (-12 / points)
@@ -267,13 +276,13 @@ KEEPS_PHOTONS = ("kerr", "cross_kerr", "snap", "dephasing", "loss")
 
 
 def _bogoliubov(E: Any, F: Any) -> np.ndarray:
-    """T of ``a -> E a + F a^dagger``."""
+    """The matrix T of ``a -> E a + F a^dagger``."""
     E, F = np.broadcast_arrays(np.asarray(E, complex), np.asarray(F, complex))
     return np.block([[E, F], [F.conj(), E.conj()]])
 
 
 def _matrix(*rows: tuple[Any, ...]) -> np.ndarray:
-    """A matrix for each sample from numbers for each sample."""
+    """Matrices, one for each sample, from entries that hold a number for each sample."""
     numbers = np.broadcast_arrays(*(entry for row in rows for entry in row))
     return np.stack(numbers, -1).reshape(*numbers[0].shape, len(rows), -1)
 
@@ -350,7 +359,7 @@ def _generated(p: Parameters, options: Parameters) -> list[Move]:
     from scipy.linalg import expm
 
     A = np.asarray(p["generator"], float)
-    upper, lower = np.triu(A, 1), np.tril(A, -1)
+    upper, lower = np.triu(A, 1), np.tril(A, -1)  # the real and imaginary parts of H: gates.passive
     flip = np.swapaxes(upper + 0j, -1, -2) - 1j * lower
     H = A - upper - lower + flip + np.conj(np.swapaxes(flip, -1, -2))
     return [Move(tuple(range(A.shape[-1])), _passive(expm(1j * H)))]
@@ -379,7 +388,7 @@ def _controlled(p: Parameters, options: Parameters, phi: float) -> list[Move]:
 
 
 def _cut_once(moves: list[Move], modes: int, exact: bool) -> list[Move]:
-    """As they are, or as one if they are ``exact``; of moves without shift and noise."""
+    """The moves as they are, or composed to one if ``exact``; they have no shift and no noise."""
     if not exact:
         return moves
     T = np.eye(2 * modes, dtype=complex)
@@ -395,14 +404,14 @@ def _cut_once(moves: list[Move], modes: int, exact: bool) -> list[Move]:
 
 
 def _noisy(gain: Any, photons: Any, cuts: bool = True) -> Move:
-    """``a -> sqrt(gain) a`` and noise of so many photons, symmetrically ordered."""
+    """``a -> sqrt(gain) a``, with noise of so many photons added, symmetrically ordered."""
     T = _bogoliubov(_matrix((np.sqrt(gain),)), 0)
     return Move((0,), T, noise=np.asarray(photons)[..., None, None] * np.eye(2), cuts=cuts)
 
 
 def _fresh(modes: int, T: Any = None, shift: Any = 0.0, photons: Any = 0.0) -> Move:
-    """The vacuum, or what becomes of noise of so many photons by ``T`` and a shift, in the place of
-    what was there.
+    """Replace the state by thermal noise of so many photons (none: the vacuum), then transform it
+    by ``T`` and a shift.
     """
     T = np.eye(2 * modes) if T is None else T
     start = (np.asarray(photons)[..., None, None] + 0.5) * np.eye(2 * modes)
@@ -415,7 +424,7 @@ def _empty(modes) -> Move:
 
 
 def _prepared(p: Parameters, options: Parameters) -> list[Move]:
-    """The state of a covariance matrix and means of quadratures."""
+    """Replace the state by the one with these means and this covariance of the quadratures."""
     cov = np.asarray(p["cov"], float)
     modes = cov.shape[-1] // 2
     one = np.eye(modes)

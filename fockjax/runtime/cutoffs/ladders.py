@@ -1,30 +1,30 @@
-"""Cutoffs to choose from: few, so that programs are compiled for few."""
+"""The cutoffs that a plan chooses from: few, so that few programs are compiled."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-Ladder = tuple[int, ...]  # increasing
-Ladders = tuple[Ladder, ...]  # of each mode
-Levels = Sequence[int] | np.ndarray  # of each mode the place of its cutoff in its ladder
+Ladder = tuple[int, ...]  # cutoffs, increasing
+Ladders = tuple[Ladder, ...]  # one for each mode
+Levels = Sequence[int] | np.ndarray  # for each mode the index of a cutoff in its ladder
 
 BUCKETS = (*range(2, 12, 2), *range(12, 32, 4), *range(32, 64, 8), *range(64, 128, 16))
 BUCKETS += tuple(range(128, 513, 32))
 
 
 def ladder_of(low: int, high: int) -> Ladder:
-    """The cutoffs from the least to the greatest allowed."""
+    """The cutoffs to choose from between the least and the greatest allowed, both included."""
     between = [bucket for bucket in BUCKETS if low < bucket < high]
     return tuple(dict.fromkeys([low, *between, high]))
 
 
-def at(ladders: Ladders, levels: Levels) -> tuple[int, ...]:
-    """The cutoff of each mode."""
+def cutoffs_at(ladders: Ladders, levels: Levels) -> tuple[int, ...]:
+    """The cutoff of each mode at these levels."""
     return tuple(ladder[level] for ladder, level in zip(ladders, levels, strict=True))
 
 
 def rungs(ladders: Ladders, levels: Levels) -> tuple[tuple[int, ...], ...]:
-    """The cutoffs at these levels, then all modes one level up, and so on."""
+    """The cutoffs at these levels, then with all modes one level up, and so on to the top."""
     pairs = list(zip(ladders, levels, strict=True))
     highest = max(len(ladder) - level for ladder, level in pairs)
     return tuple(

@@ -1,8 +1,8 @@
 """Which cutoff each mode needs, planned before anything runs.
 
-The probabilities beyond each cutoff are summed (`tally`, where the bound on what is lost is proved)
-over the moments of the circuit at which it acts. As long as a state is Gaussian they are known
-exactly (`gaussian`), and the plan is a guarantee. From where it is not, they are those of a few
+The probabilities beyond each cutoff are summed over the points of the circuit at which it acts;
+`tally` proves that the sum bounds what is lost. While a state is Gaussian these probabilities are
+known exactly (`gaussian`), and the plan is a guarantee. Where it is not, they are those of a few
 samples that run (`trial`).
 """
 
@@ -17,28 +17,28 @@ from fockjax import arguments
 from fockjax.circuit import Circuit, Weights
 from fockjax.operations import flat
 from fockjax.runtime.cutoffs import gaussian
-from fockjax.runtime.cutoffs.course import MEMORY, Course
-from fockjax.runtime.cutoffs.ladders import at, ladder_of, rungs
-from fockjax.runtime.cutoffs.samples import extremes, listed, rows_of
+from fockjax.runtime.cutoffs.ladders import cutoffs_at, ladder_of, rungs
+from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
+from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
-from fockjax.runtime.cutoffs.trial import Trial, look, verified
+from fockjax.runtime.cutoffs.trial import Trial, observed_tally, verified_levels
 from fockjax.runtime.memory import parse_size
 
 
 @dataclass(frozen=True, eq=False)
 class CutoffPlan:
-    """Cutoffs, and what is known of them. Printing it tells why.
+    """Planned cutoffs, and what is known of them. Printing a plan shows why it is so.
 
     Attributes:
         cutoffs: one for each mode.
         tolerance: the probability that a sample may lose.
-        bound: what a sample loses at most, those aside that may lose more than the tolerance.
+        bound: the most that a sample loses, not counting those that may exceed the tolerance.
         within: how many of the samples, or of those that ran, are known to keep to the tolerance.
-        rungs: these cutoffs, then the next ones, up to the maximum: for samples that lose more.
-        reasons: for each mode why it has its cutoff; None where it is the least allowed.
+        rungs: these cutoffs, then larger ones up to the maximum, for samples that lose more.
+        reasons: why each mode has its cutoff; None where it is the least allowed.
         rows: the samples looked at.
         short: those of them for which not even the maximum is known to suffice.
-        trial: of samples that ran; None where photon statistics did without, as a guarantee.
+        trial: the samples that ran; None where photon statistics suffice, and give a guarantee.
     """
 
     cutoffs: tuple[int, ...]
@@ -70,16 +70,16 @@ class CutoffPlan:
         if self.trial:
             rows, generous, lost = self.trial
             lines.append(
-                f"Not Gaussian throughout: the bound is that of rows {listed(rows)}, seen at "
+                f"Not Gaussian throughout: the bound is that of rows {shown_rows(rows)}, seen at "
                 f"cutoffs {generous}. At those planned they lose at most {max(lost):.1e}."
             )
         elif len(self.short) < len(self.rows):
             lines.append(guarantee(self.short))
         if len(self.short):
             lines.append(
-                f"Rows {listed(self.short)} may lose more even at cutoffs "
+                f"Rows {shown_rows(self.short)} may lose more even at cutoffs "
                 f"{self.trial.generous if self.trial else self.rungs[-1]}: raise `maximum`, or "
-                "bound what they displace and squeeze."
+                "limit their displacements and squeezing."
             )
         if len(self.rungs) > 1:
             few = (
@@ -104,33 +104,33 @@ def plan_cutoffs(
 ) -> CutoffPlan:
     """The cutoff of each mode at which no sample loses more probability than a tolerance.
 
-    As long as the circuit is Gaussian, or no longer loses photons at a cutoff, it is a guarantee,
-    from photon statistics alone. Otherwise (a squeezer after a Kerr gate, a cubic phase gate, what
-    follows a measurement) the most extreme samples run at generous cutoffs, where their photon
-    numbers are looked at, and then at those planned; the others are to be checked as they run,
-    which `run_adaptive` does.
+    If the circuit is Gaussian up to its last loss of photons at a cutoff, the plan is a guarantee,
+    made from photon statistics alone. Otherwise (a squeezer after a Kerr gate, a cubic phase gate,
+    what follows a measurement) the most extreme samples run: at generous cutoffs, where their
+    photon numbers are looked at, and then at those planned. The other samples should be checked as
+    they run, which `run_adaptive` does.
 
     Args:
         circuit: a circuit; it starts in the vacuum.
         weights: as in calling it.
         x: samples, shape ``(rows, inputs)``, or one sample: data, or points of its ranges
-            (`spread`). Of more than 1024 as many are looked at, among them those with the extreme
-            values of each input.
+            (`spread`). At most 1024 of them are looked at, among them those with the extreme values
+            of each input.
         tolerance: the probability that a sample may lose.
-        share: of the samples that the cutoffs must suffice for, in (0, 1]. The few most extreme
-            ones are better left to higher cutoffs than to make all others dearer.
-        minimum, maximum: the least and the greatest cutoff, for all modes or for each. Give a mode
-            that is acted on by a matrix the cutoff of that as both.
+        share: the share of the samples for which the cutoffs must suffice, in (0, 1]. A few extreme
+            samples are better run again at higher cutoffs than to make all others dearer.
+        minimum, maximum: the least and the greatest cutoff, for all modes or for each. For a mode
+            that a given matrix acts on, both must be the cutoff of that matrix.
         key: a JAX random key, for a circuit that measures.
         dtype: complex64 or complex128, for samples that run.
-        memory: bytes that they may take, or a text as "8GB"; as many run at a time as fit.
+        memory: bytes that these may take, or a text like "8GB"; as many run at a time as fit.
 
     Returns:
-        A `CutoffPlan`. The cutoffs are among few, so that programs are compiled for few.
+        A `CutoffPlan`. Its cutoffs are taken from a short list, so that few programs are compiled.
 
     Raises:
-        ValueError: for arguments out of range, or samples that the circuit does not take; as
-            `PilotTooLarge`, if it takes a run of which one sample does not fit.
+        ValueError: for arguments out of range, or samples that the circuit does not take.
+        PilotTooLarge: a ValueError too, if samples must run and not even one fits in memory.
 
     Example:
         >>> import fockjax as fj
@@ -140,7 +140,7 @@ def plan_cutoffs(
         mode  cutoff  beyond the next lower  photons  row  after
         0     10      2.3e-03                2.25     1    step 1, D on 0
         1     8       2.0e-04                0.09     0    step 2, S on 1
-        A guarantee for these samples: wherever it is cut, it is Gaussian.
+        Guaranteed for these samples: the state is Gaussian wherever it is cut.
         Where a sample loses more: (12, 10), (16, 12), .., (64, 64).
     """
     least = list(arguments.cutoffs_of(circuit.modes, minimum, "minimum"))
@@ -154,11 +154,11 @@ def plan_cutoffs(
             f"Argument `minimum` must not exceed `maximum`, got {tuple(least)} and {most}."
         )
     check_tolerance(tolerance, share)
-    samples = rows_of(circuit, x)
+    samples = checked_samples(circuit, x)
     weights = circuit.checked(weights, samples[0], least, dtype, None, key)["weights"]
     ladders = tuple(ladder_of(low, high) for low, high in zip(least, most, strict=True))
 
-    rows = extremes(samples)
+    rows = rows_to_plan_for(samples)
     tally, exact = Tally(ladders, rows), True
     for cut in gaussian.cuts(circuit, weights, samples[rows]):
         exact = exact and cut.exact
@@ -169,15 +169,14 @@ def plan_cutoffs(
     if exact:
         levels, short = tally.choose(tolerance / SAFETY, spared)
     else:
-        course = Course(circuit, weights, samples, key, dtype, parse_size(memory))
-        tally, generous = look(course, tally, tolerance, spared)
+        pilots = PilotRunner(circuit, weights, samples, key, dtype, parse_size(memory))
+        tally, generous = observed_tally(pilots, tally, tolerance, spared)
         levels, short = tally.choose(tolerance / SAFETY)
-        levels, lost = verified(course, tally, levels, short, ladders, tolerance)
+        levels, lost = verified_levels(pilots, tally, levels, short, ladders, tolerance)
         trial = Trial(tally.rows, generous, lost)
     bound, within = verdict(SAFETY * tally.beyond(levels), tolerance)
-    cutoffs = at(ladders, levels)
     return CutoffPlan(
-        cutoffs=cutoffs,
+        cutoffs=cutoffs_at(ladders, levels),
         tolerance=tolerance,
         bound=bound,
         within=within,

@@ -1,14 +1,14 @@
-"""A few samples run at generous cutoffs, and what was seen of their photon numbers on the way."""
+"""Pilot runs: a few samples run at given cutoffs, to see what a planner needs to know."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.factors import Factor
 from fockjax.inspection import walk
@@ -16,15 +16,17 @@ from fockjax.layout import TotalPhotons
 from fockjax.operations import Step
 from fockjax.states import State
 
+MEMORY = 4 * 2**30  # bytes that pilot runs may take by default
+WORKING = 4  # a run takes this many times the size of its states
 
-@dataclass(frozen=True)
-class Seen:
+
+class Seen(NamedTuple):
     """The photon numbers after an operation at which a cutoff acted.
 
     Attributes:
-        number: that of the operation, layers written out, from 1 on.
+        number: the position of the operation, counted from 1 with layers written out.
         step: the operation.
-        photons: of each mode it touches the probabilities, shape ``(samples, cutoff)``.
+        photons: for each mode that it acts on the probabilities, shape ``(samples, cutoff)``.
     """
 
     number: int
@@ -32,51 +34,95 @@ class Seen:
     photons: dict[int, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Pilot:
-    """What a pilot run saw.
+class Pilot(NamedTuple):
+    """What a pilot run showed.
 
     Attributes:
-        cutoffs: where it ran.
-        seen: all moments at which a cutoff acted.
-        lost: see `lost`, shape ``(samples,)``.
+        seen: the photon numbers wherever a cutoff acted.
+        lost: what each sample lost (see `lost`), shape ``(samples,)``.
     """
 
-    cutoffs: tuple[int, ...]
     seen: tuple[Seen, ...]
     lost: np.ndarray
 
 
-def run(
-    circuit: Circuit, weights: Weights, x: np.ndarray, keys: Any, cutoffs: Sequence[int], dtype=None
-) -> Pilot:
-    """Run all samples; ``keys`` is a random key for each, or None."""
-    steps: list[tuple[int, Step]] = []
+class PilotRunner(NamedTuple):
+    """Runs some of the samples of a circuit at given cutoffs.
 
-    def one(row, key):
-        given = circuit.checked(weights, row, cutoffs, dtype, None, key)
-        steps.clear()
-        photons, truncations = [], 0
-        for number, (step, state, _, _) in enumerate(walk(circuit, given)):
-            if step and state.truncations > truncations:
-                steps.append((number, step))
-                photons.append(_photons(state.factors, step.modes))
-            truncations = state.truncations
-        return photons, lost(state)  # pyright: ignore[reportPossiblyUnbound]
+    Attributes:
+        circuit, weights, dtype: as in calling the circuit.
+        samples: all samples, shape ``(rows, inputs)``; methods take the numbers of some.
+        key: a JAX random key; None if the circuit does not measure.
+        memory: bytes that a run may take.
+    """
 
-    found = jax.vmap(one, in_axes=(0, None if keys is None else 0))(x, keys)
-    photons, leakage = jax.device_get(found)
-    seen = (
-        Seen(number, step, dict(zip(step.modes, own, strict=True)))
-        for (number, step), own in zip(steps, photons, strict=True)
-    )
-    return Pilot(tuple(cutoffs), tuple(seen), leakage)
+    circuit: Circuit
+    weights: Weights
+    samples: np.ndarray
+    key: jax.Array | None
+    dtype: Any
+    memory: int
+
+    def run(self, rows: np.ndarray, cutoffs: Sequence[int]) -> Pilot:
+        """Run these rows, all at once, and look at the photon numbers on the way."""
+        steps: list[tuple[int, Step]] = []  # filled when `one` is traced
+
+        def one(row, key):
+            given = self.circuit.checked(self.weights, row, cutoffs, self.dtype, None, key)
+            steps.clear()
+            photons, truncations = [], 0
+            for number, (step, state, _, _) in enumerate(walk(self.circuit, given)):
+                if step and state.truncations > truncations:
+                    steps.append((number, step))
+                    photons.append(_photons(state.factors, step.modes))
+                truncations = state.truncations
+            return photons, lost(state)  # pyright: ignore[reportPossiblyUnbound]
+
+        keys = self._keys(rows)
+        batched = jax.vmap(one, in_axes=(0, None if keys is None else 0))
+        photons, leakage = jax.device_get(batched(self.samples[rows], keys))
+        seen = (
+            Seen(number, step, dict(zip(step.modes, own, strict=True)))
+            for (number, step), own in zip(steps, photons, strict=True)
+        )
+        return Pilot(tuple(seen), leakage)
+
+    def losses(self, rows: np.ndarray, cutoffs: Cutoff) -> np.ndarray:
+        """What these rows lose, run in batches that fit in memory."""
+
+        def one(x, key):
+            call = partial(self.circuit, cutoff=cutoffs, dtype=self.dtype)
+            return lost(call(self.weights, x, key=key))
+
+        keys = self._keys(rows)
+        batch = jax.jit(jax.vmap(one, in_axes=(0, None if keys is None else 0)))
+        size = max(1, self.largest_batch(cutoffs))
+        parts = [slice(first, first + size) for first in range(0, len(rows), size)]
+        found = [
+            batch(self.samples[rows[part]], None if keys is None else keys[part]) for part in parts
+        ]
+        return np.concatenate(jax.device_get(found))
+
+    def largest_batch(self, cutoffs: Cutoff) -> int:
+        """How many samples fit in memory at a time."""
+        return self.memory // (WORKING * self.state_bytes(cutoffs))
+
+    def state_bytes(self, cutoffs: Cutoff) -> int:
+        """Bytes of the state of one sample."""
+        call = partial(self.circuit, cutoff=cutoffs, dtype=self.dtype, memory_limit=2**62)
+        state = jax.eval_shape(lambda x: call(self.weights, x, key=self.key), self.samples[0])
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state.factors))
+
+    def _keys(self, rows: np.ndarray) -> Any:
+        return None if self.key is None else jax.random.split(self.key, len(rows))
 
 
 def lost(state: State) -> jax.Array:
-    """The probability that a state has lost where it is cut, a real scalar: its leakage, and where
-    what crosses the cutoff comes back, so that the leakage does not tell (`State.reflects`), that
-    of the two top levels of each mode, or the two top totals of each group, as well.
+    """The probability that a state has lost at its cutoffs, a real scalar.
+
+    This is its leakage. Where what crosses the cutoff comes back, leakage does not tell all
+    (`State.reflects`): then the probability of the two top levels of each mode is added, or that of
+    the two top totals of each group.
     """
     lost = state.leakage
     if not state.reflects:

@@ -6,12 +6,12 @@ import numpy as np
 
 from fockjax.circuit import Circuit
 
-ROWS = 1024  # that many samples are looked at
-SHOWN = 8  # of their numbers, in a message
+ROWS = 1024  # samples that a planner looks at, at most
+SHOWN = 8  # row numbers in a message
 
 
-def rows_of(circuit: Circuit, x: Any) -> np.ndarray:
-    """Samples, shape (rows, inputs)."""
+def checked_samples(circuit: Circuit, x: Any) -> np.ndarray:
+    """The samples as an array of shape (rows, inputs), finite."""
     wanted = circuit.num_inputs
     samples = np.zeros((1, 0)) if x is None else np.atleast_2d(np.asarray(x))
     if samples.ndim != 2 or samples.shape[1] != wanted or not len(samples):
@@ -25,8 +25,8 @@ def rows_of(circuit: Circuit, x: Any) -> np.ndarray:
     return samples
 
 
-def extremes(samples: np.ndarray) -> np.ndarray:
-    """The rows to look at: all, or those with extreme values and others, evenly spaced."""
+def rows_to_plan_for(samples: np.ndarray) -> np.ndarray:
+    """All rows; of more than `ROWS`, those with extreme values and others at even distances."""
     if len(samples) <= ROWS:
         return np.arange(len(samples))
     size = np.linalg.norm(samples, axis=1)
@@ -36,8 +36,10 @@ def extremes(samples: np.ndarray) -> np.ndarray:
 
 
 def spread(low: Any, high: Any, rows: int = 256) -> np.ndarray:
-    """Points of the ranges of inputs, to plan with: its corners, if there are no more than half as
-    many as ``rows``, and points that fill it evenly (Sobol's).
+    """Points that cover given ranges of the inputs, to plan with.
+
+    They are the corners, if these are no more than half of ``rows``, and a Sobol sequence, which
+    fills the ranges evenly.
 
     Args:
         low, high: the ends of the range of each input, shape ``(inputs,)``.
@@ -72,7 +74,7 @@ def spread(low: Any, high: Any, rows: int = 256) -> np.ndarray:
     return low + (high - low) * np.concatenate([unit, points])
 
 
-def listed(rows: np.ndarray) -> str:
-    """The first few row numbers."""
+def shown_rows(rows: np.ndarray) -> str:
+    """The first few of some row numbers, for a message."""
     rows = np.unique(rows)
     return ", ".join(map(str, rows[:SHOWN])) + (", .." if len(rows) > SHOWN else "")

@@ -1,8 +1,8 @@
-"""What lies beyond cutoffs, and so what a sample loses at most.
+"""The probabilities beyond cutoffs, summed over a circuit, and a bound on what a sample loses.
 
-What is lost where a cutoff acts is what the exact state has beyond it, but for what was lost
-before. Let the exact state have the probability t_k beyond the cutoffs of the modes that the k-th
-operation touches. If psi is the exact state, chi that of a run, U the operation and P the
+Where a cutoff acts, a run loses what the exact state has beyond it, apart from the effect of what
+it lost before. Let the exact state have the probability t_k beyond the cutoffs of the modes that
+the k-th operation touches. If psi is the exact state, chi that of a run, U the operation and P the
 projection on what is kept, then psi' = U psi, chi' = P U chi, and their distance d = chi - psi
 becomes
 
@@ -28,17 +28,17 @@ from fockjax.drawing import label
 from fockjax.operations import Step
 from fockjax.runtime.cutoffs.ladders import Ladders, Levels
 
-SAFETY = 4  # of the bound above
+SAFETY = 4  # the factor in the bound above
 
 
 class Reason(NamedTuple):
     """Why a mode has its cutoff: what would lie beyond the next lower one.
 
     Attributes:
-        beyond: that probability, where it is greatest.
-        photons: the mean photon number there.
+        beyond: the largest probability beyond that cutoff.
+        photons: the mean photon number of the state that has it.
         row: the sample.
-        where: after which operation, counted from 1 on with layers written out.
+        where: the operation before, counted from 1 with layers written out.
     """
 
     beyond: float
@@ -48,12 +48,12 @@ class Reason(NamedTuple):
 
 
 class Tally:
-    """The probabilities beyond cutoffs, summed over all moments at which a cutoff acts.
+    """The probabilities beyond each cutoff, summed over the points at which a cutoff acts.
 
     Args:
-        ladders: of each mode the cutoffs to choose from, increasing.
+        ladders: for each mode the cutoffs to choose from, increasing.
         rows: the numbers of the samples.
-        lost: what each has lost anyway.
+        lost: what each sample has lost anyway, at the cutoffs of a pilot run.
     """
 
     def __init__(self, ladders: Ladders, rows: np.ndarray, lost: Any = 0.0):
@@ -62,7 +62,14 @@ class Tally:
         self.peaks: list[list[Reason | None]] = [[None] * len(ladder) for ladder in ladders]
 
     def add(self, mode: int, beyond: np.ndarray, photons: np.ndarray, number: int, step: Step):
-        """One such moment of a mode: what is beyond each of its cutoffs, (rows, cutoffs)."""
+        """Add a point of the circuit at which the cutoff of a mode acts.
+
+        Args:
+            mode: the mode.
+            beyond: the probability beyond each cutoff of its ladder, (rows, cutoffs).
+            photons: its mean photon number, (rows,).
+            number, step: the operation before, and its position.
+        """
         self.sums[mode] += beyond
         for level, row in enumerate(beyond.argmax(0)):
             value, known = float(beyond[row, level]), self.peaks[mode][level]
@@ -73,19 +80,22 @@ class Tally:
                 self.peaks[mode][level] = reason
 
     def beyond(self, levels: Levels) -> np.ndarray:
-        """Of each row what is beyond the cutoffs at these levels of the ladders, and lost."""
-        return self.lost + sum(self.share(levels))
+        """The probability beyond the cutoffs at these levels, and what is lost anyway, (rows,)."""
+        return self.lost + sum(self.by_mode(levels))
 
-    def share(self, levels: Levels) -> np.ndarray:
-        """What each mode has beyond, (modes, rows)."""
+    def by_mode(self, levels: Levels) -> np.ndarray:
+        """The probability beyond the cutoff of each mode at these levels, (modes, rows)."""
         return np.stack([own[:, level] for own, level in zip(self.sums, levels, strict=True)])
 
     def choose(self, allowed: float, spared: int = 0) -> tuple[tuple[int, ...], np.ndarray]:
-        """Levels at which no row has more than allowed beyond, but for so many spared, and the rows
-        that have at every level; these do not count unless there are no others.
+        """Levels at which no row has more than ``allowed`` beyond, except the ``spared`` worst.
 
-        The mode with most beyond is raised, in the row with most, until all is well; what was
-        raised too far is lowered in the end.
+        In the worst row that is not spared, the mode with most beyond its cutoff is raised, again
+        and again until that row is within what is allowed. Then modes raised too far are lowered.
+
+        Returns:
+            The levels, and which rows exceed what is allowed even at the top of all ladders. Such
+            rows are left out of account, unless all rows are.
         """
         top = [len(ladder) - 1 for ladder in self.ladders]
         short = self.beyond(top) > allowed
@@ -104,7 +114,7 @@ class Tally:
             if most <= allowed:
                 break
             free = np.array(levels) < top
-            levels[int(np.where(free, self.share(levels)[:, row], -1).argmax())] += 1
+            levels[int(np.where(free, self.by_mode(levels)[:, row], -1).argmax())] += 1
         for mode in range(len(levels)):
             while levels[mode]:
                 levels[mode] -= 1
@@ -113,18 +123,19 @@ class Tally:
                     break
         return tuple(levels), short
 
-    def extreme(self, count: int, spared: int) -> np.ndarray:
-        """The rows with most beyond, of each mode in turn, but for so many of each."""
+    def worst_rows(self, count: int, spared: int) -> np.ndarray:
+        """The rows with most beyond, taken from each mode in turn after its ``spared`` worst."""
         order = np.stack([(-own.sum(1)).argsort(kind="stable") for own in self.sums], 1)
         order = order[min(spared, len(order) - 1) :]
         return self.rows[np.array(list(dict.fromkeys(order.ravel()))[:count])]
 
     def reason(self, mode: int, level: int) -> Reason | None:
+        """Why a mode has this level; None if it is the lowest."""
         return self.peaks[mode][level - 1] if level else None
 
 
 def check_tolerance(tolerance: float, share: float) -> None:
-    """Refuse what is no probability, or no share of the samples."""
+    """Refuse a tolerance that is no probability, or a share that is no part of the samples."""
     if not 0 < tolerance < 1:
         raise ValueError(f"Argument `tolerance` must be between 0 and 1, got {tolerance!r}.")
     if not 0 < share <= 1:
@@ -132,8 +143,11 @@ def check_tolerance(tolerance: float, share: float) -> None:
 
 
 def verdict(bounds: np.ndarray, tolerance: float) -> tuple[float, int]:
-    """What samples lose at most that keep to a tolerance, all of them if none does; and how many
-    do, given what each loses at most.
+    """Sum up bounds on what each sample loses.
+
+    Returns:
+        The largest bound among samples that keep to the tolerance (among all if none does), and
+        how many keep to it.
     """
     within = bounds <= tolerance
     worst = np.max(bounds, where=within | ~within.any(), initial=0)
@@ -141,6 +155,6 @@ def verdict(bounds: np.ndarray, tolerance: float) -> tuple[float, int]:
 
 
 def guarantee(short: np.ndarray) -> str:
-    """What is said of samples whose photon statistics are known, some of them too large."""
+    """The line of a plan whose photon statistics are exact for all but the rows ``short``."""
     whom = "the other" if len(short) else "these"
-    return f"A guarantee for {whom} samples: wherever it is cut, it is Gaussian."
+    return f"Guaranteed for {whom} samples: the state is Gaussian wherever it is cut."

@@ -1,10 +1,10 @@
 """Which truncation takes least memory: a cutoff for each mode, or a bound on all photons together.
 
 A bound on the total of coupled modes acts where photons are made, and where groups of modes are
-joined. What is lost obeys the inequality of `tally`, whose proof asks of the projection nothing
-but that it is one: with T the sum of the probabilities that the exact state has beyond the bound
-whenever it acts, a sample loses at most 4 T. Of a Gaussian state they are known exactly; otherwise
-the most extreme samples run at growing totals until they keep to the tolerance.
+joined. The inequality of `tally` holds for it too, since its proof uses only that truncating is a
+projection: with T the sum of the probabilities that the exact state has beyond the bound wherever
+it acts, a sample loses at most 4 T. For a Gaussian state these are known exactly. Otherwise the
+most extreme samples run at growing totals until they keep to the tolerance.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.layout import TotalPhotons
 from fockjax.runtime.cutoffs import gaussian
-from fockjax.runtime.cutoffs.course import MEMORY, Course
 from fockjax.runtime.cutoffs.ladders import ladder_of
 from fockjax.runtime.cutoffs.modes import CutoffPlan, plan_cutoffs
-from fockjax.runtime.cutoffs.samples import extremes, listed, rows_of
+from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
+from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
 from fockjax.runtime.cutoffs.trial import PILOTS, PilotTooLarge
 from fockjax.runtime.memory import parse_size
@@ -29,18 +29,18 @@ from fockjax.runtime.memory import parse_size
 
 @dataclass(frozen=True, eq=False)
 class TotalPlan:
-    """A bound on all photons together, and what is known of it. Printing it tells why.
+    """A planned bound on all photons together. Printing a plan shows why it is so.
 
     Attributes:
         truncation: the bound.
         tolerance: the probability that a sample may lose.
-        bound: what a sample loses at most, those aside that may lose more than the tolerance.
+        bound: the most that a sample loses, not counting those that may exceed the tolerance.
         within: how many of the samples, or of those that ran, are known to keep to the tolerance.
-        rungs: this truncation, then the next ones, up to the maximum.
-        reason: what would lie beyond the next lower one; None if it is the least allowed.
+        rungs: this truncation, then larger ones up to the maximum, for samples that lose more.
+        reason: what would lie beyond the next lower bound; None if this is the least allowed.
         rows: the samples looked at.
         short: those of them for which not even the maximum is known to suffice.
-        guaranteed: whether photon statistics did without a run.
+        guaranteed: whether photon statistics suffice, so that no sample had to run.
     """
 
     truncation: TotalPhotons
@@ -65,26 +65,28 @@ class TotalPlan:
                 f"{why.row}, after {why.where}."
             )
         if not self.guaranteed:
-            rows = listed(self.rows)
-            lines.append(f"Not Gaussian throughout: it is what rows {rows} lost as they ran.")
+            rows = shown_rows(self.rows)
+            lines.append(
+                f"Not Gaussian throughout: the bound is what rows {rows} lost as they ran."
+            )
         elif len(self.short) < len(self.rows):
             lines.append(guarantee(self.short))
         if len(self.short):
             lines.append(
-                f"Rows {listed(self.short)} may lose more even at {self.rungs[-1]}: raise "
-                "`maximum`, or bound what they displace and squeeze."
+                f"Rows {shown_rows(self.short)} may lose more even at {self.rungs[-1]}: raise "
+                "`maximum`, or limit their displacements and squeezing."
             )
         return "\n".join(lines)
 
 
 @dataclass(frozen=True, eq=False)
 class TruncationPlan:
-    """The plan that takes least memory, and what the other would take. Printing it tells.
+    """The plan of the kind that takes less memory. Printing it shows what both take.
 
     Attributes:
-        plan: that of the truncation chosen.
-        sizes: bytes of the state of a sample, by truncation: the one chosen first. Only that one
-            if cutoffs for each mode are not to be had without a run too large.
+        plan: the plan that was chosen.
+        sizes: bytes of the state of a sample by truncation, the chosen one first. It is the only
+            one if planning a cutoff for each mode would take a run that is too large.
     """
 
     plan: CutoffPlan | TotalPlan
@@ -102,7 +104,7 @@ class TruncationPlan:
 
     @property
     def rungs(self) -> tuple[Cutoff, ...]:
-        """The truncation, then larger ones of its kind, for samples that lose more."""
+        """The truncation, then larger ones of the same kind, for samples that lose more."""
         return self.plan.rungs
 
     def __str__(self) -> str:
@@ -123,10 +125,10 @@ def plan_truncation(
     dtype=None,
     memory: int | str = MEMORY,
 ) -> TruncationPlan:
-    """Of cutoffs for each mode (`plan_cutoffs`) and a bound on all photons together (`plan_total`)
-    the one whose states take less memory, at the same tolerance.
+    """Plan cutoffs for each mode (`plan_cutoffs`) and a bound on all photons together
+    (`plan_total`), and choose the one whose states take less memory at the same tolerance.
 
-    A kind that keeps more samples to the tolerance goes before one that takes less.
+    If one of them keeps more samples to the tolerance, that one is chosen.
 
     Args:
         circuit, weights, x, tolerance, share, key, dtype, memory: as in `plan_cutoffs`.
@@ -154,8 +156,9 @@ def plan_truncation(
     plans: list[CutoffPlan | TotalPlan] = [plan_total(circuit, weights, x, **given)]
     with contextlib.suppress(PilotTooLarge):
         plans.append(plan_cutoffs(circuit, weights, x, **given))
-    course = Course(circuit, weights, rows_of(circuit, x), key, dtype, parse_size(memory))
-    sizes = {plan.rungs[0]: course.bytes(plan.rungs[0]) for plan in plans}
+    samples = checked_samples(circuit, x)
+    pilots = PilotRunner(circuit, weights, samples, key, dtype, parse_size(memory))
+    sizes = {plan.rungs[0]: pilots.state_bytes(plan.rungs[0]) for plan in plans}
     best = min(plans, key=lambda plan: (len(plan.short), sizes[plan.rungs[0]]))
     order = sorted(sizes, key=lambda each: each != best.rungs[0])
     return TruncationPlan(best, {each: sizes[each] for each in order})
@@ -174,7 +177,7 @@ def plan_total(
     dtype=None,
     memory: int | str = MEMORY,
 ) -> TotalPlan:
-    """The least total of all photons at which no sample loses more than a tolerance.
+    """The least bound on all photons together at which no sample loses more than a tolerance.
 
     Args:
         circuit, weights, x, tolerance, share, key, dtype, memory: as in `plan_cutoffs`.
@@ -192,19 +195,19 @@ def plan_total(
         >>> print(fj.runtime.plan_total(circuit.beamsplitter(0.3), {}, [[0.2], [1.5]]))
         TotalPhotons(below=12): 2 of 2 samples lose at most 1.1e-04, 1.0e-03 allowed.
         Beyond the next lower: 3.2e-04 of 2.34 photons, row 1, after step 3, BS on 0, 1.
-        A guarantee for these samples: wherever it is cut, it is Gaussian.
+        Guaranteed for these samples: the state is Gaussian wherever it is cut.
     """
     check_tolerance(tolerance, share)
     if TotalPhotons(minimum).below > TotalPhotons(maximum).below:
         raise ValueError(
             f"Argument `minimum` must not exceed `maximum`, got {minimum} and {maximum}."
         )
-    samples = rows_of(circuit, x)
+    samples = checked_samples(circuit, x)
     weights = circuit.checked(weights, samples[0], TotalPhotons(minimum), dtype, None, key)[
         "weights"
     ]
     ladder = ladder_of(minimum, maximum)
-    rows = extremes(samples)
+    rows = rows_to_plan_for(samples)
     tally, exact = Tally((ladder,), rows), True
     for cut in gaussian.cuts(circuit, weights, samples[rows]):
         if cut.group:
@@ -215,13 +218,14 @@ def plan_total(
     (level,), short = tally.choose(tolerance / SAFETY, spared)
     bounds = SAFETY * tally.beyond([level])
     if not exact:
-        course = Course(circuit, weights, samples, key, dtype, parse_size(memory))
-        rows = tally.extreme(PILOTS, spared)
+        pilots = PilotRunner(circuit, weights, samples, key, dtype, parse_size(memory))
+        rows = tally.worst_rows(PILOTS, spared)
         while True:
-            bounds = course.lost(rows, TotalPhotons(ladder[level]))
+            bounds = pilots.losses(rows, TotalPhotons(ladder[level]))
             short = bounds > tolerance
-            last = level + 1 == len(ladder)
-            if last or not short.any() or course.most(TotalPhotons(ladder[level + 1])) < 1:
+            if not short.any() or level + 1 == len(ladder):
+                break
+            if pilots.largest_batch(TotalPhotons(ladder[level + 1])) < 1:
                 break
             level += 1
     bound, within = verdict(bounds, tolerance)

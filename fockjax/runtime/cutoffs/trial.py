@@ -1,5 +1,7 @@
-"""Where a circuit is not Gaussian, the samples with most beyond their cutoffs run: first at cutoffs
-generous enough to see what lies beyond, then at those chosen.
+"""Pilot runs of the extreme samples, where a circuit is not Gaussian.
+
+They run first at cutoffs generous enough to see what lies beyond those to choose from, then at the
+cutoffs that were chosen.
 """
 
 from typing import NamedTuple
@@ -7,24 +9,24 @@ from typing import NamedTuple
 import numpy as np
 
 from fockjax import planning
-from fockjax.runtime.cutoffs.course import WORKING, Course
-from fockjax.runtime.cutoffs.ladders import Ladders, Levels, at
+from fockjax.runtime.cutoffs.ladders import Ladders, Levels, cutoffs_at
+from fockjax.runtime.cutoffs.pilot import WORKING, PilotRunner
 from fockjax.runtime.cutoffs.tally import SAFETY, Tally
 
-PILOTS = 8  # that many samples run,
-SHOTS = 4  # each so many times if they measure,
-GENEROUS = 3  # so many levels higher than the Gaussian part asks
+PILOTS = 8  # samples that run
+SHOTS = 4  # runs of each of them, if the circuit is random
+GENEROUS = 3  # levels of the ladders above those that the Gaussian part asks for
 
 
 class PilotTooLarge(ValueError):
-    """What is to be seen takes a run of more memory than there is for it."""
+    """A pilot run needs more memory than it may take."""
 
 
 class Trial(NamedTuple):
-    """A run of a few samples.
+    """What the pilot runs were, and what they lost.
 
     Attributes:
-        rows: which.
+        rows: the samples that ran.
         generous: the cutoffs at which their photon numbers were looked at.
         lost: what each loses at the cutoffs planned.
     """
@@ -34,65 +36,72 @@ class Trial(NamedTuple):
     lost: np.ndarray
 
 
-def look(
-    course: Course, guess: Tally, tolerance: float, spared: int
+def observed_tally(
+    pilots: PilotRunner, guess: Tally, tolerance: float, spared: int
 ) -> tuple[Tally, tuple[int, ...]]:
-    """What lies beyond the cutoffs in the extreme rows, and the cutoffs at which they ran: so
-    generous that what is lost there hardly counts, or the greatest there are.
+    """The tally of the extreme rows as they run, and the cutoffs at which they ran.
+
+    These are so generous that what is lost at them hardly counts, or the largest that are allowed
+    and fit in memory.
     """
     ladders = guess.ladders
     top = np.array([len(ladder) - 1 for ladder in ladders])
     levels = np.minimum(np.array(guess.choose(tolerance / SAFETY, spared)[0]) + GENEROUS, top)
-    rows = guess.extreme(PILOTS, spared)
-    if planning.is_random(course.circuit.operations, unravel=False):
+    rows = guess.worst_rows(PILOTS, spared)
+    if planning.is_random(pilots.circuit.operations, unravel=False):
         rows = np.repeat(rows, SHOTS)
     while True:
-        cutoffs = at(ladders, levels)
-        most = course.most(cutoffs)
+        cutoffs = cutoffs_at(ladders, levels)
+        most = pilots.largest_batch(cutoffs)
         if most < 1:
             raise PilotTooLarge(
-                f"To see what the circuit does takes a run at cutoffs {cutoffs}, of about "
-                f"{WORKING * course.bytes(cutoffs):,} bytes a sample, over {course.memory:,}: "
-                "raise `memory` or `tolerance`, or lower `maximum`."
+                f"To plan, samples must run at cutoffs {cutoffs}, each in about "
+                f"{WORKING * pilots.state_bytes(cutoffs):,} bytes, but only {pilots.memory:,} may "
+                "be used: raise `memory` or `tolerance`, or lower `maximum`."
             )
         rows = rows[:most]
-        found = course.pilot(rows, cutoffs)
+        pilot = pilots.run(rows, cutoffs)
         tally = Tally(
             tuple(ladder[: level + 1] for ladder, level in zip(ladders, levels, strict=True)),
             rows,
-            found.lost,
+            pilot.lost,
         )
-        for seen in found.seen:
+        for seen in pilot.seen:
             for mode, photons in seen.photons.items():
                 below = np.cumsum(photons, 1, dtype=float)
                 beyond = below[:, -1:] - below[:, np.array(tally.ladders[mode]) - 1]
                 mean = photons @ np.arange(photons.shape[1])
                 tally.add(mode, beyond, mean, seen.number, seen.step)
-        # Raised are the modes that reach the top, by what is beyond the level next to it.
-        edge = tally.share(np.maximum(levels - 1, 0))[:, found.lost.argmax()]
+        # Raise the modes that reach the top of their cutoffs: those with a tenth or more of the
+        # largest probability beyond the last level but one.
+        edge = tally.by_mode(np.maximum(levels - 1, 0))[:, pilot.lost.argmax()]
         raised = np.minimum(
             levels + GENEROUS * (edge >= edge.max(where=levels < top, initial=0) / 10), top
         )
-        enough = found.lost.max() <= tolerance / (4 * SAFETY)
-        if enough or np.all(raised == levels) or course.most(at(ladders, raised)) < 1:
+        enough = pilot.lost.max() <= tolerance / (4 * SAFETY)  # a quarter of what is allowed
+        if enough or np.all(raised == levels):
+            return tally, cutoffs
+        if pilots.largest_batch(cutoffs_at(ladders, raised)) < 1:
             return tally, cutoffs
         levels = raised
 
 
-def verified(
-    course: Course,
+def verified_levels(
+    pilots: PilotRunner,
     tally: Tally,
     levels: Levels,
     short: np.ndarray,
     ladders: Ladders,
     tolerance: float,
 ) -> tuple[tuple[int, ...], np.ndarray]:
-    """Levels at which the rows that ran keep to the tolerance when the circuit runs as it will, cut
-    inside its gates too; and what they lose.
+    """Levels at which the rows of the tally keep to the tolerance, and what they lose there.
+
+    The rows run as the circuit itself will run, which cuts states inside gates as well; the levels
+    are raised until that is enough. Rows that are ``short`` do not count.
     """
     top = np.array([len(ladder) - 1 for ladder in ladders])
     while True:
-        lost = course.lost(tally.rows, at(ladders, levels))
+        lost = pilots.losses(tally.rows, cutoffs_at(ladders, levels))
         if not np.any(lost[~short] > tolerance) or np.all(levels == top):
             return tuple(levels), lost
         levels = np.minimum(np.array(levels) + 1, top)

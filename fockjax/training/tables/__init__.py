@@ -1,4 +1,4 @@
-"""Tables on disk, in and out: one file for each format, all read and written in chunks."""
+"""Reads and writes tables on disk in chunks. There is a module for each format."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +16,7 @@ from fockjax.training.tables.columns import Table as Table
 from fockjax.training.tables.columns import as_text as as_text
 from fockjax.training.tables.columns import encode as encode
 from fockjax.training.tables.columns import is_missing as is_missing
-from fockjax.training.tables.columns import missing as missing
+from fockjax.training.tables.columns import missing_reason as missing_reason
 from fockjax.training.tables.columns import plain as plain
 from fockjax.training.tables.columns import quoted as quoted
 from fockjax.training.tables.columns import survey as survey
@@ -26,7 +26,7 @@ WRITERS = {".csv": csvfile.write, ".parquet": parquet.write, ".npy": npyfile.wri
 
 
 def open_table(path: Path, otherwise: str | None = None) -> Table:
-    """The table in a file, its format told by its suffix; another suffix means `otherwise`."""
+    """Open the table in a file. The suffix gives the format; an unknown one means `otherwise`."""
     suffix = path.suffix.lower()
     if otherwise is not None and suffix not in READERS:
         suffix = otherwise
@@ -48,7 +48,7 @@ def write_table(
 
 
 def check_output(path: Path) -> str:
-    """The format in which `path` is to be written, or UserError."""
+    """The suffix of `path`, if that is a format to write; else UserError."""
     return _known("output", path, path.suffix.lower())
 
 

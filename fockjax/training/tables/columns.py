@@ -1,4 +1,4 @@
-"""What a column holds, numbers or categories, and from the fields of a file to float64."""
+"""Columns of numbers or categories, and how the fields of a file become float64."""
 
 import abc
 import dataclasses
@@ -12,15 +12,15 @@ from fockjax._advice import UserError
 CHUNK_ROWS = 16384
 MOST_CATEGORIES = 64
 LONGEST_SHOWN = 60
-MISSING = ("", "na", "n/a", "nan", "null")  # in any case of letters
+MISSING = ("", "na", "n/a", "nan", "null")  # in lower case
 
 Field = np.ndarray | list[str]
-"""A column as its file has it: float64 (NaN: missing), or text."""
+"""A column as read from a file: float64, where NaN is a missing value, or text."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A feature: numbers, or the `categories` that its text can be."""
+    """A feature: numbers, or text that is one of its `categories`."""
 
     name: str
     categories: tuple[str, ...] | None = None
@@ -30,7 +30,7 @@ class Column:
 class Problem:
     """One field that cannot be used."""
 
-    row: int  # counted from 1, a header not counted
+    row: int  # counted from 1, without the header
     line: int | None  # of the file, counted from 1; None where there are no lines
     column: str
     reason: str
@@ -42,9 +42,9 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True)
 class Raw:
-    """Consecutive rows as a file has them."""
+    """Consecutive rows as read from a file."""
 
-    start: int  # rows before them
+    start: int  # how many rows come before
     count: int
     fields: Mapping[str, Field]  # by column
     lines: list[int] | None = None  # (count,) lines of the file, where it has lines
@@ -57,7 +57,7 @@ class Raw:
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Consecutive rows as numbers; of a column of categories, the index of the category."""
+    """Consecutive rows as numbers; a column of categories holds their indices."""
 
     values: np.ndarray  # (rows, columns) float64, NaN where a value is missing or unusable
     lines: list[int] | None
@@ -73,11 +73,11 @@ class Table(abc.ABC):
 
     @abc.abstractmethod
     def chunks(self, names: Sequence[str], start: int = 0, size: int = CHUNK_ROWS) -> Iterator[Raw]:
-        """The rows from `start` on in order, at most `size` at a time, of the columns `names`."""
+        """The columns `names` of the rows from `start` on, in chunks of at most `size` rows."""
 
 
 def check_names(path: Path, names: list[str]) -> list[str]:
-    """`names` if every column has one of its own."""
+    """The `names`, if every column has a name of its own; else UserError."""
     for position, name in enumerate(names, 1):
         if not name:
             raise UserError(f"{path}: column {position} has no name in the header")
@@ -89,12 +89,12 @@ def check_names(path: Path, names: list[str]) -> list[str]:
 def survey(
     table: Table, names: Sequence[str], categorical: Collection[str] = ()
 ) -> tuple[Column, ...]:
-    """Look through a table: text columns, and those in `categorical`, are of categories.
+    """Look through a table for its columns of categories: those of text, and `categorical` ones.
 
-    A column that has numbers as well as text is one of numbers, so that `encode` finds the text.
+    A column with both numbers and text counts as numbers, so that `encode` reports the text.
     """
     texts: dict[str, set[str]] = {name: set() for name in names}
-    numeric: set[str] = set()  # where a number was found that is no category
+    numeric: set[str] = set()  # columns in which a number was found that is not a category
     for raw in table.chunks(names):
         for name, field in raw.fields.items():
             if name not in categorical and _has_only_numbers(field):
@@ -121,12 +121,12 @@ def survey(
 
 
 def encode(raw: Raw, columns: Sequence[Column], filled: bool = False) -> Chunk:
-    """Numbers of a chunk, and every field that cannot be used.
+    """Turn a chunk into numbers, and find all fields that cannot be used.
 
     Args:
         raw: the chunk.
-        columns: what to take, in this order.
-        filled: missing values will be filled in, so they are no problem.
+        columns: the columns to take, in this order.
+        filled: whether missing values will be filled in later, so that they are no problem.
     """
     values = np.empty((raw.count, len(columns)))
     problems = list(raw.problems)
@@ -153,17 +153,17 @@ def is_missing(text: str) -> bool:
 
 
 def quoted(text: str) -> str:
-    """A field as a message shows it, whatever is in it."""
+    """A field in quotes for a message, cut off if it is long."""
     return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..")
 
 
-def missing(text: str) -> str:
+def missing_reason(text: str) -> str:
     """The reason why a missing value cannot be used."""
     return "the value is missing" + (f" ({text!r})" if text else "")
 
 
 def as_text(field: Field) -> list[str]:
-    """The fields without spaces around them; numbers as one would write them, NaN as nothing."""
+    """The fields as text: without spaces around them, 2.0 as "2", and NaN as ""."""
     if isinstance(field, list):
         return [text.strip() for text in field]
     return ["" if number != number else repr(plain(number)) for number in field.tolist()]
@@ -176,7 +176,7 @@ def plain(number: float) -> int | float:
 
 def _reason(text: str, column: Column, filled: bool) -> str | None:
     if is_missing(text):
-        return None if filled else missing(text)
+        return None if filled else missing_reason(text)
     if column.categories is None:
         return f"{quoted(text)} is not a finite number"
     shown = ", ".join(column.categories[:8]) + (", ..." if len(column.categories) > 8 else "")

@@ -1,4 +1,4 @@
-"""CSV with a header line, UTF-8."""
+"""CSV files in UTF-8 with a header line."""
 
 import csv
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -59,7 +59,7 @@ class CsvTable(Table):
 def write(
     path: Path, kind: np.dtype, rows: int, parts: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> None:
-    """See `write_table`; an unusable row is of empty fields."""
+    """See `write_table`. An unusable row has empty fields."""
     with atomic_writer(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         names = list(kind.names or ())

@@ -1,4 +1,4 @@
-"""NumPy's .npy: in, a matrix of numbers without names; out, a structured array."""
+"""NumPy's .npy files: reads a matrix of numbers without names, writes a structured array."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from fockjax.training.tables.columns import CHUNK_ROWS, Raw, Table
 
 
 class NpyTable(Table):
-    """Real numbers (rows, columns); its columns have no names, so those asked for are in order."""
+    """Real numbers (rows, columns). They have no names, so all columns are read, in order."""
 
     def __init__(self, path: Path):
         self.path, self.names = path, None
@@ -43,7 +43,7 @@ class NpyTable(Table):
 def write(
     path: Path, kind: np.dtype, rows: int, parts: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> None:
-    """See `write_table`; an unusable row is of NaN and empty text, so integers become float64."""
+    """See `write_table`. An unusable row has NaN and empty text, so integers become float64."""
     fields = [(name, _emptiable(kind[name])) for name in kind.names or ()]
     header = {"descr": fields, "fortran_order": False, "shape": (rows,)}
     with atomic_writer(path) as file:

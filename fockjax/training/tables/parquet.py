@@ -1,4 +1,4 @@
-"""Apache Parquet, by pyarrow, which is loaded when a file is opened."""
+"""Apache Parquet files. Loads pyarrow only when a file is opened."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from fockjax._advice import UserError
 from fockjax._files import atomic_writer
 from fockjax.training.tables.columns import CHUNK_ROWS, Field, Raw, Table, check_names
 
-READ_BUFFER = 2**20  # bytes of a column read at once: a row group need not fit in memory
+READ_BUFFER = 2**20  # bytes of a column read at once, so a row group need not fit in memory
 
 
 class ParquetTable(Table):
-    """A Parquet file: columns of numbers, truth values (1 and 0) and text."""
+    """A Parquet file with columns of numbers, booleans (as 1 and 0) and text."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -67,7 +67,7 @@ class ParquetTable(Table):
 def write(
     path: Path, kind: np.dtype, rows: int, parts: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> None:
-    """See `write_table`; an unusable row is of nulls."""
+    """See `write_table`. An unusable row has nulls."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -1,4 +1,4 @@
-"""The one way to the devices, so that what they do can be timed, and made to fail in tests."""
+"""The only code that calls devices, so that this can be timed, and made to fail in tests."""
 
 import time
 from collections import defaultdict
@@ -9,14 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
-Hardware = Any  # a jax.Device, which type checkers do not take for a type
+Device = Any  # a jax.Device, which type checkers do not take for a type
 
 
-class Device:
-    """Compiles, sends, runs and fetches.
+class Gateway:
+    """What a runner asks of its devices: to compile, to take data, to run and to return results.
 
     Attributes:
-        seconds: what was spent on each: "trace", "compile", "transfer", "compute".
+        seconds: the time spent on "trace", "compile", "transfer" and "compute".
     """
 
     def __init__(self):
@@ -39,15 +39,17 @@ class Device:
             return jax.device_put(arrays, sharding)
 
     def execute(self, program: jax.stages.Compiled, *arguments: Any) -> Any:
-        """Launch a program, which sends what is not on the device yet, faster than `put` does; a
-        device may fail later, when its results are fetched.
+        """Launch a program.
+
+        Arguments that are not on the device yet are sent with it, which is faster than `put`. If
+        the device fails, this may show only when the results are fetched.
         """
         with self.clock("compute"):
             return program(*arguments)
 
     def fetch(self, arrays: Any) -> Any:
-        """The results as NumPy arrays; waits for them."""
+        """Wait for results and return them as NumPy arrays."""
         with self.clock("compute"):
             jax.block_until_ready(arrays)
         with self.clock("transfer"):
-            return jax.tree.map(np.asarray, arrays)  # jax.device_get, in less time if they are few
+            return jax.tree.map(np.asarray, arrays)  # of few, faster than jax.device_get
