@@ -42,7 +42,7 @@ def contract(x, y, spec: str, *, real: bool = False) -> jax.Array:
     work.
     """
     x, y = jnp.asarray(x), jnp.asarray(y)
-    xs, ys, out = _split(spec)
+    xs, ys, out = _parse(spec)
     return contract_p.bind(x, y, xs=xs, ys=ys, out=out, real=bool(real))
 
 
@@ -129,7 +129,7 @@ def _outside_jit(compiled):
     return run
 
 
-def _split(spec: str) -> tuple[str, str, str]:
+def _parse(spec: str) -> tuple[str, str, str]:
     operands, out = spec.replace(" ", "").split("->")
     xs, ys = operands.split(",")
     return xs, ys, out

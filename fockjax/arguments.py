@@ -42,7 +42,7 @@ def selected(kind: str, outcome: Any, where: str) -> Any:
 
 
 def step_parts(
-    spec: Spec, where: str, values, modes, named, *, register: int, hbar: float, more=None
+    spec: Spec, where: str, values, modes, named, *, circuit_modes: int, hbar: float, more=None
 ) -> tuple[dict[str, Any], tuple[int, ...], dict[str, Any]]:
     """Parameters, modes and options of an operation from what it is called with.
 
@@ -52,11 +52,11 @@ def step_parts(
         values: its parameters, then its options, in order.
         modes: the modes it acts on.
         named: parameters and options by name.
-        register: how many modes there are.
-        hbar: of the circuit.
+        circuit_modes: how many modes the circuit has.
+        hbar: the convention of the circuit.
         more: parameters that are checked already and not in the spec.
     """
-    modes = modes_of(spec, where, modes, register)
+    modes = modes_of(spec, where, modes, circuit_modes)
     known = (*spec.parameters, *(option for option in spec.options if option != "hbar"))
     # Parameters are real; a complex array stands for its two parts.
     if spec.parameters == ("real", "imag") and len(values) == 1 and np.iscomplexobj(values[0]):
@@ -100,16 +100,16 @@ def one_or_several(where: str, modes) -> tuple:
     return tuple(modes)
 
 
-def modes_of(spec: Spec, where: str, modes, register: int) -> tuple[int, ...]:
-    """The modes of an operation, of a register of so many."""
+def modes_of(spec: Spec, where: str, modes, circuit_modes: int) -> tuple[int, ...]:
+    """The modes of an operation, checked."""
     modes = one_or_several(where, modes)
     if spec.modes and len(modes) != spec.modes:
         hint = "; add it once for each of them" if spec.modes == 1 else ""
         raise ValueError(f"{where} acts on {spec.modes} mode(s), got modes {modes}{hint}.")
     for mode in modes:
-        if not is_integer(mode, 0) or mode >= register:
+        if not is_integer(mode, 0) or mode >= circuit_modes:
             raise ValueError(
-                f"{where}: modes must be integers from 0 to {register - 1}, got {modes}."
+                f"{where}: modes must be integers from 0 to {circuit_modes - 1}, got {modes}."
             )
     if len(set(modes)) != len(modes):
         raise ValueError(f"{where}: modes must differ, got {modes}.")
@@ -161,7 +161,7 @@ def _index(value) -> int:
     return operator.index(value)
 
 
-def values_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.Array]:
+def weights_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.Array]:
     """An array for each weight, by its name."""
     if not isinstance(weights, Mapping):
         raise TypeError(

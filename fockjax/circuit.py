@@ -253,7 +253,7 @@ class Circuit(Builder):
         return self
 
     def _parts(self, *given: Any, more: dict[str, Any] | None = None):
-        return arguments.step_parts(*given, register=self.modes, hbar=self.hbar, more=more)
+        return arguments.step_parts(*given, circuit_modes=self.modes, hbar=self.hbar, more=more)
 
     def repeat(self, block: "Circuit", times: int, *, remat: bool = False) -> "Circuit":
         """Add ``times`` layers of the gates of ``block``, each with weights of its own.
@@ -518,7 +518,7 @@ class Circuit(Builder):
         """
         real = real_dtype()
         values = Values(
-            arguments.values_of(self._weights, weights, real),
+            arguments.weights_of(self._weights, weights, real),
             arguments.input_of(self.num_inputs, x, real),
         )
         return [
@@ -585,7 +585,7 @@ class Circuit(Builder):
             )
         if key is not None:
             check_key(key)
-        weights = arguments.values_of(self._weights, weights, real_dtype(dtype))
+        weights = arguments.weights_of(self._weights, weights, real_dtype(dtype))
         x = arguments.input_of(self.num_inputs, x, real_dtype(dtype))
         if isinstance(initial, State):
             given = initial.truncation, initial.dtype, initial.hbar

@@ -1,6 +1,6 @@
 """A circuit as a drawing: from operations to columns of boxes, and these as text.
 
-The layout (`layout`, `wrap`) is what the text here and the figure of `fockjax.plotting` share.
+The text here and the figure of `fockjax.plotting` share how it is laid out (`arrange`, `wrap`).
 """
 
 import re
@@ -103,7 +103,7 @@ class Mark:
         return max(box.last for box in self.boxes)
 
 
-def layout(operations, modes: int, parameters: bool = True) -> list[list[Mark]]:
+def arrange(operations, modes: int, parameters: bool = True) -> list[list[Mark]]:
     """The columns of a drawing, each operation in the first one where its wires are free, those
     between its modes included. A repeated block stands once, between brackets.
     """
@@ -336,7 +336,7 @@ def text(operations, modes: int, *, width: int, ascii: bool, parameters: bool) -
     pen = _ASCII if ascii else _UNICODE
     numbers = [str(mode).rjust(len(str(modes - 1))) for mode in range(modes)]
     room = width - len(numbers[0]) - 2
-    marks = layout(operations, modes, parameters)
+    marks = arrange(operations, modes, parameters)
     along = wires(marks, modes)
     columns = [
         _column(column, before, after, room, pen)

@@ -36,10 +36,10 @@ class Factor:
         array = self.layout.apply(operator, self.array, self.positions(modes))
         return replace(self, array=array)
 
-    def turn(self, diagonals: Mapping[int, Diagonal]) -> "Factor":
-        """After diagonal operators, one on each of some modes."""
+    def apply_diagonals(self, diagonals: Mapping[int, Diagonal]) -> "Factor":
+        """The factor after diagonal operators, one on each of some modes."""
         placed = [(diagonal, self.positions((mode,))) for mode, diagonal in diagonals.items()]
-        return replace(self, array=self.layout.turn(placed, self.array))
+        return replace(self, array=self.layout.apply_diagonals(placed, self.array))
 
     def join(self, other: "Factor") -> "Factor":
         """The product with a factor of other modes: pure if both are."""
@@ -55,8 +55,8 @@ class Factor:
         """As a density matrix."""
         raise NotImplementedError
 
-    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
-        """After a channel on some of its modes."""
+    def apply_channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
+        """The factor after a channel on some of its modes."""
         raise NotImplementedError
 
     def weighted(self, weight: jax.Array) -> "Factor":
@@ -120,8 +120,8 @@ class Factor:
     def reduced(self, modes: tuple[int, ...]) -> jax.Array:
         return self.layout.reduced(self.array, self.positions(modes))
 
-    def spectrum_of(self, modes: tuple[int, ...]) -> jax.Array:
-        return self.layout.spectrum(self.array, self.positions(modes))
+    def isospectral(self, modes: tuple[int, ...]) -> jax.Array:
+        return self.layout.isospectral(self.array, self.positions(modes))
 
     def gram(self, frame: Frame) -> jax.Array:
         return self.layout.gram(self.array, frame)
@@ -154,8 +154,8 @@ class Pure(Factor):
     def mixed(self) -> "Mixed":
         return Mixed(self.layout.outer(self.array), self.modes, Square(self.kets))
 
-    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
-        return self.mixed().channel(channel, modes)
+    def apply_channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
+        return self.mixed().apply_channel(channel, modes)
 
     def unravel(
         self, channel: Channel, key: jax.Array, modes: tuple[int, ...]
@@ -197,7 +197,7 @@ class Mixed(Factor):
     def mixed(self) -> "Mixed":
         return self
 
-    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
+    def apply_channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
         positions = self.positions(modes)
         view, rows, columns = self.layout.open(self.array, positions)
         view = channel.apply(view, rows, columns)

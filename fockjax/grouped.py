@@ -10,7 +10,7 @@ from fockjax._numerics import checked_integer
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.planning import MEMORY_LIMIT, pick
-from fockjax.states import State, together
+from fockjax.states import State, optional_product
 
 
 class Grouped:
@@ -130,8 +130,8 @@ def side_by_side(states: Sequence[State]) -> State:
             for k, state in enumerate(states)
             for name, outcome in state.outcomes.items()
         },
-        selected=together([state.selected for state in states]),
-        score=together([state.score for state in states]),
+        selected=optional_product([state.selected for state in states]),
+        score=optional_product([state.score for state in states]),
         truncations=sum(state.truncations for state in states),
         reflects=any(state.reflects for state in states),
         hbar=states[0].hbar,

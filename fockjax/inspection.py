@@ -19,7 +19,7 @@ from fockjax.factors import Factor
 from fockjax.operations import Measurement, Repeat, Step, written_out
 from fockjax.parameters import Values, Weight
 from fockjax.planning import MEMORY_LIMIT
-from fockjax.states import State, together
+from fockjax.states import State, optional_product
 
 NOTICEABLE = 1e-3  # the lost probability, or that of a top level, from which there is advice
 
@@ -330,8 +330,8 @@ def walk(
             state = replace(
                 after,
                 outcomes=outcomes,
-                selected=together([state.selected, after.selected]),
-                score=together([state.score, after.score]),
+                selected=optional_product([state.selected, after.selected]),
+                score=optional_product([state.score, after.score]),
                 truncations=state.truncations + after.truncations,
                 reflects=state.reflects or after.reflects,
             )

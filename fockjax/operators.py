@@ -259,20 +259,20 @@ def _generated_jvp(build, axis, primals, tangents):
     r, values, slope, before = primals
     dr, _, _, dbefore = tangents
     after = _generated(build, axis, r, values, slope, before)
-    moved = dbefore + _banded(slope.right, dr, before, axis)
-    moved = _again(build, axis, r, values, moved)
-    return after, moved + _banded(slope.left, dr, after, axis)
+    moved = dbefore + _apply_bands(slope.right, dr, before, axis)
+    moved = _apply_rebuilt(build, axis, r, values, moved)
+    return after, moved + _apply_bands(slope.left, dr, after, axis)
 
 
 # A gradient keeps `values`, which a loop over layers has already, and not what stands for them.
 @partial(jax.checkpoint, static_argnums=(0, 1), prevent_cse=False)
-def _again(build, axis, r, values, ket):
+def _apply_rebuilt(build, axis, r, values, ket):
     return _matrix(_rebuilt(build, r, values), ket, (axis,))
 
 
 @partial(jax.checkpoint, static_argnums=3, prevent_cse=False)  # keeps the ket, not it moved
-def _banded(bands: tuple[Band, ...], scale: jax.Array, ket: jax.Array, axis: int) -> jax.Array:
-    """Their sum, times ``scale``, acting on an axis."""
+def _apply_bands(bands: tuple[Band, ...], scale: jax.Array, ket: jax.Array, axis: int) -> jax.Array:
+    """The sum of bands, times ``scale``, applied to an axis."""
     labels = ascii_letters[: ket.ndim]
     total = jnp.zeros_like(ket)
     for band in bands:
@@ -528,8 +528,12 @@ def product(*steps: tuple[Operator, tuple[int, ...]], cutoffs: tuple[int, ...]) 
     return Product(tuple(op for op, _ in steps), tuple(at for _, at in steps), tuple(cutoffs))
 
 
-def steps(operator: Operator, modes: tuple[int, ...]) -> list[tuple[Operator, tuple[int, ...]]]:
-    """An operator on ``modes`` as a flat list of simple ones, each with the modes it acts on."""
+def flat_parts(
+    operator: Operator, modes: tuple[int, ...]
+) -> list[tuple[Operator, tuple[int, ...]]]:
+    """An operator on ``modes`` as a list of operators that are no `Product` and no `Turned`, each
+    with the modes it acts on; the first acts first.
+    """
     match operator:
         case Product():
             parts = zip(operator.factors, operator.placements, strict=True)
@@ -537,7 +541,9 @@ def steps(operator: Operator, modes: tuple[int, ...]) -> list[tuple[Operator, tu
             parts = operator.parts()
         case _:
             return [(operator, tuple(modes))]
-    return [step for factor, at in parts for step in steps(factor, tuple(modes[k] for k in at))]
+    return [
+        step for factor, at in parts for step in flat_parts(factor, tuple(modes[k] for k in at))
+    ]
 
 
 def join(a: Diagonal, b: Diagonal) -> Diagonal:
@@ -558,7 +564,7 @@ def _compose(a: Operator, b: Operator) -> Operator:
     a, b = (operator.fused() if isinstance(operator, Turned) else operator for operator in (a, b))
     if isinstance(a, Product) or isinstance(b, Product):
         everywhere = tuple(range(len(a.cutoffs)))
-        flat = steps(b, everywhere) + steps(a, everywhere)
+        flat = flat_parts(b, everywhere) + flat_parts(a, everywhere)
         return product(*flat, cutoffs=a.cutoffs)
     match a, b:
         case Diagonal(), Parity():

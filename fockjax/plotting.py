@@ -56,7 +56,7 @@ def circuit(
         raise TypeError(f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}.")
     if not 1 <= width < np.inf:
         raise ValueError(f"Argument `width` must be at least 1 inch, got {width!r}.")
-    columns = drawing.layout(circuit.operations, circuit.modes, parameters) or [[]]
+    columns = drawing.arrange(circuit.operations, circuit.modes, parameters) or [[]]
     widths = [max(map(_width, marks), default=_BOX) + _GAP for marks in columns]
     lines = drawing.wrap(widths, width - 2 * _MARGIN)
     along = drawing.wires(columns, circuit.modes)

@@ -8,9 +8,12 @@ from fockjax.parameters import Outcome
 
 
 @dataclass(frozen=True)
-class Found:
-    """An outcome: "integer", "real" or "complex", and in how many layers it is measured; None where
-    it is not in layers.
+class OutcomeType:
+    """What kind of number an outcome is, and how often it is measured.
+
+    Attributes:
+        kind: "integer", "real" or "complex".
+        layers: in how many layers of a repeated block it is measured; None outside such blocks.
     """
 
     kind: str
@@ -21,11 +24,11 @@ class Found:
 class Record:
     """The outcomes by name, and the modes on which nothing has acted since they were measured."""
 
-    outcomes: Mapping[str, Found] = field(default_factory=dict)
+    outcomes: Mapping[str, OutcomeType] = field(default_factory=dict)
     measured: frozenset[int] = frozenset()
 
     def after(self, operations: Sequence[Step | Repeat], where: str) -> "Record":
-        """What it becomes by more operations.
+        """The record after more operations.
 
         Raises:
             ValueError: naming ``where``, if a mode is measured twice with nothing in between, or a
@@ -34,7 +37,8 @@ class Record:
         outcomes, measured = dict(self.outcomes), self.measured
         for operation in operations:
             times = operation.times if isinstance(operation, Repeat) else 1
-            for step in [*flat((operation,))] * min(times, 2):  # a layer follows on another one
+            # Two layers show whatever can go wrong between one layer and the next.
+            for step in [*flat((operation,))] * min(times, 2):
                 again = measured.intersection(step.modes) if isinstance(step, Measurement) else ()
                 if again:
                     raise ValueError(
@@ -54,10 +58,10 @@ class Record:
         return Record(outcomes, measured)
 
     def check(self, outcome: Outcome, where: str) -> None:
-        """Refuse what has not been measured by then, and what is no real number.
+        """Check that an outcome that a parameter depends on has been measured and is a real number.
 
         Raises:
-            ValueError: naming ``where``.
+            ValueError: naming ``where``, if not.
         """
         found = self.outcomes.get(outcome.name)
         if found is None:
@@ -80,10 +84,10 @@ class Record:
             )
 
 
-def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, Found]]:
-    """The outcomes of an operation with their names."""
+def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, OutcomeType]]:
+    """The outcomes of an operation, each with its name."""
     if isinstance(operation, Measurement):
-        yield operation.label, Found(operation.spec.outcome)
+        yield operation.label, OutcomeType(operation.spec.outcome)
     elif isinstance(operation, Repeat):
         for inner in operation.operations:
             for name, found in _named(inner, where):
@@ -92,4 +96,4 @@ def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, Found]]:
                         f"{where}: outcome {name!r} is measured in a block within a block; a "
                         "measurement can be repeated in one block only."
                     )
-                yield name, Found(found.kind, operation.times)
+                yield name, OutcomeType(found.kind, operation.times)

@@ -22,12 +22,12 @@ from fockjax._advice import Advised
 from fockjax._linear import contract, settle
 from fockjax._lowering import FOLD
 from fockjax._numerics import ratio, safe_sqrt
-from fockjax._random import index, unit
+from fockjax._random import draw_index, score_weight
 from fockjax.detectors import Detector
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Layout, Square
 from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
-from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, steps
+from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, flat_parts
 from fockjax.states import State, refuse_outside
 from fockjax.superoperators import Channel
 
@@ -52,7 +52,7 @@ class Register:
 
     def gate(self, step: Gate, operator: Operator) -> None:
         self._join(step)
-        for part, modes in steps(operator, step.modes):
+        for part, modes in flat_parts(operator, step.modes):
             factor = self._factor(modes[0])
             others = factor.array.size // math.prod(part.cutoffs)
             part = part.suited(others if self.layout.separable else math.inf)
@@ -68,7 +68,7 @@ class Register:
             self._count(self.layout.truncations(part), step.spec.reflects(step.options))
 
     def channel(self, step: Noise, channel: Channel, key: Any) -> None:
-        self._settle(step.modes)
+        self._apply_waiting(step.modes)
         self._join(step)
         (factor,) = self._factors(step.modes)
         if self.unravel:
@@ -77,7 +77,7 @@ class Register:
             self._weigh(weight)
         else:
             self._check_memory(step, factor.modes, Square(factor.kets))
-            after = factor.channel(channel, step.modes)
+            after = factor.apply_channel(channel, step.modes)
         self._exchange([factor], [after])
         self._count(channel.truncations, step.spec.reflects(step.options))
 
@@ -87,7 +87,7 @@ class Register:
             waiting = self.waiting[mode]
             while waiting and not waiting[-1].truncations:  # unitary: the trace drops it
                 waiting.pop()
-            self._settle((mode,))
+            self._apply_waiting((mode,))
         array = jnp.asarray(array, self.state.dtype)
         layout = self.layout.of(tuple(sorted(step.modes)))
         real, imag = (step.parameters.get(name) for name in ("real", "imag"))
@@ -129,7 +129,7 @@ class Register:
         # What another mode loses at its cutoff before changes what is probable, and what is left.
         others = [other for other in self._factor(mode).modes if other != mode]
         lossy = [m for m in others if any(each.truncations for each in self.waiting[m])]
-        self._settle((mode, *lossy))
+        self._apply_waiting((mode, *lossy))
         factor = self._factor(mode)
         rho = factor.reduced((mode,)).astype(self.state.dtype)
         if selected is not None:
@@ -144,7 +144,7 @@ class Register:
             weights, bras = jnp.ones_like(weights[:1]), bras[j][None]
         self._project(mode, weights, bras)
         if selected is None:
-            self._weigh(unit(probability))
+            self._weigh(score_weight(probability))
         else:
             selected = self.state.selection_probability * probability
             self.state = replace(self.state, selected=selected)
@@ -153,7 +153,7 @@ class Register:
     def flush(self) -> State:
         """Apply everything that waits."""
         for factor in self.state.factors:
-            self._settle(factor.modes)
+            self._apply_waiting(factor.modes)
         factors = [replace(factor, array=settle(factor.array)) for factor in self.state.factors]
         return replace(self.state, factors=tuple(factors))
 
@@ -167,7 +167,7 @@ class Register:
             waiting.append(operator)
         alone = self.layout.separable or len(self._factor(mode).modes) == 1
         if not alone and not isinstance(operator, Diagonal):  # what is kept depends on the order
-            self._settle((mode,))
+            self._apply_waiting((mode,))
 
     def _fuse(self, operator: Operator, before: Operator, mode: int) -> bool:
         """Whether to make one of two operators on a mode."""
@@ -184,11 +184,11 @@ class Register:
                 if last and isinstance(last[0], Diagonal):
                     self.waiting[mode].pop()
                     operator = operator @ expand(last[0], position, operator.cutoffs)
-        self._settle(modes)
+        self._apply_waiting(modes)
         self._apply(operator, modes)
 
-    def _settle(self, modes: Sequence[int]) -> None:
-        """Apply what waits on modes, diagonals where they meet as one."""
+    def _apply_waiting(self, modes: Sequence[int]) -> None:
+        """Apply the operators that wait on some modes, diagonals of one factor all at once."""
         while first := {mode: self.waiting[mode][0] for mode in modes if self.waiting[mode]}:
             diagonals = {m: op for m, op in first.items() if isinstance(op, Diagonal)}
             if others := [mode for mode in first if mode not in diagonals]:
@@ -197,7 +197,7 @@ class Register:
                 continue
             for factor in self._factors(tuple(diagonals)):
                 own = {mode: op for mode, op in diagonals.items() if mode in factor.modes}
-                self._exchange([factor], [factor.turn(own)])
+                self._exchange([factor], [factor.apply_diagonals(own)])
             for mode in diagonals:
                 self.waiting[mode].pop(0)
 
@@ -215,7 +215,7 @@ class Register:
             return
         for factor in self._factors(step.modes):
             if len(factor.modes) == 1:
-                self._settle(factor.modes)
+                self._apply_waiting(factor.modes)
         together = self._factors(step.modes)
         modes = tuple(sorted(mode for factor in together for mode in factor.modes))
         layout = self.layout.of(modes)
@@ -260,8 +260,8 @@ class Register:
 
     def _draw(self, chances: jax.Array, key: Any) -> jax.Array:
         """An index, drawn as often as ``chances`` say."""
-        j = index(key, chances)
-        self._weigh(unit(ratio(chances[j], jnp.sum(chances))))
+        j = draw_index(key, chances)
+        self._weigh(score_weight(ratio(chances[j], jnp.sum(chances))))
         return j
 
     def _weigh(self, weight: jax.Array) -> None:
@@ -344,7 +344,7 @@ def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     values, vectors = jnp.linalg.eigh(known)
     there = values > size * jnp.finfo(values.dtype).eps * values[-1]
     values = jnp.where(there, values, 0)
-    j = index(key, values)
+    j = draw_index(key, values)
     vector = vectors[:, j]
     step = contract(rho - known, vector, "mn,n->m")
     inside = jnp.where(there, contract(vectors.conj(), step, "mj,m->j"), 0)
@@ -354,4 +354,4 @@ def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     chance = contract(ket.conj(), ket, "m,m->", real=True)
     total = jnp.trace(rho).real
     ket = ket * safe_sqrt(ratio(total, chance)).astype(ket.dtype)
-    return ket.reshape(cutoffs), unit(ratio(chance, total))
+    return ket.reshape(cutoffs), score_weight(ratio(chance, total))

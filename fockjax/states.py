@@ -18,7 +18,7 @@ import numpy as np
 from jax.core import Tracer
 
 from fockjax import checks, kets
-from fockjax._eager import as_one
+from fockjax._eager import jit_when_eager
 from fockjax._linear import contract
 from fockjax._numerics import (
     canonical_complex,
@@ -284,10 +284,10 @@ class State(Readouts):
         return jnp.broadcast_to(value, (self.modes,))
 
 
-def together(factors: Sequence[jax.Array | None]) -> jax.Array | None:
-    """The product of probabilities or weights, None standing for 1."""
-    there = [factor for factor in factors if factor is not None]
-    return reduce(jnp.multiply, there) if there else None
+def optional_product(values: Sequence[jax.Array | None]) -> jax.Array | None:
+    """The product of probabilities or weights, where None stands for 1."""
+    known = [value for value in values if value is not None]
+    return reduce(jnp.multiply, known) if known else None
 
 
 def vacuum(
@@ -413,7 +413,7 @@ def refuse_outside(layout: Layout, array: jax.Array | np.ndarray, name: str) -> 
         )
 
 
-@as_one()
+@jit_when_eager()
 def _overlap(mine: Sequence[Factor], theirs: Sequence[Factor]) -> jax.Array:
     theirs = [replace(f, array=f.array.astype(mine[0].dtype)) for f in theirs]
     return reduce(jnp.multiply, [_fidelity(*met) for met in _meetings(mine, theirs)])
@@ -443,7 +443,7 @@ def _fidelity(mine: list[Factor], theirs: list[Factor]) -> jax.Array:
     if any(pure):  # the trace of the product
         return _network(_sides(mine, 1, -1) + _sides(theirs, -1, 1)).real
     one, other = (reduce(Factor.join, side) for side in (mine, theirs))
-    return root_fidelity(one.spectrum_of(one.modes), other.spectrum_of(one.modes)) ** 2
+    return root_fidelity(one.isospectral(one.modes), other.isospectral(one.modes)) ** 2
 
 
 def _names(factor: Factor) -> tuple[Any, ...]:

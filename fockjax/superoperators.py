@@ -25,7 +25,7 @@ from jax import lax
 from fockjax._linear import contract, skew
 from fockjax._numerics import ratio, safe_sqrt
 from fockjax._phases import phase_factor
-from fockjax._random import index, unit
+from fockjax._random import draw_index, score_weight
 from fockjax.layout import Box
 from fockjax.operators import Diagonal, Matrix, Sectors
 
@@ -120,7 +120,7 @@ class Jumps(Channel):
         # By how much the number changes, mod D, becomes an axis.
         joint = contract(self.probabilities, photons, "mn,n->mn")
         each = jnp.sum(skew(joint, column=1, row=0, sign=-1), axis=1)
-        drawn = index(key, each)
+        drawn = draw_index(key, each)
         scale, weight = _branch(each[drawn], jnp.sum(each))
         elements = scale * safe_sqrt(self.probabilities)
         jump = jnp.where((m - n) % len(n) == drawn, elements, 0)
@@ -197,7 +197,7 @@ class Kraus(Channel):
         reduced = Box(ket.shape).reduced(ket, axes).reshape(size, size)
         # Rounding may leave one that is 0 below it.
         each = jnp.maximum(contract(effects, reduced, "jbc,cb->j", real=True), 0)
-        ket = Matrix(self.elements[index(key, each)]).apply(ket, axes)
+        ket = Matrix(self.elements[draw_index(key, each)]).apply(ket, axes)
         # The norm itself, of which a rare branch's share of a sum keeps few digits.
         scale, weight = _branch(Box(ket.shape).norm_squared(ket), jnp.sum(each))
         labels = ascii_letters[: ket.ndim]
@@ -243,4 +243,4 @@ def _branch(own: jax.Array, total: jax.Array) -> tuple[jax.Array, jax.Array]:
 
     A ket of norm 0 has no branches: it stays 0, with weight 1. NaN stays NaN.
     """
-    return safe_sqrt(ratio(total, own)), unit(ratio(own, total))
+    return safe_sqrt(ratio(total, own)), score_weight(ratio(own, total))

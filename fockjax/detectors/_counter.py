@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln, xlogy
 
 from fockjax._numerics import in_range, real_dtype
-from fockjax._random import photon_number, tails
+from fockjax._random import draw_photon_number, tails
 from fockjax._spec import check_ranges
 from fockjax.detectors._detector import Detector
 
@@ -45,7 +45,7 @@ class Counter(Detector):
     def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
         drawing, responding = jax.random.split(key)
         rho = jax.lax.stop_gradient(rho)
-        return self.respond(responding, photon_number(drawing, tails(jnp.diagonal(rho).real)))
+        return self.respond(responding, draw_photon_number(drawing, tails(jnp.diagonal(rho).real)))
 
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
         weights = self.weights(jnp.asarray(outcome, jnp.int32))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec, check_shapes, cutoffs_for
-from fockjax.gates.interferometer import interferometer, mesh_shapes, together
+from fockjax.gates.interferometer import build_each, interferometer, mesh_shapes
 from fockjax.gates.squeezing import squeezing
 from fockjax.operators import Operator, Padded, product
 
@@ -64,7 +64,7 @@ def gaussian_transform(
     box = (sum(cutoffs) - modes + 1,) * modes if exact else cutoffs
     both = jax.vmap(partial(interferometer, cutoff=box, dtype=dtype))(theta, phi, rotation)
     first, second = (jax.tree.map(lambda leaf, k=k: leaf[k], both) for k in range(2))
-    squeezers = together(partial(squeezing, dtype=dtype), box, r)
+    squeezers = build_each(partial(squeezing, dtype=dtype), box, r)
     everywhere = tuple(range(modes))
     whole = product(
         (first, everywhere),

@@ -68,10 +68,10 @@ def interferometer(
     if exact and modes > 1:
         return sectors(unitary(theta, phi, rotation, mesh=mesh), cutoffs)
     on = pairs(modes, mesh)
-    mixers = together(
+    mixers = build_each(
         partial(beamsplitter, dtype=dtype), [(cutoffs[j], cutoffs[k]) for j, k in on], theta, phi
     )
-    turns = together(partial(rotation_gate, dtype=dtype), cutoffs, rotation)
+    turns = build_each(partial(rotation_gate, dtype=dtype), cutoffs, rotation)
     return product(
         *zip(mixers, on, strict=True),
         *((turn, (mode,)) for mode, turn in enumerate(turns)),
@@ -80,7 +80,7 @@ def interferometer(
 
 
 def _of_total(theta, phi, rotation, *, exact: bool, **options) -> Operator:
-    """Where all states of a total are kept, the mesh is exact."""
+    """Under `TotalPhotons` the mesh is exact by itself, so ``exact`` is ignored."""
     return interferometer(theta, phi, rotation, **options)
 
 
@@ -97,9 +97,9 @@ def unitary(theta, phi, rotation, *, mesh: str = "rectangular") -> jax.Array:
     return turns[:, None] * jnp.stack(rows)
 
 
-def together(build, cutoffs, *values) -> list[Operator]:
-    """``build(*values_k, cutoff=cutoffs[k])`` for each k, those of equal cutoffs in one vectorised
-    call.
+def build_each(build, cutoffs, *values) -> list[Operator]:
+    """``build(*values_k, cutoff=cutoffs[k])`` for each k; all k of the same cutoff are built in one
+    vectorised call.
     """
     made = {}
     for cutoff in dict.fromkeys(cutoffs):

@@ -156,7 +156,7 @@ class Layout(abc.ABC):
         view, axes = self.open(array, positions, at)
         return self.close(operator.apply(view, axes), positions, at)
 
-    def turn(
+    def apply_diagonals(
         self, diagonals: Sequence[tuple[Diagonal, Axes]], array: jax.Array, at: int = 0
     ) -> jax.Array:
         """Apply diagonal operators on different modes."""
@@ -264,9 +264,11 @@ class Layout(abc.ABC):
         """Undoes `boxed_matrix`."""
         return self.unboxed(self.unboxed(rho), self.ndim)
 
-    def spectrum(self, ket: jax.Array, positions: Axes) -> jax.Array:
-        """A square density matrix with the eigenvalues of that of some modes, zeros aside. Both
-        sides of a pure state have the same: it is that of the smaller one.
+    def isospectral(self, ket: jax.Array, positions: Axes) -> jax.Array:
+        """A square matrix with the same nonzero eigenvalues as the density matrix of some modes.
+
+        Of a pure state these modes and the others have the same, so it is the density matrix of the
+        side with fewer states.
         """
         sides = (positions, self._others(positions))
         smaller = min(sides, key=lambda side: self.of(side).size)

@@ -109,7 +109,7 @@ class Simplex(Layout):
     def keeps(self, photons: np.ndarray) -> np.ndarray:
         return photons.sum(1) < self.below
 
-    def turn(
+    def apply_diagonals(
         self, diagonals: Sequence[tuple[Diagonal, Axes]], array: jax.Array, at: int = 0
     ) -> jax.Array:
         states = _states(self.below, self.modes)
@@ -156,7 +156,7 @@ class Simplex(Layout):
     ) -> jax.Array:
         match operator:
             case Diagonal():
-                return self.turn([(operator, positions)], array, at)
+                return self.apply_diagonals([(operator, positions)], array, at)
             case Matrix() | Parity() if len(positions) == 1 and self.modes > 1:
                 whole = operator.blocks if isinstance(operator, Parity) else operator.elements[None]
                 chart = _stairs(self, positions, len(whole))

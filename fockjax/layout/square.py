@@ -59,11 +59,13 @@ class Square:
         rho = self.kets.apply(operator, rho, positions)
         return self.kets.apply(operator.conj(), rho, positions, self.kets.ndim)
 
-    def turn(self, diagonals: Sequence[tuple[Diagonal, Axes]], rho: jax.Array) -> jax.Array:
+    def apply_diagonals(
+        self, diagonals: Sequence[tuple[Diagonal, Axes]], rho: jax.Array
+    ) -> jax.Array:
         """Apply diagonal operators on different modes."""
-        rho = self.kets.turn(diagonals, rho)
+        rho = self.kets.apply_diagonals(diagonals, rho)
         conjugate = [(diagonal.conj(), positions) for diagonal, positions in diagonals]
-        return self.kets.turn(conjugate, rho, self.kets.ndim)
+        return self.kets.apply_diagonals(conjugate, rho, self.kets.ndim)
 
     def weighted(self, rho: jax.Array, weight: jax.Array) -> jax.Array:
         """The density matrix times ``weight``, a real scalar >= 0."""
@@ -121,8 +123,8 @@ class Square:
         """The same with an axis for each mode: rows in the order asked for, then columns."""
         return self.kets.of(positions).boxed_matrix(self.partial_trace(rho, positions))
 
-    def spectrum(self, rho: jax.Array, positions: Axes) -> jax.Array:
-        """The density matrix of some modes as a square matrix."""
+    def isospectral(self, rho: jax.Array, positions: Axes) -> jax.Array:
+        """The density matrix of some modes as a square matrix: see `Layout.isospectral`."""
         size = self.kets.of(positions).size
         return self.partial_trace(rho, positions).reshape(size, size)
 

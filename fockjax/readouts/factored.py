@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._eager import as_one
+from fockjax._eager import jit_when_eager
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, is_integer, safe_sqrt
 
@@ -23,10 +23,12 @@ Modes = int | Sequence[int]
 def readout(
     *static: str,
 ) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
-    """A readout: `as_one`, the same program whatever a state has been through."""
+    """A decorator for readouts: `jit_when_eager`, with the past of the state left out, so that
+    states that differ in nothing else run the same program.
+    """
 
     def decorate(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-        compiled = as_one(*static)(method)
+        compiled = jit_when_eager(*static)(method)
 
         @wraps(method)
         def read(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -91,8 +93,8 @@ class Part(Protocol):
         """The density matrix of ``modes``: their row axes, then their column axes."""
         ...
 
-    def spectrum_of(self, modes: tuple[int, ...]) -> jax.Array:
-        """A square density matrix with the eigenvalues of that of ``modes``, zeros aside."""
+    def isospectral(self, modes: tuple[int, ...]) -> jax.Array:
+        """A square matrix with the same nonzero eigenvalues as the density matrix of ``modes``."""
         ...
 
     def gram(self, frame: Callable[[Any, jax.Array], jax.Array]) -> jax.Array:
@@ -173,7 +175,7 @@ class Factored:
     # for the readouts
 
     def _without_past(self) -> Self:
-        """With nothing but its factors and hbar."""
+        """The state with nothing but its factors and hbar."""
         return self
 
     @property

@@ -12,7 +12,7 @@ from jax import lax
 
 from fockjax import detectors
 from fockjax._numerics import checked_integer
-from fockjax._random import check_key, photon_number, tails
+from fockjax._random import check_key, draw_photon_number, tails
 from fockjax.detectors import Detector
 from fockjax.detectors._counter import Counter
 from fockjax.readouts.factored import Factored, Modes, Part
@@ -211,7 +211,7 @@ def _counted(factor: Part, own: tuple[int, ...], counters: Sequence[Counter]) ->
         row, outcomes = jnp.zeros((), jnp.int32), []
         keys = jax.random.split(key, (len(own), 2))
         for table, counter, (drawing, responding) in zip(tables, counters, keys, strict=True):
-            n = photon_number(drawing, table[row])
+            n = draw_photon_number(drawing, table[row])
             outcomes.append(counter.respond(responding, n))
             row = row * table.shape[1] + jnp.maximum(n, 0)
         return jnp.stack(outcomes)

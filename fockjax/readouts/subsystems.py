@@ -80,8 +80,8 @@ class Subsystems(Factored):
         return entropy
 
     def _spectra(self, modes: Modes | None) -> list[jax.Array]:
-        """Matrices whose product has the eigenvalues of the density matrix of ``modes``, zeros
-        aside.
+        """Matrices, one for each factor, whose tensor product has the same nonzero eigenvalues as
+        the density matrix of ``modes``.
         """
         modes = self._checked_modes(modes)
-        return [factor.spectrum_of(own) for factor, own in self._split(modes)]
+        return [factor.isospectral(own) for factor, own in self._split(modes)]
