@@ -402,8 +402,8 @@ class Circuit(Builder):
                 missing key; where values are known, not traced, for a post-selection that is
                 impossible. Of a traced one the `State.selection_probability` is 0, or rounding.
         """
-        arguments = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
-        state = _run(self.operations, **arguments, hbar=self.hbar, memory_limit=memory_limit)
+        given = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
+        state = _run(self.operations, **given, hbar=self.hbar, memory_limit=memory_limit)
         self._refuse_impossible(state)
         return state
 

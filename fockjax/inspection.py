@@ -217,7 +217,7 @@ def _why(row: Row) -> str:
 
 
 def _fullest(row: Row) -> int:
-    """Of the modes of a step the one likeliest at its top level after it."""
+    """The mode of a step that is likeliest to be at its top level afterwards."""
     return max(row.step.modes, key=lambda mode: row.top[mode]) if row.step else 0
 
 
@@ -299,11 +299,11 @@ def inspect(
 def walk(
     circuit: Circuit, given: dict[str, Any], memory_limit: int = MEMORY_LIMIT
 ) -> Iterator[tuple[Step | None, State, jax.Array | None, jax.Array | None]]:
-    """The start, then each operation, layers written out: the operation, the state after it, what
-    it measured and the probability of that.
+    """Run a circuit step by step, layers written out. Yields the start, then for each step: the
+    operation, the state after it, what it measured and the probability of that.
 
-    It compiles a kind of operation once, also under `jax.vmap`. All states share the dictionary of
-    outcomes, which is complete at the end.
+    Each kind of operation is compiled once, also under `jax.vmap`. All states share one dictionary
+    of outcomes, which is complete at the end.
 
     Args:
         circuit: the circuit.
@@ -314,7 +314,7 @@ def walk(
     outcomes = dict(state.outcomes)
     state = replace(state, outcomes=outcomes)
     yield None, state, None, None
-    found: dict[str, jax.Array] = {}  # the same, as parameters
+    found: dict[str, jax.Array] = {}  # the same outcomes, in the dtype of parameters
     values = Values(given["weights"], given["x"], found)
     keys = planning.keys(circuit.operations, given["key"])
     for operation in circuit.operations:
@@ -346,15 +346,15 @@ def walk(
 
 
 def _taken_apart(step: Step) -> tuple[Any, dict[str, Any]]:
-    """What is static of a step, and the values of its other parameters."""
+    """A step as what is static about it, and the values of its other parameters."""
     fixed = {
         name: value
         for name, value in step.parameters.items()
         if isinstance(step, Measurement) and isinstance(value, float)
     }
     values = {name: step.parameters[name] for name in step.parameters if name not in fixed}
-    label = {"label": step.label} if isinstance(step, Measurement) else {}
-    kind = type(step), step.name, step.modes, *map(_frozen, (step.options, fixed, label))
+    named = {"label": step.label} if isinstance(step, Measurement) else {}
+    kind = type(step), step.name, step.modes, *map(_frozen, (step.options, fixed, named))
     return kind, values
 
 
@@ -364,19 +364,21 @@ def _frozen(items: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 @partial(jax.jit, static_argnames=("kind", "memory_limit", "unravel"))
 def _advance(kind, values: dict[str, Any], state: State, key, memory_limit: int, unravel: bool):
-    """One step, and the probability of what it measured. Compiled once for its kind: its parameters
-    are arguments, and what a state counts of its past, which differs at each step, is left out.
+    """The state after one step, and the probability of what the step measured.
+
+    It is compiled once for each kind of step. For that, the parameters are arguments, and the state
+    comes without what it has counted so far, which differs from step to step.
     """
-    make, name, modes, options, fixed, label = kind
+    make, name, modes, options, fixed, named = kind
     parameters = {name: Weight(name) for name in values} | dict(fixed)
-    step = make(name, parameters, modes, dict(options), **dict(label))
+    step = make(name, parameters, modes, dict(options), **dict(named))
     return planning.run_step(step, state, Values(values, None), memory_limit, key, unravel)
 
 
 @jax.jit
 def _look(factors: tuple[Factor, ...]) -> tuple[Any, ...]:
-    """Norm, leakage, for each mode the probability of the top level and the mean photons, for each
-    factor its purity if it is mixed, and whether all is finite.
+    """Norm; leakage; the probability of the top level and the mean photon number of each mode; the
+    purity of each factor, or None if it is a ket; and whether all amplitudes are finite.
     """
     state = State(factors)
     modes = range(state.modes)

@@ -14,6 +14,7 @@ from fockjax import drawing
 from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate
 from fockjax.circuit import Circuit
 from fockjax.inspection import Inspection, Row
+from fockjax.readouts.factored import checked_mode
 from fockjax.states import State
 
 if TYPE_CHECKING:
@@ -373,7 +374,7 @@ def density_matrix(
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     _check(state)
-    modes = state._checked_modes(modes)
+    modes = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
     probabilities = np.asarray(state.probabilities(modes))
     kept = probabilities > 1e-3 * probabilities.max()
     if len(modes) == 1:
@@ -467,7 +468,7 @@ def inspection(
 
 
 def _purity(row: Row, mode: int) -> float:
-    """Of the factor of a mode."""
+    """The purity of the factor that a mode belongs to."""
     factor = next(k for k, group in enumerate(row.groups) if mode in group)
     purity = row.purities[factor]
     return 1.0 if purity is None else purity
@@ -533,7 +534,7 @@ def _check(state: State, mode: int = 0) -> None:
         )
     if not state.is_finite:
         raise ValueError("Argument `state` is not finite; fj.inspect tells where that began.")
-    state._checked_mode(mode)
+    checked_mode(mode, state.modes)
 
 
 def _new_figure(size: tuple[float, float]) -> "Figure":
@@ -543,7 +544,7 @@ def _new_figure(size: tuple[float, float]) -> "Figure":
 
 
 def _axes(ax: "Axes | None", size: tuple[float, float]) -> "Axes":
-    """Those given, or those of a new figure."""
+    """The axes given, or those of a new figure."""
     from matplotlib.axes import Axes
 
     if ax is None:

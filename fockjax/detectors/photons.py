@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fockjax._spec import DetectorSpec
-from fockjax.detectors._counter import Counter, check, noise, poisson
+from fockjax.detectors.counter import Counter, check, checked_parameters, poisson
 
 
 @jax.tree_util.register_dataclass
@@ -86,7 +86,9 @@ def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Phot
         isinstance(value, int | float) and value == ideal
         for value, ideal in ((efficiency, 1), (dark_counts, 0))
     )
-    return Photons(*noise(efficiency, dark_counts, dtype), cutoff, not silent, perfect and silent)
+    return Photons(
+        *checked_parameters(efficiency, dark_counts, dtype), cutoff, not silent, perfect and silent
+    )
 
 
 SPEC = DetectorSpec(

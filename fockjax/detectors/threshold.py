@@ -9,7 +9,7 @@ import numpy as np
 from fockjax._numerics import geometric
 from fockjax._random import uniform
 from fockjax._spec import DetectorSpec
-from fockjax.detectors._counter import Counter, check, noise
+from fockjax.detectors.counter import Counter, check, checked_parameters
 
 
 @jax.tree_util.register_dataclass
@@ -58,7 +58,7 @@ def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Th
         >>> print(detector.probability(1, np.diag([0, 0, 1 + 0j])))  # two photons
         0.75
     """
-    return Threshold(*noise(efficiency, dark_counts, dtype), cutoff)
+    return Threshold(*checked_parameters(efficiency, dark_counts, dtype), cutoff)
 
 
 def _check(parameters, modes, options):

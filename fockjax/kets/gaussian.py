@@ -10,7 +10,7 @@ from fockjax import checks
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, real_dtype
 from fockjax._spec import KetSpec, cutoffs_for
-from fockjax.kets._recurrence import amplitudes
+from fockjax.kets.recurrence import amplitudes
 
 
 def gaussian(
@@ -50,7 +50,7 @@ def gaussian(
 
     Reference:
         N. Quesada et al., Simulating realistic non-Gaussian state preparation, Phys. Rev. A 100,
-        022341 (2019); the recurrence: `fockjax.kets._recurrence`.
+        022341 (2019); the recurrence: `fockjax.kets.recurrence`.
     """
     cutoffs, plus, mean = prepared(cov, mean, cutoff, hbar, dtype, checks.constant_pure_covariance)
     n = len(cutoffs)

@@ -10,7 +10,7 @@ from jax import lax
 from fockjax._linear import contract
 from fockjax._numerics import in_range, real_dtype
 from fockjax._spec import KetSpec
-from fockjax.kets._recurrence import amplitudes
+from fockjax.kets.recurrence import amplitudes
 
 _TEETH = 32  # on either side; one further out needs photon numbers above 6000
 

@@ -7,8 +7,8 @@ from jax import lax
 from fockjax._numerics import real_dtype
 from fockjax._spec import KetSpec
 from fockjax.gates.squeezing import first_column, sech
-from fockjax.kets._recurrence import amplitudes
 from fockjax.kets.phases import turned
+from fockjax.kets.recurrence import amplitudes
 
 
 def squeezed(r, phi=0.0, *, cutoff: int, dtype=None) -> jax.Array:
@@ -61,7 +61,7 @@ def displaced_squeezed(r_d, phi_d=0.0, r_s=0.0, phi_s=0.0, *, cutoff: int, dtype
 
     Reference:
         The amplitudes are Hermite polynomials: H. P. Yuen, Phys. Rev. A 13, 2226 (1976);
-        recurrence: `fockjax.kets._recurrence`.
+        recurrence: `fockjax.kets.recurrence`.
     """
     real = real_dtype(dtype)
     r_d, phi_d, r_s, phi_s = (jnp.asarray(value, real) for value in (r_d, phi_d, r_s, phi_s))

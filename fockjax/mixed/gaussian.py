@@ -8,8 +8,8 @@ from fockjax import checks
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex
 from fockjax._spec import MixedSpec
-from fockjax.kets._recurrence import amplitudes
 from fockjax.kets.gaussian import check_with, prepared
+from fockjax.kets.recurrence import amplitudes
 
 
 def mixed_gaussian(
@@ -51,7 +51,7 @@ def mixed_gaussian(
 
     Reference:
         V. V. Dodonov, O. V. Man'ko and V. I. Man'ko, Phys. Rev. A 50, 813 (1994); the recurrence:
-        `fockjax.kets._recurrence`.
+        `fockjax.kets.recurrence`.
     """
     cutoffs, plus, mean = prepared(cov, mean, cutoff, hbar, dtype, checks.constant_covariance)
     n, real = len(cutoffs), plus.dtype

@@ -234,14 +234,10 @@ class Factored:
         return next(factor for factor in self._parts if mode in factor.modes)
 
     def _checked_mode(self, mode: int) -> int:
-        if not is_integer(mode, 0) or mode >= self.modes:
-            raise ValueError(
-                f"Argument `mode` must be an integer from 0 to {self.modes - 1}, got {mode!r}."
-            )
-        return int(mode)
+        return checked_mode(mode, self.modes)
 
     def _checked_modes(self, modes: Modes | None, least: int = 0) -> tuple[int, ...]:
-        """One or several modes as a tuple; None is all of them."""
+        """One mode or several as a tuple; None stands for all of them."""
         if modes is None:
             return tuple(range(self.modes))
         listed = [modes] if isinstance(modes, int | np.integer | str) else list(modes)
@@ -256,8 +252,21 @@ class Factored:
         return self.hbar if hbar is None else checked_hbar(hbar)
 
 
+def checked_mode(mode: int, modes: int) -> int:
+    """A mode of a state of so many ``modes``, as a Python integer.
+
+    Raises:
+        ValueError: if there is no such mode.
+    """
+    if not is_integer(mode, 0) or mode >= modes:
+        raise ValueError(f"Argument `mode` must be an integer from 0 to {modes - 1}, got {mode!r}.")
+    return int(mode)
+
+
 def outer(parts: Iterable[tuple[jax.Array, str]], order: str) -> jax.Array:
-    """The product of arrays with an axis for each label, the axes in the order asked for."""
+    """The outer product of arrays, each given with a label for each axis; the axes of the product
+    stand in the order of the labels in ``order``.
+    """
     (joint, labels), *others = parts
     for part, more in others:
         joint = contract(joint, part, f"{labels},{more}->{labels}{more}")

@@ -14,7 +14,7 @@ from fockjax import detectors
 from fockjax._numerics import checked_integer
 from fockjax._random import check_key, draw_photon_number, tails
 from fockjax.detectors import Detector
-from fockjax.detectors._counter import Counter
+from fockjax.detectors.counter import Counter
 from fockjax.readouts.factored import Factored, Modes, Part
 
 MEMORY = 64 * 2**20  # of what shots in progress hold, in bytes

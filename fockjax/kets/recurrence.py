@@ -1,4 +1,4 @@
-"""The stable recurrence for the amplitudes of pure Gaussian states, in the total photon number.
+"""A stable recurrence for the amplitudes of pure Gaussian states, in the total photon number.
 
 A pure Gaussian state is c exp(g . a+  +  a+ . B . a+ / 2) |0>, B complex symmetric with singular
 values below one.  The total photon number N counts the factors a+ of each term of the exponential,
