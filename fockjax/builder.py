@@ -2,6 +2,7 @@
 them calling `add` or `measure`.
 """
 
+import abc
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -10,8 +11,8 @@ import numpy as np
 from fockjax import checks, decompositions
 
 
-class Builder:
-    """What `fockjax.Circuit` inherits: operations by name. Each method returns the circuit.
+class Builder(abc.ABC):
+    """What `fockjax.Circuit` inherits: a method for each operation. Each returns the circuit.
 
     A parameter is a real number, a `fockjax.Weight`, `fockjax.Input` or `fockjax.Outcome`, or
     arithmetic of these. Angles and the strengths of Kerr gates are in radians, r may be negative
@@ -24,13 +25,13 @@ class Builder:
 
     modes: int
 
+    @abc.abstractmethod
     def add(self, name: str, *values: Any, modes: int | Sequence[int], **named: Any) -> Self:
         """Add a gate or channel by its name in the registry."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def measure(self, kind: str, *values: Any, modes: int | Sequence[int], **named: Any) -> Self:
         """Measure modes by the kind's name in the registry."""
-        raise NotImplementedError
 
     # one mode
 
@@ -97,7 +98,7 @@ class Builder:
         self, phi_in, phi_ex, *, exact: bool = False, modes: Sequence[int] = (0, 1)
     ) -> Self:
         """Symmetric Mach-Zehnder interferometer ``BS(pi/4, pi/2) R1(phi_in - pi/2) R2(phi_ex -
-        pi/2) BS(pi/4, pi/2)``; ``exact``: cut once, not beamsplitter by beamsplitter.
+        pi/2) BS(pi/4, pi/2)``; with ``exact`` cut once, not after each beamsplitter.
         """
         return self.add("symmetric_mach_zehnder", phi_in, phi_ex, exact=exact, modes=modes)
 
@@ -112,14 +113,14 @@ class Builder:
         return self.add("cross_kerr", kappa, modes=modes)
 
     def controlled_x(self, s, *, exact: bool = False, modes: Sequence[int] = (0, 1)) -> Self:
-        """Controlled X gate ``CX(s) = exp(-i s x1 p2 / hbar)``: adds s x1 to x2; ``exact``: cut
-        once, not squeezer by beamsplitter.
+        """Controlled X gate ``CX(s) = exp(-i s x1 p2 / hbar)``: adds s x1 to x2; with ``exact`` cut
+        once, not after each beamsplitter and squeezer.
         """
         return self.add("controlled_x", s, exact=exact, modes=modes)
 
     def controlled_z(self, s, *, exact: bool = False, modes: Sequence[int] = (0, 1)) -> Self:
         """Controlled Z gate ``CZ(s) = exp(i s x1 x2 / hbar)``: adds s x2 to p1 and s x1 to p2;
-        ``exact``: cut once, not squeezer by beamsplitter.
+        with ``exact`` cut once, not after each beamsplitter and squeezer.
         """
         return self.add("controlled_z", s, exact=exact, modes=modes)
 
@@ -302,8 +303,8 @@ class Builder:
         select=None,
         name=None,
     ) -> Self:
-        """Count photons, each seen with a probability of ``efficiency``, with ``dark_counts`` more
-        on average.
+        """Count photons: each is seen with probability ``efficiency``, and ``dark_counts`` more are
+        counted on average.
         """
         return self.measure(
             "photons", efficiency, dark_counts, modes=modes, select=select, name=name
@@ -335,7 +336,7 @@ class Builder:
 
 
 def _of_modes(matrix, name: str, rows: int, modes):
-    """The matrix, if it has so many rows for each mode."""
+    """The matrix, checked to have as many rows as ``rows`` for each mode."""
     count = np.size(modes)
     if len(matrix) != rows * count:
         raise ValueError(

@@ -4,9 +4,10 @@ A factor stays pure until something mixes it. What is done to it and what is rea
 same for both kinds; how it is stored is the business of its layout.
 """
 
+import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import jax
 import numpy as np
@@ -15,21 +16,23 @@ from fockjax.layout import Box, Frame, Layout, Square
 from fockjax.operators import Diagonal, Operator
 from fockjax.superoperators import Channel
 
+Stored = TypeVar("Stored", Layout, Square)
+
 
 @dataclass(frozen=True, eq=False)
-class Factor:
+class Factor(abc.ABC, Generic[Stored]):
     """The state of some modes, `Pure` or `Mixed`.
 
     Attributes:
         array: its amplitudes or matrix elements, stored as `layout` says.
         modes: the modes, increasing.
-        layout: how they are stored.
+        layout: how they are stored: a `Layout` of kets, or a `Square` of density matrices.
         is_pure: whether it is a ket.
     """
 
     array: jax.Array
     modes: tuple[int, ...] = field(metadata={"static": True})
-    layout: Any = field(metadata={"static": True})
+    layout: Stored = field(metadata={"static": True})
     is_pure: ClassVar[bool]
 
     def apply(self, operator: Operator, modes: tuple[int, ...]) -> "Factor":
@@ -51,16 +54,16 @@ class Factor:
         layout = self.layout.beside(other.layout, order)
         return type(self)(array, tuple(sorted(modes)), layout)
 
+    @abc.abstractmethod
     def mixed(self) -> "Mixed":
-        """As a density matrix."""
-        raise NotImplementedError
+        """The same state as a density matrix."""
 
+    @abc.abstractmethod
     def apply_channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
         """The factor after a channel on some of its modes."""
-        raise NotImplementedError
 
     def weighted(self, weight: jax.Array) -> "Factor":
-        """With its density matrix times ``weight``, a real scalar >= 0."""
+        """The factor with its density matrix times ``weight``, a real scalar >= 0."""
         return replace(self, array=self.layout.weighted(self.array, weight))
 
     def trace_out(self, modes: Sequence[int]) -> "Factor | jax.Array":
@@ -72,6 +75,7 @@ class Factor:
         rho = self.layout.partial_trace(self.array, positions)
         return Mixed(rho, others, Square(self.kets.of(positions)))
 
+    @abc.abstractmethod
     def project(self, mode: int, weights: jax.Array, bras: jax.Array) -> "Factor | jax.Array":
         """What measuring a mode leaves of the others, ``sum_j weights[j] <bra_j| rho |bra_j>``.
 
@@ -84,7 +88,6 @@ class Factor:
             A factor, not normalised, of the other modes: pure if this one is and J is 1. Where
             there are no others, its trace, a real scalar.
         """
-        raise NotImplementedError
 
     @property
     def kets(self) -> Layout:
@@ -127,13 +130,13 @@ class Factor:
         return self.layout.gram(self.array, frame)
 
     def positions(self, modes: Sequence[int]) -> tuple[int, ...]:
-        """Where some of its modes stand among them."""
+        """The positions of some of its modes among all of them."""
         return tuple(self.modes.index(mode) for mode in modes)
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class Pure(Factor):
+class Pure(Factor[Layout]):
     """A ket."""
 
     is_pure: ClassVar[bool] = True
@@ -179,8 +182,8 @@ class Pure(Factor):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class Mixed(Factor):
-    """A density matrix: row axes, then column axes, each as the layout of its kets says."""
+class Mixed(Factor[Square]):
+    """A density matrix: row axes, then column axes, each as the layout of kets says."""
 
     is_pure: ClassVar[bool] = False
 

@@ -1,5 +1,6 @@
 """What a circuit is made of: operations from the registries, and repeated layers of them."""
 
+import abc
 import hashlib
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -20,7 +21,8 @@ from fockjax.parameters import Outcome, Parameter, Values, Weight, evaluate, lea
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """Operations are equal if they do the same: a circuit that is built anew is not compiled anew.
+    """A part of a circuit. Operations are equal if they do the same, so that a circuit that is
+    built anew is not compiled anew.
 
     >>> import fockjax as fj
     >>> first, second = (fj.Circuit(1).squeeze(fj.Weight("r"), mode=0) for _ in range(2))
@@ -38,12 +40,14 @@ class Operation:
     def __hash__(self):
         return hash(self._same)
 
-    def __getstate__(self):  # not what is derived, which need not pickle
+    def __getstate__(self):  # the fields only: what is cached need not pickle
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
 
 def _same(value: Any) -> Hashable:
-    """Equal for equal values: arrays in every element, a weight whatever it is at first."""
+    """A key that is equal for equal values: of arrays, every element must agree; of weights, the
+    name and the shape, not the initialiser.
+    """
     match value:
         case Weight():
             return Weight, value.name, value.shape
@@ -68,7 +72,7 @@ def _of_fields(value: Any) -> Hashable:
 
 
 @dataclass(frozen=True, eq=False)
-class Step(Operation):
+class Step(Operation, abc.ABC):
     """One registered operation of a circuit.
 
     Attributes:
@@ -84,9 +88,9 @@ class Step(Operation):
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
+    @abc.abstractmethod
     def spec(self) -> Spec:
         """Its entry in the registry."""
-        raise NotImplementedError
 
     @property
     def fed_forward(self) -> bool:
