@@ -1,4 +1,4 @@
-"""What a program costs, before anything is compiled or allocated."""
+"""What a program costs, found before anything is compiled or allocated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from fockjax.machine import Machine
 
 
 class Share(NamedTuple):
-    """What the passes of a kind add up to."""
+    """The sums over all passes of a kind."""
 
     passes: int
     flops: int
@@ -24,7 +24,7 @@ class Cost:
     """What one run of a program costs.
 
     Attributes:
-        passes: the passes over memory it is foreseen to be compiled to.
+        passes: the passes over memory that it is expected to be compiled to.
         parameters: bytes of its first argument, the weights of a circuit.
         arguments: bytes of all its arguments.
         outputs: bytes of its results.
@@ -40,8 +40,8 @@ class Cost:
     @property
     def flops(self) -> int:
         """Floating-point operations as XLA counts them: one for each element of an elementwise
-        operation, two for each term of a matrix product, complex or real; of a transcendental
-        function none.
+        operation, two for each term of a matrix product, complex or real, and none for
+        transcendental functions.
         """
         return sum(one.times * one.flops for one in self.passes)
 
@@ -97,9 +97,9 @@ def _short(number: int) -> str:
 def cost(function: Callable, *args) -> Cost:
     """What a call of a JAX function would cost, compiled by `jax.jit`.
 
-    The function is traced with the shapes of its arguments: nothing is compiled or computed, and a
-    call that would not fit into memory is told the size of. Of a loop whose length is known only
-    when it runs one iteration is counted, of a `jax.lax.cond` the branch that moves most.
+    The function is traced with the shapes of its arguments. Nothing is compiled or computed, so it
+    also works for a call that would not fit into memory. Of a loop whose length is known only when
+    it runs, one iteration is counted, and of a `jax.lax.cond` the branch that moves the most bytes.
 
     Args:
         function: any function that JAX can trace, batched by `jax.vmap` or differentiated or not.
@@ -123,7 +123,7 @@ def cost(function: Callable, *args) -> Cost:
 
 
 def cost_of(traced: Jaxpr, parameters: int) -> Cost:
-    """The `cost` of a trace, of whose arguments so many bytes are parameters."""
+    """The `cost` of a trace, ``parameters`` bytes of whose arguments are parameters."""
     passes, temporaries = foresee(traced)
     inputs = nbytes([each.aval for each in traced.invars])
     outputs = nbytes([each.aval for each in traced.outvars])

@@ -1,4 +1,4 @@
-"""What a machine can do, measured once: turns counted work into time."""
+"""How fast a machine is, measured once, to turn counted work into time."""
 
 import time
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from fockjax._linear import contract
 from fockjax._numerics import HIGHEST, canonical_complex, real_dtype
 from fockjax._passes import Pass, foresee
 
-REPEATS = 16  # passes in a program that is timed
-TIMED = 0.1  # seconds for which it runs again and again
+REPEATS = 16  # how many passes a program that is timed has
+TIMED = 0.1  # for how many seconds it runs again and again
 SIZES = (2**17, 2**22, 2**26)  # bytes of a pass: in a core's cache, in the processor's, in memory
 
 
@@ -34,8 +34,9 @@ class Machine:
     rates: tuple[float, float, float]
 
     def seconds(self, one: Pass) -> float:
-        """How long a pass takes, all its runs: to begin, and to move or to compute, whichever is
-        longer."""
+        """How long all runs of a pass take: the time to start it, and the time to move its bytes or
+        to compute, whichever is longer.
+        """
         logarithms = np.log(self.bandwidths)
         bandwidth = np.exp(np.interp(np.log(max(one.bytes, 1)), np.log(SIZES), logarithms))
         sums, products, complex_products = self.rates
@@ -64,7 +65,9 @@ def calibrate(dtype=None) -> Machine:
     real, size = real_dtype(dtype), dtype.itemsize
 
     def passes(terms: int, moved: int) -> tuple[float, Pass]:
-        """A sum of products, of each number of a state with one of a few real ones."""
+        """The seconds of a real matrix of ``terms`` rows applied to a state, and its pass, which
+        moves about ``moved`` bytes.
+        """
         rows = max(1, moved // (2 * size * terms * 128))
         state, matrix = jnp.ones((terms, rows, 128), dtype), jnp.eye(terms, dtype=real)
         return _timed(lambda x: contract(matrix, x, "ac,cnb->anb"), state)
@@ -89,7 +92,9 @@ def calibrate(dtype=None) -> Machine:
 
 
 def _timed(step: Callable, x: jax.Array, repeats: int = REPEATS) -> tuple[float, Pass]:
-    """Seconds that a step takes at best, one of several in a program; and the step as one pass."""
+    """The seconds that a step takes at best as one of several in a program, and the step as one
+    pass.
+    """
 
     def program(x):
         for _ in range(repeats):
