@@ -393,7 +393,7 @@ class Sectors(Operator):
 
 
 def row_mode(sizes: tuple[int, ...]) -> int:
-    """The position of the largest cutoff (the last such one if there are several): see `Sectors`."""
+    """The position of the largest cutoff, the last one if there are several: see `Sectors`."""
     return max(range(len(sizes)), key=lambda k: (sizes[k], k))
 
 
@@ -447,7 +447,7 @@ class Turned(Operator):
         return Sectors(contract(turns, core.blocks, "ac,rac->rac"), core.sizes, core.charge)
 
     def parts(self) -> tuple[tuple[Operator, tuple[int, ...]], ...]:
-        """The gate as three operators, the first acting first, each with the positions it acts on."""
+        """The gate as three operators in the order they act, each with the positions it acts on."""
         everywhere = tuple(range(len(self.cutoffs)))
         back, forth = (self.turn.adjoint(), (self.mode,)), (self.turn, (self.mode,))
         return back, (self.core, everywhere), forth

@@ -17,7 +17,7 @@ from fockjax.operators import Diagonal, join
 
 @dataclass(frozen=True)
 class Box(Layout):
-    """The photon numbers below a cutoff for each mode: an axis for each mode, of that length.
+    """The photon numbers below a cutoff for each mode, stored with an axis of that length for each.
 
     Attributes:
         sizes: the cutoffs.
