@@ -25,9 +25,9 @@ def gaussian_transform(
     """The Gaussian transformation of n modes ``W(U1) S(r) W(U2)``: an `interferometer`, a squeezer
     on each mode, an interferometer.
 
-    Every symplectic matrix can be written so (`decompositions.bloch_messiah`). It does not settle
-    the global phase. Here the vacuum's own amplitude ``<0|G|0> = prod_m sech(r_m)^(1/2)`` is
-    positive, as in Strawberry Fields.
+    Every symplectic matrix can be written so (`decompositions.bloch_messiah`). The global phase,
+    which a symplectic matrix leaves open, is that of Strawberry Fields: the vacuum amplitude
+    ``<0|G|0> = prod_m sech(r_m)^(1/2)`` is positive.
 
     Args:
         theta: angles of the first (U2) and second (U1) rectangular mesh in radians, shape
@@ -59,8 +59,8 @@ def gaussian_transform(
     cutoffs = cutoffs_for(cutoff, len(r))
     modes = len(cutoffs)
     check_shapes({"theta": theta, "phi": phi, "rotation": rotation, "r": r}, _shapes(modes))
-    # What has more photons than all cutoffs together after the squeezers or before them does not
-    # come below the cutoffs, or from there, by conserving photons.
+    # The interferometers conserve photons. So states of more photons than all cutoffs together,
+    # before or after the squeezers, neither come from states below the cutoffs nor lead there.
     box = (sum(cutoffs) - modes + 1,) * modes if exact else cutoffs
     both = jax.vmap(partial(interferometer, cutoff=box, dtype=dtype))(theta, phi, rotation)
     first, second = (jax.tree.map(lambda leaf, k=k: leaf[k], both) for k in range(2))

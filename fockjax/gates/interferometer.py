@@ -29,8 +29,9 @@ def interferometer(
     """An interferometer of n modes: ``BS(theta_k, phi_k)`` on the pairs of a mesh, in order, then
     ``R(rotation_m)`` on each mode.
 
-    The pairs are `decompositions.pairs`; there the angles of a given unitary matrix are found, too.
-    The vacuum goes to itself with no phase.
+    The pairs are `decompositions.pairs`; `decompositions.rectangular` and
+    `decompositions.triangular` find the angles for a unitary matrix. The vacuum goes to itself with
+    no phase.
 
     Args:
         theta: angles in radians, shape (n (n - 1) / 2,).
@@ -39,11 +40,11 @@ def interferometer(
         cutoff: photon numbers below it are kept; one for all modes or one for each.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
         mesh: "rectangular" or "triangular".
-        exact: False: as Strawberry Fields, cut after each beamsplitter, which loses states of more
-            photons than a cutoff holds on their way, though they would come back. True: the
-            elements of the infinite operator, cut once, as `passive` has them. They agree where
-            there are fewer photons in total than every cutoff; so always under `TotalPhotons`,
-            where the mesh is what runs.
+        exact: False: as Strawberry Fields, cut after each beamsplitter. This loses states that
+            exceed a cutoff in between, though they would come back. True: the elements of the
+            infinite operator, cut once, as `passive` has them. They agree if there are fewer
+            photons in total than every cutoff; so always under `TotalPhotons`, where the mesh is
+            run in both cases.
 
     Returns:
         An `Operator` on n modes. Memory for about n^2 D^3 / 2 numbers at equal cutoffs D; exact,

@@ -1,5 +1,5 @@
-"""Gates that are a phase of the position: quadratic exp(i s x^2 / 2 hbar), cubic exp(i gamma x^3 /
-3 hbar).
+"""Gates that are a phase of the position: quadratic exp(i s x^2 / 2 hbar) and cubic exp(i gamma x^3
+/ 3 hbar).
 """
 
 from functools import lru_cache
@@ -109,13 +109,13 @@ def _check_padding(parameters, modes, options):
 
 @lru_cache(maxsize=32)
 def _position(rows, size):
-    """The eigenvalues lambda >= 0 of a + a^dagger cut to ``size`` photon numbers, the first rows
-    of their eigenvectors, (rows, count), times sqrt 2 where lambda > 0.
+    """The eigenvalues lambda >= 0 of a + a^dagger cut to ``size`` photon numbers; and the first
+    ``rows`` entries of their eigenvectors, (rows, count), times sqrt 2 where lambda > 0.
 
     They are the Gauss-Hermite nodes and the Hermite functions at them: sqrt(n + 1) h_{n+1} = lambda
-    h_n - sqrt(n) h_{n-1}.  One Newton step, on h_size = 0 with h_size' = sqrt(size) h_{size-1},
-    polishes the nodes.  LAPACK's own vectors have fewer digits, and no sign one could tell where
-    their first entry is below rounding.
+    h_n - sqrt(n) h_{n-1}. One Newton step, on h_size = 0 with h_size' = sqrt(size) h_{size-1},
+    polishes the nodes. LAPACK's eigenvectors have fewer digits, and no definite sign if their first
+    entry is below rounding.
     """
     root = np.sqrt(np.arange(size + 1))
     nodes = np.linalg.eigvalsh(np.diag(root[1:size], 1) + np.diag(root[1:size], -1))

@@ -19,9 +19,9 @@ def mixed_gaussian(
     *cutoffs)``.
 
     Its Husimi function is ``c exp(-|beta|^2 + w . B . w / 2 + g . w)`` with ``w = (beta^*, beta)``.
-    So its elements are the amplitudes of a pure Gaussian state of twice as many modes, rows and
-    columns, and with ``V = 2 cov / hbar``, ``d = mean sqrt(2 / hbar)``, ``Q = (V + 1)^{-1}`` and
-    ``L = [[1, 1], [i, -i]]``
+    So its elements are the amplitudes of a pure Gaussian state of twice as many modes, one for each
+    row and column axis. With ``V = 2 cov / hbar``, ``d = mean sqrt(2 / hbar)``, ``Q = (V +
+    1)^{-1}`` and ``L = [[1, 1], [i, -i]]``
 
         B = L^T (1/2 - Q) L,   g = L^T Q d,   c = det((V + 1)/2)^{-1/2} exp(-d . Q d / 2).
 
