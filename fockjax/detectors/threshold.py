@@ -1,4 +1,4 @@
-"""Detection of whether there are photons."""
+"""Detectors that tell whether there are photons."""
 
 from dataclasses import dataclass
 
@@ -24,8 +24,8 @@ class Threshold(Counter):
     def _both(self) -> tuple[jax.Array, jax.Array]:
         """The probabilities of no click and of a click for each n.
 
-        A click is summed over the photon, or dark count, that is the first to be seen: its rare
-        cases would cancel in 1 minus the other.
+        The probability of a click is the sum over which photon, or dark count, is seen first. In 1
+        minus the probability of no click a small value would be lost to cancellation.
         """
         silent = geometric(
             jnp.exp(-self.dark_counts), 1 - self.efficiency, np.ones(self.cutoff - 1)
@@ -40,12 +40,12 @@ class Threshold(Counter):
 
 
 def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Threshold:
-    """A detector that tells no photon from some: the outcome is 0, or 1 for a click.
+    """A detector that tells whether there are photons: the outcome is 1 for a click, else 0.
 
     Args:
         efficiency: the probability that a photon makes it click, from 0 to 1.
         dark_counts: mean number of dark counts, >= 0.
-        cutoff: of the mode.
+        cutoff: the cutoff of the mode.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Raises:

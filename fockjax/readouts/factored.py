@@ -47,7 +47,7 @@ class Moments(NamedTuple):
 
 
 class Part(Protocol):
-    """What readouts ask of a factor. ``modes`` are always some of its own, in any order."""
+    """What readouts need from a factor. ``modes`` are always some of its own, in any order."""
 
     @property
     def modes(self) -> tuple[int, ...]:
@@ -70,7 +70,7 @@ class Part(Protocol):
         ...
 
     def positions(self, modes: Sequence[int]) -> tuple[int, ...]:
-        """Where ``modes`` stand among its own."""
+        """The positions of ``modes`` among its own."""
         ...
 
     def norm_squared(self) -> jax.Array:
@@ -78,7 +78,7 @@ class Part(Protocol):
         ...
 
     def probability(self, photons: Mapping[int, Any]) -> jax.Array:
-        """Of finding ``photons[mode]`` in each of its modes; 0 beyond the cutoff."""
+        """The probability of ``photons[mode]`` photons in each of its modes; 0 beyond the cutoff."""
         ...
 
     def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
@@ -140,8 +140,8 @@ class Factored:
     @property
     @readout()
     def norm(self) -> jax.Array:
-        """The root of the trace, of a pure state the 2-norm of its amplitudes: below 1 where the
-        cutoff lost probability.
+        """The square root of the trace, which for a pure state is the 2-norm of its amplitudes. It
+        is below 1 if the cutoff lost probability.
         """
         return safe_sqrt(self._norm_squared())
 
@@ -150,8 +150,8 @@ class Factored:
     def leakage(self) -> jax.Array:
         """The probability lost at the cutoff, ``1 - trace``.
 
-        Exact gate elements make it an honest number, after a gate that `reflects` a lower bound;
-        rounding alone may give it the size and sign of the precision.
+        As gate elements are exact, it is all that was lost; after a gate that `reflects` it is a
+        lower bound. Rounding moves it by about the precision, also below 0.
         """
         return 1 - self._norm_squared()
 
@@ -160,8 +160,8 @@ class Factored:
     def is_finite(self) -> jax.Array:
         """Whether all amplitudes are finite numbers, a boolean scalar.
 
-        A parameter that was infinite or not a number, or so large that a gate overflowed, leaves
-        amplitudes that are not. Under `jax.jit` nothing can be raised: check this flag.
+        Amplitudes are not finite if a parameter was infinite or NaN, or so large that a gate
+        overflowed. Under `jax.jit` no error can be raised for this: check this flag.
 
         >>> import jax.numpy as jnp, fockjax as fj
         >>> circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
@@ -205,7 +205,7 @@ class Factored:
         return self._diagonals(values)[0]
 
     def _diagonals(self, *observables: Mapping[int, Any]) -> list[jax.Array]:
-        """`_diagonal` of several observables of the same modes, the probabilities taken once."""
+        """`_diagonal` of several observables of the same modes, from the same probabilities."""
         totals = [jnp.ones((), self._real)] * len(observables)
         for factor, own in self._split(tuple(observables[0])):
             joint = factor.probabilities(own)
@@ -226,7 +226,7 @@ class Factored:
         return contract(self._norm_squared(without=factor), band, ",->")
 
     def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Part, tuple[int, ...]]]:
-        """Every factor with those of ``modes`` that are in it."""
+        """Every factor, with those of ``modes`` that belong to it."""
         for factor in self._parts:
             yield factor, tuple(mode for mode in modes if mode in factor.modes)
 

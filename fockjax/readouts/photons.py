@@ -20,8 +20,8 @@ class PhotonNumbers(Factored):
         """The probability of one pattern of photon numbers, one for each mode.
 
         Args:
-            photons: integers. They may be traced, so that `jax.vmap` runs over many patterns: as
-                nothing can be raised then, a number that is outside the cutoff has probability 0.
+            photons: integers. They may be traced, so that `jax.vmap` runs over many patterns. As no
+                error can be raised then, a number outside the cutoff has probability 0.
 
         Raises:
             ValueError: if there is not one for each mode, or one is known to be outside the cutoff.
