@@ -1,7 +1,7 @@
 """The joint state of some modes, independent of all others: pure or mixed.
 
-A factor stays pure until something mixes it. What is done to it and what is read from it is the
-same for both kinds; how it is stored is the business of its layout.
+A factor stays pure until something mixes it. Both kinds have the same methods, and the layout knows
+how a factor is stored.
 """
 
 import abc
@@ -94,7 +94,7 @@ class Factor(abc.ABC, Generic[Stored]):
         """The layout of kets of its modes."""
         return self.layout.kets
 
-    # what readouts ask of it: see `fockjax.readouts.Part`
+    # what readouts need: see `fockjax.readouts.Part`
 
     @property
     def cutoffs(self) -> tuple[int, ...]:
@@ -148,7 +148,8 @@ class Pure(Factor[Layout]):
         Args:
             ket: the amplitudes.
             modes: the modes.
-            layout: how to store them, in increasing order; by default a box of the ket's shape.
+            layout: the layout of the modes in increasing order; by default a box of the ket's
+                shape.
         """
         ket = ket.transpose(sorted(range(len(modes)), key=modes.__getitem__))
         layout = layout or Box(ket.shape)
@@ -190,7 +191,7 @@ class Mixed(Factor[Square]):
     @staticmethod
     def of_matrix(rho: jax.Array, modes: tuple[int, ...], layout: Layout | None = None) -> "Mixed":
         """A factor from matrix elements with a row axis for each mode, then a column axis for each,
-        in the order of ``modes``; the layout, of kets, as in `Pure.of_ket`.
+        in the order of ``modes``; ``layout`` is that of kets, as in `Pure.of_ket`.
         """
         order = sorted(range(len(modes)), key=modes.__getitem__)
         rho = rho.transpose(order + [len(modes) + k for k in order])

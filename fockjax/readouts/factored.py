@@ -78,7 +78,7 @@ class Part(Protocol):
         ...
 
     def probability(self, photons: Mapping[int, Any]) -> jax.Array:
-        """The probability of ``photons[mode]`` photons in each of its modes; 0 beyond the cutoff."""
+        """The probability of ``photons[mode]`` photons in each mode; 0 beyond the cutoff."""
         ...
 
     def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
