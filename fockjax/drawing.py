@@ -13,8 +13,8 @@ from fockjax._numerics import checked_integer
 from fockjax.operations import Measurement, Noise, Preparation, Repeat, Step
 from fockjax.parameters import Expression, Outcome, Parameter, leaves
 
-# Strawberry Fields' letters for gates, what they are in papers for other operations; what is not
-# here is written with its name.
+# For gates the letters of Strawberry Fields, for other operations what papers use. An operation
+# that is not here is shown by its name.
 SYMBOLS = {
     "additive_noise": "noise",
     "amplifier": "amp",
@@ -68,12 +68,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Mark:
-    """What stands in one column for one operation: its boxes, linked where there are several.
+    """How one operation is drawn in its column: as a box, as several linked boxes, or as a bracket.
 
     Attributes:
-        kind: of a repeated block there are the two brackets.
-        boxes: one for each run of neighbouring modes in increasing order. The first bears the
-            label; the others tell which of the operation's modes they are, counted from 1.
+        kind: what it stands for; "open" and "close" are the brackets of a repeated block.
+        boxes: one for each run of neighbouring modes in increasing order. The first has the label;
+            the others tell which of the operation's modes they are, counted from 1.
         fed_by: the wires of measured modes, not touched since, whose outcomes it depends on.
     """
 
@@ -88,7 +88,7 @@ class Mark:
 
     @property
     def modes(self) -> set[int]:
-        """The wires of the modes it acts on; of a bracket, none."""
+        """The wires of the modes it acts on; none for a bracket."""
         boxes = self.boxes if self.boxed else ()
         return {mode for box in boxes for mode in range(box.first, box.last + 1)}
 
@@ -104,12 +104,12 @@ class Mark:
 
 
 def arrange(operations, modes: int, parameters: bool = True) -> list[list[Mark]]:
-    """The columns of a drawing, each operation in the first one where its wires are free, those
-    between its modes included. A repeated block stands once, between brackets.
+    """The columns of a drawing. Each operation stands in the first column where its wires are free,
+    including those between its modes. A repeated block stands once, between brackets.
     """
     columns: list[list[Mark]] = []
-    free = [0] * modes  # the first column where each wire is
-    measured: dict[str, int] = {}  # where outcomes came from, while nothing else happened there
+    free = [0] * modes  # for each wire the first column where it is free
+    measured: dict[str, int] = {}  # the wire of each outcome, until something else happens there
 
     def place(mark: Mark) -> None:
         reach = (mark.first, mark.last, *mark.fed_by)
@@ -147,7 +147,7 @@ def arrange(operations, modes: int, parameters: bool = True) -> list[list[Mark]]
 
 Wire = Literal["mode", "outcome", "vacuum"]
 """What a wire stands for: a mode; the outcome of its measurement, on the way to where it is used;
-the vacuum a measured mode is left in."""
+or the vacuum that a measured mode is left in."""
 
 
 def wires(columns: list[list[Mark]], modes: int) -> list[list[Wire]]:
@@ -257,7 +257,7 @@ def _same(value, default) -> bool:
 
 
 def _short(value) -> str:
-    """A parameter in few characters: of a dotted name the last parts, of what is long the ends."""
+    """A parameter in few characters: the last parts of a dotted name, both ends of a long text."""
     if isinstance(value, bool | str | tuple | Parameter) or value is None:
         text = str(value)
         if isinstance(value, Expression) and text.startswith("("):
@@ -358,7 +358,7 @@ def text(operations, modes: int, *, width: int, ascii: bool, parameters: bool) -
 
 class _Cells:
     """The characters of one column: three rows for each wire, above it, the wire itself, below it.
-    They begin with the space between columns.
+    Each row begins with the space between columns.
     """
 
     def __init__(self, width: int, before: list[Wire], after: list[Wire], pen: _Pen):
@@ -369,7 +369,7 @@ class _Cells:
             self.draw_wire(wire, width)
 
     def draw_wire(self, wire: int, change: int) -> None:
-        """A wire that stands for something else from a place on."""
+        """Draw a wire that stands for something else from the place ``change`` on."""
         left, right = self.pen.wires[self.before[wire]], self.pen.wires[self.after[wire]]
         self.rows[3 * wire + 1] = list(left * change + right * (self.width - change))
 
@@ -429,7 +429,7 @@ def _draw_boxes(cells: _Cells, mark: Mark, labels: list[str], left: int, right: 
 
 
 def _draw_feeds(cells: _Cells, mark: Mark, middle: int) -> None:
-    """Outcomes from their wires to the box they feed."""
+    """Draw lines from the wires of outcomes to the box that they feed."""
     pen, rows = cells.pen, cells.rows
     ends: dict[int, int] = {}  # the row where each outcome enters a box
     for wire in mark.fed_by:

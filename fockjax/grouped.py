@@ -1,4 +1,4 @@
-"""The same block on independent groups of modes."""
+"""The same block of gates on independent groups of modes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -42,8 +42,9 @@ class Grouped:
         return block + (self._last.num_inputs if self._last else 0)
 
     def init(self, key: jax.Array, dtype=None) -> dict[str, Weights]:
-        """Random initial weights: those of the equal groups under "groups" with a leading axis, of
-        a smaller last one under "last"."""
+        """Random initial weights: those of the equal groups under "groups", with a leading axis;
+        those of a smaller last group under "last".
+        """
         first, last = jax.random.split(key)
         weights = {}
         if self._block:
@@ -75,7 +76,7 @@ class Grouped:
             cutoff: one for all modes, one for each mode of a group, or `fockjax.TotalPhotons` of
                 a group.
             dtype, unravel: as in `Circuit.__call__`.
-            key: likewise; split over the groups.
+            key: a JAX random key, which is split over the groups.
             memory_limit: bytes that the state of one group may take.
 
         Returns:
@@ -117,7 +118,7 @@ class Grouped:
 
 
 def side_by_side(states: Sequence[State]) -> State:
-    """Independent registers as one, their modes numbered on."""
+    """Independent states as one state, their modes numbered consecutively."""
     factors, offset = [], 0
     for state in states:
         for factor in state.factors:
@@ -139,7 +140,8 @@ def side_by_side(states: Sequence[State]) -> State:
 
 
 def grouped(build: Callable[[int], Circuit], *, modes: int, group_size: int) -> Grouped:
-    """A block on groups of modes: inputs split over the groups, the last group smaller if need be.
+    """A block of gates on groups of modes. Inputs are split over the groups; the last group may be
+    smaller.
 
     Args:
         build: returns the circuit of a group when called with its number of modes.

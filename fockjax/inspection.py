@@ -21,7 +21,7 @@ from fockjax.parameters import Values, Weight
 from fockjax.planning import MEMORY_LIMIT
 from fockjax.states import State, optional_product
 
-NOTICEABLE = 1e-3  # the lost probability, or that of a top level, from which there is advice
+NOTICEABLE = 1e-3  # from this lost probability, or probability of a top level, there is advice
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,19 +31,20 @@ class Row:
     Attributes:
         step: the operation with the values of its parameters; None at the start.
         norm: the norm of the state.
-        leakage: the probability lost at the cutoffs so far. Channels lose photons, not probability;
-            measuring loses none.
-        lost: what this operation added to it; at the size of the precision, rounding.
+        leakage: the probability lost at the cutoffs so far. (Loss channels lose photons, not
+            probability, and a measurement loses no probability.)
+        lost: what this operation added to the leakage; below the precision it is rounding.
         top: for each mode the probability of its top level, ``cutoff - 1`` photons, shape
-            ``(modes,)``. A state of even or odd photon numbers may have none there and still leak.
+            ``(modes,)``. It may be zero though a state leaks, if only even or odd photon numbers
+            occur.
         photons: the mean photon number of each mode, shape ``(modes,)``.
         groups: the modes of each independent factor.
         purities: of each factor ``trace(rho^2) / trace(rho)^2`` where it is held as a density
             matrix, None where it is a ket.
         finite: whether all amplitudes are finite.
-        outcome: what a measurement found, or what was selected; None of other operations.
-        probability: of that outcome, given those before, and that nothing was lost; its density if
-            it is real or complex; 1 of other operations.
+        outcome: what a measurement found, or what was selected; None for other operations.
+        probability: the probability of that outcome, given the outcomes before and that nothing
+            was lost; its density if it is real or complex; 1 for other operations.
     """
 
     step: Step | None
@@ -86,7 +87,7 @@ class Inspection:
 
     @property
     def rounding(self) -> float:
-        """The probability below which a loss is not told from rounding."""
+        """The probability below which a loss cannot be distinguished from rounding."""
         return float(10 * np.finfo(self.state.dtype).eps)
 
     @property
@@ -96,14 +97,14 @@ class Inspection:
 
     @property
     def lossiest(self) -> Row | None:
-        """The operation that lost most; None if there is none or a state is not finite."""
+        """The operation that lost most; None if there is no operation or a state is not finite."""
         if len(self.rows) == 1 or self.first_nonfinite:
             return None
         return max(self.rows[1:], key=lambda row: row.lost)
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """What is wrong and what to do about it, in sentences; nothing where all is well."""
+        """Sentences that tell what is wrong and what to do about it; none if all is well."""
         if bad := self.first_nonfinite:
             return (f"Not finite from step {self._at(bad)} on: {_why(bad)}.",)
         selections = [row for row in self.rows if row.selects]
@@ -235,8 +236,8 @@ def inspect(
 ) -> Inspection:
     """Run a circuit on one sample operation by operation, and look at the state after each.
 
-    A gate is compiled once for the modes it acts on, however often it comes, so that deep circuits
-    do not take long. It looks at values: call it outside `jax.jit`, `jax.grad` and `jax.vmap`.
+    A gate is compiled once for the modes it acts on, however often it occurs, so that deep circuits
+    do not take long. As values are looked at, call it outside `jax.jit`, `jax.grad` and `jax.vmap`.
 
     Args:
         circuit, weights, x, cutoff, dtype, initial, key, unravel, memory_limit: as in calling the

@@ -14,8 +14,8 @@ def cvqnn_layer(circuit, name: str, active_std: float, passive_std: float) -> No
         return Weight(f"{name}.{part}", (size,), normal(stddev))
 
     def interferometer(number: int) -> None:
-        """Beamsplitters in a rectangular mesh, then rotations of all modes but the last (all if
-        there is one).
+        """Beamsplitters in a rectangular mesh, then rotations of all modes but the last (of the
+        only mode, if there is just one).
         """
         pairs = decompositions.pairs(modes)
         if pairs:

@@ -33,8 +33,8 @@ def photon_numbers(state: State) -> jax.Array:
 
 
 def with_leakage(readout: Readout) -> Readout:
-    """A readout that returns a pair: what ``readout`` returns, and the leakage, which a loss may
-    penalise: a circuit trained without may learn to lean on its cutoff.
+    """A readout that returns a pair: what ``readout`` returns, and the leakage. A loss may penalise
+    the leakage, since otherwise a circuit may learn to rely on its cutoff.
 
     Example:
         >>> import jax.numpy as jnp, fockjax as fj

@@ -1,4 +1,4 @@
-"""What a circuit is made of: operations from the registries, and repeated layers of them."""
+"""The operations of a circuit: steps, which are entries of the registries, and repeated layers."""
 
 import abc
 import hashlib
@@ -152,7 +152,7 @@ class Measurement(Step):
     Attributes:
         label: the name of the outcome.
 
-    Of a post-selection, the outcome selected stands among the parameters as "select".
+    A post-selection has the outcome that is selected among its parameters, as "select".
     """
 
     label: str = ""
@@ -163,7 +163,7 @@ class Measurement(Step):
 
     @property
     def selects(self) -> bool:
-        """Whether the outcome is given, not drawn."""
+        """Whether the outcome is given instead of drawn."""
         return "select" in self.parameters
 
     def __str__(self):
@@ -172,9 +172,13 @@ class Measurement(Step):
 
 @dataclass(frozen=True, eq=False)
 class Repeat(Operation):
-    """Equal layers: the operations of one, whose weights have a leading axis of size ``times``.
+    """Equal layers.
 
-    With ``remat`` a gradient computes each layer once more rather than keep its states.
+    Attributes:
+        operations: the operations of one layer.
+        weights: the names of their weights, which have a leading axis of length ``times``.
+        times: the number of layers.
+        remat: whether a gradient computes each layer once more instead of keeping its states.
     """
 
     operations: tuple["Step | Repeat", ...]
@@ -187,7 +191,7 @@ Operations = tuple[Step | Repeat, ...]
 
 
 def flat(operations: Operations) -> Iterator[Step]:
-    """All steps, those of a repeated layer once."""
+    """All steps in order; those of repeated layers occur once."""
     for operation in operations:
         if isinstance(operation, Repeat):
             yield from flat(operation.operations)
@@ -200,8 +204,8 @@ def written_out(
 ) -> Iterator[Step]:
     """All steps in order, layers written out, with the values of their parameters.
 
-    A step is made when it is asked for, so that ``values.outcomes`` may be filled on the way;
-    parameters that depend on outcomes not in there stay as they are.
+    Steps are generated one by one, so that outcomes may be added to ``values.outcomes`` in between.
+    A parameter that depends on an outcome which is not there yet stays as it is.
     """
     for operation in operations:
         if isinstance(operation, Repeat):

@@ -21,7 +21,7 @@ Initializer = Callable[..., jax.Array]
 
 @dataclass(frozen=True)
 class Values:
-    """What parameters stand for while a circuit runs.
+    """The values that parameters stand for while a circuit runs.
 
     Attributes:
         weights: arrays by the names of the weights.
@@ -197,13 +197,13 @@ class Element(Parameter):
 
 @dataclass(frozen=True)
 class Outcome(Parameter):
-    """What a measurement earlier in the circuit has found: feed-forward.
+    """The outcome of a measurement earlier in the circuit: feed-forward.
 
     Attributes:
-        name: the measurement's name, by default "m" and the mode, as "m0".
-        part: of a complex outcome (heterodyne) "real" or "imag"; taken by ``.real``, ``.imag``.
-        layer: of a measurement in a repeated block the layer, taken by an index: ``outcome[-1]``.
-            Inside the block the outcome is that of the layer itself, without an index.
+        name: the measurement's name, by default "m" and the mode, as in "m0".
+        part: "real" or "imag" for a complex outcome (heterodyne), set by ``.real`` and ``.imag``.
+        layer: which layer, for a measurement in a repeated block, set by an index: ``outcome[-1]``.
+            Inside the block, an outcome without an index is that of the same layer.
 
     Example:
         >>> import jax, fockjax as fj
@@ -356,7 +356,7 @@ def leaves(values) -> Iterator[Weight | Input | Outcome]:
 
 
 def shown(value) -> str:
-    """A parameter as a circuit's text shows it."""
+    """A parameter as the text of a circuit shows it."""
     if isinstance(value, np.ndarray) and value.ndim:
         return f"array{value.shape}".replace(",)", ")")
     return str(value) if isinstance(value, Parameter) else f"{value:g}"
@@ -364,7 +364,7 @@ def shown(value) -> str:
 
 def as_array_parameter(value, where: str):
     """Check an argument of a gate that may be an array: a parameter, real numbers, or a sequence of
-    both; constants become float64 arrays.
+    both. Constants become float64 arrays.
 
     Raises:
         TypeError, ValueError: naming ``where`` it stands.
@@ -399,7 +399,8 @@ _TRACED = (
 
 
 def as_parameter(value, where: str):
-    """Check one argument of a gate: a parameter, or a real number which becomes a float.
+    """Check an argument of a gate that is one number: a parameter, or a real number, which becomes
+    a float.
 
     Raises:
         TypeError, ValueError: naming ``where`` it stands.

@@ -1,7 +1,7 @@
 """Figures of circuits and states.
 
 Each function draws on the Matplotlib axes it is given, or on those of a new figure, and returns
-them. Nothing is shown and no setting changed: that is the caller's.
+them. It shows nothing and changes no settings: that is left to the caller.
 """
 
 from functools import lru_cache
@@ -38,14 +38,14 @@ def circuit(
 ) -> "Axes":
     """A circuit as a diagram, a wire for each mode, time running to the right.
 
-    The figure to `fockjax.Circuit.draw`, with the same symbols and the same order: gates blue,
-    channels orange, detectors green with a round end. Scaled as a whole to the axes it is given,
-    letters too.
+    It corresponds to `fockjax.Circuit.draw`, with the same symbols in the same order: gates are
+    blue, channels orange, detectors green with a round end. It is scaled as a whole to the axes it
+    is given, including the letters.
 
     Args:
         circuit: what to draw.
         ax: where; by default a new figure of the size it takes.
-        width: in inches before scaling; longer circuits go on below.
+        width: the width in inches before scaling; longer circuits go on below.
         parameters: whether to write the parameters of the gates.
 
     Example:
@@ -189,8 +189,8 @@ def _write(ax: "Axes", x: float, y: float, text: str, colour="black", align="cen
 
 @lru_cache(maxsize=1024)
 def _letters(text: str):
-    """Letters as outlines, in inches, and their width: unlike text, they are scaled with what is
-    around them.
+    """Letters as outlines, in inches, and their width. Unlike text, outlines are scaled with the
+    drawing.
     """
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
@@ -475,10 +475,10 @@ def _purity(row: Row, mode: int) -> float:
 
 
 def _span(state: State, mode: int, angle: float) -> tuple[float, float]:
-    """Where the distribution of a quadrature exceeds a thousandth of its peak.
+    """The interval in which the distribution of a quadrature exceeds a thousandth of its peak.
 
-    Searched where the cutoff lets it be: to the turning point of its highest level and some vacuum
-    widths beyond.
+    The search extends as far as the cutoff allows: to the turning point of its highest level and
+    some vacuum widths beyond.
     """
     vacuum = np.sqrt(state.hbar / 2)
     reach = vacuum * (np.sqrt(4 * state.cutoffs[mode] - 2) + 4)
