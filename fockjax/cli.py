@@ -46,9 +46,9 @@ class Predict:
     maximum_cutoff: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """The largest of these cutoffs; by default 32."""
     log: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Append the record of the run there, as JSON, for fockjax report."""
+    """File to append the record of the run to, as JSON, for fockjax report."""
     trace: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Write what the profiler of JAX sees there."""
+    """Folder to write the trace of JAX's profiler to."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -176,7 +176,7 @@ def model_reference(reference: Reference) -> Reference:
 
 
 def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) -> Iterator[Check]:
-    """What is to be checked: each operation and readout, random circuits, the trained model."""
+    """The checks to make: each operation and readout, random circuits, the trained model."""
     operations, readouts = names(), sorted(public_readouts())
     known = {readout.name: readout for readout in READOUTS + SAMPLES}
     for wanted in only or ():
