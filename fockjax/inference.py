@@ -31,7 +31,7 @@ from fockjax.training.scaling import Scaler
 from fockjax.training.tables import Column
 
 MAXIMUM_CUTOFF = 32
-# Of the rows, that a plan is to suffice for; as its bounds are cautious, it does for more.
+# The share of rows for which a plan must suffice. Its bounds are cautious, so it does for more.
 SHARE = 0.9
 
 
@@ -41,11 +41,11 @@ class Predictions:
 
     Attributes:
         prediction: class label, or value in the units of the training target; (rows,).
-        probability: of two classes, that of the second (rows,); of more, that of each
+        probability: for two classes that of the second, (rows,); for more classes that of each,
             (rows, classes); None for regression.
         leakage: probability that the cutoff lost, 1 - norm^2; (rows,).
-        cutoffs: at which the row ran, one for each mode; (rows, modes). Of a model trained with a
-            bound on all photons together that bound; (rows, 1).
+        cutoffs: the cutoffs at which the row ran, one for each mode; (rows, modes). For a model
+            that was trained with a bound on all photons together it is that bound; (rows, 1).
         ok: whether the leakage is within the tolerance of the plan, if there is one; (rows,).
     """
 
@@ -62,15 +62,15 @@ class Predictor:
     Attributes:
         model: the Flax module, with its best weights; `model.quantum` is the `QuantumLayer`.
         config: how it was trained.
-        columns: the features in the order expected, each with its name and, if it is not of
-            numbers, its categories.
+        columns: the features in the expected order, each with its name and, if it is not
+            numerical, its categories.
         target: name of what is predicted.
         classes: the labels, or None for regression.
-        scaler: raw features to what the module takes, and back for a regression target.
-        fingerprint: SHA-256 of all that decides its answers but for the plan.
+        scaler: turns raw features into what the module takes, and results of a regression back.
+        fingerprint: SHA-256 of everything that decides its answers, apart from the plan.
         plan: see `planned`; None for a model that runs as it was trained.
-        cutoffs: at which rows run, and after them those that lose too much there, as
-            `Predictions.cutoffs`.
+        cutoffs: the cutoffs at which rows run, followed by those for rows that lose too much, each
+            as in `Predictions.cutoffs`.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class Predictor:
         self.classes: tuple | None = None if data["classes"] is None else tuple(data["classes"])
 
     def __call__(self, features: np.ndarray, runner: Runner | None = None) -> Predictions:
-        """Predict for `features` (rows, columns), raw, in the order of `columns`.
+        """Predict for raw ``features`` (rows, columns), in the order of `columns`.
 
-        Of a column of categories they hold the index of the category. They are finite; where the
-        model was trained with `impute`, NaN is a missing value. A runner with other options than
-        the usual ones is made by `runner`, once.
+        In a column of categories they hold the index of the category. They must be finite; if the
+        model was trained with ``impute``, NaN stands for a missing value. A ``runner`` with other
+        options than the usual ones comes from `Predictor.runner`, and is made once for many calls.
         """
         features = np.asarray(features, np.float64)
         if features.ndim != 2 or features.shape[1] != len(self.columns):
@@ -117,7 +117,7 @@ class Predictor:
         return self.read((runner or self._usual)(self.scaler.features(features)))
 
     def usable(self, features: np.ndarray) -> np.ndarray:
-        """Which rows of raw features the model can take: finite, also once standardised."""
+        """Which rows of raw features the model can take: those that stay finite when scaled."""
         return np.all(np.isfinite(self.scaler.features(features)), axis=1)
 
     def planned(
@@ -127,11 +127,11 @@ class Predictor:
         maximum: int | None = None,
         memory: int | str | None = None,
     ) -> "Predictor":
-        """The same model at cutoffs for which rows like some lose no more than a tolerance.
+        """The same model at cutoffs at which rows like the given ones lose at most ``tolerance``.
 
-        They are planned, one for each mode, from the circuit, its weights and these rows (see
-        docs/cutoffs.md), and not below those of the training. They need suffice for nine rows in
-        ten: a row that loses more as it runs is run again, alone, at the next larger ones.
+        The cutoffs are planned, one for each mode, from the circuit, its weights and these rows
+        (see docs/cutoffs.md), and are not below those of the training. They suffice for at least
+        nine rows in ten: a row that loses more is run again, alone, at the next larger ones.
 
         Args:
             inputs: rows, as `scaler.features` makes of raw features.
@@ -153,7 +153,7 @@ class Predictor:
             share=SHARE,
             minimum=self.config.cutoff,
             maximum=maximum or max(MAXIMUM_CUTOFF, self.config.cutoff),
-            # No more than the default: what is free changes, and the plan belongs to the journal.
+            # At most the default: free memory varies, and a resumed run must get the same plan.
             memory=max(1, min(MEMORY, room(memory, jax.local_devices()[:1]))),
         )
         parts = self.model, self.config, self._data, self.scaler, self.fingerprint
@@ -161,19 +161,19 @@ class Predictor:
 
     @property
     def labels(self) -> list[str]:
-        """The `cutoffs` as texts, as "8 10"."""
+        """The `cutoffs` as texts, such as "8 10"."""
         return [" ".join(map(str, each)) for each in self.cutoffs]
 
     def runner(self, **options: Any) -> Runner:
-        """What runs the model over inputs, which `scaler.features` makes of raw features.
+        """A runner of the model, for inputs that ``scaler.features`` makes from raw features.
 
         Args:
-            options: of the `fockjax.runtime.Runner`, as memory, largest_batch and log.
+            options: options of the `fockjax.runtime.Runner`, such as memory, largest_batch and log.
         """
         return make_runner(self.model, self.plan, labels=self.labels, **options)
 
     def read(self, results: Results) -> Predictions:
-        """What the results of a `runner` mean."""
+        """Predictions from the results of a `runner`."""
         output, leakage = (
             np.asarray(part, np.float64) for part in (results.values, results.leakage)
         )

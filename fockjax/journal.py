@@ -1,12 +1,12 @@
-"""A journal of finished chunks, so that a run killed at any moment is taken up where it was.
+"""A journal of finished chunks, so that a run killed at any moment can continue where it was.
 
-The file is a line of JSON, which says what the run is of, and then records:
+The file begins with a line of JSON that identifies the run. Then follow records:
 
     SHA-256 of the rest, length of the payload (8 bytes), payload
 
-and the payload is a line of JSON and the rows as NumPy has them in memory. A record is on the disk
-before `append` returns. One that a kill has cut short, or that is damaged, does not match its
-checksum: it and what follows do not count, and the next record takes their place.
+The payload is a line of JSON and the rows as NumPy has them in memory. A record is on the disk
+before `Journal.append` returns. A record that was cut short by a kill, or is damaged, does not
+match its checksum: it and everything after it are ignored, and the next record takes their place.
 """
 
 import contextlib
@@ -55,12 +55,12 @@ class Journal:
         self.rows += len(rows)
 
     def discard(self) -> None:
-        """Remove the file: its rows are in their place, or of no use."""
+        """Remove the file, when its rows have been delivered or are of no use."""
         self.path.unlink(missing_ok=True)
         sync_folder(self.path.parent)
 
     def chunks(self) -> Iterator[tuple[np.ndarray, list[str]]]:
-        """The rows and notes of each record, in order, as far as they are whole."""
+        """The rows and notes of each record, in order, up to the first that is not whole."""
         self._file.seek(self._first)
         while payload := self._payload():
             notes, _, rows = payload.partition(b"\n")
@@ -84,9 +84,10 @@ def open_journal(
 
     Args:
         path: the file; if it has rows, it stays until `Journal.discard`.
-        identity: what the run is of, as hashes; another one than that of the file is refused.
-        kind: dtype of the rows, structured.
-        restart: begin anew, whatever is there.
+        identity: hashes of what the run depends on; if they differ from those in the file, the file
+            is refused.
+        kind: the structured dtype of the rows.
+        restart: begin anew, even if there is a journal.
 
     Raises:
         UserError: the journal is of another run, or another process writes to it.
@@ -122,7 +123,7 @@ def open_journal(
 
 
 def _lock(file: IO[bytes], path: Path) -> None:
-    """Let no other process write here; the system gives the lock up when this process ends."""
+    """Keep other processes from writing; the system releases the lock when this process ends."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -134,7 +135,7 @@ def _lock(file: IO[bytes], path: Path) -> None:
 
 
 def _parse(line: bytes) -> dict | None:
-    """The first line of a journal; None if it is not there, or was cut short."""
+    """The first line of a journal; None if it is missing or was cut short."""
     try:
         return json.loads(line)
     except ValueError:

@@ -1,7 +1,7 @@
-"""A trained model over a file of any length, in order, taken up again if it was interrupted.
+"""A trained model run over a file of any length, in order, and continued if it was interrupted.
 
-The file is read in chunks; the results of each go to a journal beside the output, and the output is
-written from the journal when all are there.
+The file is read in chunks. The results of each chunk go to a journal beside the output, and when
+all are there the output is written from the journal.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ from fockjax.training.tables import (
 
 NOTABLE_LEAKAGE = 0.05
 CHUNK_ROWS, CHUNK_BATCHES = 16384, 128
-PLAN_ROWS = 65536  # cutoffs are planned for so many, the first of the file
+PLAN_ROWS = 65536  # cutoffs are planned for so many rows, the first of the file
 
 
 def predict(
@@ -55,28 +55,29 @@ def predict(
     trace: Path | None = None,
     console: Console | None = None,
 ) -> int:
-    """Run a trained model over a file; `out` appears complete or not at all.
+    """Run a trained model over a file; ``out`` appears complete or not at all.
 
-    Interrupted at any moment, the same call goes on after the chunks that were finished, from the
-    journal beside `out`.
+    If it is interrupted at any moment, the same call continues after the chunks that were finished,
+    from the journal beside ``out``.
 
     Args:
         model: model folder.
-        data: .csv or .parquet that names at least the model's columns, in any order (others, as
-            the target, are ignored); or .npy, a real (rows, columns) array in their order.
-        out: .csv, .parquet, or .npy for a structured array; columns prediction, probability of the
-            second class or of each (classification only) and leakage; with a tolerance, cutoffs and
-            ok.
+        data: .csv or .parquet with at least the model's columns, in any order (others, such as the
+            target, are ignored); or .npy, a real array (rows, columns) with the model's columns in
+            order.
+        out: .csv, .parquet, or .npy for a structured array. Its columns are prediction, probability
+            of the second class or of each (classification only) and leakage; with a tolerance also
+            cutoffs and ok.
         skip_bad: leave the results of unusable rows empty instead of refusing the file.
-        restart: do not go on from the journal of an interrupted run, begin anew.
-        memory: what the process may use, as "8GB"; see docs/runner.md.
-        batch_size: rows that run at a time, at most; by default as are fast, and fit.
-        tolerance: the leakage that a row may have. Cutoffs are planned for the rows of the file, of
-            a long one for the first, and rows that lose more run again at larger ones.
-        maximum_cutoff: the largest of these; by default 32. Rows that lose more even there are
-            counted and marked.
+        restart: begin anew instead of continuing from the journal of an interrupted run.
+        memory: what the process may use, such as "8GB"; see docs/runner.md.
+        batch_size: how many rows run at a time at most; by default as many as are fast, and fit.
+        tolerance: the leakage that a row may have. Cutoffs are planned for the rows of the file, or
+            the first rows of a long file, and rows that lose more run again at larger ones.
+        maximum_cutoff: the largest of these cutoffs; by default 32. Rows that lose more even there
+            are counted and marked.
         log: a file to which the record of the run is appended, for `fockjax report`.
-        trace: a folder for what the profiler of JAX sees of the run.
+        trace: a folder for the trace of JAX's profiler.
         console: where to report.
 
     Returns:
@@ -85,7 +86,8 @@ def predict(
     Raises:
         UserError: a file that cannot be used, unusable rows, listed by number, or the journal of
             an interrupted run of another model, other data or another tolerance.
-        TooLarge, RunError: as a `fockjax.runtime.Runner`; what was finished stays in the journal.
+        TooLarge, RunError: as for a `fockjax.runtime.Runner`; what was finished stays in the
+            journal.
     """
     console = console or Console()
     data, out = Path(data), Path(out)
@@ -174,7 +176,7 @@ def _check_options(
 
 
 class _BadRows:
-    """Rows that cannot be used: how many, and why the first of them."""
+    """Rows that cannot be used: their number, and the reasons for the first of them."""
 
     def __init__(self):
         self.count, self.shown = 0, []
@@ -200,10 +202,11 @@ def _run(
     skip_bad: bool,
     show: Callable[[int], None],
 ) -> _BadRows:
-    """Bring all rows of the table into the journal; returns those for which that is refused.
+    """Bring the results of all rows of the table into the journal; returns the rows for which the
+    file is refused.
 
-    While one chunk runs the next is read and the one before is stored. Once a row is refused
-    nothing more is begun, only the other such rows are looked for.
+    While one chunk runs, the next is read and the one before is stored. Once a row is refused
+    nothing more is run, and the rest of the file is only searched for more such rows.
     """
     refused = _BadRows()
     if not skip_bad:
@@ -234,7 +237,7 @@ def _run(
 
 
 class _Encoded(NamedTuple):
-    """Some rows of a file, and what the model is given for them."""
+    """Some rows of a file, and the inputs of the model for them."""
 
     raw: Raw
     chunk: Chunk
@@ -248,7 +251,7 @@ def _encoded(predictor: Predictor, table: Table, start: int, size: int) -> Itera
         chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
         usable = predictor.usable(chunk.values)
         usable[[problem.row - raw.start - 1 for problem in chunk.problems]] = False
-        # Rows that cannot be used run as the mean row: others must not feel them.
+        # Rows that cannot be used run as the mean row, so that they do not affect the others.
         values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
         yield _Encoded(raw, chunk, usable, predictor.scaler.features(values))
 
@@ -260,7 +263,7 @@ def _planned(
     maximum: int | None,
     memory: int | str | None,
 ) -> Predictor:
-    """At cutoffs planned for the first rows of the table."""
+    """The model at cutoffs that are planned for the first rows of the table."""
     first = next(_encoded(predictor, table, 0, PLAN_ROWS), None)
     if first is None:
         raise UserError(f"{table.path} has no rows")
@@ -273,7 +276,7 @@ def _planned(
 def _records(
     predictor: Predictor, results: Results, usable: np.ndarray, kind: np.dtype
 ) -> np.ndarray:
-    """The answers for a chunk as rows of `kind`; its "usable" says which of them are some."""
+    """The answers for a chunk as rows of dtype ``kind``; "usable" tells which of them are valid."""
     result, part = predictor.read(results), np.empty(len(usable), kind)
     part["prediction"], part["leakage"] = result.prediction, result.leakage
     names = kind.names or ()
@@ -304,7 +307,7 @@ def _deliver(journal: Journal, out: Path, kind: np.dtype) -> "_Figures":
 
 
 class _Figures:
-    """What is reported of all rows together."""
+    """The figures that are reported about all rows together."""
 
     def __init__(self):
         self.bad, self.rows, self.total, self.most, self.notable = _BadRows(), 0, 0.0, 0.0, 0
@@ -373,7 +376,7 @@ def _digest(path: Path) -> str:
 
 
 def describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray) -> list[str]:
-    """One line for each row that is not good: its first problem."""
+    """A line for each row that is not good, with the first problem in it."""
     first: dict[int, str] = {}
     for problem in chunk.problems:
         first.setdefault(problem.row, str(problem))
@@ -386,7 +389,9 @@ def describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray)
 
 
 def result_columns(classes: tuple | None, cutoffs: Sequence[str] = ()) -> np.dtype:
-    """The columns of the output, as a structured dtype; of rows that ran at one of some cutoffs."""
+    """The columns of the output, as a structured dtype. ``cutoffs`` are the texts that may stand in
+    the column cutoffs; without them there is no such column.
+    """
     if classes is None:
         label, probabilities = "<f8", []
     elif len(classes) == 2:
