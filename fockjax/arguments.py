@@ -131,7 +131,7 @@ def layout_of(modes: int, cutoff: Cutoff) -> Layout:
     return Box(cutoffs_of(modes, cutoff))
 
 
-def cutoffs_of(modes: int, cutoff, name: str = "cutoff") -> tuple[int, ...]:
+def cutoffs_of(modes: int, cutoff: Any, name: str = "cutoff") -> tuple[int, ...]:
     """A cutoff for each mode, from the argument that is called ``name``."""
     try:
         cutoffs = (_index(cutoff),) * modes

@@ -35,11 +35,11 @@ class Builder(abc.ABC):
 
     # one mode
 
-    def displace(self, r, phi=0.0, *, mode: int) -> Self:
+    def displace(self, r, phi: Any = 0.0, *, mode: int) -> Self:
         """Displacement ``D(alpha) = exp(alpha a^dagger - alpha^* a)``, ``alpha = r e^{i phi}``."""
         return self.add("displacement", r, phi, modes=mode)
 
-    def squeeze(self, r, phi=0.0, *, mode: int) -> Self:
+    def squeeze(self, r, phi: Any = 0.0, *, mode: int) -> Self:
         """Squeezing ``S(z) = exp((z^* a^2 - z a^dagger^2)/2)``, ``z = r e^{i phi}``."""
         return self.add("squeezing", r, phi, modes=mode)
 
@@ -84,7 +84,9 @@ class Builder(abc.ABC):
 
     # two modes
 
-    def beamsplitter(self, theta=np.pi / 4, phi=0.0, *, modes: Sequence[int] = (0, 1)) -> Self:
+    def beamsplitter(
+        self, theta: Any = np.pi / 4, phi: Any = 0.0, *, modes: Sequence[int] = (0, 1)
+    ) -> Self:
         """Beamsplitter ``BS(theta, phi) = exp(theta (e^{i phi} a1 a2^dagger - e^{-i phi} a1^dagger
         a2))``.
         """
@@ -102,7 +104,7 @@ class Builder(abc.ABC):
         """
         return self.add("symmetric_mach_zehnder", phi_in, phi_ex, exact=exact, modes=modes)
 
-    def two_mode_squeeze(self, r, phi=0.0, *, modes: Sequence[int] = (0, 1)) -> Self:
+    def two_mode_squeeze(self, r, phi: Any = 0.0, *, modes: Sequence[int] = (0, 1)) -> Self:
         """Two-mode squeezing ``S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - e^{-i phi} a1
         a2))``.
         """
@@ -270,7 +272,7 @@ class Builder(abc.ABC):
         """
         return self.add("thermal_loss", T, nbar, modes=mode)
 
-    def amplifier(self, gain, nbar=0.0, *, mode: int) -> Self:
+    def amplifier(self, gain, nbar: Any = 0.0, *, mode: int) -> Self:
         """Phase-insensitive amplifier: ``a -> sqrt(gain) a + sqrt(gain - 1) b^dagger``, gain >= 1,
         with ``nbar >= 0`` photons in the idler b.
         """
@@ -296,8 +298,8 @@ class Builder(abc.ABC):
 
     def measure_photons(
         self,
-        efficiency=1.0,
-        dark_counts=0.0,
+        efficiency: Any = 1.0,
+        dark_counts: Any = 0.0,
         *,
         modes: int | Sequence[int],
         select=None,
@@ -312,8 +314,8 @@ class Builder(abc.ABC):
 
     def measure_threshold(
         self,
-        efficiency=1.0,
-        dark_counts=0.0,
+        efficiency: Any = 1.0,
+        dark_counts: Any = 0.0,
         *,
         modes: int | Sequence[int],
         select=None,
@@ -324,7 +326,7 @@ class Builder(abc.ABC):
             "threshold", efficiency, dark_counts, modes=modes, select=select, name=name
         )
 
-    def measure_homodyne(self, angle=0.0, *, mode: int, select=None, name=None) -> Self:
+    def measure_homodyne(self, angle: Any = 0.0, *, mode: int, select=None, name=None) -> Self:
         """Measure the quadrature ``x cos(angle) + p sin(angle)``."""
         return self.measure("homodyne", angle, modes=mode, select=select, name=name)
 

@@ -645,7 +645,7 @@ def _init_layers(weight: Weight, key, shape, dtype):
     return jax.vmap(lambda key: weight.init(key, shape[1:], dtype))(keys)
 
 
-def _lines(operations, indent: str) -> Iterator[str]:
+def _lines(operations: Operations, indent: str) -> Iterator[str]:
     for operation in operations:
         if isinstance(operation, Repeat):
             yield f"{indent}repeat {operation.times} times:"

@@ -4,6 +4,7 @@ The text here and the figure of `fockjax.plotting` share how it is laid out (`ar
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -103,7 +104,9 @@ class Mark:
         return max(box.last for box in self.boxes)
 
 
-def arrange(operations, modes: int, parameters: bool = True) -> list[list[Mark]]:
+def arrange(
+    operations: Sequence[Step | Repeat], modes: int, parameters: bool = True
+) -> list[list[Mark]]:
     """The columns of a drawing. Each operation stands in the first column where its wires are free,
     including those between its modes. A repeated block stands once, between brackets.
     """
@@ -119,7 +122,7 @@ def arrange(operations, modes: int, parameters: bool = True) -> list[list[Mark]]
         columns.extend([] for _ in range(column + 1 - len(columns)))
         columns[column].append(mark)
 
-    def place_all(operations) -> None:
+    def place_all(operations: Sequence[Step | Repeat]) -> None:
         for operation in operations:
             if isinstance(operation, Repeat):
                 if wires := _wires(operation):
@@ -179,7 +182,7 @@ def _kind(step: Step) -> Any:
     return kinds.get(type(step), "gate")
 
 
-def _wires(operation) -> set[int]:
+def _wires(operation: Step | Repeat) -> set[int]:
     if isinstance(operation, Repeat):
         return set().union(*map(_wires, operation.operations))
     return set(operation.modes)
@@ -330,7 +333,9 @@ _ASCII = _Pen(
 )
 
 
-def text(operations, modes: int, *, width: int, ascii: bool, parameters: bool) -> str:
+def text(
+    operations: Sequence[Step | Repeat], modes: int, *, width: int, ascii: bool, parameters: bool
+) -> str:
     """The drawing as lines of at most ``width`` characters; see `fockjax.Circuit.draw`."""
     width = checked_integer(width, "Argument `width`", 20)
     pen = _ASCII if ascii else _UNICODE

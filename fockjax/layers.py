@@ -1,10 +1,11 @@
 """Ready blocks of gates, added to a circuit."""
 
 from fockjax import decompositions
+from fockjax.builder import Builder
 from fockjax.parameters import Weight, normal
 
 
-def cvqnn_layer(circuit, name: str, active_std: float, passive_std: float) -> None:
+def cvqnn_layer(circuit: Builder, name: str, active_std: float, passive_std: float) -> None:
     """One layer of Killoran et al.: interferometer, squeezers, interferometer, displacements, Kerr
     gates.
     """

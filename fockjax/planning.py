@@ -115,7 +115,7 @@ def _layer_keys(key: jax.Array | None, repeat: Repeat) -> jax.Array | list[None]
 
 
 def _step(
-    register: Register, step: Step, made: Any, values: Values, key
+    register: Register, step: Step, made: Any, values: Values, key: jax.Array | None
 ) -> tuple[Outcomes, jax.Array | None]:
     """Apply a step; the outcome it measured, by its name, and the probability of the outcome."""
     match step:
@@ -135,12 +135,12 @@ def _step(
     return {}, None
 
 
-def _outcome_dtype(step: Measurement, dtype):
+def _outcome_dtype(step: Measurement, dtype: np.dtype) -> np.dtype:
     kinds = {"integer": np.int32, "real": jnp.finfo(dtype).dtype, "complex": dtype}
     return kinds[step.spec.outcome]
 
 
-def as_parameters(outcomes: Outcomes, dtype) -> Outcomes:
+def as_parameters(outcomes: Outcomes, dtype: np.dtype) -> Outcomes:
     """The outcomes as parameters see them: integers become real numbers."""
     real = jnp.finfo(dtype).dtype
     return {
@@ -196,7 +196,15 @@ def _build_one(step: Step, state: State, values: Values, memory_limit: int) -> A
     return _build_kind([step], make, sizes, fixed, state.dtype, values, memory_limit)[0]
 
 
-def _build_kind(steps, make, sizes, fixed, dtype, values: Values, memory_limit: int) -> list[Any]:
+def _build_kind(
+    steps: list[Step],
+    make: Callable[..., Any],
+    sizes: tuple[int, ...],
+    fixed: tuple[float | None, ...],
+    dtype: np.dtype,
+    values: Values,
+    memory_limit: int,
+) -> list[Any]:
     """What the registry makes of steps that differ only in the values of their parameters."""
     spec, options = steps[0].spec, steps[0].options
     real = jnp.finfo(dtype).dtype
@@ -267,8 +275,14 @@ def _fixed(step: Step) -> tuple[float | None, ...]:
 
 
 def _run_layers(
-    repeat: Repeat, state: State, values: Values, memory_limit: int, key, unravel: bool
+    repeat: Repeat,
+    state: State,
+    values: Values,
+    memory_limit: int,
+    key: jax.Array | None,
+    unravel: bool,
 ) -> State:
+    """Equal layers: some unrolled, until the factors stay of the same kind, then a scan."""
     stacked = {name: values.weights[name] for name in repeat.weights}
     # All layers are built at once: inside the scan the small kernels would run one after the other.
     built = jax.vmap(

@@ -277,7 +277,14 @@ class Register:
             reflects=self.state.reflects or reflects,
         )
 
-    def _check_memory(self, step: Step, modes, layout, size=None, when: str = "") -> None:
+    def _check_memory(
+        self,
+        step: Step,
+        modes: Sequence[int],
+        layout: Layout | Square,
+        size: int | None = None,
+        when: str = "",
+    ) -> None:
         check_memory(step, modes, layout, self.state.dtype, self.memory_limit, size, when)
 
 
@@ -287,7 +294,7 @@ class OverLimit(Advised, ValueError):
 
 def check_memory(
     step: Step,
-    modes,
+    modes: Sequence[int],
     layout: Layout | Square,
     dtype,
     limit: int,

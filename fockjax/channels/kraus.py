@@ -1,5 +1,7 @@
 """A channel given by its Kraus operators."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -12,7 +14,7 @@ from fockjax.superoperators import Kraus
 
 
 def kraus(
-    real, imag=0.0, *, cutoff: int | tuple[int, ...], truncated: bool = False, dtype=None
+    real, imag: Any = 0.0, *, cutoff: int | tuple[int, ...], truncated: bool = False, dtype=None
 ) -> Kraus:
     """Any channel on chosen modes, ``rho -> sum_j K_j rho K_j^dagger`` with ``K = real + i imag``.
 

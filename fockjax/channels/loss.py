@@ -12,6 +12,7 @@ is cut between the two, and the elements are those of the infinite channel.
 
 from functools import lru_cache
 from math import comb
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +56,7 @@ def loss(T, *, cutoff: int, dtype=None) -> Channel:
     return _loss(T, 1 - T, cutoff)
 
 
-def amplifier(gain, nbar=0.0, *, cutoff: int, dtype=None) -> Channel:
+def amplifier(gain, nbar: Any = 0.0, *, cutoff: int, dtype=None) -> Channel:
     """Amplification: two-mode squeezing with an idler mode that holds ``nbar`` thermal photons and
     is then ignored.
 

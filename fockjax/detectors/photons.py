@@ -57,7 +57,7 @@ class Photons(Counter):
         return seen + jax.random.poisson(dark, self.dark_counts, dtype=jnp.int32)
 
 
-def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Photons:
+def photons(efficiency: Any = 1.0, dark_counts: Any = 0.0, *, cutoff: int, dtype=None) -> Photons:
     """A detector that counts photons: the outcome is an integer >= 0.
 
     Each photon is seen with probability ``efficiency``, and a Poisson-distributed number of dark

@@ -1,6 +1,7 @@
 """Detectors that tell whether there are photons."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +40,9 @@ class Threshold(Counter):
         return uniform(key, click.dtype) < click[n]
 
 
-def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Threshold:
+def threshold(
+    efficiency: Any = 1.0, dark_counts: Any = 0.0, *, cutoff: int, dtype=None
+) -> Threshold:
     """A detector that tells whether there are photons: the outcome is 1 for a click, else 0.
 
     Args:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import lru_cache
 from string import ascii_letters
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -246,7 +247,7 @@ def core(theta, cutoff, dtype=None, steps=0) -> Sectors:
 
 
 def beamsplitter(
-    theta=np.pi / 4, phi=0.0, *, cutoff: int | tuple[int, int], dtype=None
+    theta: Any = np.pi / 4, phi: Any = 0.0, *, cutoff: int | tuple[int, int], dtype=None
 ) -> Operator:
     """Beamsplitter ``BS(theta, phi) = exp(theta (e^{i phi} a1 a2^dagger - e^{-i phi} a1^dagger
     a2))``.

@@ -1,6 +1,7 @@
 """Displacement D(alpha) = exp(alpha a^dagger - alpha* a)."""
 
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -57,7 +58,7 @@ def _weight(n, k):
 _core = partial(real_matrix, real_core, _slope)
 
 
-def displacement(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
+def displacement(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> Operator:
     """Displacement ``D(alpha) = exp(alpha a^dagger - alpha^* a)`` with ``alpha = r e^{i phi}``.
 
     Its elements are those of the infinite operator, cut to the photon numbers below the cutoff.

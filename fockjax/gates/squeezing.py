@@ -2,6 +2,7 @@
 
 from decimal import Decimal, localcontext
 from functools import lru_cache
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -97,7 +98,7 @@ def _table(dtype):
     return np.array(rows, dtype).T
 
 
-def squeezing(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
+def squeezing(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> Operator:
     """Squeezing ``S(z) = exp((z^* a^2 - z a^dagger^2) / 2)`` with ``z = r e^{i phi}``.
 
     Its elements are those of the infinite operator, cut to the photon numbers below the cutoff.

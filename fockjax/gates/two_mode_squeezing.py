@@ -1,6 +1,7 @@
 """Two-mode squeezing S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - e^{-i phi} a1 a2))."""
 
 from functools import lru_cache
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -63,7 +64,7 @@ def _table(dtype):
     return np.array([coarse, r - coarse, np.sin(t), np.cos(t)], dtype)
 
 
-def two_mode_squeezing(r, phi=0.0, *, cutoff: int | tuple[int, int], dtype=None) -> Operator:
+def two_mode_squeezing(r, phi: Any = 0.0, *, cutoff: int | tuple[int, int], dtype=None) -> Operator:
     """Two-mode squeezing ``S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - e^{-i phi} a1
     a2))``.
 

@@ -1,6 +1,7 @@
 """Cat states."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from fockjax.gates.displacement import first_column
 from fockjax.kets.phases import turned
 
 
-def cat(a, phi=0.0, p=0.0, *, cutoff: int, dtype=None) -> jax.Array:
+def cat(a, phi: Any = 0.0, p: Any = 0.0, *, cutoff: int, dtype=None) -> jax.Array:
     """The cat state ``(|alpha> + e^{i pi p} |-alpha>) / N``, ``alpha = a e^{i phi}``, shape
     ``(cutoff,)``.
 

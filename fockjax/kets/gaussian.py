@@ -1,5 +1,7 @@
 """Pure Gaussian states of any number of modes."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,7 @@ from fockjax.kets.recurrence import amplitudes
 
 
 def gaussian(
-    cov, mean=0.0, *, cutoff: int | tuple[int, ...], hbar: float = 2.0, dtype=None
+    cov, mean: Any = 0.0, *, cutoff: int | tuple[int, ...], hbar: float = 2.0, dtype=None
 ) -> jax.Array:
     """The pure Gaussian state of a covariance matrix and a vector of means, shape ``cutoff``.
 

@@ -1,6 +1,7 @@
 """Gottesman-Kitaev-Preskill states of finite energy."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,9 @@ _TEETH = 32  # how many on either side of 0; one further out needs photon number
 
 
 def gkp(
-    theta=0.0,
-    phi=0.0,
-    epsilon=0.2,
+    theta: Any = 0.0,
+    phi: Any = 0.0,
+    epsilon: Any = 0.2,
     *,
     cutoff: int,
     ampl_cutoff: float = 1e-12,

@@ -1,5 +1,7 @@
 """Squeezed states of one mode, displaced or not."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -11,7 +13,7 @@ from fockjax.kets.phases import turned
 from fockjax.kets.recurrence import amplitudes
 
 
-def squeezed(r, phi=0.0, *, cutoff: int, dtype=None) -> jax.Array:
+def squeezed(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> jax.Array:
     """Squeezed vacuum ``S(z)|0>``, ``z = r e^{i phi}``, shape ``(cutoff,)``.
 
     Its amplitudes are ``sqrt(sech r) (-e^{i phi} tanh r)^n sqrt((2n)!) / (2^n n!)`` at 2n photons;
@@ -37,7 +39,9 @@ def squeezed(r, phi=0.0, *, cutoff: int, dtype=None) -> jax.Array:
     return lax.pad(pairs, jnp.zeros((), pairs.dtype), [(0, odd_at_the_end, 1)])
 
 
-def displaced_squeezed(r_d, phi_d=0.0, r_s=0.0, phi_s=0.0, *, cutoff: int, dtype=None) -> jax.Array:
+def displaced_squeezed(
+    r_d, phi_d: Any = 0.0, r_s: Any = 0.0, phi_s: Any = 0.0, *, cutoff: int, dtype=None
+) -> jax.Array:
     """The displaced squeezed state ``D(alpha) S(z)|0>``, ``alpha = r_d e^{i phi_d}``,
     ``z = r_s e^{i phi_s}``, shape ``(cutoff,)``.
 

@@ -1,5 +1,7 @@
 """Gaussian states of any number of modes, pure or mixed."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ from fockjax.kets.recurrence import amplitudes
 
 
 def mixed_gaussian(
-    cov, mean=0.0, *, cutoff: int | tuple[int, ...], hbar: float = 2.0, dtype=None
+    cov, mean: Any = 0.0, *, cutoff: int | tuple[int, ...], hbar: float = 2.0, dtype=None
 ) -> jax.Array:
     """The Gaussian state of a covariance matrix and a vector of means, shape ``(*cutoffs,
     *cutoffs)``.
