@@ -1,7 +1,7 @@
 """Circuits as data: ordered operations with named parameters, and the call that runs them."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from fockjax import arguments, checks, drawing, planning
 from fockjax._numerics import canonical_complex, checked_hbar, checked_integer, real_dtype
@@ -361,12 +362,12 @@ class Circuit(Builder):
 
     def __call__(
         self,
-        weights: Weights,
-        x: jax.Array | None = None,
+        weights: Mapping[str, ArrayLike],
+        x: ArrayLike | None = None,
         *,
         cutoff: Cutoff,
         dtype=None,
-        initial: jax.Array | State | None = None,
+        initial: ArrayLike | State | None = None,
         key: jax.Array | None = None,
         unravel: bool = False,
         memory_limit: int = MEMORY_LIMIT,
@@ -510,7 +511,7 @@ class Circuit(Builder):
         return cost(samples, weights, x, keys)
 
     def evaluated(
-        self, weights: Weights, x: jax.Array | None = None
+        self, weights: Mapping[str, ArrayLike], x: ArrayLike | None = None
     ) -> list[tuple[str, dict, tuple[int, ...]]]:
         """All operations in order, layers written out, each as (name, parameters and options,
         modes) with its parameters evaluated. What depends on an outcome stays a `Parameter`.

@@ -1,10 +1,11 @@
 """The same block of gates on independent groups of modes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from fockjax._numerics import checked_integer
 from fockjax.arguments import Cutoff
@@ -58,8 +59,8 @@ class Grouped:
 
     def __call__(
         self,
-        weights: dict[str, Weights],
-        x: jax.Array | None = None,
+        weights: Mapping[str, Mapping[str, ArrayLike]],
+        x: ArrayLike | None = None,
         *,
         cutoff: Cutoff,
         dtype=None,

@@ -1,7 +1,7 @@
 """Looking into a circuit: what each of its operations does to the state."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from fockjax import planning
 from fockjax.arguments import Cutoff
-from fockjax.circuit import Circuit, Weights, start
+from fockjax.circuit import Circuit, start
 from fockjax.drawing import label
 from fockjax.factors import Factor
 from fockjax.operations import Measurement, Repeat, Step, written_out
@@ -224,12 +225,12 @@ def _fullest(row: Row) -> int:
 
 def inspect(
     circuit: Circuit,
-    weights: Weights,
-    x: jax.Array | None = None,
+    weights: Mapping[str, ArrayLike],
+    x: ArrayLike | None = None,
     *,
     cutoff: Cutoff,
     dtype=None,
-    initial: jax.Array | State | None = None,
+    initial: ArrayLike | State | None = None,
     key: jax.Array | None = None,
     unravel: bool = False,
     memory_limit: int = MEMORY_LIMIT,

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit
@@ -97,7 +98,7 @@ class QuantumLayer(nnx.Module):
         weights = circuit.init(rngs.params(), param_dtype)
         self.weights = nnx.data(jax.tree.map(nnx.Param, weights))
 
-    def state(self, x: jax.Array | None = None, key: jax.Array | None = None) -> State:
+    def state(self, x: ArrayLike | None = None, key: jax.Array | None = None) -> State:
         """The `State` of one sample; ``x`` has shape ``(num_inputs,)``, ``key`` is for a circuit
         that draws at random.
         """
@@ -111,7 +112,7 @@ class QuantumLayer(nnx.Module):
             is_leaf=lambda leaf: isinstance(leaf, nnx.Param),
         )
 
-    def __call__(self, x: jax.Array, key: jax.Array | None = None) -> Any:
+    def __call__(self, x: ArrayLike, key: jax.Array | None = None) -> Any:
         """The readout for inputs of shape ``(..., num_inputs)``; the leading axes stay. A circuit
         that draws at random needs a key, which is split over the samples.
         """

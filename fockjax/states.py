@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from fockjax import checks, kets
 from fockjax._eager import jit_when_eager
@@ -203,7 +204,7 @@ class State(Readouts):
         bound = safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
         return bound if self.is_pure else 2 * bound
 
-    def fidelity(self, other: "jax.Array | State") -> jax.Array:
+    def fidelity(self, other: "ArrayLike | State") -> jax.Array:
         """The fidelity with another state, ``(trace sqrt(sqrt(rho) sigma sqrt(rho)))^2``.
 
         It is ``|<other|psi>|^2`` for two pure states, and ``<psi|rho|psi>`` if one is pure. Neither
@@ -335,7 +336,7 @@ def vacuum_in(layout: Layout, dtype=None, *, hbar: float = 2.0) -> State:
 
 
 def from_ket(
-    ket: jax.Array, dtype=None, *, cutoff: TotalPhotons | None = None, hbar: float = 2.0
+    ket: Any, dtype=None, *, cutoff: TotalPhotons | None = None, hbar: float = 2.0
 ) -> State:
     """A state from its amplitudes, one axis for each mode.
 
@@ -368,7 +369,7 @@ def ket_in(layout: Layout, ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> 
 
 
 def from_density_matrix(
-    rho: jax.Array, dtype=None, *, cutoff: TotalPhotons | None = None, hbar: float = 2.0
+    rho: Any, dtype=None, *, cutoff: TotalPhotons | None = None, hbar: float = 2.0
 ) -> State:
     """A mixed state from its density matrix: a row axis for each mode, then a column axis for each.
 

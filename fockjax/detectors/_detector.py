@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from fockjax._linear import contract
 
@@ -42,13 +43,13 @@ class Detector(abc.ABC):
             state of the other modes stays pure.
         """
 
-    def probability(self, outcome: Any, rho: jax.Array) -> jax.Array:
+    def probability(self, outcome: Any, rho: ArrayLike) -> jax.Array:
         """The probability of an outcome in ``rho / trace(rho)``, or its density if outcomes are
         continuous.
         """
         return jnp.sum(self.chances(outcome, rho)) / jnp.trace(rho).real
 
-    def chances(self, outcome: Any, rho: jax.Array) -> jax.Array:
+    def chances(self, outcome: Any, rho: ArrayLike) -> jax.Array:
         """``weights[j] <bra_j| rho |bra_j>`` for each j of the `effect`, shape (J,)."""
         weights, bras = self.effect(outcome)
         left = contract(bras, rho, "jm,mn->jn")

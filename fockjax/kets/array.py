@@ -1,5 +1,7 @@
 """Kets given by their amplitudes."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from fockjax._numerics import canonical_complex, resized
 from fockjax._spec import KetSpec, cutoffs_for
 
 
-def ket(amplitudes: jax.Array, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Array:
+def ket(amplitudes: Any, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Array:
     """A state of one or more modes from its amplitudes <n1, n2, ..|psi>, shape ``cutoff``.
 
     Photon numbers that the array does not reach have amplitude zero; what lies over the cutoff is

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from fockjax._linear import contract, skew
 from fockjax._numerics import resized
@@ -25,7 +26,7 @@ class PhaseSpace(Subsystems):
     def quadrature_distribution(
         self,
         mode: int,
-        x: jax.Array,
+        x: ArrayLike,
         angle: float | jax.Array = 0.0,
         hbar: float | None = None,
     ) -> jax.Array:
@@ -59,7 +60,7 @@ class PhaseSpace(Subsystems):
         return contract(waves, half, "mx,mx->x") / math.sqrt(hbar)
 
     @readout("mode", "hbar")
-    def wigner(self, mode: int, x: jax.Array, p: jax.Array, hbar: float | None = None) -> jax.Array:
+    def wigner(self, mode: int, x: ArrayLike, p: ArrayLike, hbar: float | None = None) -> jax.Array:
         """Wigner's function of a mode on a grid,
         ``W(x, p) = 1 / (pi hbar) int e^{2 i p y / hbar} <x - y| rho |x + y> dy``.
 
