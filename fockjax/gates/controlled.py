@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec, cutoffs_for
-from fockjax.gates.beamsplitter import core as beamsplitter
+from fockjax.gates.beamsplitter import core as beamsplitter_core
 from fockjax.gates.phases import turned
 from fockjax.gates.squeezing import real_core
 from fockjax.operators import Matrix, Operator, Padded, product
@@ -88,7 +88,7 @@ def _controlled(s, cutoff, exact, dtype, turn) -> Operator:
     first, second = opposite, opposite if turn else squeezer
     enter, leave = (
         turned(
-            beamsplitter(jnp.arctan(half) / 2, sizes, dtype, steps=steps),
+            beamsplitter_core(jnp.arctan(half) / 2, sizes, dtype, steps=steps),
             0.0,
             1,
             dtype,

@@ -67,7 +67,7 @@ def interferometer(
     modes = len(cutoffs)
     check_shapes({"theta": theta, "phi": phi, "rotation": rotation}, mesh_shapes(modes, mesh))
     if exact and modes > 1:
-        return sectors(unitary(theta, phi, rotation, mesh=mesh), cutoffs)
+        return sectors(mesh_unitary(theta, phi, rotation, mesh=mesh), cutoffs)
     on = pairs(modes, mesh)
     mixers = build_each(
         partial(beamsplitter, dtype=dtype), [(cutoffs[j], cutoffs[k]) for j, k in on], theta, phi
@@ -85,7 +85,7 @@ def _of_total(theta, phi, rotation, *, exact: bool, **options) -> Operator:
     return interferometer(theta, phi, rotation, **options)
 
 
-def unitary(theta, phi, rotation, *, mesh: str = "rectangular") -> jax.Array:
+def mesh_unitary(theta, phi, rotation, *, mesh: str = "rectangular") -> jax.Array:
     """The unitary matrix of a mesh, ``a_k^dagger -> sum_j U_jk a_j^dagger``; complex of theta's
     precision.
     """

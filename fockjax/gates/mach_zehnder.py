@@ -6,7 +6,7 @@ import numpy as np
 from fockjax._numerics import real_dtype
 from fockjax._phases import phase_factor
 from fockjax._spec import GateSpec, cutoffs_for
-from fockjax.gates.beamsplitter import core as beamsplitter
+from fockjax.gates.beamsplitter import core as beamsplitter_core
 from fockjax.gates.phases import rotation_diagonal, turned
 from fockjax.operators import Diagonal, Operator, expand, join, product
 
@@ -76,7 +76,7 @@ def symmetric_mach_zehnder(
         Diagonal(phase_factor(phi, np.arange(size), -64))
         for phi, size in zip((first, second), sizes, strict=True)
     ]
-    mixer = turned(beamsplitter(0.0, sizes, dtype, steps=16), 0.0, 1, dtype, steps=64)
+    mixer = turned(beamsplitter_core(0.0, sizes, dtype, steps=16), 0.0, 1, dtype, steps=64)
     return product((mixer, (0, 1)), (join(*rotations), (0, 1)), (mixer, (0, 1)), cutoffs=sizes)
 
 
@@ -90,7 +90,7 @@ def _interference(half, phase, steps, sizes, dtype) -> Operator:
     n1, n2 = np.ogrid[: sizes[0], : sizes[1]]
     turns = phase_factor(phase, n1 + n2, steps)
     sign = (1 - 2 * (n2 % 2)).astype(turns.dtype)
-    return Diagonal(turns * sign) @ beamsplitter(half, sizes, dtype, steps=-32)
+    return Diagonal(turns * sign) @ beamsplitter_core(half, sizes, dtype, steps=-32)
 
 
 SPECS = (

@@ -92,7 +92,7 @@ def totals(U, below: int) -> Totals:
     return Totals(tuple(blocks), modes)
 
 
-def unitary(generator) -> jax.Array:
+def passive_unitary(generator) -> jax.Array:
     """``U = exp(i H)`` for the Hermitian matrix H that a real (n, n) array A stands for; complex of
     A's precision.
 
@@ -143,7 +143,7 @@ def passive(generator, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator
     check_shapes({"generator": generator}, {"generator": (len(cutoffs),) * 2})
     if modes == 1:
         return rotation(generator[0, 0], cutoff=cutoffs[0], dtype=dtype)
-    return sectors(unitary(generator), cutoffs)
+    return sectors(passive_unitary(generator), cutoffs)
 
 
 def _check(parameters, modes, options):
@@ -153,7 +153,7 @@ def _check(parameters, modes, options):
 def _of_total(generator, *, cutoff: tuple[int, ...], dtype=None) -> Operator:
     if len(cutoff) == 1:
         return passive(generator, cutoff=cutoff, dtype=dtype)
-    return totals(unitary(jnp.asarray(generator, real_dtype(dtype))), cutoff[0])
+    return totals(passive_unitary(jnp.asarray(generator, real_dtype(dtype))), cutoff[0])
 
 
 SPEC = GateSpec(

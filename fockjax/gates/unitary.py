@@ -6,9 +6,8 @@ from jax import lax
 
 from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec, cutoffs_for
+from fockjax.checks import UNITARY_TOLERANCE
 from fockjax.operators import Matrix, Operator
-
-TOLERANCE = 1e-6  # how far over 1 a singular value may be
 
 
 def unitary(real, imag, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator:
@@ -68,7 +67,7 @@ def _check(parameters, modes, options):
         )
     size = int(np.prod(real.shape[:half]))
     largest = np.linalg.norm((real + 1j * imag).reshape(size, size), 2)
-    if largest > 1 + TOLERANCE:
+    if largest > 1 + UNITARY_TOLERANCE:
         raise ValueError(
             "the matrix must be unitary, or a unitary cut to fewer photon numbers, but it has a "
             f"singular value {largest:.6g} > 1."
