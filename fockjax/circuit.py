@@ -222,11 +222,14 @@ class Circuit(Builder):
         where = f"Operation {len(self._operations)} (measure {kind})"
         listed = arguments.one_or_several(where, modes)
         several = not isinstance(modes, int | np.integer)
-        if name is None:
-            names = [f"m{mode}" for mode in listed]
-        else:
-            names = list(name) if several and not isinstance(name, str) else [name]
-        selected = list(select) if several and select is not None else [select] * len(listed)
+
+        def entries(given: Any) -> list[Any]:
+            """The entries of a sequence for several modes; anything else is one entry."""
+            a_sequence = isinstance(given, Sequence) and not isinstance(given, str)
+            return list(given) if several and (a_sequence or np.ndim(given)) else [given]
+
+        names = [f"m{mode}" for mode in listed] if name is None else entries(name)
+        selected = [None] * len(listed) if select is None else entries(select)
         for argument, given in (("name", names), ("select", selected)):
             if len(given) != len(listed):
                 raise ValueError(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from fockjax._numerics import checked_integer
@@ -111,7 +112,7 @@ class Grouped:
             states += [pick(batch, k) for k in range(self._count)]
         if last := self._last:
             x_last = inputs[taken:] if last.num_inputs else None
-            if isinstance(cutoff, Sequence):
+            if isinstance(cutoff, Sequence | np.ndarray):
                 cutoff = tuple(cutoff)[: last.modes]
             own = pick(keys, -1)
             states.append(last(weights["last"], x_last, cutoff=cutoff, key=own, **options))
