@@ -14,8 +14,9 @@ HIGHEST = lax.Precision.HIGHEST  # an accelerator may otherwise contract float32
 def canonical_complex(dtype=None) -> np.dtype:
     """The complex dtype to compute in: None is complex64, or complex128 where x64 is on.
 
-    >>> canonical_complex()
-    dtype('complex64')
+    Example:
+        >>> canonical_complex()
+        dtype('complex64')
     """
     widest = jnp.result_type(complex)  # complex128 only where x64 is on
     if dtype is None:

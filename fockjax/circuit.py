@@ -519,9 +519,10 @@ class Circuit(Builder):
         """All operations in order, layers written out, each as (name, parameters and options,
         modes) with its parameters evaluated. What depends on an outcome stays a `Parameter`.
 
-        >>> import fockjax as fj
-        >>> fj.Circuit(1).squeeze(fj.Weight("r"), mode=0).evaluated({"r": 0.5})
-        [('squeezing', {'r': Array(0.5, dtype=float32), 'phi': 0.0}, (0,))]
+        Example:
+            >>> import fockjax as fj
+            >>> fj.Circuit(1).squeeze(fj.Weight("r"), mode=0).evaluated({"r": 0.5})
+            [('squeezing', {'r': Array(0.5, dtype=float32), 'phi': 0.0}, (0,))]
         """
         real = real_dtype()
         values = Values(

@@ -200,8 +200,9 @@ def _boxes(modes: tuple[int, ...], label: str) -> tuple[Box, ...]:
 def wrap(widths: list[float], limit: float) -> list[slice]:
     """The columns that go on each line of a drawing, as many as fit into the limit, at least one.
 
-    >>> wrap([3, 4, 5, 9, 1], 8)
-    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None), slice(4, 5, None)]
+    Example:
+        >>> wrap([3, 4, 5, 9, 1], 8)
+        [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None), slice(4, 5, None)]
     """
     lines, start, used = [], 0, 0.0
     for column, width in enumerate(widths):
@@ -219,13 +220,15 @@ def label(step: Step, parameters: bool = True) -> str:
     Left out are parameters and options at their defaults, if none that differs follows, and
     constant arrays.
 
-    >>> import fockjax as fj
-    >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).beamsplitter(0.12345, 1.5)
-    >>> [label(step) for step in circuit.operations]
-    ['D(x[0])', 'BS(0.123, 1.5)']
-    >>> measured = fj.Circuit(2).measure_homodyne(mode=0).measure_photons(0.9, modes=1, select=2)
-    >>> [label(step) for step in measured.operations]
-    ['x → m0', 'n(0.9) = 2']
+    Example:
+        >>> import fockjax as fj
+        >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).beamsplitter(0.12345, 1.5)
+        >>> [label(step) for step in circuit.operations]
+        ['D(x[0])', 'BS(0.123, 1.5)']
+        >>> circuit = fj.Circuit(2).measure_homodyne(mode=0)
+        >>> circuit = circuit.measure_photons(0.9, modes=1, select=2)
+        >>> [label(step) for step in circuit.operations]
+        ['x → m0', 'n(0.9) = 2']
     """
     options, values = dict(step.options), dict(step.parameters)
     selected = values.pop("select", None)

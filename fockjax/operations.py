@@ -24,10 +24,11 @@ class Operation:
     """A part of a circuit. Operations are equal if they do the same, so that a circuit that is
     built anew is not compiled anew.
 
-    >>> import fockjax as fj
-    >>> first, second = (fj.Circuit(1).squeeze(fj.Weight("r"), mode=0) for _ in range(2))
-    >>> first.operations == second.operations
-    True
+    Example:
+        >>> import fockjax as fj
+        >>> first, second = (fj.Circuit(1).squeeze(fj.Weight("r"), mode=0) for _ in range(2))
+        >>> first.operations == second.operations
+        True
     """
 
     @cached_property

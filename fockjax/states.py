@@ -100,9 +100,10 @@ class State(Readouts):
         Raises:
             ValueError: if the state is mixed.
 
-        >>> import fockjax as fj
-        >>> fj.vacuum(cutoff=(2, 3)).ket().shape
-        (2, 3)
+        Example:
+            >>> import fockjax as fj
+            >>> fj.vacuum(cutoff=(2, 3)).ket().shape
+            (2, 3)
         """
         self._require_one_sample()
         self.require_pure("`ket`")
@@ -122,9 +123,10 @@ class State(Readouts):
         Raises:
             ValueError: if the state is mixed.
 
-        >>> import fockjax as fj
-        >>> fj.vacuum(fj.TotalPhotons(6), modes=8).amplitudes().shape
-        (1287,)
+        Example:
+            >>> import fockjax as fj
+            >>> fj.vacuum(fj.TotalPhotons(6), modes=8).amplitudes().shape
+            (1287,)
         """
         self._require_one_sample()
         self.require_pure("`amplitudes`")
@@ -146,9 +148,10 @@ class State(Readouts):
         """The matrix elements <m1, m2, ..| rho |n1, n2, ..> of all modes, rows first: shape
         ``(*cutoffs, *cutoffs)``. Memory: the square of the product of all cutoffs.
 
-        >>> import fockjax as fj
-        >>> fj.vacuum(cutoff=(2, 3)).density_matrix().shape
-        (2, 3, 2, 3)
+        Example:
+            >>> import fockjax as fj
+            >>> fj.vacuum(cutoff=(2, 3)).density_matrix().shape
+            (2, 3, 2, 3)
         """
         return self.reduced(range(self.modes))
 
@@ -309,9 +312,10 @@ def vacuum(
         modes: the number of modes, if ``cutoff`` is a `TotalPhotons`.
         hbar: the convention for the size of a quadrature.
 
-    >>> import fockjax as fj
-    >>> fj.vacuum(cutoff=(4, 5)).groups
-    ((0,), (1,))
+    Example:
+        >>> import fockjax as fj
+        >>> fj.vacuum(cutoff=(4, 5)).groups
+        ((0,), (1,))
     """
     if isinstance(cutoff, TotalPhotons):
         modes = checked_integer(modes, "Argument `modes`")

@@ -163,10 +163,11 @@ class Factored:
         Amplitudes are not finite if a parameter was infinite or NaN, or so large that a gate
         overflowed. Under `jax.jit` no error can be raised for this: check this flag.
 
-        >>> import jax.numpy as jnp, fockjax as fj
-        >>> circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
-        >>> print(circuit({}, jnp.array([jnp.nan]), cutoff=4).is_finite)
-        False
+        Example:
+            >>> import jax.numpy as jnp, fockjax as fj
+            >>> circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+            >>> print(circuit({}, jnp.array([jnp.nan]), cutoff=4).is_finite)
+            False
         """
         return reduce(
             jnp.logical_and, [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(self.factors)]
