@@ -27,7 +27,7 @@ FEW = 1024  # a result of fewer elements is too small to loop over
 LANES = range(16, 257)  # how many elements of the last axis an accumulator may keep apart
 ACCUMULATORS = 2**16  # so many accumulators fit into the cache of a core
 PASS = 32  # so many terms of a sum XLA adds in one pass
-PIECES = 4  # a longer sum is split into at most so many passes
+PIECES = 4  # a longer sum is split into pieces of that length if there are at most so many
 SHORT = 2**16  # up to so many products a loop is no faster, and takes longer to compile
 
 

@@ -463,7 +463,7 @@ def _draw_feeds(cells: _Cells, mark: Mark, middle: int) -> None:
 
 def _draw_bracket(cells: _Cells, mark: Mark, written: str) -> None:
     opens = mark.kind == "open"
-    # next to what it embraces
+    # A bracket stands next to what it encloses.
     ends, at = (cells.pen.opening, -1) if opens else (cells.pen.closing, 1)
     top, bottom = 3 * mark.first, 3 * mark.last + 2
     for row in range(top, bottom + 1):

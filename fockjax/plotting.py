@@ -454,7 +454,7 @@ def inspection(
     for axis, highest in (
         (losses, max((row.leakage for row in well), default=0)),
         (tops, max((row.top.max() for row in well), default=0)),
-    ):  # what is below is rounding; the limits first, as no value needs to be positive
+    ):  # below is rounding; limits are set first, since perhaps no value is positive
         axis.set_ylim(report.rounding, max(2 * highest, 100 * report.rounding))
         axis.set_yscale("log")
     photons.set_ylim(bottom=0)

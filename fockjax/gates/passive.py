@@ -40,7 +40,7 @@ def sectors(U, cutoffs) -> Sectors:
     U = U[order][:, order]
 
     real = jnp.finfo(U.dtype).dtype
-    # photons of all modes but the row's
+    # The photons of all modes but the row's, together.
     others = np.indices(small, np.int32).sum(0, dtype=np.int32)
 
     def raised(x, axis):

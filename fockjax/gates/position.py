@@ -42,7 +42,7 @@ def quadratic_phase(s, *, cutoff: int, dtype=None) -> Operator:
     """
     half = jnp.asarray(s, real_dtype(dtype)) / 2
     core = real_core(jnp.arcsinh(half), cutoff)
-    # e^{i theta m} e^{-i (pi/2 + theta)(m - n)/2}; where m - n is odd the core is 0
+    # The phases are e^{i theta m} e^{-i (pi/2 + theta)(m - n)/2}; where m - n is odd the core is 0.
     n = np.arange(cutoff)
     turns = phase_factor(jnp.arctan(half), (n[:, None] + n) // 2)
     turns = turns * powers_of_i((n - n[:, None]) // 2).astype(turns.dtype)
@@ -85,8 +85,8 @@ def cubic_phase(gamma, *, cutoff: int, padding: int = 0, hbar: float = 2.0, dtyp
     """
     checked_integer(padding, "Option `padding`", 0)
     nodes, vectors = _position(cutoff, cutoff + padding)
-    # gamma x^3 / (3 hbar) of x = sqrt(hbar / 2) lambda, halved: cos 2u - 1 = -2 sin^2 u, so that
-    # gamma = 0 is exactly the identity
+    # Half of gamma x^3 / (3 hbar) for x = sqrt(hbar / 2) lambda. With cos 2u - 1 = -2 sin^2 u the
+    # gate is exactly the identity at gamma = 0.
     c, s = wave(
         jnp.asarray(gamma, real_dtype(dtype)), nodes**3 * ((checked_hbar(hbar) / 2) ** 0.5 / 12)
     )

@@ -41,7 +41,7 @@ def cat(a, phi: Any = 0.0, p: Any = 0.0, *, cutoff: int, dtype=None) -> jax.Arra
     """
     real = real_dtype(dtype)
     a, p = jnp.asarray(a, real), jnp.asarray(p, real)
-    cos, sin = _half_turns(p / 2)  # of half the relative phase
+    cos, sin = _half_turns(p / 2)  # cosine and sine of half the relative phase, h below
     # |alpha> + e^{2 i h} |-alpha> is 2 e^{i h} (cos h |alpha>_even - i sin h |alpha>_odd), and
     # (N/2)^2 is cos^2 (1 + e^{-2 a^2})/2 + sin^2 (1 - e^{-2 a^2})/2. The factor a^2 of the second
     # term is kept apart, so that where cos is 0 an a cancels.

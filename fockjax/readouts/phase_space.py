@@ -94,7 +94,7 @@ class PhaseSpace(Subsystems):
         cutoff = self.cutoffs[mode]
         size = 2 * cutoff - 1  # how many values the total photon number of both can have
         rho = resized(self.reduced(mode), (size, cutoff))
-        # rho[N - n, n] at [N, n], then the beamsplitter, then [u, v] again
+        # A skew puts rho[N - n, n] at [N, n] for the beamsplitter, a second one leads to [u, v].
         turn = lax.optimization_barrier(jnp.asarray(_balanced(cutoff).astype(self._real)))
         sectors = contract(turn, skew(rho, column=1, row=0, sign=1), "Nvn,Nn->Nv")
         kernel = skew(sectors, column=1, row=0, sign=-1)

@@ -73,7 +73,7 @@ class Subsystems(Factored):
             0.6931
         """
         entropy, trace = jnp.zeros((), self._real), jnp.ones((), self._real)
-        for rho in self._spectra(modes):  # of a product: S = S1 t2 + t1 S2
+        for rho in self._spectra(modes):  # the entropy of a product is S1 t2 + t1 S2
             mine = jnp.trace(rho).real
             entropy = entropy * mine + trace * entropy_of(rho)
             trace = trace * mine

@@ -405,7 +405,7 @@ class ReadoutRow:
 def readout_rows(readout: Readout) -> Iterator[ReadoutRow]:
     """The rows of a readout: of kets, and of mixed states."""
     shots = SHOTS if readout in SAMPLES else 0
-    # a random mixed state looks alike in every direction: of little use to tell distributions by
+    # Random mixed states look alike in every direction, so they would not tell distributions apart.
     for kind in ("ket",) if shots or readout.name in PURE_ONLY else ("ket", "mixed"):
         label = f"readout {readout.name}" + (", mixed" if kind == "mixed" else "")
         random = _random(label)
@@ -612,7 +612,7 @@ def case_rows(case: Case) -> Iterator[Row]:
         layout = [(case, order)]
         count = case.points if case.size or start != "vacuum" else 1
         points = [random_point(random, layout) for _ in range(count)]
-        few = case.size <= 4  # directions: each number's own, or one with a share of all
+        few = case.size <= 4  # then a direction for each number, else one random direction
         draw = {"ket": random_ket, "mixed": random_density_matrix}.get(start)
         yield Row(
             label=label,

@@ -16,7 +16,7 @@ from fockjax.validation.closed_forms import displacement_polynomials
 
 ENVIRONMENT = 20  # photon numbers of a warm environment: enough for a mean of 0.2
 ROOM = 60  # photon pairs that an amplifier may make: enough for a gain of 1.6
-NODES = 80  # of a quadrature over the angle of dephasing
+NODES = 80  # how many nodes the quadrature over the angle of dephasing has
 
 
 def thermal_loss(given: Mapping[str, Any], cutoff: int) -> np.ndarray:

@@ -29,8 +29,8 @@ FAST_COMPILATION = {
     "xla_llvm_disable_expensive_passes": True,
 }
 NOTHING = np.zeros(0)
-BATCH = 2**12  # of runs at a time
-STEP = 3e-4  # of the five-point central difference: truncation and rounding both below 1e-9
+BATCH = 2**12  # how many runs are made at a time
+STEP = 3e-4  # step of the five-point difference: truncation and rounding are both below 1e-9
 
 
 class Readings(NamedTuple):

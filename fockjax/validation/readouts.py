@@ -50,7 +50,7 @@ def sf(name, ours, theirs, **arguments) -> Readout:
     return Readout(name, ours, theirs, arguments)
 
 
-TRUNCATIONS = 3  # of the states that are read
+TRUNCATIONS = 3  # what the states that are read have for `State.truncations`
 MODES = 3
 
 
