@@ -29,7 +29,7 @@ from fockjax.operators import (
     Product,
     Sectors,
     Turned,
-    steps,
+    flat_parts,
 )
 from fockjax.parameters import Values, evaluate
 
@@ -125,7 +125,7 @@ def _scattered(gate: Sectors):
 
 def _apply(gate, ket, modes):
     axes = ascii_letters[: ket.ndim]
-    for factor, acts_on in steps(gate, modes):
+    for factor, acts_on in flat_parts(gate, modes):
         old = "".join(axes[mode] for mode in acts_on)
         if isinstance(factor, Diagonal):
             ket = jnp.einsum(f"{old},{axes}->{axes}", factor.values, ket)

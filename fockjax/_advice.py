@@ -1,12 +1,14 @@
-"""Errors that say what to do: to who wrote the call, and to who typed a command."""
+"""Errors that say what to do about them, to those who wrote a call or typed a command."""
 
 
 class Advised(Exception):
-    """An error that says what is the matter and what to do about it. Its advice fits only those who
-    wrote the call: a command advises its own options.
+    """An error that says what is wrong and what to do about it.
+
+    The advice is for those who wrote the call. A command shows ``fact`` alone, with advice about
+    its own options.
 
     Attributes:
-        fact: the message without its advice.
+        fact: the message without the advice.
     """
 
     def __init__(self, fact: str, advice: str):
@@ -15,6 +17,6 @@ class Advised(Exception):
 
 
 class UserError(ValueError):
-    """Input, options or files that cannot be used, with what was found and what to do about it: the
-    user can fix it, and a command prints it as one line.
+    """Input, options or files that cannot be used, which the user can fix. It says what was found
+    and what to do about it, and a command prints it as one line.
     """

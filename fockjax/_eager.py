@@ -1,6 +1,6 @@
-"""What is called outside `jax.jit`, as notebooks do, compiled as one program.
+"""Functions that are called outside `jax.jit`, as in notebooks, compiled as one program.
 
-Operation by operation a first call compiles, and each call dispatches, tens of small programs.
+Run operation by operation, such a call would compile and dispatch tens of small programs.
 """
 
 from collections.abc import Callable
@@ -18,21 +18,23 @@ R = TypeVar("R")
 
 
 def is_known(values: Any) -> bool:
-    """Whether no part of them is traced: what is wrong with them can be said."""
+    """Whether no leaf of a pytree is traced, so that its values can be checked."""
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
 def _is_plain(leaf: Any) -> bool:
-    """Whether it is known, and of a type that `jax.jit` takes: `jnp.asarray` takes more."""
+    """Whether a leaf is not traced and of a type that `jax.jit` accepts (`jnp.asarray` accepts
+    more).
+    """
     if isinstance(leaf, jax.Array):
         return not isinstance(leaf, Tracer)
     return type(leaf) is np.ndarray or isinstance(leaf, Number | np.generic)
 
 
-def as_one(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Compile a function where nothing it is given is traced; elsewhere it stays as it is.
+def jit_when_eager(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: compile a function where none of its arguments is traced, else call it as it is.
 
-    It may check shapes and what is static, but not values, which it does not see.
+    The function may check shapes and static arguments, but not values, which it does not see.
 
     Args:
         static: the names of the arguments that are not arrays.
@@ -51,7 +53,7 @@ def as_one(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 return function(*args, **kwargs)
             try:
                 hash(tuple(fixed))
-            except TypeError:  # as a list of modes; or no good at all, which the function tells
+            except TypeError:  # such as a list of modes; what is invalid, the function refuses
                 return function(*args, **kwargs)
             return compiled(*args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""How our figures look."""
+"""The style of all figures."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ COLOURS = (BLUE, ORANGE, "#4c9a5b", "#9467bd", "#c44e52", "#2aa3a3", "#b8860b", 
 
 
 def decorate(axis: "Axes", xlabel: str, ylabel: str) -> None:
-    """Labels, a light grid behind the data, no frame above and to the right."""
+    """Give axes labels, a light grid behind the data, and no frame above and on the right."""
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.grid(color="#e4e6ea", linewidth=0.8)
     axis.set_axisbelow(True)

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 @contextlib.contextmanager
 def atomic_writer(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
-    """Open a file that appears at `path`, complete and on disk, when the block ends without error.
+    """Open a file that appears at ``path``, complete and on disk, if the block ends without error.
 
     Example:
         >>> import tempfile
@@ -43,19 +43,19 @@ def atomic_writer(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[A
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what processes that were killed while writing `path` have left beside it."""
+    """Remove the files that processes killed while writing ``path`` have left beside it."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         leftover.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write `value` as indented JSON, atomically."""
+    """Write ``value`` as indented JSON, atomically."""
     with atomic_writer(path, "w", encoding="utf-8") as file:
         file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` durable, where the system allows it."""
+    """Make renames in ``folder`` durable, where the system allows it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows cannot open a folder

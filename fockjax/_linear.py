@@ -5,10 +5,10 @@ two of the three index lists. Its transposes are again contractions with the lis
 jvp, transposition and their compositions never leave the family, at any order: reverse mode is as
 fast as a hand-written rule, and forward mode, Hessians and vmap all work. ``skew`` is the
 permutation that turns photon-number sectors into matrix blocks; its transpose is the opposite skew.
-``split`` makes two axes of one and ``merge`` undoes it, as reshaping would, which moves the batch.
-``settle`` is the identity, of what is to be made once.
-``unfold`` spreads an axis over arrays with zeros between, each element to a place of its own, and
-``fold``, its transpose, takes them from there.
+``split`` makes two axes of one and ``merge`` undoes it. Reshaping would do the same, but under
+``vmap`` it would move the batch. ``settle`` is the identity, for an array that is to be computed
+once. ``unfold`` spreads an axis over arrays, each element to a place of its own and zeros between,
+and ``fold``, its transpose, takes the elements from there.
 
 ``vmap`` adds one label. The batch enters wherever it stands and leaves as the last axis, where the
 CPU's inner loops are contiguous for every mode, and consecutive operations find it there: a circuit
@@ -35,14 +35,13 @@ from fockjax import _lowering
 
 
 def contract(x, y, spec: str, *, real: bool = False) -> jax.Array:
-    """Two-operand einsum ``spec`` of arrays whose labels each occur in at least two of the three
-    lists.
+    """The two-operand einsum ``spec``. Each label must occur in at least two of the three lists.
 
-    With ``real=True`` the real part of the result (for a real operand's cotangent) at half the
-    work.
+    With ``real=True`` it is the real part of the result, at half the work (as the cotangent of a
+    real operand).
     """
     x, y = jnp.asarray(x), jnp.asarray(y)
-    xs, ys, out = _split(spec)
+    xs, ys, out = _parse(spec)
     return contract_p.bind(x, y, xs=xs, ys=ys, out=out, real=bool(real))
 
 
@@ -58,27 +57,27 @@ def skew(x, *, column: int, row: int, sign: int) -> jax.Array:
 
 def split(x, *, axis: int, parts: int) -> jax.Array:
     """``y[.., a, s, ..] = x[.., parts * a + s, ..]``: an axis as two, the second of length
-    ``parts``, which must divide its length.
+    ``parts``, which must divide the length of the axis.
     """
     return split_p.bind(jnp.asarray(x), axis=axis, parts=parts)
 
 
 def merge(x, *, axis: int) -> jax.Array:
-    """``axis`` and the one after it as one: undoes `split`."""
+    """``axis`` and the axis after it as one: undoes `split`."""
     return merge_p.bind(jnp.asarray(x), axis=axis)
 
 
 def settle(x) -> jax.Array:
-    """``x``, made once, with its batch as the last axis: for what several operations will read."""
+    """``x``, computed once, with its batch as the last axis, for several operations to read."""
     return settle_p.bind(jnp.asarray(x))
 
 
 class Chart:
-    """Where the elements of an axis stand in one or more arrays.
+    """The places of the elements of an axis in one or more arrays.
 
     Args:
-        places: for each element its position in the arrays, flattened and one after the other; no
-            two have the same.
+        places: for each element its position in the arrays, when these are flattened and put one
+            after the other; no two elements have the same.
         shapes: the shapes of the arrays.
     """
 
@@ -88,7 +87,7 @@ class Chart:
 
     @cached_property
     def sources(self) -> list[np.ndarray]:
-        """The arrays with, in each place, the element that stands there, -1 where none does."""
+        """The arrays, holding in each place the index of the element there, or -1 for none."""
         bounds = np.cumsum([math.prod(shape) for shape in self.shapes])
         flat = np.full(bounds[-1], -1, np.int32)
         flat[self.places] = np.arange(len(self.places))
@@ -110,17 +109,21 @@ class Chart:
 
 
 def unfold(x, chart: Chart, *, axis: int = 0) -> list[jax.Array]:
-    """The arrays of a chart, filled from an axis, zero elsewhere; their axes stand in its place."""
+    """The arrays of a chart, filled from an axis and zero elsewhere. The axes of each stand in the
+    place of that axis.
+    """
     return unfold_p.bind(jnp.asarray(x), chart=chart, axis=axis)
 
 
 def fold(arrays, chart: Chart, *, axis: int = 0) -> jax.Array:
-    """The axis of a chart from its arrays: undoes `unfold`, and is its transpose."""
+    """The axis that a chart spreads over arrays, from these arrays: undoes `unfold`, and is its
+    transpose.
+    """
     return fold_p.bind(*map(jnp.asarray, arrays), chart=chart, axis=axis)
 
 
 def _outside_jit(compiled):
-    """How a primitive runs eagerly: compiled, also where the user disabled jit around it."""
+    """The eager implementation of a primitive: compiled, even where the user has disabled jit."""
 
     def run(*args, **params):
         with jax.disable_jit(False):
@@ -129,7 +132,7 @@ def _outside_jit(compiled):
     return run
 
 
-def _split(spec: str) -> tuple[str, str, str]:
+def _parse(spec: str) -> tuple[str, str, str]:
     operands, out = spec.replace(" ", "").split("->")
     xs, ys = operands.split(",")
     return xs, ys, out
@@ -182,8 +185,8 @@ def _transpose_right(ct, x, y, *, xs, ys, out, real):
 
 
 def _of_type(ct, operand):
-    """Of a complex operand whose product with a real one was asked for its real part, the cotangent
-    comes out real.
+    """The cotangent in the dtype of its operand: it comes out real, though the operand is complex,
+    where ``real=True`` asked for the real part of a product with a real operand.
     """
     return ct.astype(operand.aval.dtype)
 
@@ -225,7 +228,7 @@ def _skew_batch(args, dims, *, column, row, sign):
 def _skew_lower(x, *, column, row, sign):
     first, last = min(column, row), max(column, row)
     span = x.shape[first : last + 1]
-    # The permutation of the axes from the first to the last of the two, those between included.
+    # A permutation of the elements along the axes from the first to the last of the two.
     grid = np.indices(span)
     c, r = grid[column - first], row - first
     grid[r] = (grid[r] - sign * c) % span[r]

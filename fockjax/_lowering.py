@@ -1,11 +1,11 @@
-"""How a contraction is executed: every choice that depends on the backend stands here.
+"""How a contraction is executed: every choice that depends on the backend is made here.
 
-On CPU the inner loops of a contraction run over the last axis (the batch, after vmap): XLA's matrix
-product is slower than that for the small sums of a gate, and its complex one slower still. XLA
-would also evaluate what makes an operand once for each time that an element of it is read;
-optimisation barriers keep it from doing so, before JAX 0.12 not everywhere. Large contractions, and
-everything on other backends, are matrix products at HIGHEST precision: the default would run
-complex64 in TF32 on recent GPUs.
+On CPU the inner loops of a contraction run over the last axis (the batch, after vmap). For the
+small sums of a gate XLA's matrix product is slower than that, and its complex one slower still. XLA
+would also compute an operand again each time that an element of it is read; optimisation barriers
+keep it from doing so, before JAX 0.12 not everywhere. Large contractions, and everything on other
+backends, are matrix products at HIGHEST precision: the default would run complex64 in TF32 on
+recent GPUs.
 
 The measurements that these choices follow are in benchmarks/README.md.
 """
@@ -20,26 +20,28 @@ from jax import lax
 
 from fockjax._numerics import HIGHEST
 
-FOLD = 16  # the largest cutoff of gates that take phases and neighbours up into their elements
-TABLE = 20  # the largest cutoff of beamsplitters made from a table, of 2.5 MB at that cutoff
-UNROLL = 16  # terms of a sum that are written out
-FEW = 1024  # elements of a result that are too few to loop over them
-LANES = range(16, 257)  # elements of the last axis that an accumulator keeps apart
-ACCUMULATORS = 2**16  # that fit into the cache of a core
-PASS = 32  # terms of a sum that XLA adds in one pass
-PIECES = 4  # of a longer sum
-SHORT = 2**16  # products that are too few for a loop: it is no faster then, and compiles longer
+FOLD = 16  # up to this cutoff phases and neighbours are multiplied into the elements of a gate
+TABLE = 20  # up to this cutoff beamsplitters are made from a table, which then takes 2.5 MB
+UNROLL = 16  # up to so many terms a sum is written out
+FEW = 1024  # a result of fewer elements is too small to loop over
+LANES = range(16, 257)  # how many elements of the last axis an accumulator may keep apart
+ACCUMULATORS = 2**16  # so many accumulators fit into the cache of a core
+PASS = 32  # so many terms of a sum XLA adds in one pass
+PIECES = 4  # a longer sum is split into pieces of that length if there are at most so many
+SHORT = 2**16  # up to so many products a loop is no faster, and takes longer to compile
 
 
 def contract(x, y, *, xs, ys, out, real):
-    """Any backend: one broadcast product, or one matrix product at HIGHEST precision."""
+    """On any backend: one broadcast product, or one matrix product at HIGHEST precision."""
     if _contracted(xs, ys, out):
         return _dot(x, y, xs, ys, out, real)
     return _multiply(_aligned(x, xs, out), _aligned(y, ys, out), real)
 
 
 def contract_cpu(x, y, *, xs, ys, out, real):
-    """A product, sums written out, a loop with accumulators or a matrix product."""
+    """On CPU: a product, a sum written out, a sum axis by axis, a loop with accumulators or a
+    matrix product.
+    """
     sizes = dict(zip(xs + ys, x.shape + y.shape, strict=True))
     summed = _contracted(xs, ys, out)
     reads = math.prod(sizes.values())
@@ -66,7 +68,7 @@ def _contracted(xs: str, ys: str, out: str) -> str:
 
 
 def _sum(x, y, xs, ys, out, real, summed, sizes):
-    """Sum over the contracted labels, one broadcast product a term."""
+    """Sum over the contracted labels, written out: one broadcast product for each term."""
     if not summed:
         return _multiply(_aligned(x, xs, out), _aligned(y, ys, out), real)
     label, rest = summed[0], summed[1:]
@@ -89,8 +91,9 @@ def _sum(x, y, xs, ys, out, real, summed, sizes):
 
 
 def _stages(x, y, xs, ys, out, real, whole, summed, sizes):
-    """Sum over the contracted labels one after the other, where one operand has the whole of the
-    labels: of it nothing is read twice, and each stage leaves a fraction of the one before.
+    """Sum over the contracted labels one after the other, where one operand has all labels (which
+    are ``whole``). None of its elements is read twice, and each stage leaves a fraction of the one
+    before.
     """
     short = [label for label in whole if label in summed and sizes[label] <= UNROLL]
     long = [label for label in whole if label in summed and sizes[label] > UNROLL]
@@ -103,7 +106,7 @@ def _stages(x, y, xs, ys, out, real, whole, summed, sizes):
         kept = kept.replace(label, "")
         z = reduce(operator.add, (lax.index_in_dim(z, k, axis, False) for k in range(sizes[label])))
     if long:
-        if not jnp.iscomplexobj(z):  # XLA would make a matrix product of it
+        if not jnp.iscomplexobj(z):  # else XLA would make a matrix product of it
             z = lax.optimization_barrier(z)
         z = _total(z, [kept.index(label) for label in long])
         kept = "".join(label for label in kept if label not in long)
@@ -111,8 +114,8 @@ def _stages(x, y, xs, ys, out, real, whole, summed, sizes):
 
 
 def _total(z, axes):
-    """The sum over axes, with those longer than `PASS` in pieces: XLA makes two passes of them, and
-    one pass, together with what makes ``z``, of a few pieces.
+    """The sum over axes, those longer than `PASS` in pieces. Of a long axis XLA would make two
+    passes; of a few pieces it makes one, together with the computation of ``z``.
     """
     starts = [range(0, z.shape[axis], PASS) for axis in axes]
     if math.prod(map(len, starts)) > PIECES:
@@ -130,7 +133,7 @@ def _total(z, axes):
 
 def _lanes(xs, ys, summed, sizes) -> int:
     """How many elements of the last axis an accumulator keeps apart: 0 unless both operands end
-    with it and it is summed.
+    with the same axis and it is summed over.
     """
     label = xs[-1:]
     if label != ys[-1:] or label not in summed:
@@ -139,8 +142,9 @@ def _lanes(xs, ys, summed, sizes) -> int:
 
 
 def _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes):
-    """Sum over the contracted labels in a loop, for a small result of large operands, as the
-    gradient of a gate: the accumulators stay in the cache, and the operands are read as they lie.
+    """Sum over the contracted labels in a loop, for a small result of large operands, such as the
+    gradient of a gate. The accumulators stay in the cache, and the operands are read in the order
+    in which they lie in memory.
     """
     last = xs[-1]
     looped = summed.replace(last, "")
@@ -181,7 +185,7 @@ def _multiply(x, y, real):
 
 
 def _dot(x, y, xs, ys, out, real):
-    """Matrix product; real x complex as one real product each for the two parts."""
+    """Matrix product; real times complex is one real product for each of the two parts."""
     x_complex, y_complex = jnp.iscomplexobj(x), jnp.iscomplexobj(y)
 
     def dot(a, b):

@@ -14,8 +14,9 @@ HIGHEST = lax.Precision.HIGHEST  # an accelerator may otherwise contract float32
 def canonical_complex(dtype=None) -> np.dtype:
     """The complex dtype to compute in: None is complex64, or complex128 where x64 is on.
 
-    >>> canonical_complex()
-    dtype('complex64')
+    Example:
+        >>> canonical_complex()
+        dtype('complex64')
     """
     widest = jnp.result_type(complex)  # complex128 only where x64 is on
     if dtype is None:
@@ -41,7 +42,7 @@ def real_dtype(dtype=None) -> np.dtype:
 
 
 def checked_hbar(hbar) -> float:
-    """hbar as a number: a convention, so known before tracing.
+    """hbar as a float. It is a convention, so it must be known before tracing.
 
     Raises:
         ValueError, TypeError: if it is not a positive finite number.
@@ -54,16 +55,16 @@ def checked_hbar(hbar) -> float:
 
 
 def is_integer(value, least: int = 1) -> bool:
-    """Whether it is an integer known before tracing, not below the least; booleans are none."""
+    """Whether a value is an integer >= ``least`` known before tracing; a boolean is not."""
     integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     return integer and bool(value >= least)
 
 
 def checked_integer(value, what: str, least: int = 1) -> int:
-    """A Python integer from what `is_integer`.
+    """The value as a Python integer.
 
     Raises:
-        ValueError: naming ``what`` it is, if it is none.
+        ValueError: naming it as ``what``, if it is not an integer >= ``least``.
     """
     if not is_integer(value, least):
         raise ValueError(f"{what} must be an integer >= {least}, got {value!r}.")
@@ -71,20 +72,19 @@ def checked_integer(value, what: str, least: int = 1) -> int:
 
 
 def check_range(name: str, value, low: float, high: float) -> None:
-    """Raise ValueError unless a number known before tracing lies in [low, high], the infinities
-    left out.
-    """
+    """Raise ValueError unless a number known before tracing is finite and lies in [low, high]."""
     if not (low <= value <= high and abs(value) < math.inf):
         wanted = f"lie in [{low:g}, {high:g}]" if high < math.inf else f"be finite and >= {low:g}"
         raise ValueError(f"Parameter `{name}` must {wanted}, got {value}.")
 
 
 def in_range(value, name: str, low: float, high: float, dtype) -> jax.Array:
-    """A real scalar that belongs in [low, high], infinities left out: a traced one outside becomes
-    NaN.
+    """A parameter as a real scalar that must be finite and lie in [low, high].
+
+    Nothing can be raised for a traced value, so one out of range becomes NaN.
 
     Raises:
-        ValueError: if it is outside and known.
+        ValueError: if the value is known and out of range.
     """
     if not isinstance(value, Tracer):
         check_range(name, value, low, high)
@@ -93,15 +93,15 @@ def in_range(value, name: str, low: float, high: float, dtype) -> jax.Array:
 
 
 def safe_sqrt(x):
-    """Square root of a non-negative number with derivative 0 instead of infinity at exactly 0; of a
-    negative one 0, of nan nan.
+    """The square root, with derivative 0 instead of infinity at exactly 0. It is 0 for negative
+    numbers; NaN stays NaN.
     """
     zero = x <= 0
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
 
 
 def resized(x, shape: tuple[int, ...]) -> jax.Array:
-    """An array cut to a shape, or with zeros behind, axis by axis."""
+    """An array brought to a shape: axis by axis, its end is cut off or zeros are appended."""
     more = [(0, wanted - size, 0) for wanted, size in zip(shape, x.shape, strict=True)]
     return lax.pad(x, jnp.zeros((), x.dtype), more)
 
@@ -113,15 +113,14 @@ def shifted(x, by: int, axis: int) -> jax.Array:
 
 
 def powers(x, rest, k):
-    """x^k for x = 1 - rest in [0, 1], both given, each as exact as it can be; NaN stays NaN, at k =
-    0 too.
+    """x^k for x = 1 - rest in [0, 1]. NaN stays NaN, also at k = 0.
 
-    Near 1 the rounding of x itself would show k times.  Elsewhere by repeated squaring, which has
-    all derivatives at 0.
+    Near 1 it is exp(k log1p(-rest)), since the rounding of x itself would show k times. Elsewhere
+    it is found by repeated squaring, which has all derivatives at x = 0.
 
     Args:
-        x: real scalar.
-        rest: real scalar.
+        x: real scalar, as exact as it can be.
+        rest: 1 - x, likewise.
         k: numpy integers >= 0 of any shape.
     """
     k = np.asarray(k)
@@ -134,16 +133,18 @@ def powers(x, rest, k):
     return jnp.where(near, by_logarithm, by_squares)
 
 
-BLOCK = 16  # of a geometric progression: powers within it do not leave the range of float32
+BLOCK = 16  # terms of a geometric progression whose powers stay within the range of float32
 
 
 def geometric(first, ratio, factors: np.ndarray):
-    """``first * ratio^k * prod(factors[:k])`` for k = 0 .. len(factors): the running products of
-    the ratios ``ratio * factors``, without a loop, so that it is one kernel and so is its gradient.
+    """``first * ratio^k * prod(factors[:k])`` for k = 0 .. len(factors).
+
+    These running products of ``ratio * factors`` are made without a loop, so that they are one
+    kernel, and so is their gradient.
 
     Args:
         first: real or complex scalar.
-        ratio: likewise, of the same dtype.
+        ratio: scalar of the same dtype.
         factors: real numbers, known at trace time.
     """
     size = len(factors) + 1
@@ -158,7 +159,7 @@ def geometric(first, ratio, factors: np.ndarray):
         raised = jnp.where(n >> bit & 1, power * raised, raised)
         power = power * power
     starts = [first]
-    for factor in onwards.astype(ratio.dtype):  # in this order, which keeps them in range
+    for factor in onwards.astype(ratio.dtype):  # multiplied in this order, they stay in range
         starts.append(starts[-1] * (factor * power))
     within = within[:, : len(n)].astype(ratio.dtype)
     rows = jnp.stack(starts)[:, None] * (within * raised[None])

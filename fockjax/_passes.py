@@ -1,14 +1,14 @@
-"""A trace as passes over memory, foreseen without compiling it.
+"""The passes over memory that XLA will make of a trace, predicted without compiling it.
 
 XLA runs a program as passes, each of which reads arrays, computes, and writes arrays. Matrix
 products, reductions, loops and the like are passes. Elementwise operations fuse into the pass that
-reads them, so that of a chain only the ends meet memory. What a contraction becomes is not guessed
-but traced from `_lowering`, which decides it; a skew is a gather. What is written stands in memory
-until the last pass that reads it, which gives the peak; what reverse mode keeps is in the trace
-like all else.
+reads their results, so that only the ends of a chain are in memory. What a contraction becomes is
+not guessed but traced from `_lowering`, which decides it; a skew is a gather. An array that is
+written stays in memory until the last pass that reads it, which gives the peak. What reverse mode
+keeps is in the trace like everything else.
 
-The counts are XLA's: one for each element of an elementwise operation, two for each term of a
-matrix product, of complex numbers as of real ones; of transcendental functions none.
+FLOPs are counted as XLA counts them: one for each element of an elementwise operation, two for each
+term of a matrix product, whether complex or real, and none for transcendental functions.
 """
 
 import math
@@ -31,7 +31,7 @@ BARRIERS_HOLD = jax.__version_info__ >= (0, 12)
 
 BARRIERS = {"fock_settle", "optimization_barrier"}
 
-# The same array under another shape.
+# Gives the same array another shape.
 RENAMING = BARRIERS | {
     "copy",
     "fock_merge",
@@ -40,25 +40,25 @@ RENAMING = BARRIERS | {
     "reshape",
     "squeeze",
 }
-# Computes nothing, and is made anew by each of its readers.
+# Computes nothing, and is done again by each pass that reads its result.
 MOVING = {
     "broadcast_in_dim", "concatenate", "dynamic_slice", "imag", "iota", "pad", "random_unwrap",
     "random_wrap", "real", "rev", "slice", "split", "stack", "transpose", "unstack",
 }  # fmt: skip
-# Likewise, but made once if several read it.
+# Computes nothing, but is done only once if several passes read its result.
 GATHERING = {"fock_fold", "fock_skew", "fock_unfold", "gather"}
-# Reads of its operand as much as it makes.
+# Reads only as many elements of its operand as it returns.
 PICKING = {"dynamic_slice", "fock_unfold", "gather", "slice"}
 TRANSCENDENTAL = {
     "atan2", "cbrt", "cos", "erf", "exp", "exp2", "expm1", "log", "log1p", "logistic", "pow",
     "rsqrt", "sin", "sqrt", "tan", "tanh",
 }  # fmt: skip
-# Takes in what makes its operand; what it makes is written.
+# Fuses with what computes its operand; its result is written to memory.
 REDUCING = {
     "argmax", "argmin", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod",
     "reduce_sum",
 }  # fmt: skip
-# Reads what is written, writes what it makes.
+# Fuses with nothing: operands and results are all written to memory.
 ALONE = {
     "cholesky", "cond", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "dot_general",
     "dynamic_update_slice", "eigh", "geqrf", "householder_product", "lu", "random_bits",
@@ -66,13 +66,18 @@ ALONE = {
     "svd", "threefry2x32", "triangular_solve", "while",
 }  # fmt: skip
 
-# The kinds of passes; one that does several things is of the first of them.
+# The kinds of passes. A pass that does several things counts as the first of these that it does.
 KINDS = ("contractions", "complex products", "products", "skews", "elementwise", "other")
 
 
 class Pass(NamedTuple):
-    """One pass over memory: its kind, the FLOPs and bytes of one run, how often it runs, and how
-    often that begins anew: the loop of a contraction is compiled as a whole."""
+    """One pass over memory: its kind, and the FLOPs and bytes of one run.
+
+    Attributes:
+        times: how often it runs.
+        starts: how often it is started, which is less than ``times`` inside the loop of a
+            contraction, as that is compiled as a whole.
+    """
 
     kind: str
     flops: int
@@ -82,8 +87,9 @@ class Pass(NamedTuple):
 
 
 class Program(NamedTuple):
-    """The passes of a trace, and the most bytes that stand between them at one time, besides
-    arguments and results."""
+    """The passes of a trace, and the most bytes that intermediate arrays take at one time, besides
+    arguments and results.
+    """
 
     passes: tuple[Pass, ...]
     temporaries: int
@@ -96,7 +102,7 @@ def foresee(jaxpr: Jaxpr) -> Program:
 
 
 def nbytes(avals: Sequence[Any]) -> int:
-    """What arrays of these shapes and types take."""
+    """The bytes that arrays of these shapes and types take."""
     return sum(aval.size * aval.dtype.itemsize for aval in avals)
 
 
@@ -110,7 +116,7 @@ def _avals(atoms: Sequence[Any]) -> list[Any]:
 
 @dataclass(eq=False)
 class _Array:
-    """A value of the trace, under whatever shape."""
+    """A value of the trace, whatever shape it is given on the way."""
 
     bytes: int
     maker: "_Node | None" = None  # None: an argument or a constant
@@ -120,10 +126,10 @@ class _Array:
 
 @dataclass(eq=False)
 class _Node:
-    """An operation of the trace, that is not another name for its operand."""
+    """An operation of the trace, unless it only gives its operand another shape."""
 
     equation: JaxprEqn
-    contraction: JaxprEqn | None  # that it is a part of
+    contraction: JaxprEqn | None  # the contraction that it is a part of
     operands: list[_Array]
     results: list[_Array] = field(default_factory=list)
 
@@ -149,7 +155,9 @@ def _read(
     nodes: list[_Node],
     contraction: JaxprEqn | None = None,
 ) -> list[_Array]:
-    """Append the operations of a trace, calls and contractions written out; what it returns."""
+    """Append the operations of a trace to ``nodes``, with calls and contractions written out.
+    Returns the results of the trace.
+    """
     arrays = dict(zip(jaxpr.invars, arguments, strict=True))
     arrays |= {variable: _Array(nbytes(_avals([variable]))) for variable in jaxpr.constvars}
 
@@ -182,7 +190,7 @@ def _read(
 
 
 def _called(equation: JaxprEqn) -> Jaxpr | None:
-    """The trace that stands for an operation, if there is one."""
+    """The trace of what an operation calls, or of a contraction; None for other operations."""
     name, params = equation.primitive.name, equation.params
     if name == "fock_contract":
         return _contraction(*_avals(equation.invars), **params)
@@ -250,7 +258,9 @@ def _program(jaxpr: Jaxpr) -> Program:
 
 
 def _fused(root: _Node) -> tuple[list[_Node], dict[_Array, int]]:
-    """The operations of the pass that ends with this one; what it reads, and how much of it."""
+    """The operations of the pass that ends with ``root``, and the arrays that the pass reads, with
+    the bytes it reads of each.
+    """
     members, reads, ahead = {root: None}, {}, [root]
     while ahead:
         node = ahead.pop()
@@ -270,7 +280,9 @@ def _fused(root: _Node) -> tuple[list[_Node], dict[_Array, int]]:
 
 
 class _Step(NamedTuple):
-    """What a pass means for memory."""
+    """What a pass needs in memory: the arrays it writes and reads, and the bytes it takes itself
+    while it runs.
+    """
 
     node: _Node
     written: list[_Array]
@@ -279,7 +291,7 @@ class _Step(NamedTuple):
 
 
 def _peak(steps: list[_Step], outputs: set[_Array]) -> int:
-    """The most bytes at one time of what is written, outputs not counted."""
+    """The most bytes that written arrays take at one time, outputs not counted."""
     last = {array: index for index, step in enumerate(steps) for array in step.reads}
     # XLA splits all operands of a contraction into their parts before it multiplies the first.
     ends = {step.node.contraction: index for index, step in enumerate(steps)}
@@ -305,7 +317,7 @@ def _scan(equation: JaxprEqn) -> Program:
     body, length = equation.params["jaxpr"].jaxpr, equation.params["length"]
     inner = _program(body)
     passes = tuple(_again(one, length) for one in inner.passes)
-    # What an iteration makes stands beside what it began with.
+    # The results of an iteration are in memory beside what the iteration began with.
     return Program(passes, inner.temporaries + nbytes(_avals(body.outvars)))
 
 
@@ -314,12 +326,12 @@ def _again(one: Pass, length: int) -> Pass:
 
 
 def _while(equation: JaxprEqn) -> Program:
-    """Of unknown length: one iteration."""
+    """One iteration, as the number of iterations is not known."""
     return _program(equation.params["body_jaxpr"].jaxpr)
 
 
 def _cond(equation: JaxprEqn) -> Program:
-    """The branch that moves most."""
+    """The branch that moves the most bytes."""
     branches = [_program(branch.jaxpr) for branch in equation.params["branches"]]
     return max(branches, key=lambda branch: sum(one.times * one.bytes for one in branch.passes))
 

@@ -11,21 +11,22 @@ from jax import lax
 
 
 def phase_factor(phi, n, steps: int | jax.Array = 0):
-    """e^{i n phi}, n integers known at trace time, as exact as one cosine and one sine.
+    """e^{i n phi} for integers n known at trace time, as exact as one cosine and one sine.
 
-    In floating point n * phi loses log2(n phi) bits before the cosine is taken: at float32 all that
-    matters for the n^2 of a Kerr gate.  So phi is split into j turns of 2 pi / 2^16 and a rest
-    below half of one; n j is taken mod 2^16 in integers, which is exact, and only a quarter turn
-    and n * rest meet rounding.  The derivative is stated, as rounding to j has none.
+    In floating point n * phi loses log2(n phi) bits before the cosine is taken. For the n^2 of a
+    Kerr gate in float32 these are all that matter. So phi is split into j steps of 2 pi / 2^16 and
+    a rest below half a step. n j is taken mod 2^16 in integers, which is exact, so that only an
+    angle within a quarter turn and n * rest are rounded. The derivative is written by hand, since
+    rounding to j has none.
 
     Args:
-        phi: real scalar, any value (exact reduction within [-2 pi, 2 pi]; beyond, as if phi had
-            been rounded once more).
-        n: numpy integers of any shape, |n| < 2^24.
-        steps: an integer; phi is phi + steps * 2 pi / 256, the steps without rounding.
+        phi: real scalar of any value. (The reduction is exact within [-2 pi, 2 pi]; beyond, it is
+            as if phi had been rounded once more.)
+        n: NumPy integers of any shape, |n| < 2^24.
+        steps: an integer: steps * 2 pi / 256 is added to phi without rounding.
 
     Returns:
-        complex array of n's shape, of phi's precision.
+        Complex array of n's shape, of phi's precision.
     """
     # Adding 0 makes a NumPy array under vmap under jit a traced one, which a custom_jvp of JAX 0.10
     # does not.
@@ -33,7 +34,7 @@ def phase_factor(phi, n, steps: int | jax.Array = 0):
 
 
 def cos_sin(phi, n, steps: int | jax.Array = 0):
-    """(cos(n phi), sin(n phi)): the parts of `phase_factor`."""
+    """(cos(n phi), sin(n phi)): the real and the imaginary part of `phase_factor`."""
     factor = phase_factor(phi, n, steps)
     return factor.real, factor.imag
 
@@ -43,9 +44,9 @@ def _factor(phi, n, steps):
     return _reduced(phi, (n % _TURN).astype(np.uint32), n.astype(phi.dtype), steps)
 
 
-@jax.jit  # not for its speed: the steps are traced once for a shape
+@jax.jit  # not for speed: so that the operations are traced only once for each shape
 def _reduced(phi, modulus, n, steps):
-    """Of n as an integer mod 2^16 and as it is."""
+    """`phase_factor`, from n mod 2^16 as integers (``modulus``) and n in phi's dtype."""
     dtype = phi.dtype
     j = jnp.round(phi * dtype.type(_TURN / (2 * np.pi)))
     rest = phi
@@ -69,24 +70,26 @@ def _reduced(phi, modulus, n, steps):
 @_factor.defjvp
 def _factor_jvp(n, primals, tangents):
     (phi, steps), (dphi, _) = primals, tangents
-    # The barrier: else XLA would make the real part, the imaginary part and the whole, each anew.
+    # Without the barrier XLA would compute the factor three times: for its real part, for its
+    # imaginary part and for the whole.
     factor = lax.optimization_barrier(_factor(phi, n, steps))
     slope = n.astype(phi.dtype) * dphi
     return factor, lax.complex(-factor.imag * slope, factor.real * slope)
 
 
 def wave(phi, frequencies):
-    """(cos(f phi), sin(f phi)) of a real scalar phi and real numbers f, known at trace time.
+    """(cos(f phi), sin(f phi)) of a real scalar phi and real frequencies f known at trace time.
 
-    As `phase_factor`, for f that are no integers: f phi, in turns, is a sum of products of short
-    pieces, each of them exact and freed of whole turns before it is added.
+    It is like `phase_factor` for f that are not integers. Measured in turns, f phi is a sum of
+    products of short pieces. Each product is exact, and its whole turns are dropped before it is
+    added.
 
     Args:
-        phi: real scalar; f phi below about 2^22 (float32: beyond, digits get lost).
-        frequencies: numpy float64.
+        phi: real scalar; f phi up to about 2^22 (beyond, float32 loses digits).
+        frequencies: NumPy float64.
 
     Returns:
-        two arrays of the shape of the frequencies, of phi's precision.
+        Two arrays of the shape of the frequencies, of phi's precision.
     """
     phi = jnp.asarray(phi)
     left = np.asarray(frequencies, np.float64) / (2 * np.pi)
@@ -133,7 +136,7 @@ _TWO_PI = Fraction("6.283185307179586476925286766559005768394338798750")
 
 @lru_cache
 def _unit(dtype):
-    """2 pi / 2^16 as a sum of constants: j times all but the last is exact for |j| <= 2^16."""
+    """2 pi / 2^16 as a sum of constants. For |j| <= 2^16, j times each but the last is exact."""
     digits = np.finfo(dtype).nmant + 1
     bits = digits - _TURN_BITS - 1
     left = _TWO_PI / _TURN

@@ -9,7 +9,7 @@ from fockjax._numerics import ratio
 
 
 def check_key(key) -> None:
-    """Refuse what is no single JAX random key."""
+    """Raise ValueError unless ``key`` is a single JAX random key."""
     array = isinstance(key, jax.Array)
     typed = array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     raw = array and key.dtype == np.uint32 and key.ndim == 1
@@ -22,7 +22,7 @@ def check_key(key) -> None:
 
 
 def uniform(key: jax.Array, dtype) -> jax.Array:
-    """A number strictly between 0 and 1 with all its digits random also near 0, down to 2^-65.
+    """A number strictly between 0 and 1, whose digits are all random even near 0, down to 2^-65.
 
     `jax.random.uniform` has steps of 2^-23 in single precision: nothing rarer would ever be drawn.
     """
@@ -32,32 +32,33 @@ def uniform(key: jax.Array, dtype) -> jax.Array:
 
 
 def tails(probabilities: jax.Array) -> jax.Array:
-    """``sum_{m >= n} probabilities[.., m]``, for `photon_number`.
+    """``sum_{m >= n} probabilities[.., m]`` for each n, as `draw_photon_number` takes them.
 
-    Summed from the end: high photon numbers, the rare ones as a rule, keep their relative accuracy.
+    They are summed from the end, so that high photon numbers, which are usually the rare ones, keep
+    their relative accuracy.
     """
     return jnp.cumsum(jnp.maximum(probabilities, 0)[..., ::-1], -1)[..., ::-1]
 
 
-def photon_number(key: jax.Array, tails: jax.Array) -> jax.Array:
-    """A number n drawn with the probabilities whose `tails` these are, shape (cutoff,).
+def draw_photon_number(key: jax.Array, tails: jax.Array) -> jax.Array:
+    """A photon number drawn from probabilities that are given by their `tails`, shape (cutoff,).
 
-    They may have any sum; -1 where it is not a positive number.
+    The probabilities may have any sum; the result is -1 where the sum is not a positive number.
     """
     drawn = jnp.sum(uniform(key, tails.dtype) * tails[0] < tails[1:], dtype=jnp.int32)
     return jnp.where(tails[0] > 0, drawn, -1)
 
 
-def index(key: jax.Array, chances: jax.Array) -> jax.Array:
+def draw_index(key: jax.Array, chances: jax.Array) -> jax.Array:
     """An index, drawn with probabilities in proportion to ``chances``, which may have any sum."""
     return jax.random.categorical(key, jnp.log(lax.stop_gradient(chances)))
 
 
-def unit(probability: jax.Array) -> jax.Array:
-    """1, with the derivative of the logarithm of the probability of what was drawn.
+def score_weight(probability: jax.Array) -> jax.Array:
+    """The number 1, with the derivative of log(probability), the probability of what was drawn.
 
-    The mean of ``unit(p) f`` over what is drawn has the derivative of the mean of f: the score
-    function estimator.
+    The mean of ``score_weight(p) * f`` over many draws has the derivative of the mean of f: this is
+    the score function estimator.
     """
     drawn = lax.stop_gradient(probability)
     return 1 + ratio(probability - drawn, drawn)

@@ -13,8 +13,12 @@ R = TypeVar("R")
 
 
 def public(kernel: Callable[P, R], modes: int | None = 1) -> Callable[P, R]:
-    """A kernel on some number of modes (None: any) as users call it, who may get its cutoff wrong;
-    a circuit has checked its own.
+    """A kernel as users call it, with its argument ``cutoff`` checked. (A circuit calls the kernel
+    itself, as it has checked its cutoffs before.)
+
+    Args:
+        kernel: the function that builds an operation.
+        modes: how many modes it acts on; None: any number.
     """
 
     @wraps(kernel)
@@ -27,7 +31,7 @@ def public(kernel: Callable[P, R], modes: int | None = 1) -> Callable[P, R]:
 
 
 def _checked_cutoff(cutoff: Any, modes: int | None) -> int | tuple[int, ...]:
-    """As it is, in Python's integers."""
+    """The cutoff with its entries as Python integers."""
     several = isinstance(cutoff, tuple | list)
     sizes = tuple(cutoff) if several else (cutoff,)
     fits = not several or (len(sizes) > 0 if modes is None else 1 < modes == len(sizes))
@@ -38,7 +42,7 @@ def _checked_cutoff(cutoff: Any, modes: int | None) -> int | tuple[int, ...]:
 
 
 def cutoffs_for(cutoff: int | tuple[int, ...], modes: int = 1) -> tuple[int, ...]:
-    """The cutoff of each mode: an integer is that of all of so many, a tuple has one for each."""
+    """The cutoff of each mode: an integer stands for all ``modes``, a tuple has one for each."""
     return (cutoff,) * modes if isinstance(cutoff, int) else tuple(cutoff)
 
 
@@ -54,16 +58,17 @@ class Spec:
             where ``cutoff`` is an integer if ``modes`` is 1 and a tuple otherwise.
         defaults: values of the parameters that may be left out.
         arrays: the parameters that are real arrays; the others are numbers.
-        options: what is not a real number and known before tracing, by name with its default. One
-            called ``hbar`` is the circuit's.
+        options: what is not a real number and known before tracing: names with defaults. An option
+            called ``hbar`` has the value of the circuit.
         check: called as ``check(parameters, modes, options)`` where the operation is added to a
             circuit; raises ValueError for what can be refused then. Parameters that are not
             constants are `Parameter` objects.
-        reflects: called with the options: whether what crosses the cutoff comes back, or is
-            normalised away, instead of being lost, so that the leakage seen is a lower bound.
-        of_sample: a parameter, and what makes the operation instead of ``build`` where that
-            parameter differs from sample to sample, as it depends on an input or an outcome.
-        of_total: what makes the operation instead of ``build`` under `TotalPhotons`.
+        reflects: called with the options; tells whether what crosses the cutoff comes back, or is
+            normalised away, instead of being lost, so that the leakage is a lower bound.
+        of_sample: the name of a parameter, and the function that makes the operation instead of
+            ``build`` where that parameter depends on an input or an outcome, so that it differs
+            from sample to sample.
+        of_total: the function that makes the operation instead of ``build`` under `TotalPhotons`.
     """
 
     name: str
@@ -107,8 +112,8 @@ class KetSpec(PreparationSpec):
 
 @dataclass(frozen=True, eq=False)
 class MixedSpec(PreparationSpec):
-    """A preparation of a mixed state: ``build`` makes the density matrix of its modes, their row
-    axes, then their column axes.
+    """A preparation of a mixed state: ``build`` makes the density matrix of its modes, with all row
+    axes before the column axes.
     """
 
 
@@ -134,7 +139,7 @@ def check_shapes(parameters: Mapping[str, Any], expected: Mapping[str, tuple[int
 
 
 def check_ranges(**ranges: tuple[float, float]) -> Callable[..., None]:
-    """A `Spec.check`: the parameters named, where they are constants, lie in their ranges."""
+    """A `Spec.check`: those of the named parameters that are constants must lie in their ranges."""
 
     def check(parameters, modes, options):
         for name, (low, high) in ranges.items():

@@ -1,6 +1,6 @@
-"""What users give to a circuit and its methods, checked.
+"""Checks of what users give to a circuit and its methods.
 
-All raise TypeError or ValueError that name the argument and what was given.
+All raise a TypeError or ValueError that names the argument and tells what was given.
 """
 
 import operator
@@ -42,21 +42,21 @@ def selected(kind: str, outcome: Any, where: str) -> Any:
 
 
 def step_parts(
-    spec: Spec, where: str, values, modes, named, *, register: int, hbar: float, more=None
+    spec: Spec, where: str, values, modes, named, *, circuit_modes: int, hbar: float, more=None
 ) -> tuple[dict[str, Any], tuple[int, ...], dict[str, Any]]:
     """Parameters, modes and options of an operation from what it is called with.
 
     Args:
-        spec: what is known of the operation.
-        where: what it is in messages.
+        spec: the registry's entry for the operation.
+        where: how messages refer to it.
         values: its parameters, then its options, in order.
         modes: the modes it acts on.
         named: parameters and options by name.
-        register: how many modes there are.
-        hbar: of the circuit.
+        circuit_modes: how many modes the circuit has.
+        hbar: the convention of the circuit.
         more: parameters that are checked already and not in the spec.
     """
-    modes = modes_of(spec, where, modes, register)
+    modes = modes_of(spec, where, modes, circuit_modes)
     known = (*spec.parameters, *(option for option in spec.options if option != "hbar"))
     # Parameters are real; a complex array stands for its two parts.
     if spec.parameters == ("real", "imag") and len(values) == 1 and np.iscomplexobj(values[0]):
@@ -90,7 +90,7 @@ def step_parts(
 
 
 def one_or_several(where: str, modes) -> tuple:
-    """Modes that are given as an integer or as several, unchecked; at least one."""
+    """A tuple of at least one mode from an integer or a sequence; not checked further."""
     if isinstance(modes, int | np.integer):
         return (modes,)
     if not isinstance(modes, Sequence | np.ndarray):
@@ -100,16 +100,16 @@ def one_or_several(where: str, modes) -> tuple:
     return tuple(modes)
 
 
-def modes_of(spec: Spec, where: str, modes, register: int) -> tuple[int, ...]:
-    """The modes of an operation, of a register of so many."""
+def modes_of(spec: Spec, where: str, modes, circuit_modes: int) -> tuple[int, ...]:
+    """The modes of an operation, checked."""
     modes = one_or_several(where, modes)
     if spec.modes and len(modes) != spec.modes:
         hint = "; add it once for each of them" if spec.modes == 1 else ""
         raise ValueError(f"{where} acts on {spec.modes} mode(s), got modes {modes}{hint}.")
     for mode in modes:
-        if not is_integer(mode, 0) or mode >= register:
+        if not is_integer(mode, 0) or mode >= circuit_modes:
             raise ValueError(
-                f"{where}: modes must be integers from 0 to {register - 1}, got {modes}."
+                f"{where}: modes must be integers from 0 to {circuit_modes - 1}, got {modes}."
             )
     if len(set(modes)) != len(modes):
         raise ValueError(f"{where}: modes must differ, got {modes}.")
@@ -121,19 +121,18 @@ def modes_of(spec: Spec, where: str, modes, register: int) -> tuple[int, ...]:
 
 
 Cutoff = int | Sequence[int] | TotalPhotons
-"""What is kept: photon numbers below a cutoff, one for all modes or one for each; or those below a
-total."""
+"""A truncation: a cutoff for all modes, one for each, or a bound on the total."""
 
 
-def layout_of(modes: int, cutoff: Any) -> Layout:
-    """How a ket of all modes would be stored."""
+def layout_of(modes: int, cutoff: Cutoff) -> Layout:
+    """The layout of a ket of all modes."""
     if isinstance(cutoff, TotalPhotons):
         return Simplex(cutoff.below, modes)
     return Box(cutoffs_of(modes, cutoff))
 
 
-def cutoffs_of(modes: int, cutoff, name: str = "cutoff") -> tuple[int, ...]:
-    """A cutoff for each mode, given as the argument of that name."""
+def cutoffs_of(modes: int, cutoff: Any, name: str = "cutoff") -> tuple[int, ...]:
+    """A cutoff for each mode, from the argument that is called ``name``."""
     try:
         cutoffs = (_index(cutoff),) * modes
     except TypeError:
@@ -161,8 +160,8 @@ def _index(value) -> int:
     return operator.index(value)
 
 
-def values_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.Array]:
-    """An array for each weight, by its name."""
+def weights_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.Array]:
+    """The weights of a call, checked: an array for each weight, by its name."""
     if not isinstance(weights, Mapping):
         raise TypeError(
             "Argument `weights` must be a dictionary from names to arrays, as "
@@ -188,7 +187,7 @@ def values_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.A
 
 
 def input_of(length: int, x, dtype) -> jax.Array | None:
-    """The input vector, if there is one."""
+    """The input vector of a call, checked; None if the circuit has no inputs."""
     wanted = (length,)
     if x is None:
         if length:
@@ -206,7 +205,7 @@ def input_of(length: int, x, dtype) -> jax.Array | None:
 
 
 def weight_dtype(dtype) -> np.dtype:
-    """The real dtype of weights, by default that of JAX."""
+    """The real dtype of weights, checked; by default float32, or float64 where x64 is on."""
     dtype = real_dtype() if dtype is None else jnp.dtype(dtype)
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"Weights must be float32 or float64, got `dtype` {dtype}.")

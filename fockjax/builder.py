@@ -2,6 +2,7 @@
 them calling `add` or `measure`.
 """
 
+import abc
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -10,8 +11,8 @@ import numpy as np
 from fockjax import checks, decompositions
 
 
-class Builder:
-    """What `fockjax.Circuit` inherits: operations by name. Each method returns the circuit.
+class Builder(abc.ABC):
+    """What `fockjax.Circuit` inherits: a method for each operation. Each returns the circuit.
 
     A parameter is a real number, a `fockjax.Weight`, `fockjax.Input` or `fockjax.Outcome`, or
     arithmetic of these. Angles and the strengths of Kerr gates are in radians, r may be negative
@@ -24,21 +25,21 @@ class Builder:
 
     modes: int
 
+    @abc.abstractmethod
     def add(self, name: str, *values: Any, modes: int | Sequence[int], **named: Any) -> Self:
         """Add a gate or channel by its name in the registry."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def measure(self, kind: str, *values: Any, modes: int | Sequence[int], **named: Any) -> Self:
         """Measure modes by the kind's name in the registry."""
-        raise NotImplementedError
 
     # one mode
 
-    def displace(self, r, phi=0.0, *, mode: int) -> Self:
+    def displace(self, r, phi: Any = 0.0, *, mode: int) -> Self:
         """Displacement ``D(alpha) = exp(alpha a^dagger - alpha^* a)``, ``alpha = r e^{i phi}``."""
         return self.add("displacement", r, phi, modes=mode)
 
-    def squeeze(self, r, phi=0.0, *, mode: int) -> Self:
+    def squeeze(self, r, phi: Any = 0.0, *, mode: int) -> Self:
         """Squeezing ``S(z) = exp((z^* a^2 - z a^dagger^2)/2)``, ``z = r e^{i phi}``."""
         return self.add("squeezing", r, phi, modes=mode)
 
@@ -83,7 +84,9 @@ class Builder:
 
     # two modes
 
-    def beamsplitter(self, theta=np.pi / 4, phi=0.0, *, modes: Sequence[int] = (0, 1)) -> Self:
+    def beamsplitter(
+        self, theta: Any = np.pi / 4, phi: Any = 0.0, *, modes: Sequence[int] = (0, 1)
+    ) -> Self:
         """Beamsplitter ``BS(theta, phi) = exp(theta (e^{i phi} a1 a2^dagger - e^{-i phi} a1^dagger
         a2))``.
         """
@@ -97,11 +100,11 @@ class Builder:
         self, phi_in, phi_ex, *, exact: bool = False, modes: Sequence[int] = (0, 1)
     ) -> Self:
         """Symmetric Mach-Zehnder interferometer ``BS(pi/4, pi/2) R1(phi_in - pi/2) R2(phi_ex -
-        pi/2) BS(pi/4, pi/2)``; ``exact``: cut once, not beamsplitter by beamsplitter.
+        pi/2) BS(pi/4, pi/2)``; with ``exact`` cut once, not after each beamsplitter.
         """
         return self.add("symmetric_mach_zehnder", phi_in, phi_ex, exact=exact, modes=modes)
 
-    def two_mode_squeeze(self, r, phi=0.0, *, modes: Sequence[int] = (0, 1)) -> Self:
+    def two_mode_squeeze(self, r, phi: Any = 0.0, *, modes: Sequence[int] = (0, 1)) -> Self:
         """Two-mode squeezing ``S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - e^{-i phi} a1
         a2))``.
         """
@@ -112,14 +115,14 @@ class Builder:
         return self.add("cross_kerr", kappa, modes=modes)
 
     def controlled_x(self, s, *, exact: bool = False, modes: Sequence[int] = (0, 1)) -> Self:
-        """Controlled X gate ``CX(s) = exp(-i s x1 p2 / hbar)``: adds s x1 to x2; ``exact``: cut
-        once, not squeezer by beamsplitter.
+        """Controlled X gate ``CX(s) = exp(-i s x1 p2 / hbar)``: adds s x1 to x2; with ``exact`` cut
+        once, not after each beamsplitter and squeezer.
         """
         return self.add("controlled_x", s, exact=exact, modes=modes)
 
     def controlled_z(self, s, *, exact: bool = False, modes: Sequence[int] = (0, 1)) -> Self:
         """Controlled Z gate ``CZ(s) = exp(i s x1 x2 / hbar)``: adds s x2 to p1 and s x1 to p2;
-        ``exact``: cut once, not squeezer by beamsplitter.
+        with ``exact`` cut once, not after each beamsplitter and squeezer.
         """
         return self.add("controlled_z", s, exact=exact, modes=modes)
 
@@ -269,7 +272,7 @@ class Builder:
         """
         return self.add("thermal_loss", T, nbar, modes=mode)
 
-    def amplifier(self, gain, nbar=0.0, *, mode: int) -> Self:
+    def amplifier(self, gain, nbar: Any = 0.0, *, mode: int) -> Self:
         """Phase-insensitive amplifier: ``a -> sqrt(gain) a + sqrt(gain - 1) b^dagger``, gain >= 1,
         with ``nbar >= 0`` photons in the idler b.
         """
@@ -295,15 +298,15 @@ class Builder:
 
     def measure_photons(
         self,
-        efficiency=1.0,
-        dark_counts=0.0,
+        efficiency: Any = 1.0,
+        dark_counts: Any = 0.0,
         *,
         modes: int | Sequence[int],
         select=None,
         name=None,
     ) -> Self:
-        """Count photons, each seen with a probability of ``efficiency``, with ``dark_counts`` more
-        on average.
+        """Count photons: each is seen with probability ``efficiency``, and ``dark_counts`` more are
+        counted on average.
         """
         return self.measure(
             "photons", efficiency, dark_counts, modes=modes, select=select, name=name
@@ -311,8 +314,8 @@ class Builder:
 
     def measure_threshold(
         self,
-        efficiency=1.0,
-        dark_counts=0.0,
+        efficiency: Any = 1.0,
+        dark_counts: Any = 0.0,
         *,
         modes: int | Sequence[int],
         select=None,
@@ -323,7 +326,7 @@ class Builder:
             "threshold", efficiency, dark_counts, modes=modes, select=select, name=name
         )
 
-    def measure_homodyne(self, angle=0.0, *, mode: int, select=None, name=None) -> Self:
+    def measure_homodyne(self, angle: Any = 0.0, *, mode: int, select=None, name=None) -> Self:
         """Measure the quadrature ``x cos(angle) + p sin(angle)``."""
         return self.measure("homodyne", angle, modes=mode, select=select, name=name)
 
@@ -335,7 +338,7 @@ class Builder:
 
 
 def _of_modes(matrix, name: str, rows: int, modes):
-    """The matrix, if it has so many rows for each mode."""
+    """The matrix, checked to have as many rows as ``rows`` for each mode."""
     count = np.size(modes)
     if len(matrix) != rows * count:
         raise ValueError(

@@ -1,8 +1,8 @@
-"""How far a matrix is from what it should be: unitary, symplectic, the covariance of a state.
+"""Defects: how far a matrix is from unitary, symplectic, a covariance or a density matrix.
 
-A defect is 0 where all is well, up to rounding. Of a NumPy array it is computed by NumPy in double
-precision; of a JAX array it is a traced real number, so that a compiled program can return it,
-watch it or penalise it. Constants given to a circuit are refused where a defect exceeds the
+A defect is 0, up to rounding, if nothing is wrong. For a NumPy array it is computed by NumPy in
+double precision. For a JAX array it is a real JAX scalar, so that a compiled program can return it,
+watch it or penalise it. A constant that is given to a circuit is refused if its defect exceeds the
 tolerance here.
 """
 
@@ -60,8 +60,8 @@ def symplectic_defect(S):
 def physical_defect(cov, hbar: float = 2.0):
     """How far a covariance matrix is from a quantum state's, in units of ``hbar / 2``.
 
-    The size of its antisymmetric part, plus what its smallest uncertainty lacks: the most negative
-    eigenvalue of ``2 V / hbar + i Omega``, which the uncertainty relation wants to be >= 0.
+    It is the size of the antisymmetric part, plus the modulus of the most negative eigenvalue of
+    ``2 V / hbar + i Omega``: by the uncertainty relation all eigenvalues must be >= 0.
 
     Args:
         cov: real matrix V of shape (2n, 2n), in the order (x1, .., xn, p1, .., pn).
@@ -83,10 +83,10 @@ def physical_defect(cov, hbar: float = 2.0):
 
 
 def purity_defect(cov, hbar: float = 2.0):
-    """How far a Gaussian state of this covariance matrix V is from pure: it is pure where
-    ``2 V / hbar`` is symplectic, and this is the `symplectic_defect` of that.
+    """How far the Gaussian state of a covariance matrix V is from pure.
 
-    Of one mode with purity mu it is ``sqrt(2) (1 / mu^2 - 1)``.
+    The state is pure if ``2 V / hbar`` is symplectic, and this is the `symplectic_defect` of that
+    matrix. For one mode of purity mu it is ``sqrt(2) (1 / mu^2 - 1)``.
 
     Args:
         cov: real matrix V of shape (2n, 2n), in the order (x1, .., xn, p1, .., pn).
@@ -104,7 +104,7 @@ def purity_defect(cov, hbar: float = 2.0):
 
 
 def kraus_defect(kraus):
-    """``|sum_j K_j^dagger K_j - 1|`` in the Frobenius norm, 0 for Kraus operators that keep the
+    """``|sum_j K_j^dagger K_j - 1|`` in the Frobenius norm: 0 if the Kraus operators keep the
     trace.
 
     Args:
@@ -128,8 +128,8 @@ def kraus_defect(kraus):
 def density_defect(rho):
     """How far a matrix is from a density matrix that may have lost trace.
 
-    The size of its antihermitian part, plus its most negative eigenvalue, plus what its trace
-    exceeds 1 by.
+    It is the size of the antihermitian part, plus the modulus of the most negative eigenvalue, plus
+    the amount by which the trace exceeds 1.
 
     Args:
         rho: matrix of shape (n, n).
@@ -151,7 +151,7 @@ def density_defect(rho):
 
 
 def constant(matrix, name: str) -> np.ndarray:
-    """A square matrix known before tracing, finite, float64 or complex128.
+    """A finite square matrix that is known before tracing, as float64 or complex128.
 
     Raises:
         TypeError, ValueError: naming the argument.
@@ -250,11 +250,11 @@ def constant_pure_covariance(cov, hbar: float = 2.0) -> np.ndarray:
 
 
 def density_matrix(rho, name: str = "Argument `rho`"):
-    """A density matrix as an array ``(*cutoffs, *cutoffs)``; where its values are known, that of a
-    state.
+    """A density matrix as an array ``(*cutoffs, *cutoffs)``. If its values are known, they are
+    checked to be those of a state.
 
-    Each condition may be missed by 1e-6, or 1e-4 in single precision, which a long simulation in
-    that precision reaches.
+    The tolerance is 1e-6, or 1e-4 in single precision: so large can the error of a long simulation
+    be.
 
     Raises:
         ValueError: naming ``name``, if its shape is not that; where the values are known, if they
@@ -301,11 +301,11 @@ def density_matrix(rho, name: str = "Argument `rho`"):
 
 
 def ket(amplitudes, name: str = "Argument `amplitudes`"):
-    """Amplitudes as an array with an axis for each mode; where their values are known, those of a
-    state.
+    """Amplitudes as an array with an axis for each mode. If their values are known, they are
+    checked to be those of a state.
 
-    The norm may exceed one by 1e-6, or 1e-4 in single precision, which a long simulation in that
-    precision reaches.
+    The norm may exceed one by 1e-6, or 1e-4 in single precision: so large can the error of a long
+    simulation be.
 
     Raises:
         ValueError: naming ``name``, if they are empty or no numbers; where the values are known, if

@@ -1,7 +1,7 @@
 """Circuits as data: ordered operations with named parameters, and the call that runs them."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from fockjax import arguments, checks, drawing, planning
 from fockjax._numerics import canonical_complex, checked_hbar, checked_integer, real_dtype
@@ -58,8 +59,8 @@ def _run(
     memory_limit: int,
     unravel: bool,
 ) -> State:
-    """Compiled as one: gate by gate, a first call would compile, and each call dispatch, hundreds
-    of small programs.
+    """Run a circuit, compiled as one program: gate by gate, a first call would compile, and every
+    call would dispatch, hundreds of small programs.
     """
     state, values = start(layout, dtype, hbar, initial), Values(weights, x)
     after = planning.run(operations, state, values, memory_limit, key=key, unravel=unravel)
@@ -110,7 +111,7 @@ class Circuit(Builder):
 
     @property
     def operations(self) -> Operations:
-        """What the circuit does, in order."""
+        """The operations of the circuit, in order."""
         return tuple(self._operations)
 
     @property
@@ -183,16 +184,16 @@ class Circuit(Builder):
         name: str | Sequence[str] | None = None,
         **named: Any,
     ) -> "Circuit":
-        """Measure modes one after the other, each by the kind's name in
-        `fockjax.detectors.REGISTRY`.
+        """Measure modes one after the other, by a detector in `fockjax.detectors.REGISTRY`.
 
-        The outcome is drawn at the call, from its ``key``, and is found in `State.outcomes`; later
-        parameters may depend on it (`fockjax.Outcome`). The mode leaves its factor and is in the
-        vacuum from then on; the others are left in the state that the outcome leaves them in, of
-        the norm they had before: what was lost stays lost, nothing else is.
+        The outcome is drawn when the circuit is called, from the ``key`` of the call. It is found
+        in `State.outcomes`, and later parameters may depend on it (`fockjax.Outcome`). The mode
+        leaves its factor and is in the vacuum from then on. The other modes are in the state that
+        the outcome leaves, scaled to the norm before: what was lost stays lost, and a measurement
+        loses nothing.
 
-        With ``select`` the outcome is not drawn but given: post-selection. Its probability (or the
-        density, of a continuous outcome) is found in `State.selection_probability`.
+        With ``select`` the outcome is given instead of drawn: this is post-selection. Its
+        probability (or density, if it is continuous) is in `State.selection_probability`.
 
         Args:
             kind: the kind of measurement: "photons", "threshold", "homodyne", "heterodyne".
@@ -221,11 +222,14 @@ class Circuit(Builder):
         where = f"Operation {len(self._operations)} (measure {kind})"
         listed = arguments.one_or_several(where, modes)
         several = not isinstance(modes, int | np.integer)
-        if name is None:
-            names = [f"m{mode}" for mode in listed]
-        else:
-            names = list(name) if several and not isinstance(name, str) else [name]
-        selected = list(select) if several and select is not None else [select] * len(listed)
+
+        def entries(given: Any) -> list[Any]:
+            """The entries of a sequence for several modes; anything else is one entry."""
+            a_sequence = isinstance(given, Sequence) and not isinstance(given, str)
+            return list(given) if several and (a_sequence or np.ndim(given)) else [given]
+
+        names = [f"m{mode}" for mode in listed] if name is None else entries(name)
+        selected = [None] * len(listed) if select is None else entries(select)
         for argument, given in (("name", names), ("select", selected)):
             if len(given) != len(listed):
                 raise ValueError(
@@ -244,7 +248,9 @@ class Circuit(Builder):
         return self._append(steps, where)
 
     def _append(self, operations: Sequence[Step | Repeat], where: str) -> "Circuit":
-        """Add operations whose parameters are right by themselves: all of them, or none."""
+        """Add operations whose parameters have been checked: all of them, or, if the circuit cannot
+        hold one of them, none.
+        """
         record = self._record.after(operations, where)
         steps = [operation for operation in operations if isinstance(operation, Step)]
         self._register([leaf for step in steps for leaf in leaves(step.parameters.values())], where)
@@ -253,7 +259,7 @@ class Circuit(Builder):
         return self
 
     def _parts(self, *given: Any, more: dict[str, Any] | None = None):
-        return arguments.step_parts(*given, register=self.modes, hbar=self.hbar, more=more)
+        return arguments.step_parts(*given, circuit_modes=self.modes, hbar=self.hbar, more=more)
 
     def repeat(self, block: "Circuit", times: int, *, remat: bool = False) -> "Circuit":
         """Add ``times`` layers of the gates of ``block``, each with weights of its own.
@@ -265,7 +271,8 @@ class Circuit(Builder):
             block: the circuit of one layer.
             times: how many layers.
             remat: whether a gradient computes each layer a second time instead of keeping the
-                state after each of its gates: a third more time, and memory for one state a layer.
+                state after each of its gates. This takes a third more time, and the memory of one
+                state for each layer.
 
         Raises:
             ValueError: for a block of more modes, ``times`` < 1, or a weight or an outcome whose
@@ -358,12 +365,12 @@ class Circuit(Builder):
 
     def __call__(
         self,
-        weights: Weights,
-        x: jax.Array | None = None,
+        weights: Mapping[str, ArrayLike],
+        x: ArrayLike | None = None,
         *,
         cutoff: Cutoff,
         dtype=None,
-        initial: jax.Array | State | None = None,
+        initial: ArrayLike | State | None = None,
         key: jax.Array | None = None,
         unravel: bool = False,
         memory_limit: int = MEMORY_LIMIT,
@@ -371,11 +378,11 @@ class Circuit(Builder):
         """Run the circuit on one sample.
 
         The first call compiles, for all circuits that do the same at these cutoffs. Numbers in a
-        circuit are constants of what is compiled: what changes from call to call is better a
+        circuit are constants of the compiled program, so what changes from call to call should be a
         `Weight` or an `Input`.
 
-        Its state is pure until a channel, a mixed preparation, or a preparation of modes that are
-        coupled to others makes a factor of it a density matrix, which takes the square of the
+        The state is pure until a channel, a mixed preparation, or a preparation of modes that are
+        coupled to others turns a factor into a density matrix, which takes the square of the
         memory. With ``unravel`` one pure branch is drawn instead wherever that would happen, so
         that the average over many keys is the density matrix: see `fockjax.monte_carlo`.
 
@@ -385,11 +392,11 @@ class Circuit(Builder):
             cutoff: photon numbers below it are kept; one for all modes or one for each, or
                 `fockjax.TotalPhotons`.
             dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
-            initial: a ket to start from instead of the vacuum, of shape ``cutoffs`` or as
-                `State.amplitudes` has it, a norm below one counting as probability lost before; or
-                a `State`.
-            key: a JAX random key, for a circuit that measures, or with ``unravel``. One key is one
-                run: of many, `jax.vmap` over ``jax.random.split(key, shots)``.
+            initial: what to start from instead of the vacuum: a `State`, or a ket of shape
+                ``cutoffs`` or of the shape of `State.amplitudes`. A norm of the ket below one
+                counts as probability lost before.
+            key: a JAX random key, for a circuit that measures, or with ``unravel``. One key gives
+                one run; for many runs, `jax.vmap` over ``jax.random.split(key, shots)``.
             unravel: whether to draw pure branches instead of making density matrices.
             memory_limit: bytes that a factor of one sample's state may take.
 
@@ -399,11 +406,11 @@ class Circuit(Builder):
         Raises:
             ValueError: for missing, unknown or misshapen weights or inputs, a cutoff below 1, a
                 state over the memory limit, an ``initial`` that `fockjax.from_ket` refuses, a
-                missing key; where values are known, not traced, for a post-selection that is
-                impossible. Of a traced one the `State.selection_probability` is 0, or rounding.
+                missing key; and, if values are not traced, for a post-selection that is impossible.
+                If they are traced, its `State.selection_probability` is 0 up to rounding.
         """
-        arguments = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
-        state = _run(self.operations, **arguments, hbar=self.hbar, memory_limit=memory_limit)
+        given = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
+        state = _run(self.operations, **given, hbar=self.hbar, memory_limit=memory_limit)
         self._refuse_impossible(state)
         return state
 
@@ -435,17 +442,17 @@ class Circuit(Builder):
     ) -> Cost:
         """What running the circuit would cost, before anything is compiled or allocated.
 
-        Counted is the compiled batch, ``jax.jit(jax.vmap(..))`` over inputs and keys; of a circuit
-        without either, all of it is done once. No limit of memory applies.
+        It counts a compiled batch, ``jax.jit(jax.vmap(..))`` over inputs and keys. A circuit that
+        has neither does everything once. There is no memory limit.
 
         Args:
             cutoff: photon numbers below it are kept; one for all modes or one for each, or
                 `fockjax.TotalPhotons`.
-            batch: samples run together.
-            gradient: count, instead of what is read, the mean over the batch of the sum of it and
-                the gradient of that by the weights, or by the inputs if there are no weights.
-            readout: a function from the `State` of one sample to an array or a pytree of arrays;
-                by default the state itself is the result, and for a gradient its trace.
+            batch: how many samples run together.
+            gradient: whether to count a loss and its gradient by the weights (by the inputs if
+                there are no weights). The loss is the sum of what is read, averaged over the batch.
+            readout: a function from the `State` of one sample to an array or a pytree of arrays. By
+                default the state itself is the result, and for a gradient its trace.
             dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
             unravel: whether to draw pure branches instead of making density matrices.
 
@@ -507,18 +514,19 @@ class Circuit(Builder):
         return cost(samples, weights, x, keys)
 
     def evaluated(
-        self, weights: Weights, x: jax.Array | None = None
+        self, weights: Mapping[str, ArrayLike], x: ArrayLike | None = None
     ) -> list[tuple[str, dict, tuple[int, ...]]]:
-        """All operations with their parameters evaluated, layers written out: (name, parameters
-        and options, modes) in order. What depends on an outcome stays a `Parameter`.
+        """All operations in order, layers written out, each as (name, parameters and options,
+        modes) with its parameters evaluated. What depends on an outcome stays a `Parameter`.
 
-        >>> import fockjax as fj
-        >>> fj.Circuit(1).squeeze(fj.Weight("r"), mode=0).evaluated({"r": 0.5})
-        [('squeezing', {'r': Array(0.5, dtype=float32), 'phi': 0.0}, (0,))]
+        Example:
+            >>> import fockjax as fj
+            >>> fj.Circuit(1).squeeze(fj.Weight("r"), mode=0).evaluated({"r": 0.5})
+            [('squeezing', {'r': Array(0.5, dtype=float32), 'phi': 0.0}, (0,))]
         """
         real = real_dtype()
         values = Values(
-            arguments.values_of(self._weights, weights, real),
+            arguments.weights_of(self._weights, weights, real),
             arguments.input_of(self.num_inputs, x, real),
         )
         return [
@@ -529,13 +537,13 @@ class Circuit(Builder):
     def draw(self, *, width: int = 80, ascii: bool = False, parameters: bool = True) -> str:
         """The circuit drawn as text, a wire for each mode.
 
-        An operation stands as far left as it fits; what a repeated block contains stands once,
-        between brackets. A box over neighbouring modes takes them from top to bottom. Otherwise
-        there are several, linked: the first bears the symbol, the others tell which of the gate's
-        modes they are. Symbols are those of Strawberry Fields; parameters at their defaults are
-        left out, long names shortened. Detectors are round; a double line leads from one to what
-        its outcome feeds, a dotted one is the vacuum it leaves. `fockjax.plotting.circuit` makes a
-        figure.
+        An operation stands as far left as it fits. The operations of a repeated block stand once,
+        between brackets. A gate on neighbouring modes in increasing order is one box. Otherwise it
+        is several linked boxes: the first has the symbol, the others tell which of the gate's modes
+        they are. Symbols are those of Strawberry Fields. Parameters at their defaults are left out,
+        and long names are shortened. Detectors are round; a double line leads from a detector to
+        the gates that its outcome feeds, and a dotted line is the vacuum that it leaves.
+        `fockjax.plotting.circuit` makes a figure.
 
         Args:
             width: characters in a line; longer circuits go on below.
@@ -575,7 +583,7 @@ class Circuit(Builder):
     def checked(
         self, weights, x, cutoff, dtype, initial, key=None, unravel: bool = False
     ) -> dict[str, Any]:
-        """The arguments of a call, checked, in the types it computes with."""
+        """The arguments of a call, checked and in the types that it computes with."""
         layout = arguments.layout_of(self.modes, cutoff)
         dtype = canonical_complex(dtype)
         if key is None and planning.is_random(self.operations, unravel):
@@ -585,7 +593,7 @@ class Circuit(Builder):
             )
         if key is not None:
             check_key(key)
-        weights = arguments.values_of(self._weights, weights, real_dtype(dtype))
+        weights = arguments.weights_of(self._weights, weights, real_dtype(dtype))
         x = arguments.input_of(self.num_inputs, x, real_dtype(dtype))
         if isinstance(initial, State):
             given = initial.truncation, initial.dtype, initial.hbar
@@ -621,7 +629,7 @@ class Circuit(Builder):
             yield from leaves(step.parameters.values())
 
     def _register(self, leaves: Sequence[Weight | Input | Outcome], where: str) -> None:
-        new: dict[str, Weight] = {}  # all or none, so that a refused gate leaves no trace
+        new: dict[str, Weight] = {}  # added all or none, so that a refused gate changes nothing
         for leaf in leaves:
             if isinstance(leaf, Outcome):
                 self._record.check(leaf, where)
@@ -637,12 +645,12 @@ class Circuit(Builder):
 
 
 def _init_layers(weight: Weight, key, shape, dtype):
-    """Initialise a weight anew for each layer: fan-in rules see one layer only."""
+    """Initialise a weight separately for each layer, so that fan-in rules see one layer only."""
     keys = jax.random.split(key, shape[0])
     return jax.vmap(lambda key: weight.init(key, shape[1:], dtype))(keys)
 
 
-def _lines(operations, indent: str) -> Iterator[str]:
+def _lines(operations: Operations, indent: str) -> Iterator[str]:
     for operation in operations:
         if isinstance(operation, Repeat):
             yield f"{indent}repeat {operation.times} times:"

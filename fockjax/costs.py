@@ -1,4 +1,4 @@
-"""What a program costs, before anything is compiled or allocated."""
+"""What a program costs, found before anything is compiled or allocated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from fockjax.machine import Machine
 
 
 class Share(NamedTuple):
-    """What the passes of a kind add up to."""
+    """The sums over all passes of a kind."""
 
     passes: int
     flops: int

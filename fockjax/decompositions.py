@@ -1,11 +1,11 @@
-"""Matrices of linear optics and Gaussian transformations taken apart: functions of constants, in
-double precision.
+"""Decompositions of the matrices of linear optics and Gaussian transformations. They take constants
+and compute in double precision.
 
 A passive transformation of n modes is a unitary matrix U, ``a_k^dagger -> sum_j U_jk a_j^dagger``
 (amplitudes of coherent states become ``U alpha``). A Gaussian transformation is a symplectic matrix
 S that acts on the quadratures in the order (x1, .., xn, p1, .., pn).
 
-Takagi, Bloch-Messiah and Williamson are The Walrus's, which is imported when they are called.
+Takagi, Bloch-Messiah and Williamson call The Walrus, which is imported when it is needed.
 """
 
 from collections.abc import Iterator
@@ -76,9 +76,9 @@ def rectangular(U) -> Mesh:
     """A unitary matrix as a rectangular mesh of beamsplitters.
 
     Its beamsplitters are those of Strawberry Fields' ``Interferometer(U, mesh="rectangular")``, in
-    the order of `pairs`. Strawberry Fields has rotations between them. Here they stand at the end,
-    for ``BS(theta, phi) R1(a) R2(b) = R1(a) R2(b) BS(theta, phi + a - b)``, at any cutoff: the two
-    circuits are the same also where they truncate.
+    the order of `pairs`. Strawberry Fields has rotations between them. Here the rotations are moved
+    to the end by ``BS(theta, phi) R1(a) R2(b) = R1(a) R2(b) BS(theta, phi + a - b)``. This holds at
+    any cutoff, so the two circuits lose the same.
 
     Args:
         U: unitary matrix, shape (n, n).
@@ -112,8 +112,8 @@ def rectangular(U) -> Mesh:
 def triangular(U) -> Mesh:
     """A unitary matrix as a triangular mesh of beamsplitters.
 
-    Its beamsplitters are those that ``strawberryfields.decompositions.triangular`` finds, its
-    rotations stand at the end as in `rectangular`.
+    Its beamsplitters are those that ``strawberryfields.decompositions.triangular`` finds; its
+    rotations stand at the end, as in `rectangular`.
 
     Strawberry Fields 0.23 runs them in a wrong order: its ``Interferometer(U, mesh="triangular")``
     does not act as U. This mesh does.
@@ -214,10 +214,11 @@ def bloch_messiah(S) -> BlochMessiah:
     ``O(U) = [[Re U, -Im U], [Im U, Re U]]``; `squeezing` by r scales x by ``e^-r``. A passive S has
     ``r = 0`` exactly, and ``left = 1``.
 
-    Where all squeezings differ, it is unique up to a sign for each (a column of ``left`` and the
-    row of ``right``), which the squeezing does not see. Where some are equal, it is unique up to an
-    orthogonal matrix among these, and a unitary one among modes that are not squeezed: all choices
-    make the same S, but their gates, cut one by one, lose differently at a cutoff.
+    If all squeezing parameters differ, it is unique up to a sign for each (of a column of ``left``
+    and the row of ``right``), which makes no difference to the squeezing. If some are equal, it is
+    unique up to an orthogonal matrix among these, and a unitary one among modes that are not
+    squeezed. All choices make the same S, but gates that are cut one by one lose different amounts
+    at a cutoff.
 
     Args:
         S: real symplectic matrix of shape (2n, 2n), in the order (x1, .., xn, p1, .., pn).
@@ -293,8 +294,8 @@ def williamson(V) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _null_from_right(V, row, column):
-    """Null V[row, column] by V T^-1 on the columns ``column`` and the next; (column, theta,
-    phi).
+    """Null V[row, column] by V T^-1, which acts on the columns ``column`` and ``column + 1``.
+    Returns (column, theta, phi).
     """
     here, there = V[row, column], V[row, column + 1]
     theta, phi = _angles(here, there)
@@ -304,7 +305,9 @@ def _null_from_right(V, row, column):
 
 
 def _null_from_left(V, row, column):
-    """Null V[row, column] by T V on the rows before ``row`` and ``row``; (row - 1, theta, phi)."""
+    """Null V[row, column] by T V, which acts on the rows ``row - 1`` and ``row``. Returns (row - 1,
+    theta, phi).
+    """
     here, there = V[row, column], V[row - 1, column]
     theta, phi = _angles(-here, there)
     both = slice(row - 1, row + 1)
@@ -326,10 +329,10 @@ def _givens(theta, phi):
 
 
 def _mesh(name, first, diagonal, last) -> Mesh:
-    """``first`` T's in order, the diagonal's phases, ``last`` inverse T's backwards, as a mesh with
-    the rotations moved to the end.
+    """The product of the T's of ``first`` in order, the phases of the diagonal, and the inverse T's
+    of ``last`` in reverse order, as a mesh with the rotations moved to the end.
     """
-    rotation = np.zeros(len(diagonal))  # what has been met so far
+    rotation = np.zeros(len(diagonal))  # the rotations met so far, on their way to the end
     places: dict[int, list[int]] = {}
     order = pairs(len(diagonal), name)
     for place, (mode, _) in enumerate(order):
@@ -356,11 +359,12 @@ def _wrapped(angles):
 
 
 def _frames(modes: int) -> Iterator[np.ndarray]:
-    """Unitary matrices to change to before The Walrus is asked, first none.
+    """Changes of basis, as unitary matrices, in which to call The Walrus: the identity, then a
+    random one.
 
-    The Walrus 0.22 is wrong for diagonal matrices with complex entries that do not descend, and
-    where pairs of singular vectors happen to differ by -1 more than once. In a frame that has no
-    structure nothing coincides.
+    The Walrus 0.22 is wrong for diagonal matrices with complex entries in other than descending
+    order, and where pairs of singular vectors happen to differ by -1 more than once. In a random
+    basis no such coincidences occur.
     """
     yield np.eye(modes)
     normal = np.random.RandomState(0).normal
@@ -368,8 +372,8 @@ def _frames(modes: int) -> Iterator[np.ndarray]:
 
 
 def _recomposed(matrix, seen_in, frames, what: str) -> Any:
-    """What ``seen_in(frame)`` finds in the first frame where it gives the matrix back, or where it
-    is closest.
+    """The decomposition that ``seen_in(frame)`` finds in the first frame where its factors multiply
+    to the matrix, or in the frame where they come closest.
     """
     best, closest = None, np.inf
     for frame in frames:

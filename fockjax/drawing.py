@@ -4,6 +4,7 @@ The arrangement (`layout`, `wrap`, `wires`) is shared with the figures of `fockj
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -122,7 +123,7 @@ def layout(operations, modes: int, parameters: bool = True) -> list[list[Mark]]:
         columns.extend([] for _ in range(column + 1 - len(columns)))
         columns[column].append(mark)
 
-    def place_all(operations) -> None:
+    def place_all(operations: Sequence[Step | Repeat]) -> None:
         for operation in operations:
             if isinstance(operation, Repeat):
                 if wires := _wires(operation):
@@ -182,7 +183,7 @@ def _kind(step: Step) -> Any:
     return kinds.get(type(step), "gate")
 
 
-def _wires(operation) -> set[int]:
+def _wires(operation: Step | Repeat) -> set[int]:
     if isinstance(operation, Repeat):
         return set().union(*map(_wires, operation.operations))
     return set(operation.modes)
@@ -200,8 +201,9 @@ def _boxes(modes: tuple[int, ...], label: str) -> tuple[Box, ...]:
 def wrap(widths: list[float], limit: float) -> list[slice]:
     """The columns on each line of a drawing: as many as fit within the limit, at least one.
 
-    >>> wrap([3, 4, 5, 9, 1], 8)
-    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None), slice(4, 5, None)]
+    Example:
+        >>> wrap([3, 4, 5, 9, 1], 8)
+        [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None), slice(4, 5, None)]
     """
     lines, start, used = [], 0, 0.0
     for column, width in enumerate(widths):
@@ -219,13 +221,15 @@ def label(step: Step, parameters: bool = True) -> str:
     the name of its outcome or with what is selected. Constant arrays are left out, and so are
     parameters and options at their defaults, unless a parameter that differs follows.
 
-    >>> import fockjax as fj
-    >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).beamsplitter(0.12345, 1.5)
-    >>> [label(step) for step in circuit.operations]
-    ['D(x[0])', 'BS(0.123, 1.5)']
-    >>> measured = fj.Circuit(2).measure_homodyne(mode=0).measure_photons(0.9, modes=1, select=2)
-    >>> [label(step) for step in measured.operations]
-    ['x → m0', 'n(0.9) = 2']
+    Example:
+        >>> import fockjax as fj
+        >>> circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).beamsplitter(0.12345, 1.5)
+        >>> [label(step) for step in circuit.operations]
+        ['D(x[0])', 'BS(0.123, 1.5)']
+        >>> circuit = fj.Circuit(2).measure_homodyne(mode=0)
+        >>> circuit = circuit.measure_photons(0.9, modes=1, select=2)
+        >>> [label(step) for step in circuit.operations]
+        ['x → m0', 'n(0.9) = 2']
     """
     options, values = dict(step.options), dict(step.parameters)
     selected = values.pop("select", None)
@@ -342,7 +346,7 @@ def text(operations, modes: int, *, width: int, ascii: bool, parameters: bool) -
     pen = _ASCII if ascii else _UNICODE
     numbers = [str(mode).rjust(len(str(modes - 1))) for mode in range(modes)]
     room = width - len(numbers[0]) - 2
-    marks = layout(operations, modes, parameters)
+    marks = arrange(operations, modes, parameters)
     along = wires(marks, modes)
     columns = [
         _column(column, before, after, room, pen)

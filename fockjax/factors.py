@@ -1,12 +1,13 @@
 """The joint state of some modes, independent of all others: pure or mixed.
 
-A factor stays pure until something mixes it. What is done to it and what is read from it is the
-same for both kinds; how it is stored is the business of its layout.
+A factor stays pure until something mixes it. Both kinds have the same methods, and the layout knows
+how a factor is stored.
 """
 
+import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import jax
 import numpy as np
@@ -15,31 +16,33 @@ from fockjax.layout import Box, Frame, Layout, Square
 from fockjax.operators import Diagonal, Operator
 from fockjax.superoperators import Channel
 
+Stored = TypeVar("Stored", Layout, Square)
+
 
 @dataclass(frozen=True, eq=False)
-class Factor:
+class Factor(abc.ABC, Generic[Stored]):
     """The state of some modes, `Pure` or `Mixed`.
 
     Attributes:
         array: its amplitudes or matrix elements, stored as `layout` says.
         modes: the modes, increasing.
-        layout: how they are stored.
+        layout: how they are stored: a `Layout` of kets, or a `Square` of density matrices.
         is_pure: whether it is a ket.
     """
 
     array: jax.Array
     modes: tuple[int, ...] = field(metadata={"static": True})
-    layout: Any = field(metadata={"static": True})
+    layout: Stored = field(metadata={"static": True})
     is_pure: ClassVar[bool]
 
     def apply(self, operator: Operator, modes: tuple[int, ...]) -> "Factor":
         array = self.layout.apply(operator, self.array, self.positions(modes))
         return replace(self, array=array)
 
-    def turn(self, diagonals: Mapping[int, Diagonal]) -> "Factor":
-        """After diagonal operators, one on each of some modes."""
+    def apply_diagonals(self, diagonals: Mapping[int, Diagonal]) -> "Factor":
+        """The factor after diagonal operators, one on each of some modes."""
         placed = [(diagonal, self.positions((mode,))) for mode, diagonal in diagonals.items()]
-        return replace(self, array=self.layout.turn(placed, self.array))
+        return replace(self, array=self.layout.apply_diagonals(placed, self.array))
 
     def join(self, other: "Factor") -> "Factor":
         """The product with a factor of other modes: pure if both are."""
@@ -51,16 +54,16 @@ class Factor:
         layout = self.layout.beside(other.layout, order)
         return type(self)(array, tuple(sorted(modes)), layout)
 
+    @abc.abstractmethod
     def mixed(self) -> "Mixed":
-        """As a density matrix."""
-        raise NotImplementedError
+        """The same state as a density matrix."""
 
-    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
-        """After a channel on some of its modes."""
-        raise NotImplementedError
+    @abc.abstractmethod
+    def apply_channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
+        """The factor after a channel on some of its modes."""
 
     def weighted(self, weight: jax.Array) -> "Factor":
-        """With its density matrix times ``weight``, a real scalar >= 0."""
+        """The factor with its density matrix times ``weight``, a real scalar >= 0."""
         return replace(self, array=self.layout.weighted(self.array, weight))
 
     def trace_out(self, modes: Sequence[int]) -> "Factor | jax.Array":
@@ -72,6 +75,7 @@ class Factor:
         rho = self.layout.partial_trace(self.array, positions)
         return Mixed(rho, others, Square(self.kets.of(positions)))
 
+    @abc.abstractmethod
     def project(self, mode: int, weights: jax.Array, bras: jax.Array) -> "Factor | jax.Array":
         """What measuring a mode leaves of the others, ``sum_j weights[j] <bra_j| rho |bra_j>``.
 
@@ -84,14 +88,13 @@ class Factor:
             A factor, not normalised, of the other modes: pure if this one is and J is 1. Where
             there are no others, its trace, a real scalar.
         """
-        raise NotImplementedError
 
     @property
     def kets(self) -> Layout:
         """The layout of kets of its modes."""
         return self.layout.kets
 
-    # what readouts ask of it: see `fockjax.readouts.Part`
+    # what readouts need: see `fockjax.readouts.Part`
 
     @property
     def cutoffs(self) -> tuple[int, ...]:
@@ -120,20 +123,20 @@ class Factor:
     def reduced(self, modes: tuple[int, ...]) -> jax.Array:
         return self.layout.reduced(self.array, self.positions(modes))
 
-    def spectrum_of(self, modes: tuple[int, ...]) -> jax.Array:
-        return self.layout.spectrum(self.array, self.positions(modes))
+    def isospectral(self, modes: tuple[int, ...]) -> jax.Array:
+        return self.layout.isospectral(self.array, self.positions(modes))
 
     def gram(self, frame: Frame) -> jax.Array:
         return self.layout.gram(self.array, frame)
 
     def positions(self, modes: Sequence[int]) -> tuple[int, ...]:
-        """Where some of its modes stand among them."""
+        """The positions of some of its modes among all of them."""
         return tuple(self.modes.index(mode) for mode in modes)
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class Pure(Factor):
+class Pure(Factor[Layout]):
     """A ket."""
 
     is_pure: ClassVar[bool] = True
@@ -145,7 +148,8 @@ class Pure(Factor):
         Args:
             ket: the amplitudes.
             modes: the modes.
-            layout: how to store them, in increasing order; by default a box of the ket's shape.
+            layout: the layout of the modes in increasing order; by default a box of the ket's
+                shape.
         """
         ket = ket.transpose(sorted(range(len(modes)), key=modes.__getitem__))
         layout = layout or Box(ket.shape)
@@ -154,8 +158,8 @@ class Pure(Factor):
     def mixed(self) -> "Mixed":
         return Mixed(self.layout.outer(self.array), self.modes, Square(self.kets))
 
-    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
-        return self.mixed().channel(channel, modes)
+    def apply_channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
+        return self.mixed().apply_channel(channel, modes)
 
     def unravel(
         self, channel: Channel, key: jax.Array, modes: tuple[int, ...]
@@ -179,15 +183,15 @@ class Pure(Factor):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class Mixed(Factor):
-    """A density matrix: row axes, then column axes, each as the layout of its kets says."""
+class Mixed(Factor[Square]):
+    """A density matrix: row axes, then column axes, each as the layout of kets says."""
 
     is_pure: ClassVar[bool] = False
 
     @staticmethod
     def of_matrix(rho: jax.Array, modes: tuple[int, ...], layout: Layout | None = None) -> "Mixed":
         """A factor from matrix elements with a row axis for each mode, then a column axis for each,
-        in the order of ``modes``; the layout, of kets, as in `Pure.of_ket`.
+        in the order of ``modes``; ``layout`` is that of kets, as in `Pure.of_ket`.
         """
         order = sorted(range(len(modes)), key=modes.__getitem__)
         rho = rho.transpose(order + [len(modes) + k for k in order])
@@ -197,7 +201,7 @@ class Mixed(Factor):
     def mixed(self) -> "Mixed":
         return self
 
-    def channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
+    def apply_channel(self, channel: Channel, modes: tuple[int, ...]) -> "Mixed":
         positions = self.positions(modes)
         view, rows, columns = self.layout.open(self.array, positions)
         view = channel.apply(view, rows, columns)

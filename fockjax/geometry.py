@@ -16,18 +16,17 @@ from fockjax.states import State
 
 
 def metric_tensor(function: Callable[[Any], Any], parameters: Any) -> Any:
-    """The Fubini-Study metric of the pure states that real parameters make,
+    """The Fubini-Study metric of pure states that depend on real parameters,
     ``g_ij = Re(<d_i psi|d_j psi> - <d_i psi|psi> <psi|d_j psi>)``.
 
-    Moving the parameters by a small v leaves ``1 - sum_ij g_ij v_i v_j`` of the fidelity with
-    where they were.
+    If the parameters move by a small v, the fidelity with the state before becomes
+    ``1 - sum_ij g_ij v_i v_j``.
 
-    Nothing is renormalised: of a state of norm below 1 the products are taken as they stand, with
-    the kets that are left of the exact ones. The metric of the state brought to norm 1 differs in
-    first order of the leakage.
+    Nothing is renormalised: for a state of norm below 1 the inner products are those of the
+    truncated kets. The metric of the state scaled to norm 1 differs in first order of the leakage.
 
-    A product of factors is never joined. Cost: the derivatives of all factors' kets, forwards, one
-    for each of the P parameters (P kets of memory), then P^2 inner products for each factor.
+    Factors are never joined. The cost is a forward derivative of all factors' kets for each of the
+    P parameters (with the memory of P kets), then P^2 inner products for each factor.
 
     Args:
         function: takes ``parameters`` and returns a `State`, or a ket of any shape.
@@ -36,14 +35,14 @@ def metric_tensor(function: Callable[[Any], Any], parameters: Any) -> Any:
     Returns:
         A pytree of pytrees of real arrays, nested as `jax.hessian` nests: for parameters ``a`` and
         ``b``, ``g[a][b]`` has shape ``(*a.shape, *b.shape)``. Differentiable, and to be used under
-        `jax.jit` and `jax.vmap`, as `function` is.
+        `jax.jit` and `jax.vmap`, as ``function`` is.
 
     Raises:
         TypeError: if a parameter is not real, or what the function returns is neither.
         ValueError: if it returns a mixed state, whose metric kets do not give.
 
     Example:
-        A step of the natural gradient, down the mean photon number:
+        A step of natural gradient descent on the mean photon number:
 
         >>> import jax, jax.numpy as jnp, fockjax as fj
         >>> circuit = fj.Circuit(1).squeeze(fj.Input(0), mode=0).rotate(fj.Input(1), mode=0)
@@ -134,7 +133,7 @@ def _of_factor(ket, slopes):
 
 
 def _product(one, two):
-    """The same of the product of two factors, by the product rule."""
+    """The inner products of `_of_factor` for the product of two factors, by the product rule."""
     (norm, slope, gram), (other_norm, other_slope, other_gram) = one, two
     mixed = contract(slope.conj(), other_slope, "i,j->ij")
     return (

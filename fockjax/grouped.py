@@ -1,16 +1,18 @@
-"""The same block on independent groups of modes."""
+"""The same block of gates on independent groups of modes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
 
 from fockjax._numerics import checked_integer
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.planning import MEMORY_LIMIT, pick
-from fockjax.states import State, together
+from fockjax.states import State, optional_product
 
 
 class Grouped:
@@ -42,8 +44,9 @@ class Grouped:
         return block + (self._last.num_inputs if self._last else 0)
 
     def init(self, key: jax.Array, dtype=None) -> dict[str, Weights]:
-        """Random initial weights: those of the equal groups under "groups" with a leading axis, of
-        a smaller last one under "last"."""
+        """Random initial weights: those of the equal groups under "groups", with a leading axis;
+        those of a smaller last group under "last".
+        """
         first, last = jax.random.split(key)
         weights = {}
         if self._block:
@@ -57,8 +60,8 @@ class Grouped:
 
     def __call__(
         self,
-        weights: dict[str, Weights],
-        x: jax.Array | None = None,
+        weights: Mapping[str, Mapping[str, ArrayLike]],
+        x: ArrayLike | None = None,
         *,
         cutoff: Cutoff,
         dtype=None,
@@ -75,7 +78,7 @@ class Grouped:
             cutoff: one for all modes, one for each mode of a group, or `fockjax.TotalPhotons` of
                 a group.
             dtype, unravel: as in `Circuit.__call__`.
-            key: likewise; split over the groups.
+            key: a JAX random key, which is split over the groups.
             memory_limit: bytes that the state of one group may take.
 
         Returns:
@@ -109,7 +112,7 @@ class Grouped:
             states += [pick(batch, k) for k in range(self._count)]
         if last := self._last:
             x_last = inputs[taken:] if last.num_inputs else None
-            if isinstance(cutoff, Sequence):
+            if isinstance(cutoff, Sequence | np.ndarray):
                 cutoff = tuple(cutoff)[: last.modes]
             own = pick(keys, -1)
             states.append(last(weights["last"], x_last, cutoff=cutoff, key=own, **options))
@@ -117,7 +120,7 @@ class Grouped:
 
 
 def side_by_side(states: Sequence[State]) -> State:
-    """Independent registers as one, their modes numbered on."""
+    """Independent states as one state, their modes numbered consecutively."""
     factors, offset = [], 0
     for state in states:
         for factor in state.factors:
@@ -130,8 +133,8 @@ def side_by_side(states: Sequence[State]) -> State:
             for k, state in enumerate(states)
             for name, outcome in state.outcomes.items()
         },
-        selected=together([state.selected for state in states]),
-        score=together([state.score for state in states]),
+        selected=optional_product([state.selected for state in states]),
+        score=optional_product([state.score for state in states]),
         truncations=sum(state.truncations for state in states),
         reflects=any(state.reflects for state in states),
         hbar=states[0].hbar,
@@ -139,7 +142,8 @@ def side_by_side(states: Sequence[State]) -> State:
 
 
 def grouped(build: Callable[[int], Circuit], *, modes: int, group_size: int) -> Grouped:
-    """A block on groups of modes: inputs split over the groups, the last group smaller if need be.
+    """A block of gates on groups of modes. Inputs are split over the groups; the last group may be
+    smaller.
 
     Args:
         build: returns the circuit of a group when called with its number of modes.

@@ -8,22 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-_GROWTH = 60.0  # amplitudes below e^60 fit float32 beside what one step adds
-_FAR = 1e4  # all Hermite functions of any use are zero there, to any precision
+_GROWTH = 60.0  # values below e^60 stay within float32 in the next step
+_FAR = 1e4  # where all Hermite functions of practical orders are zero to any precision
 
 
 @partial(jax.jit, static_argnames="count")  # else the scan compiles at each call outside jit
 def hermite_functions(q: jax.Array, count: int) -> jax.Array:
     """``h_n(q) = H_n(q) e^{-q^2/2} / sqrt(2^n n! sqrt(pi))`` for ``n < count``.
 
-    Normalised on the real line; ``h_n(x / sqrt(hbar)) / hbar^(1/4)`` is ``<x|n>``. By the
-    three-term recurrence in n, which forwards is stable. Its start ``e^{-q^2/2}`` underflows long
-    before the functions do (in float32 at |q| = 13, where h_100 is largest), so the exponent is
-    carried apart.
+    They are normalised on the real line; ``h_n(x / sqrt(hbar)) / hbar^(1/4)`` is ``<x|n>``. The
+    three-term recurrence in n is stable in the forward direction. Its start ``e^{-q^2/2}``
+    underflows long before the functions do (in float32 at |q| = 13, where h_100 is largest), so
+    the exponent is carried separately.
 
     Args:
         q: real array of one axis.
-        count: how many, at least 1.
+        count: how many functions, at least 1.
 
     Returns:
         Array of shape ``(count, len(q))``.
@@ -44,7 +44,7 @@ def hermite_functions(q: jax.Array, count: int) -> jax.Array:
         exponent = exponent + jnp.where(large, _GROWTH, 0).astype(q.dtype)
         return (here * shrink, above * shrink, exponent), value
 
-    coarse = jnp.round(64 * q) / 64  # float32 has its square exactly, where that matters
+    coarse = jnp.round(64 * q) / 64  # its square is exact in float32 wherever that matters
     below = math.pi**-0.25 * jnp.exp((coarse - q) * (coarse + q) / 2)
     start = jnp.zeros_like(q), below, -(coarse**2) / 2
     _, values = lax.scan(advance, start, steps)

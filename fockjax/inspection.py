@@ -1,7 +1,7 @@
 """Looking into a circuit: what each of its operations does to the state."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,16 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from fockjax import planning
 from fockjax.arguments import Cutoff
-from fockjax.circuit import Circuit, Weights, start
+from fockjax.circuit import Circuit, start
 from fockjax.drawing import label
 from fockjax.factors import Factor
 from fockjax.operations import Measurement, Repeat, Step, written_out
 from fockjax.parameters import Values, Weight
 from fockjax.planning import MEMORY_LIMIT
-from fockjax.states import State, together
+from fockjax.states import State, optional_product
 
 NOTICEABLE = 1e-3  # lost probability, or probability of a top level, above which there is advice
 
@@ -35,7 +36,8 @@ class Row:
             measuring loses none.
         lost: what this operation added to the leakage. Near the precision it is rounding.
         top: for each mode the probability of its top level, ``cutoff - 1`` photons, shape
-            ``(modes,)``. A state of even or odd photon numbers may have none there and still leak.
+            ``(modes,)``. It may be zero though a state leaks, if only even or odd photon numbers
+            occur.
         photons: the mean photon number of each mode, shape ``(modes,)``.
         groups: the modes of each independent factor.
         purities: ``trace(rho^2) / trace(rho)^2`` of each factor that is held as a density matrix,
@@ -223,12 +225,12 @@ def _fullest(row: Row) -> int:
 
 def inspect(
     circuit: Circuit,
-    weights: Weights,
-    x: jax.Array | None = None,
+    weights: Mapping[str, ArrayLike],
+    x: ArrayLike | None = None,
     *,
     cutoff: Cutoff,
     dtype=None,
-    initial: jax.Array | State | None = None,
+    initial: ArrayLike | State | None = None,
     key: jax.Array | None = None,
     unravel: bool = False,
     memory_limit: int = MEMORY_LIMIT,
@@ -315,7 +317,7 @@ def walk(
     outcomes = dict(state.outcomes)
     state = replace(state, outcomes=outcomes)
     yield None, state, None, None
-    found: dict[str, jax.Array] = {}  # the same, as parameters
+    found: dict[str, jax.Array] = {}  # the same outcomes, in the dtype of parameters
     values = Values(given["weights"], given["x"], found)
     keys = planning.keys(circuit.operations, given["key"])
     for operation in circuit.operations:
@@ -331,8 +333,8 @@ def walk(
             state = replace(
                 after,
                 outcomes=outcomes,
-                selected=together([state.selected, after.selected]),
-                score=together([state.score, after.score]),
+                selected=optional_product([state.selected, after.selected]),
+                score=optional_product([state.score, after.score]),
                 truncations=state.truncations + after.truncations,
                 reflects=state.reflects or after.reflects,
             )
@@ -354,8 +356,8 @@ def _taken_apart(step: Step) -> tuple[Any, dict[str, Any]]:
         if isinstance(step, Measurement) and isinstance(value, float)
     }
     values = {name: step.parameters[name] for name in step.parameters if name not in fixed}
-    label = {"label": step.label} if isinstance(step, Measurement) else {}
-    kind = type(step), step.name, step.modes, *map(_frozen, (step.options, fixed, label))
+    named = {"label": step.label} if isinstance(step, Measurement) else {}
+    kind = type(step), step.name, step.modes, *map(_frozen, (step.options, fixed, named))
     return kind, values
 
 
@@ -370,9 +372,9 @@ def _advance(kind, values: dict[str, Any], state: State, key, memory_limit: int,
     It is compiled once for its kind: its parameters are arguments, and ``state`` comes without what
     it counts of its past, which would differ at each step.
     """
-    make, name, modes, options, fixed, label = kind
+    make, name, modes, options, fixed, named = kind
     parameters = {name: Weight(name) for name in values} | dict(fixed)
-    step = make(name, parameters, modes, dict(options), **dict(label))
+    step = make(name, parameters, modes, dict(options), **dict(named))
     return planning.run_step(step, state, Values(values, None), memory_limit, key, unravel)
 
 

@@ -1,10 +1,11 @@
 """Ready blocks of gates, added to a circuit."""
 
 from fockjax import decompositions
+from fockjax.builder import Builder
 from fockjax.parameters import Weight, normal
 
 
-def cvqnn_layer(circuit, name: str, active_std: float, passive_std: float) -> None:
+def cvqnn_layer(circuit: Builder, name: str, active_std: float, passive_std: float) -> None:
     """One layer of Killoran et al.: interferometer, squeezers, interferometer, displacements, Kerr
     gates.
     """
@@ -14,8 +15,8 @@ def cvqnn_layer(circuit, name: str, active_std: float, passive_std: float) -> No
         return Weight(f"{name}.{part}", (size,), normal(stddev))
 
     def interferometer(number: int) -> None:
-        """Beamsplitters in a rectangular mesh, then rotations of all modes but the last (all if
-        there is one).
+        """Beamsplitters in a rectangular mesh, then rotations of all modes but the last (of the
+        only mode, if there is just one).
         """
         pairs = decompositions.pairs(modes)
         if pairs:

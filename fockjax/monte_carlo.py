@@ -13,7 +13,7 @@ from fockjax.states import State
 
 
 class Estimate(NamedTuple):
-    """A mean over random runs, and the standard deviation of that mean; pytrees alike."""
+    """A mean over random runs, and the standard deviation of that mean, of the same structure."""
 
     mean: Any
     standard_error: Any
@@ -29,14 +29,14 @@ def monte_carlo(
 ) -> Estimate:
     """The mean of a readout over random runs of a circuit.
 
-    Runs differ in what is measured, and with ``unravel=True`` in what channels, mixed preparations
-    and modes traced out do to a pure state: quantum trajectories. A trajectory is a ket, where the
-    density matrix has the square of its size. The mean of an expectation value over them is that of
-    the density matrix, leakage and all; of what is not linear in the density matrix (an entropy, a
-    variance) it is not.
+    Runs differ in what is measured, and with ``unravel=True`` also in what channels, mixed
+    preparations and modes that are traced out do to a pure state: these are quantum trajectories. A
+    trajectory is a ket, while the density matrix has the square of its size. The mean of an
+    expectation value over trajectories is that of the density matrix, including leakage. This does
+    not hold for what is not linear in the density matrix, such as an entropy or a variance.
 
-    The mean is differentiable, its derivative unbiased: what makes outcomes likelier counts
-    (`State.weight`), with the mean of the other runs of a batch as baseline.
+    The mean is differentiable, with an unbiased derivative. It accounts for outcomes becoming
+    likelier (`State.weight`), with the mean of the other runs of a batch as baseline.
 
     Args:
         run: makes one random run from a key.
@@ -46,8 +46,8 @@ def monte_carlo(
         batch_size: how many run at a time at most; memory grows with it.
 
     Returns:
-        An `Estimate`. The true mean is within three standard errors 99.7 times in a hundred, if the
-        samples are many.
+        An `Estimate`. If there are many samples, the true mean is within three standard errors in
+        99.7 % of cases.
 
     Raises:
         ValueError: for fewer than 2 samples or a batch size below 1.
@@ -110,13 +110,13 @@ def monte_carlo(
 
 
 def _number(value: Any, like: jax.Array) -> jax.Array:
-    """Counts and booleans as real numbers."""
+    """A value as an inexact number: integers and booleans become real."""
     value = jnp.asarray(value)
     return value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(like.dtype)
 
 
 def _weighted(values: jax.Array, weights: jax.Array) -> jax.Array:
-    """Each value times its weight, less a baseline that knows nothing of it."""
+    """Each value times its weight, with a baseline subtracted that does not depend on the value."""
     weights = weights.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
     known = lax.stop_gradient(values)
     baseline = (jnp.sum(known, 0, keepdims=True) - known) / max(len(known) - 1, 1)

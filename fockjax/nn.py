@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit
@@ -33,8 +34,8 @@ def photon_numbers(state: State) -> jax.Array:
 
 
 def with_leakage(readout: Readout) -> Readout:
-    """A readout that returns a pair: what ``readout`` returns, and the leakage, which a loss may
-    penalise: a circuit trained without may learn to lean on its cutoff.
+    """A readout that returns a pair: what ``readout`` returns, and the leakage. A loss may penalise
+    the leakage, since otherwise a circuit may learn to rely on its cutoff.
 
     Example:
         >>> import jax.numpy as jnp, fockjax as fj
@@ -97,7 +98,7 @@ class QuantumLayer(nnx.Module):
         weights = circuit.init(rngs.params(), param_dtype)
         self.weights = nnx.data(jax.tree.map(nnx.Param, weights))
 
-    def state(self, x: jax.Array | None = None, key: jax.Array | None = None) -> State:
+    def state(self, x: ArrayLike | None = None, key: jax.Array | None = None) -> State:
         """The `State` of one sample; ``x`` has shape ``(num_inputs,)``, ``key`` is for a circuit
         that draws at random.
         """
@@ -111,7 +112,7 @@ class QuantumLayer(nnx.Module):
             is_leaf=lambda leaf: isinstance(leaf, nnx.Param),
         )
 
-    def __call__(self, x: jax.Array, key: jax.Array | None = None) -> Any:
+    def __call__(self, x: ArrayLike, key: jax.Array | None = None) -> Any:
         """The readout for inputs of shape ``(..., num_inputs)``; the leading axes stay. A circuit
         that draws at random needs a key, which is split over the samples.
         """

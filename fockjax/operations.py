@@ -1,5 +1,6 @@
-"""What a circuit is made of: operations from the registries, and repeated layers of them."""
+"""The operations of a circuit: steps, which are entries of the registries, and repeated layers."""
 
+import abc
 import hashlib
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -20,12 +21,14 @@ from fockjax.parameters import Outcome, Parameter, Values, Weight, evaluate, lea
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """Operations are equal if they do the same: a circuit that is built anew is not compiled anew.
+    """A part of a circuit. Operations are equal if they do the same, so that a circuit that is
+    built anew is not compiled anew.
 
-    >>> import fockjax as fj
-    >>> first, second = (fj.Circuit(1).squeeze(fj.Weight("r"), mode=0) for _ in range(2))
-    >>> first.operations == second.operations
-    True
+    Example:
+        >>> import fockjax as fj
+        >>> first, second = (fj.Circuit(1).squeeze(fj.Weight("r"), mode=0) for _ in range(2))
+        >>> first.operations == second.operations
+        True
     """
 
     @cached_property
@@ -38,12 +41,14 @@ class Operation:
     def __hash__(self):
         return hash(self._same)
 
-    def __getstate__(self):  # not what is derived, which need not pickle
+    def __getstate__(self):  # the fields only: what is cached need not pickle
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
 
 def _same(value: Any) -> Hashable:
-    """Equal for equal values: arrays in every element, a weight whatever it is at first."""
+    """A key that is equal for equal values: of arrays, every element must agree; of weights, the
+    name and the shape, not the initialiser.
+    """
     match value:
         case Weight():
             return Weight, value.name, value.shape
@@ -68,7 +73,7 @@ def _of_fields(value: Any) -> Hashable:
 
 
 @dataclass(frozen=True, eq=False)
-class Step(Operation):
+class Step(Operation, abc.ABC):
     """One registered operation of a circuit.
 
     Attributes:
@@ -84,9 +89,9 @@ class Step(Operation):
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
+    @abc.abstractmethod
     def spec(self) -> Spec:
         """Its entry in the registry."""
-        raise NotImplementedError
 
     @property
     def fed_forward(self) -> bool:
@@ -148,7 +153,7 @@ class Measurement(Step):
     Attributes:
         label: the name of the outcome.
 
-    Of a post-selection, the outcome selected stands among the parameters as "select".
+    A post-selection has the outcome that is selected among its parameters, as "select".
     """
 
     label: str = ""
@@ -159,7 +164,7 @@ class Measurement(Step):
 
     @property
     def selects(self) -> bool:
-        """Whether the outcome is given, not drawn."""
+        """Whether the outcome is given instead of drawn."""
         return "select" in self.parameters
 
     def __str__(self):
@@ -168,9 +173,13 @@ class Measurement(Step):
 
 @dataclass(frozen=True, eq=False)
 class Repeat(Operation):
-    """Equal layers: the operations of one, whose weights have a leading axis of size ``times``.
+    """Equal layers.
 
-    With ``remat`` a gradient computes each layer once more rather than keep its states.
+    Attributes:
+        operations: the operations of one layer.
+        weights: the names of their weights, which have a leading axis of length ``times``.
+        times: the number of layers.
+        remat: whether a gradient computes each layer once more instead of keeping its states.
     """
 
     operations: tuple["Step | Repeat", ...]
@@ -183,7 +192,7 @@ Operations = tuple[Step | Repeat, ...]
 
 
 def flat(operations: Operations) -> Iterator[Step]:
-    """All steps, those of a repeated layer once."""
+    """All steps in order; those of repeated layers occur once."""
     for operation in operations:
         if isinstance(operation, Repeat):
             yield from flat(operation.operations)
@@ -196,8 +205,8 @@ def written_out(
 ) -> Iterator[Step]:
     """All steps in order, layers written out, with the values of their parameters.
 
-    A step is made when it is asked for, so that ``values.outcomes`` may be filled on the way;
-    parameters that depend on outcomes not in there stay as they are.
+    Steps are generated one by one, so that outcomes may be added to ``values.outcomes`` in between.
+    A parameter that depends on an outcome which is not there yet stays as it is.
     """
     for operation in operations:
         if isinstance(operation, Repeat):

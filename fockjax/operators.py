@@ -3,9 +3,9 @@
 A gate is a `Diagonal` (rotation, Kerr), a `Matrix` (any unitary), a `Parity` (squeezing, half of
 whose elements vanish) or `Sectors` (what conserves a sum or difference of photon numbers: on two
 modes about D^3 numbers where the dense tensor has D^4). Above small cutoffs a gate with a phase is
-`Turned`, and a `Generated` one states its derivative. `Product` is several, one after the other,
-`Padded` one that is cut after it has acted. Building an operator is the business of
-`fockjax.gates`; here operators are combined (``@``, `Operator.adjoint`) and applied to a ket
+`Turned`, and a `Generated` gate states its derivative. A `Product` is several operators, one after
+the other, and `Padded` an operator that is cut after it has acted. `fockjax.gates` builds
+operators; here they are combined (``@``, `Operator.adjoint`) and applied to a ket
 (`Operator.apply`).
 
 Operators are pytrees of one sample; batch them with `jax.vmap`.
@@ -70,8 +70,11 @@ class Operator(abc.ABC):
         return self._apply(ket, modes)
 
     def suited(self, others: float) -> "Operator":
-        """The structure that is applied fastest to a ket with so many amplitudes of other modes
-        (infinity: that is no array with an axis for each mode).
+        """The same operator in the structure that is applied fastest to a ket.
+
+        Args:
+            others: how many amplitudes the ket has for each state of the operator's modes; infinity
+                if it is not stored with an axis for each mode.
         """
         return self
 
@@ -83,7 +86,7 @@ class Operator(abc.ABC):
         """The matrix elements <m1, m2, ..| O |n1, n2, ..> as an array of shape ``(*cutoffs,
         *cutoffs)``.
 
-        Output photon numbers come first. For looking and testing: no circuit builds this array.
+        Output photon numbers come first. It is for inspection and tests: no circuit builds it.
         """
         size = 1
         for cutoff in self.cutoffs:
@@ -193,15 +196,15 @@ class Slope:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Generated(Operator):
-    """A real matrix M(r) of one mode with ``dM/dr = A M + M B``, which holds for M cut to any size,
-    A and B made of few bands.
+    """A real matrix M(r) of one mode with ``dM/dr = A M + M B``, where A and B have few bands and
+    the equation holds for M cut to any size.
 
-    So its gradient when applied to a ket takes the kets before and after, and no array of the size
-    of M. Derivatives of this rule, where M stands once more, go through what builds it.
+    So the gradient of M applied to a ket takes only the kets before and after, and no array of the
+    size of M. Derivatives of this rule itself, in which M occurs again, go through ``build``.
 
     Attributes:
         values: M, of shape ``(cutoff, cutoff)``, not to be differentiated.
-        r: what it depends on, a real scalar.
+        r: what M depends on, a real scalar.
         slope: A and B.
         build: ``(r, cutoff) -> M``.
     """
@@ -215,7 +218,7 @@ class Generated(Operator):
     def of(
         build: Build, slope: Callable[[jax.Array], Slope], r: jax.Array, cutoff: int
     ) -> "Generated":
-        """From r."""
+        """The operator for a value of r."""
         return Generated(build(lax.stop_gradient(r), cutoff), r, slope(r), build)
 
     @property
@@ -238,7 +241,7 @@ class Generated(Operator):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _rebuilt(build, r, values):
-    """``values``, which are ``build(r, ..)``, with its derivative."""
+    """``values``, which must be ``build(r, ..)``, with the derivative of that."""
     return values
 
 
@@ -259,20 +262,21 @@ def _generated_jvp(build, axis, primals, tangents):
     r, values, slope, before = primals
     dr, _, _, dbefore = tangents
     after = _generated(build, axis, r, values, slope, before)
-    moved = dbefore + _banded(slope.right, dr, before, axis)
-    moved = _again(build, axis, r, values, moved)
-    return after, moved + _banded(slope.left, dr, after, axis)
+    moved = dbefore + _apply_bands(slope.right, dr, before, axis)
+    moved = _apply_rebuilt(build, axis, r, values, moved)
+    return after, moved + _apply_bands(slope.left, dr, after, axis)
 
 
-# A gradient keeps `values`, which a loop over layers has already, and not what stands for them.
+# Checkpointed, so that a gradient keeps `values`, which a loop over layers keeps anyway, and not
+# what is computed from them.
 @partial(jax.checkpoint, static_argnums=(0, 1), prevent_cse=False)
-def _again(build, axis, r, values, ket):
+def _apply_rebuilt(build, axis, r, values, ket):
     return _matrix(_rebuilt(build, r, values), ket, (axis,))
 
 
-@partial(jax.checkpoint, static_argnums=3, prevent_cse=False)  # keeps the ket, not it moved
-def _banded(bands: tuple[Band, ...], scale: jax.Array, ket: jax.Array, axis: int) -> jax.Array:
-    """Their sum, times ``scale``, acting on an axis."""
+@partial(jax.checkpoint, static_argnums=3, prevent_cse=False)  # keeps the ket, not its shifts
+def _apply_bands(bands: tuple[Band, ...], scale: jax.Array, ket: jax.Array, axis: int) -> jax.Array:
+    """The sum of bands, times ``scale``, applied to an axis."""
     labels = ascii_letters[: ket.ndim]
     total = jnp.zeros_like(ket)
     for band in bands:
@@ -298,7 +302,7 @@ class Parity(Operator):
 
     @staticmethod
     def of(elements: jax.Array) -> "Parity":
-        """From all elements, those between different parities zero."""
+        """The operator of a full matrix, whose elements between different parities are zero."""
         return Parity(jnp.stack([elements[0::2, 0::2], elements[1::2, 1::2]]))
 
     @property
@@ -335,10 +339,10 @@ class Sectors(Operator):
     """An operator on two or more modes that conserves a sum (``charge=1``) or difference
     (``charge=-1``) of photon numbers.
 
-    Let ``n`` be the photon number of the mode with the largest cutoff ``Dr``, the last of them
-    where several have it, and ``c`` those of all others. Conserved is ``N = n + charge * sum(c)``.
-    The operator is block diagonal in ``r = N mod Dr``; sectors that share an ``r`` share a block
-    and do not mix in it.
+    Let ``n`` be the photon number of the mode with the largest cutoff ``Dr`` (the last such mode if
+    there are several), and ``c`` the photon numbers of all other modes. The operator conserves
+    ``N = n + charge * sum(c)`` and is block diagonal in ``r = N mod Dr``. Sectors that share an
+    ``r`` share a block and do not mix in it.
 
     Attributes:
         blocks: array of shape ``(Dr, *Dc, *Dc)``, ``Dc`` the cutoffs of the other modes;
@@ -357,7 +361,7 @@ class Sectors(Operator):
 
     @property
     def row(self) -> int:
-        """The position of the mode that is not counted by the blocks' own axes."""
+        """The position of the mode with the largest cutoff, which has no axis in the blocks."""
         return row_mode(self.sizes)
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
@@ -389,7 +393,7 @@ class Sectors(Operator):
 
 
 def row_mode(sizes: tuple[int, ...]) -> int:
-    """The position of the largest cutoff, the last of them where several are: see `Sectors`."""
+    """The position of the largest cutoff, the last one if there are several: see `Sectors`."""
     return max(range(len(sizes)), key=lambda k: (sizes[k], k))
 
 
@@ -400,11 +404,11 @@ class Turned(Operator):
     modes.
 
     Attributes:
-        core: the gate without it, mostly real.
+        core: the gate without the phase, which is usually real.
         phi: the phase in radians, a real scalar.
         turn: the diagonal ``e^{i phi n}``.
         mode: the position of the mode.
-        steps: 2 pi / 256 times this is added to the phase, without rounding.
+        steps: an integer: steps * 2 pi / 256 is added to the phase without rounding.
     """
 
     core: Matrix | Generated | Sectors
@@ -415,7 +419,7 @@ class Turned(Operator):
 
     @staticmethod
     def of(core: Matrix | Generated | Sectors, phi: jax.Array, mode: int, steps: int) -> "Turned":
-        """From the phase."""
+        """The gate with a given phase."""
         turn = Diagonal(phase_factor(phi, np.arange(core.cutoffs[mode]), steps))
         return Turned(core, phi, turn, mode, steps)
 
@@ -424,24 +428,26 @@ class Turned(Operator):
         return self.core.cutoffs
 
     def fused(self) -> Matrix | Sectors:
-        """With the phase in the elements.
+        """The gate with the phase multiplied into its elements.
 
-        One factor ``e^{i phi (m - n)}`` for each, not two: in their product the derivatives in phi
-        cancel, which in single precision costs the Hessian four digits at cutoff 200.
+        Each element gets one factor ``e^{i phi (m - n)}``, not two. In a product of two factors
+        their derivatives in phi would cancel, which costs the Hessian four digits in single
+        precision at cutoff 200.
         """
         core = self.core.matrix if isinstance(self.core, Generated) else self.core
         if isinstance(core, Matrix):
             n = np.arange(core.cutoffs[0])
             turns = phase_factor(self.phi, n[:, None] - n, self.steps)
             return Matrix(contract(turns, core.elements, "mn,mn->mn"))
-        # In a block the columns count the photons of one mode; those of the other go the other way.
+        # c counts the photons of the column's mode. Those of the row's mode change by as many, with
+        # the opposite sign if the sum is conserved.
         c = np.arange(core.blocks.shape[-1])
         away = -core.charge if self.mode == core.row else 1
         turns = phase_factor(self.phi, away * (c[:, None] - c), self.steps)
         return Sectors(contract(turns, core.blocks, "ac,rac->rac"), core.sizes, core.charge)
 
     def parts(self) -> tuple[tuple[Operator, tuple[int, ...]], ...]:
-        """As three operators, the first acting first, each with the positions it acts on."""
+        """The gate as three operators in the order they act, each with the positions it acts on."""
         everywhere = tuple(range(len(self.cutoffs)))
         back, forth = (self.turn.adjoint(), (self.mode,)), (self.turn, (self.mode,))
         return back, (self.core, everywhere), forth
@@ -492,15 +498,15 @@ class Product(Operator):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Padded(Operator):
-    """An operator on more photon numbers, cut after it has acted: what its factors lose in between
-    is not lost.
+    """An operator built with larger cutoffs and cut only after it has acted, so that its factors
+    lose nothing in between.
 
-    A product of operators cut one by one is not the cut of their product. In a register so large
-    that nothing gets lost on the way, it is.
+    A product of operators that are cut one by one is not the cut of their product, unless the
+    cutoffs are so large that nothing gets lost on the way.
 
     Attributes:
         inner: the operator, on cutoffs at least as large.
-        sizes: the cutoffs it is seen with.
+        sizes: the cutoffs of the modes it acts on.
     """
 
     inner: Operator
@@ -528,8 +534,12 @@ def product(*steps: tuple[Operator, tuple[int, ...]], cutoffs: tuple[int, ...]) 
     return Product(tuple(op for op, _ in steps), tuple(at for _, at in steps), tuple(cutoffs))
 
 
-def steps(operator: Operator, modes: tuple[int, ...]) -> list[tuple[Operator, tuple[int, ...]]]:
-    """An operator on ``modes`` as a flat list of simple ones, each with the modes it acts on."""
+def flat_parts(
+    operator: Operator, modes: tuple[int, ...]
+) -> list[tuple[Operator, tuple[int, ...]]]:
+    """An operator on ``modes`` as a list of operators that are no `Product` and no `Turned`, each
+    with the modes it acts on; the first acts first.
+    """
     match operator:
         case Product():
             parts = zip(operator.factors, operator.placements, strict=True)
@@ -537,7 +547,9 @@ def steps(operator: Operator, modes: tuple[int, ...]) -> list[tuple[Operator, tu
             parts = operator.parts()
         case _:
             return [(operator, tuple(modes))]
-    return [step for factor, at in parts for step in steps(factor, tuple(modes[k] for k in at))]
+    return [
+        step for factor, at in parts for step in flat_parts(factor, tuple(modes[k] for k in at))
+    ]
 
 
 def join(a: Diagonal, b: Diagonal) -> Diagonal:
@@ -558,7 +570,7 @@ def _compose(a: Operator, b: Operator) -> Operator:
     a, b = (operator.fused() if isinstance(operator, Turned) else operator for operator in (a, b))
     if isinstance(a, Product) or isinstance(b, Product):
         everywhere = tuple(range(len(a.cutoffs)))
-        flat = steps(b, everywhere) + steps(a, everywhere)
+        flat = flat_parts(b, everywhere) + flat_parts(a, everywhere)
         return product(*flat, cutoffs=a.cutoffs)
     match a, b:
         case Diagonal(), Parity():
@@ -601,7 +613,9 @@ def _compose(a: Operator, b: Operator) -> Operator:
 
 
 def _block_labels(sectors: Sectors) -> tuple[str, str, str]:
-    """Labels for three lists of the modes that the blocks count, Z left for their first axis."""
+    """Three lists of labels for the modes that have axes in the blocks; Z is left for the first
+    axis.
+    """
     count = len(sectors.sizes) - 1
     new, mid, old = (ascii_letters[k * count : (k + 1) * count] for k in range(3))
     return new, mid, old

@@ -1,6 +1,8 @@
 """Parameters of operations: constants, trainable weights, components of the input, outcomes of
-measurements, and arithmetic."""
+measurements, and arithmetic.
+"""
 
+import abc
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +21,7 @@ Initializer = Callable[..., jax.Array]
 
 @dataclass(frozen=True)
 class Values:
-    """What parameters stand for while a circuit runs.
+    """The values that parameters stand for while a circuit runs.
 
     Attributes:
         weights: arrays by the names of the weights.
@@ -32,20 +34,20 @@ class Values:
     outcomes: Mapping[str, Any] = field(default_factory=dict)
 
     def update(self, *, weights: Mapping[str, Any] | None = None, outcomes=None) -> "Values":
-        """With more weights or outcomes."""
+        """The values with more weights or outcomes."""
         return Values(
             {**self.weights, **(weights or {})}, self.x, {**self.outcomes, **(outcomes or {})}
         )
 
 
-class Parameter:
+class Parameter(abc.ABC):
     """A real number known when the circuit runs. Supports ``+ - * / **`` and negation."""
 
     __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape, found without computing it."""
+        """The shape of what it stands for, found without computing it."""
         found = list(self.leaves())
         inputs = 1 + max((leaf.index for leaf in found if isinstance(leaf, Input)), default=-1)
         weights = {
@@ -58,12 +60,13 @@ class Parameter:
         evaluated = jax.eval_shape(lambda *of: self.evaluate(Values(*of)), weights, x, outcomes)
         return evaluated.shape
 
+    @abc.abstractmethod
     def evaluate(self, values: Values) -> jax.Array:
-        raise NotImplementedError
+        """The number or array it stands for."""
 
+    @abc.abstractmethod
     def leaves(self) -> "Iterator[Weight | Input | Outcome]":
         """The weights, inputs and outcomes it is made of."""
-        raise NotImplementedError
 
     def __add__(self, other):
         return Expression("+", (self, other))
@@ -146,10 +149,7 @@ class Weight(Parameter):
     init: Initializer = field(default=normal(0.1), repr=False)
 
     def __post_init__(self):
-        if not isinstance(self.name, str) or not self.name:
-            raise ValueError(
-                f"Argument `name` of Weight must be a non-empty string, got {self.name!r}."
-            )
+        _check_name(self)
         shape = (self.shape,) if isinstance(self.shape, int | np.integer) else tuple(self.shape)
         object.__setattr__(self, "shape", shape)
 
@@ -197,13 +197,13 @@ class Element(Parameter):
 
 @dataclass(frozen=True)
 class Outcome(Parameter):
-    """What a measurement earlier in the circuit has found: feed-forward.
+    """The outcome of a measurement earlier in the circuit: feed-forward.
 
     Attributes:
-        name: the measurement's name, by default "m" and the mode, as "m0".
-        part: of a complex outcome (heterodyne) "real" or "imag"; taken by ``.real``, ``.imag``.
-        layer: of a measurement in a repeated block the layer, taken by an index: ``outcome[-1]``.
-            Inside the block the outcome is that of the layer itself, without an index.
+        name: the measurement's name, by default "m" and the mode, as in "m0".
+        part: "real" or "imag" for a complex outcome (heterodyne), set by ``.real`` and ``.imag``.
+        layer: which layer, for a measurement in a repeated block, set by an index: ``outcome[-1]``.
+            Inside the block, an outcome without an index is that of the same layer.
 
     Example:
         >>> import jax, fockjax as fj
@@ -216,10 +216,7 @@ class Outcome(Parameter):
     layer: int | None = None
 
     def __post_init__(self):
-        if not isinstance(self.name, str) or not self.name:
-            raise ValueError(
-                f"Argument `name` of Outcome must be a non-empty string, got {self.name!r}."
-            )
+        _check_name(self)
 
     @property
     def real(self) -> "Outcome":
@@ -240,7 +237,7 @@ class Outcome(Parameter):
 
     @property
     def some(self) -> jax.ShapeDtypeStruct:
-        """What an outcome may look like, for shapes."""
+        """A type and a shape that the outcome may have, for the shape of an expression of it."""
         layers = () if self.layer is None else (max(self.layer + 1, -self.layer),)
         return jax.ShapeDtypeStruct(layers, np.complex64 if self.part else np.float32)
 
@@ -256,6 +253,14 @@ class Outcome(Parameter):
     def __str__(self):
         layer = "" if self.layer is None else f"[{self.layer}]"
         return f"{self.name}{layer}" + (f".{self.part}" if self.part else "")
+
+
+def _check_name(leaf: Weight | Outcome) -> None:
+    if not isinstance(leaf.name, str) or not leaf.name:
+        raise ValueError(
+            f"Argument `name` of {type(leaf).__name__} must be a non-empty string, got "
+            f"{leaf.name!r}."
+        )
 
 
 ARITHMETIC = {
@@ -344,14 +349,14 @@ def evaluate(value, values: Values):
 
 
 def leaves(values) -> Iterator[Weight | Input | Outcome]:
-    """What several parameters, among them constants, are made of."""
+    """The weights, inputs and outcomes in several parameters, some of which may be constants."""
     for value in values:
         if isinstance(value, Parameter):
             yield from value.leaves()
 
 
 def shown(value) -> str:
-    """A parameter as a circuit's text shows it."""
+    """A parameter as the text of a circuit shows it."""
     if isinstance(value, np.ndarray) and value.ndim:
         return f"array{value.shape}".replace(",)", ")")
     return str(value) if isinstance(value, Parameter) else f"{value:g}"
@@ -359,7 +364,7 @@ def shown(value) -> str:
 
 def as_array_parameter(value, where: str):
     """Check an argument of a gate that may be an array: a parameter, real numbers, or a sequence of
-    both; constants become float64 arrays.
+    both. Constants become float64 arrays.
 
     Raises:
         TypeError, ValueError: naming ``where`` it stands.
@@ -394,7 +399,8 @@ _TRACED = (
 
 
 def as_parameter(value, where: str):
-    """Check one argument of a gate: a parameter, or a real number which becomes a float.
+    """Check an argument of a gate that is one number: a parameter, or a real number, which becomes
+    a float.
 
     Raises:
         TypeError, ValueError: naming ``where`` it stands.

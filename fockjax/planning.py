@@ -1,13 +1,13 @@
-"""From a circuit's operations to a few operators on factors.
+"""Planning: from a circuit's operations to a few operators on factors.
 
 Planning happens when a call is traced and never changes a result beyond rounding:
 
-* all gates of a kind are built in one vectorised call (those that depend on the input apart from
-  those that do not, so that ``vmap`` over inputs leaves shared gates unbatched; those that depend
-  on what is measured, when it has been measured);
-* operators fuse and factors join, turn mixed and fall apart as `Register` says;
-* equal layers run under `jax.lax.scan`. The factors a scan carries must stay of the same kind, so
-  layers run unrolled until they do.
+* All gates of a kind are built in one vectorised call. Those that depend on the input are built
+  apart from those that do not, so that ``vmap`` over inputs leaves shared gates unbatched. Those
+  that depend on an outcome are built when it has been measured.
+* Operators fuse, and factors join, turn mixed and fall apart, as `Register` says.
+* Equal layers run under `jax.lax.scan`. The factors that a scan carries must be of the same kind
+  before and after a layer, so layers run unrolled until they are.
 """
 
 import math
@@ -49,9 +49,9 @@ def run(
         state: what they are applied to.
         values: what their parameters stand for.
         memory_limit: bytes that a factor may take.
-        key: for what is drawn at random.
+        key: a JAX random key for what is drawn at random.
         unravel: whether to draw one pure branch wherever the state would become mixed.
-        built: what `build` makes of the steps, where it is there already.
+        built: the result of `build` for these operations, if it is known already.
 
     Returns:
         The state after them; its ``outcomes`` are those of these operations.
@@ -86,8 +86,8 @@ def run_step(
     key: jax.Array | None,
     unravel: bool,
 ) -> tuple[State, jax.Array | None]:
-    """One step by itself, and the probability of what it measured; ``key`` is its own, as `keys`
-    gives it.
+    """Apply a single step; the state after it, and the probability of what the step measured.
+    ``key`` is the key that `keys` gives the step.
     """
     register = Register(state, memory_limit, unravel)
     made = _build_one(step, state, values, memory_limit)
@@ -96,7 +96,7 @@ def run_step(
 
 
 def keys(operations: Operations, key: jax.Array | None) -> Iterator[jax.Array | None]:
-    """The keys that `run` gives the steps, layers written out."""
+    """The keys that `run` gives to the steps, layers written out."""
     for position, operation in enumerate(operations):
         own = _key_at(key, position)
         if isinstance(operation, Repeat):
@@ -115,9 +115,9 @@ def _layer_keys(key: jax.Array | None, repeat: Repeat) -> jax.Array | list[None]
 
 
 def _step(
-    register: Register, step: Step, made: Any, values: Values, key
+    register: Register, step: Step, made: Any, values: Values, key: jax.Array | None
 ) -> tuple[Outcomes, jax.Array | None]:
-    """What a step measured, and its probability."""
+    """Apply a step; the outcome it measured, by its name, and the probability of the outcome."""
     match step:
         case Gate():
             register.gate(step, made)
@@ -135,13 +135,13 @@ def _step(
     return {}, None
 
 
-def _outcome_dtype(step: Measurement, dtype):
+def _outcome_dtype(step: Measurement, dtype: np.dtype) -> np.dtype:
     kinds = {"integer": np.int32, "real": jnp.finfo(dtype).dtype, "complex": dtype}
     return kinds[step.spec.outcome]
 
 
-def as_parameters(outcomes: Outcomes, dtype) -> Outcomes:
-    """Counts as the real numbers that parameters are."""
+def as_parameters(outcomes: Outcomes, dtype: np.dtype) -> Outcomes:
+    """The outcomes as parameters see them: integers become real numbers."""
     real = jnp.finfo(dtype).dtype
     return {
         name: found.astype(real) if jnp.issubdtype(found.dtype, jnp.integer) else found
@@ -161,8 +161,8 @@ def is_random(operations: Operations, unravel: bool) -> bool:
 
 
 def build(operations: Operations, state: State, values: Values, memory_limit: int) -> list[Any]:
-    """What the registry makes of all steps outside repeated layers, each kind in one vectorised
-    call; None for those that wait for an outcome.
+    """What the registry makes of each step outside repeated layers, all steps of a kind in one
+    vectorised call; None for a step that waits for an outcome.
     """
     made = [operation for operation in operations if isinstance(operation, Step)]
     cutoffs, dtype = state.cutoffs, state.dtype
@@ -190,14 +190,22 @@ def build(operations: Operations, state: State, values: Values, memory_limit: in
 
 
 def _build_one(step: Step, state: State, values: Values, memory_limit: int) -> Any:
-    """A step that waited for an outcome."""
+    """What the registry makes of a single step, such as one that waited for an outcome."""
     sizes = tuple(state.cutoffs[mode] for mode in step.modes)
     make, fixed = _maker(step, state), _fixed(step)
     return _build_kind([step], make, sizes, fixed, state.dtype, values, memory_limit)[0]
 
 
-def _build_kind(steps, make, sizes, fixed, dtype, values: Values, memory_limit: int) -> list[Any]:
-    """Steps that differ in the values of their parameters only."""
+def _build_kind(
+    steps: list[Step],
+    make: Callable[..., Any],
+    sizes: tuple[int, ...],
+    fixed: tuple[float | None, ...],
+    dtype: np.dtype,
+    values: Values,
+    memory_limit: int,
+) -> list[Any]:
+    """What the registry makes of steps that differ only in the values of their parameters."""
     spec, options = steps[0].spec, steps[0].options
     real = jnp.finfo(dtype).dtype
     columns = [
@@ -224,7 +232,7 @@ def _build_kind(steps, make, sizes, fixed, dtype, values: Values, memory_limit: 
                 "Lower the cutoffs, take a mesh that is not exact for an interferometer, or raise "
                 "`memory_limit`.",
             )
-    # The barrier: made once, XLA would fuse the making of a gate into every loop that uses it.
+    # Without the barriers XLA would fuse the building of a gate into every loop that uses it.
     if len(steps) == 1 or not columns:
         return [jax.lax.optimization_barrier(one(*pick(columns, 0)))] * len(steps)
     stacked = jax.lax.optimization_barrier(jax.vmap(one)(*columns))
@@ -232,7 +240,7 @@ def _build_kind(steps, make, sizes, fixed, dtype, values: Values, memory_limit: 
 
 
 def _maker(step: Step, state: State) -> Callable[..., Any]:
-    """What makes a step's operator: see `Spec.of_sample` and `Spec.of_total`."""
+    """The function that makes a step's operator: see `Spec.of_sample` and `Spec.of_total`."""
     if step.spec.of_total and not state.layout.separable:
         return step.spec.of_total
     if step.spec.of_sample:
@@ -253,8 +261,9 @@ def pick(tree, index):
 
 
 def _fixed(step: Step) -> tuple[float | None, ...]:
-    """The parameters that are constants with a meaning of their own: a phase that is literally zero
-    is left out of a gate, and a detector without faults is another one.
+    """The parameters that are passed on as Python numbers, None for the others. Such numbers mean
+    more than their value: a phase that is the number 0 is left out of a gate, and a detector with
+    efficiency 1 and no dark counts leaves pure states pure.
     """
     values = [step.parameters[name] for name in step.spec.parameters]
     every = isinstance(step, Measurement)
@@ -266,10 +275,16 @@ def _fixed(step: Step) -> tuple[float | None, ...]:
 
 
 def _run_layers(
-    repeat: Repeat, state: State, values: Values, memory_limit: int, key, unravel: bool
+    repeat: Repeat,
+    state: State,
+    values: Values,
+    memory_limit: int,
+    key: jax.Array | None,
+    unravel: bool,
 ) -> State:
+    """Equal layers: some unrolled, until the factors stay of the same kind, then a scan."""
     stacked = {name: values.weights[name] for name in repeat.weights}
-    # Built for all layers at once: inside the scan the small kernels would run one after the other.
+    # All layers are built at once: inside the scan the small kernels would run one after the other.
     built = jax.vmap(
         lambda layer: build(repeat.operations, state, values.update(weights=layer), memory_limit),
         axis_size=repeat.times,
@@ -291,7 +306,7 @@ def _run_layers(
     if repeat.remat:
         run_layer = jax.checkpoint(run_layer, prevent_cse=False)
     if unravel or any(isinstance(step, Measurement) for step in flat(repeat.operations)):
-        # The scan carries them from the start.
+        # The scan carries both, so they must be arrays from the start.
         state = replace(state, selected=state.selection_probability, score=state.weight)
     found: list[Outcomes] = []
     done = 0
@@ -302,7 +317,7 @@ def _run_layers(
             after = jax.eval_shape(run_layer, state, layer)
             if _kinds(after.factors) == _kinds(state.factors):
                 break
-            # Of two layers written out, neither is compiled in vain.
+            # Not for two layers: each is then compiled for the one time that it runs.
             if left > 2 and (joined := _joined(state, after)):
                 after = jax.eval_shape(run_layer, joined, layer)
                 if _kinds(after.factors) == _kinds(joined.factors):
@@ -338,11 +353,12 @@ def _run_layers(
 
 
 def _joined(state: State, after: State) -> State | None:
-    """A state with its factors joined in pairs as they are after a layer, if that is all it takes
-    and what a mode keeps does not depend on whom it is joined with.
+    """A state with its factors joined as they are after a layer. None unless this alone makes its
+    factors of the same kind, no factor has more than two modes, and joining loses nothing.
 
-    A layer that joins them on the way saves no more than one gate on two modes, and is compiled
-    apart from the others. On more modes the state grows as it goes, which saves nearly all of it.
+    A first layer that joins pairs on the way would save at most one gate on two modes, and would be
+    compiled apart from the others. With more modes the factors grow step by step within the layer,
+    which saves nearly all of its cost, so then it runs unrolled.
     """
     if not state.layout.separable:
         return None
@@ -358,10 +374,10 @@ def _joined(state: State, after: State) -> State | None:
 
 
 def _kinds(factors: tuple[Factor, ...]):
-    """Which modes share a factor, and of what kind and layout it is."""
+    """Which modes share a factor, and the kind and the layout of each factor."""
     return jax.tree.structure(factors)
 
 
 def _in_order(found: list[Outcomes]) -> Outcomes:
-    """The outcomes of layers, each along a leading axis, as one."""
+    """The outcomes of layers, which stand along a leading axis, concatenated."""
     return jax.tree.map(lambda *layers: jnp.concatenate(layers), *found)

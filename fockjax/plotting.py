@@ -14,6 +14,7 @@ from fockjax import drawing
 from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate
 from fockjax.circuit import Circuit
 from fockjax.inspection import Inspection, Row
+from fockjax.readouts.factored import checked_mode
 from fockjax.states import State
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def circuit(
         raise TypeError(f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}.")
     if not 1 <= width < np.inf:
         raise ValueError(f"Argument `width` must be at least 1 inch, got {width!r}.")
-    columns = drawing.layout(circuit.operations, circuit.modes, parameters) or [[]]
+    columns = drawing.arrange(circuit.operations, circuit.modes, parameters) or [[]]
     widths = [max(map(_width, marks), default=_BOX) + _GAP for marks in columns]
     lines = drawing.wrap(widths, width - 2 * _MARGIN)
     along = drawing.wires(columns, circuit.modes)
@@ -371,7 +372,7 @@ def density_matrix(
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     _check(state)
-    modes = state._checked_modes(modes)
+    modes = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
     probabilities = np.asarray(state.probabilities(modes))
     kept = probabilities > 1e-3 * probabilities.max()
     if len(modes) == 1:
@@ -472,7 +473,7 @@ def _purity(row: Row, mode: int) -> float:
 
 
 def _span(state: State, mode: int, angle: float) -> tuple[float, float]:
-    """Where the distribution of a quadrature exceeds a thousandth of its peak.
+    """The interval in which the distribution of a quadrature exceeds a thousandth of its peak.
 
     The search goes to the turning point of the highest level below the cutoff, and some vacuum
     widths beyond.
@@ -531,7 +532,7 @@ def _check(state: State, mode: int = 0) -> None:
         )
     if not state.is_finite:
         raise ValueError("Argument `state` is not finite; fj.inspect tells where that began.")
-    state._checked_mode(mode)
+    checked_mode(mode, state.modes)
 
 
 def _new_figure(size: tuple[float, float]) -> "Figure":

@@ -162,7 +162,7 @@ def _check_options(
 
 
 class _BadRows:
-    """Rows that cannot be used: how many, and why the first of them."""
+    """Rows that cannot be used: their number, and the reasons for the first of them."""
 
     def __init__(self):
         self.count, self.shown = 0, []

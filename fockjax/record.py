@@ -60,7 +60,7 @@ class Record:
         """Refuse an outcome that has not been measured yet, or that is not a real number.
 
         Raises:
-            ValueError: naming ``where``.
+            ValueError: naming ``where``, if not.
         """
         found = self.outcomes.get(outcome.name)
         if found is None:

@@ -1,9 +1,9 @@
-"""A state under construction, operation by operation.
+"""A state to which operations are applied one by one.
 
-Operators on one mode wait until something else needs their mode, and fuse with what follows on it;
-diagonals fold into the gate on several modes that follows. Factors are joined only where an
-operation couples them, turn into density matrices only where a channel or a mixed state meets them,
-and fall apart where modes are measured or prepared anew.
+Operators on one mode wait until something else needs their mode, and fuse with operators that
+follow on it. Diagonals are multiplied into a gate on several modes that follows. Factors are joined
+only if an operation couples them, turn into density matrices only if a channel or a mixed state
+meets them, and fall apart if modes are measured or prepared anew.
 """
 
 import math
@@ -22,12 +22,12 @@ from fockjax._advice import Advised
 from fockjax._linear import contract, settle
 from fockjax._lowering import FOLD
 from fockjax._numerics import ratio, safe_sqrt
-from fockjax._random import index, unit
+from fockjax._random import draw_index, score_weight
 from fockjax.detectors import Detector
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Layout, Square
 from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
-from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, steps
+from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, flat_parts
 from fockjax.states import State, refuse_outside
 from fockjax.superoperators import Channel
 
@@ -52,7 +52,7 @@ class Register:
 
     def gate(self, step: Gate, operator: Operator) -> None:
         self._join(step)
-        for part, modes in steps(operator, step.modes):
+        for part, modes in flat_parts(operator, step.modes):
             factor = self._factor(modes[0])
             others = factor.array.size // math.prod(part.cutoffs)
             part = part.suited(others if self.layout.separable else math.inf)
@@ -68,7 +68,7 @@ class Register:
             self._count(self.layout.truncations(part), step.spec.reflects(step.options))
 
     def channel(self, step: Noise, channel: Channel, key: Any) -> None:
-        self._settle(step.modes)
+        self._apply_waiting(step.modes)
         self._join(step)
         (factor,) = self._factors(step.modes)
         if self.unravel:
@@ -77,17 +77,18 @@ class Register:
             self._weigh(weight)
         else:
             self._check_memory(step, factor.modes, Square(factor.kets))
-            after = factor.channel(channel, step.modes)
+            after = factor.apply_channel(channel, step.modes)
         self._exchange([factor], [after])
         self._count(channel.truncations, step.spec.reflects(step.options))
 
     def prepare(self, step: Preparation, array: jax.Array, key: Any) -> None:
-        """Give modes a new state. What they were coupled to stays as their trace leaves it."""
+        """Give modes a new state. They are traced out of the factors they were in."""
         for mode in step.modes:
             waiting = self.waiting[mode]
-            while waiting and not waiting[-1].truncations:  # unitary: the trace drops it
+            # An operator that loses nothing is unitary, and makes no difference to the trace.
+            while waiting and not waiting[-1].truncations:
                 waiting.pop()
-            self._settle((mode,))
+            self._apply_waiting((mode,))
         array = jnp.asarray(array, self.state.dtype)
         layout = self.layout.of(tuple(sorted(step.modes)))
         real, imag = (step.parameters.get(name) for name in ("real", "imag"))
@@ -113,10 +114,10 @@ class Register:
             left = factor.trace_out(covered)
             if isinstance(left, Factor):
                 self._exchange([factor], [left])
-            else:  # what it had lost stays lost
+            else:  # no other modes: the new state takes over the trace, so that losses stay
                 new = new.weighted(left)
                 self._exchange([factor], [])
-        for factor in self._factors(step.modes):  # the vacuum that a forgotten mode is left in
+        for factor in self._factors(step.modes):  # of modes forgotten above, now in the vacuum
             self._exchange([factor], [])
         self._exchange([], [new])
         self._count(step.spec.truncates, step.spec.reflects(step.options))
@@ -124,12 +125,13 @@ class Register:
     def measure(
         self, step: Measurement, detector: Detector, selected: jax.Array | None, key: Any
     ) -> tuple[jax.Array, jax.Array]:
-        """Measure a mode, or take ``selected`` for found; the outcome and its probability."""
+        """Measure a mode, or select an outcome; the outcome and its probability."""
         (mode,) = step.modes
-        # What another mode loses at its cutoff before changes what is probable, and what is left.
+        # What another mode of the factor loses at its cutoff changes the probabilities of outcomes
+        # and the state that is left. So operators that lose something must not wait.
         others = [other for other in self._factor(mode).modes if other != mode]
         lossy = [m for m in others if any(each.truncations for each in self.waiting[m])]
-        self._settle((mode, *lossy))
+        self._apply_waiting((mode, *lossy))
         factor = self._factor(mode)
         rho = factor.reduced((mode,)).astype(self.state.dtype)
         if selected is not None:
@@ -144,16 +146,16 @@ class Register:
             weights, bras = jnp.ones_like(weights[:1]), bras[j][None]
         self._project(mode, weights, bras)
         if selected is None:
-            self._weigh(unit(probability))
+            self._weigh(score_weight(probability))
         else:
             selected = self.state.selection_probability * probability
             self.state = replace(self.state, selected=selected)
         return outcome, probability
 
     def flush(self) -> State:
-        """Apply everything that waits."""
+        """The state after everything that waits is applied."""
         for factor in self.state.factors:
-            self._settle(factor.modes)
+            self._apply_waiting(factor.modes)
         factors = [replace(factor, array=settle(factor.array)) for factor in self.state.factors]
         return replace(self.state, factors=tuple(factors))
 
@@ -166,15 +168,16 @@ class Register:
         else:
             waiting.append(operator)
         alone = self.layout.separable or len(self._factor(mode).modes) == 1
-        if not alone and not isinstance(operator, Diagonal):  # what is kept depends on the order
-            self._settle((mode,))
+        # Else what is lost would depend on when the operator is applied.
+        if not alone and not isinstance(operator, Diagonal):
+            self._apply_waiting((mode,))
 
     def _fuse(self, operator: Operator, before: Operator, mode: int) -> bool:
-        """Whether to make one of two operators on a mode."""
+        """Whether to compose two operators on a mode into one."""
         diagonals = isinstance(operator, Diagonal) + isinstance(before, Diagonal)
         if diagonals or len(self._factor(mode).modes) > 1:
             return diagonals == 2 or self.state.cutoffs[mode] <= FOLD
-        return False  # on a mode alone, applying a matrix costs D^2, composing two costs D^3
+        return False  # on a single mode, applying a matrix costs D^2 and composing two costs D^3
 
     def _several_modes(self, operator: Operator, modes: tuple[int, ...]) -> None:
         small = isinstance(operator, Sectors) and max(operator.cutoffs) <= FOLD
@@ -184,11 +187,11 @@ class Register:
                 if last and isinstance(last[0], Diagonal):
                     self.waiting[mode].pop()
                     operator = operator @ expand(last[0], position, operator.cutoffs)
-        self._settle(modes)
+        self._apply_waiting(modes)
         self._apply(operator, modes)
 
-    def _settle(self, modes: Sequence[int]) -> None:
-        """Apply what waits on modes, diagonals where they meet as one."""
+    def _apply_waiting(self, modes: Sequence[int]) -> None:
+        """Apply the operators that wait on some modes, diagonals of one factor all at once."""
         while first := {mode: self.waiting[mode][0] for mode in modes if self.waiting[mode]}:
             diagonals = {m: op for m, op in first.items() if isinstance(op, Diagonal)}
             if others := [mode for mode in first if mode not in diagonals]:
@@ -197,7 +200,7 @@ class Register:
                 continue
             for factor in self._factors(tuple(diagonals)):
                 own = {mode: op for mode, op in diagonals.items() if mode in factor.modes}
-                self._exchange([factor], [factor.turn(own)])
+                self._exchange([factor], [factor.apply_diagonals(own)])
             for mode in diagonals:
                 self.waiting[mode].pop(0)
 
@@ -208,14 +211,14 @@ class Register:
     # factors
 
     def _join(self, step: Step) -> None:
-        """Make one factor of those of a step's modes, each with its one-mode operators applied
-        while it is small.
+        """Join the factors of a step's modes into one. One-mode operators that wait are applied
+        before, while the factors are small.
         """
         if len(self._factors(step.modes)) == 1:
             return
         for factor in self._factors(step.modes):
             if len(factor.modes) == 1:
-                self._settle(factor.modes)
+                self._apply_waiting(factor.modes)
         together = self._factors(step.modes)
         modes = tuple(sorted(mode for factor in together for mode in factor.modes))
         layout = self.layout.of(modes)
@@ -225,8 +228,8 @@ class Register:
         self._exchange(together, [reduce(lambda a, b: a.join(b), together)])
 
     def _project(self, mode: int, weights: jax.Array, bras: jax.Array) -> None:
-        """Leave the other modes in what an outcome leaves them in, the trace as it was, and this
-        one in the vacuum; all zero if the outcome is impossible.
+        """Leave the other modes in the state that an outcome leaves, scaled to the trace before,
+        and this mode in the vacuum. If the outcome is impossible, all amplitudes become zero.
         """
         factor = self._factor(mode)
         before = factor.norm_squared()
@@ -240,7 +243,7 @@ class Register:
         self._exchange([factor], left)
 
     def _forget(self, mode: int, key: Any) -> None:
-        """Trace out a mode by counting its photons and not telling."""
+        """Trace out a mode by drawing a photon number, of which nothing is recorded."""
         n = self._draw(self._factor(mode).probabilities((mode,)), key)
         bra = jax.nn.one_hot(n, self.state.cutoffs[mode], dtype=self.state.dtype)
         self._project(mode, jnp.ones(1, bra.real.dtype), bra[None])
@@ -256,12 +259,12 @@ class Register:
         factors = sorted([*kept, *new], key=lambda factor: factor.modes[0])
         self.state = replace(self.state, factors=tuple(factors))
 
-    # what is kept of the past
+    # what the state records of its past
 
     def _draw(self, chances: jax.Array, key: Any) -> jax.Array:
-        """An index, drawn as often as ``chances`` say."""
-        j = index(key, chances)
-        self._weigh(unit(ratio(chances[j], jnp.sum(chances))))
+        """An index drawn with probabilities in proportion to ``chances``."""
+        j = draw_index(key, chances)
+        self._weigh(score_weight(ratio(chances[j], jnp.sum(chances))))
         return j
 
     def _weigh(self, weight: jax.Array) -> None:
@@ -274,33 +277,40 @@ class Register:
             reflects=self.state.reflects or reflects,
         )
 
-    def _check_memory(self, step: Step, modes, layout, size=None, when: str = "") -> None:
+    def _check_memory(
+        self,
+        step: Step,
+        modes: Sequence[int],
+        layout: Layout | Square,
+        size: int | None = None,
+        when: str = "",
+    ) -> None:
         check_memory(step, modes, layout, self.state.dtype, self.memory_limit, size, when)
 
 
 class OverLimit(Advised, ValueError):
-    """A circuit would hold more than a call may."""
+    """A circuit would need more memory than a call may take."""
 
 
 def check_memory(
     step: Step,
-    modes,
+    modes: Sequence[int],
     layout: Layout | Square,
     dtype,
     limit: int,
     size: int | None = None,
     when: str = "",
 ) -> None:
-    """Refuse to hold modes in one factor over the limit, before any of it is made.
+    """Refuse a factor that would take more memory than the limit, before any of it is made.
 
     Args:
-        step: what makes the factor.
-        modes: its modes.
+        step: the step that makes the factor.
+        modes: the modes of the factor.
         layout: how it is stored.
         dtype: the dtype of its array.
         limit: the bytes it may take.
         size: the bytes it takes, by default those of the layout.
-        when: when it does so.
+        when: at what point it takes them, for the message.
 
     Raises:
         OverLimit: naming the step, the modes and the bytes.
@@ -320,7 +330,7 @@ def check_memory(
 
 
 def branch(state: State, key: jax.Array) -> State:
-    """One pure branch of a state: a ket drawn from each density matrix among its factors."""
+    """A pure branch of a state: from each density matrix among its factors a ket is drawn."""
     factors, score = [], state.weight
     for factor, own in zip(state.factors, jax.random.split(key, len(state.factors)), strict=True):
         if not factor.is_pure:
@@ -331,11 +341,12 @@ def branch(state: State, key: jax.Array) -> State:
 
 
 def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A pure branch of a density matrix and its weight: an eigenvector, as `Channel.unravel`.
+    """A pure branch of a density matrix, an eigenvector, and its weight, as in `Channel.unravel`.
 
-    Eigenvectors of equal eigenvalues have no derivatives. So they are taken as they are, and moved
-    along with rho: of ``psi_j = sqrt(l_j) v_j + (1 - P/2) drho v_j / sqrt(l_j)``, P projecting on
-    the eigenvectors that are there, the sum of ``|psi_j><psi_j|`` has the first derivative of rho.
+    Eigenvectors of equal eigenvalues have no derivatives. So they are taken as constants, and their
+    change with rho is written by hand: ``psi_j = sqrt(l_j) v_j + (1 - P/2) drho v_j / sqrt(l_j)``,
+    where P projects on the eigenvectors of nonzero eigenvalues. The sum of ``|psi_j><psi_j|`` has
+    the first derivative of rho.
     """
     cutoffs = rho.shape[: rho.ndim // 2]
     size = math.prod(cutoffs)
@@ -344,7 +355,7 @@ def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     values, vectors = jnp.linalg.eigh(known)
     there = values > size * jnp.finfo(values.dtype).eps * values[-1]
     values = jnp.where(there, values, 0)
-    j = index(key, values)
+    j = draw_index(key, values)
     vector = vectors[:, j]
     step = contract(rho - known, vector, "mn,n->m")
     inside = jnp.where(there, contract(vectors.conj(), step, "mj,m->j"), 0)
@@ -354,4 +365,4 @@ def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     chance = contract(ket.conj(), ket, "m,m->", real=True)
     total = jnp.trace(rho).real
     ket = ket * safe_sqrt(ratio(total, chance)).astype(ket.dtype)
-    return ket.reshape(cutoffs), unit(ratio(chance, total))
+    return ket.reshape(cutoffs), score_weight(ratio(chance, total))

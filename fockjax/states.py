@@ -2,8 +2,8 @@
 
 Modes that no gate has coupled stay separate factors, so memory grows with the modes that are
 entangled. Which modes share a factor, and which factors are mixed, is static: under `jax.jit` the
-bookkeeping costs nothing. What can be read from a state stands in `fockjax.readouts`; here is what
-needs all of it at once.
+bookkeeping costs nothing. Most readouts are in `fockjax.readouts`; here are those that need the
+whole state.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from fockjax import checks, kets
-from fockjax._eager import as_one
+from fockjax._eager import jit_when_eager
 from fockjax._linear import contract
 from fockjax._numerics import (
     canonical_complex,
@@ -40,21 +41,22 @@ from fockjax.readouts.spectral import root_fidelity
 class State(Readouts):
     """A state of several modes in the Fock basis.
 
-    Made by `vacuum`, `from_ket`, `from_density_matrix` or by calling a `fockjax.Circuit`. A pytree
-    of one sample: under `jax.vmap` every array in it and every readout gains the batch axis.
+    It is made by `vacuum`, `from_ket`, `from_density_matrix` or by calling a `fockjax.Circuit`. It
+    is a pytree of one sample: under `jax.vmap` every array in it and every readout gains the batch
+    axis.
 
     Attributes:
         factors: the independent factors, ordered by their first mode.
-        outcomes: what the circuit has measured or selected, by the names of the measurements:
-            photon numbers and clicks are integers, homodyne outcomes real (in the units of `hbar`),
-            heterodyne outcomes complex; of a measurement in a repeated block one for each layer.
+        outcomes: what the circuit has measured or selected, by the names of the measurements.
+            Photon numbers and clicks are integers, homodyne outcomes real (in the units of `hbar`),
+            heterodyne outcomes complex. A measurement in a repeated block has one for each layer.
         selected, score: see `selection_probability` and `weight`.
         truncations: how many of the operators applied so far could lose probability at the cutoff.
         reflects: whether one of them was cut before it was exponentiated, as Strawberry Fields'
-            cubic phase gate is, or normalised after the cut, as its GKP state: what crosses the
-            cutoff then comes back unnoticed, `leakage` is only a lower bound, and `error_bound`
+            cubic phase gate is, or normalised after the cut, as its GKP state is. Then what crosses
+            the cutoff comes back unnoticed, `leakage` is only a lower bound, and `error_bound` is
             infinite.
-        hbar: the convention its quadratures are read in, unless a readout is given another.
+        hbar: the convention for quadratures, unless a readout is given another.
     """
 
     factors: tuple[Factor, ...]
@@ -75,8 +77,8 @@ class State(Readouts):
 
     @property
     def is_pure(self) -> bool:
-        """Whether all its factors are kets, known before tracing. One that is held as a density
-        matrix counts as mixed, whatever its purity.
+        """Whether all its factors are kets, known before tracing. A factor that is held as a
+        density matrix counts as mixed, whatever its purity.
         """
         return not self._mixed_groups
 
@@ -98,9 +100,10 @@ class State(Readouts):
         Raises:
             ValueError: if the state is mixed.
 
-        >>> import fockjax as fj
-        >>> fj.vacuum(cutoff=(2, 3)).ket().shape
-        (2, 3)
+        Example:
+            >>> import fockjax as fj
+            >>> fj.vacuum(cutoff=(2, 3)).ket().shape
+            (2, 3)
         """
         self._require_one_sample()
         self.require_pure("`ket`")
@@ -112,17 +115,18 @@ class State(Readouts):
         return outer(parts, "".join(labels.values()))
 
     def amplitudes(self) -> jax.Array:
-        """The amplitudes of the states that are kept, and of no others: of a truncation by total
-        photons along one axis, in the order of `TotalPhotons.states`; else the `ket`.
+        """The amplitudes of the Fock states that are kept. Under a truncation by total photons they
+        stand along one axis, in the order of `TotalPhotons.states`; otherwise they are the `ket`.
 
         Factors are joined, which drops what exceeds the total.
 
         Raises:
             ValueError: if the state is mixed.
 
-        >>> import fockjax as fj
-        >>> fj.vacuum(fj.TotalPhotons(6), modes=8).amplitudes().shape
-        (1287,)
+        Example:
+            >>> import fockjax as fj
+            >>> fj.vacuum(fj.TotalPhotons(6), modes=8).amplitudes().shape
+            (1287,)
         """
         self._require_one_sample()
         self.require_pure("`amplitudes`")
@@ -130,12 +134,12 @@ class State(Readouts):
 
     @property
     def truncation(self) -> tuple[int, ...] | TotalPhotons:
-        """What is kept: the photon numbers below a cutoff for each mode, or those below a total."""
+        """The truncation: a cutoff for each mode, or a `TotalPhotons`."""
         return self.layout.truncation
 
     @property
     def layout(self) -> Layout:
-        """How a ket of all its modes would be stored."""
+        """The layout in which a ket of all its modes would be stored."""
         layout = reduce(lambda a, b: a.beside(b), [factor.kets for factor in self.factors])
         modes = [mode for factor in self.factors for mode in factor.modes]
         return layout.of(tuple(sorted(range(len(modes)), key=modes.__getitem__)))
@@ -144,51 +148,53 @@ class State(Readouts):
         """The matrix elements <m1, m2, ..| rho |n1, n2, ..> of all modes, rows first: shape
         ``(*cutoffs, *cutoffs)``. Memory: the square of the product of all cutoffs.
 
-        >>> import fockjax as fj
-        >>> fj.vacuum(cutoff=(2, 3)).density_matrix().shape
-        (2, 3, 2, 3)
+        Example:
+            >>> import fockjax as fj
+            >>> fj.vacuum(cutoff=(2, 3)).density_matrix().shape
+            (2, 3, 2, 3)
         """
         return self.reduced(range(self.modes))
 
     @property
     def selection_probability(self) -> jax.Array:
-        """The probability of the outcomes post-selected, of continuous ones the density; 1 if there
-        are none.
+        """The probability of the outcomes that were post-selected, or its density if they are
+        continuous; 1 if there are none.
 
-        It is the product over the selections, each given what came before and that nothing was
-        lost. Where it is zero, and where it is not more than rounding, the state means nothing.
+        It is the product over the selections of the probability given what came before and that
+        nothing was lost. If it is zero, or not more than rounding, the state means nothing.
         """
         return jnp.ones((), self._real) if self.selected is None else self.selected
 
     @property
     def weight(self) -> jax.Array:
-        """1, with the derivative of the logarithm of the probability of what was drawn at random.
+        """The number 1, with the derivative of log(p), p the probability of what was drawn at
+        random.
 
-        The mean over keys of ``state.weight * f(state)`` has the derivative of the mean of f, which
-        the mean of ``f(state)`` has not: it lacks that other outcomes become likelier (the score
-        function estimator; J. Foerster et al., DiCE, ICML 2018). `fockjax.monte_carlo` does so.
+        The mean over keys of ``state.weight * f(state)`` has the derivative of the mean of f. The
+        mean of ``f(state)`` alone does not, since it misses that other outcomes become likelier
+        (the score function estimator; J. Foerster et al., DiCE, ICML 2018). `fockjax.monte_carlo`
+        uses it.
         """
         return jnp.ones((), self._real) if self.score is None else self.score
 
     @property
     def error_bound(self) -> jax.Array:
-        """A bound on the distance of this state from the exact one: the 2-norm of the difference
-        of the kets if it is pure, the trace norm of that of the density matrices if it is mixed.
+        """A bound on the distance of this state from the exact one: the 2-norm of the difference of
+        the kets if it is pure, the trace norm of the difference of the density matrices if not.
 
         Leakage is not accuracy: with e_k lost at gate k the amplitudes are off by at most sum_k
         sqrt(e_k), and that is at most ``sqrt(truncations * leakage)`` by the Cauchy-Schwarz
-        inequality. Infinite where a gate `reflects`, and for one branch of many: after a
-        measurement, a selection or with ``unravel``. Dividing by the probability of the branch
-        enlarges the error, without a limit where outcomes are continuous.
+        inequality. It is infinite if a gate `reflects`, and for one branch of many, which is left
+        by a measurement, a selection or ``unravel``: dividing by the probability of the branch
+        enlarges the error, without a limit if outcomes are continuous.
 
-        It knows what was lost no better than `leakage`, which rounding moves by up to 1e-6 in
-        complex64 and 1e-15 in complex128: below the roots of these, 1e-3 and 3e-8, it may be too
-        small, and 0.
+        It is computed from `leakage`, which rounding moves by up to 1e-6 in complex64 and 1e-15 in
+        complex128. So below the roots of these, 1e-3 and 3e-8, it may be too small, even 0.
 
         A density matrix of trace t <= 1 that loses e_k at the cutoff moves by at most ``2 sqrt(t
-        e_k)`` in trace norm (the gentle measurement lemma), and what comes afterwards, which keeps
-        or lowers the trace, brings no two matrices further apart: twice the bound of a ket. It also
-        bounds the error of every probability.
+        e_k)`` in trace norm (the gentle measurement lemma). What comes afterwards keeps or lowers
+        the trace, and so takes no two matrices further apart. This gives twice the bound of a ket,
+        which also bounds the error of every probability.
 
         Reference:
             A. Winter, IEEE Trans. Inf. Theory 45, 2481 (1999), with sqrt(8) for the 2 of T. Ogawa
@@ -201,16 +207,17 @@ class State(Readouts):
         bound = safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
         return bound if self.is_pure else 2 * bound
 
-    def fidelity(self, other: "jax.Array | State") -> jax.Array:
+    def fidelity(self, other: "ArrayLike | State") -> jax.Array:
         """The fidelity with another state, ``(trace sqrt(sqrt(rho) sigma sqrt(rho)))^2``.
 
-        ``|<other|psi>|^2`` of two pure states, ``<psi|rho|psi>`` if one is pure. Neither is
-        renormalised. Only factors that share modes, one of each state, meet. Truncated by total
-        photons, factors of one state that meet the same one of the other are joined first.
+        It is ``|<other|psi>|^2`` for two pure states, and ``<psi|rho|psi>`` if one is pure. Neither
+        is renormalised. Factors are compared only with the factors of the other state that share
+        modes with them. Under a truncation by total photons, factors of one state that share modes
+        with the same factor of the other are joined first.
 
         Two mixed factors are diagonalised. First and second derivatives are finite at eigenvalues
-        that are zero or equal; where the rank of a matrix is about to change, where they are
-        infinite, they are those at the rank it has.
+        that are zero or equal. Where the rank of a matrix is about to change the derivatives are
+        infinite; given are those at the rank it has.
 
         Args:
             other: a `State`; a ket of shape ``cutoffs``; or a density matrix of shape ``(*cutoffs,
@@ -255,10 +262,10 @@ class State(Readouts):
     def fidelity_coherent(self, r: Any, phi: Any = 0.0) -> jax.Array:
         """``|<alpha_1, alpha_2, ..|psi>|^2`` with coherent states of ``alpha = r e^{i phi}``.
 
-        What a coherent state has beyond the cutoff counts as missed.
+        The part of a coherent state beyond the cutoff does not contribute.
 
         Args:
-            r: moduli, one for each mode; one number for all of them.
+            r: moduli, one for each mode, or one number for all modes.
             phi: phases in radians, likewise.
 
         Example:
@@ -284,10 +291,10 @@ class State(Readouts):
         return jnp.broadcast_to(value, (self.modes,))
 
 
-def together(factors: Sequence[jax.Array | None]) -> jax.Array | None:
-    """The product of probabilities or weights, None standing for 1."""
-    there = [factor for factor in factors if factor is not None]
-    return reduce(jnp.multiply, there) if there else None
+def optional_product(values: Sequence[jax.Array | None]) -> jax.Array | None:
+    """The product of probabilities or weights, where None stands for 1."""
+    known = [value for value in values if value is not None]
+    return reduce(jnp.multiply, known) if known else None
 
 
 def vacuum(
@@ -300,14 +307,15 @@ def vacuum(
     """The vacuum, a factor for each mode.
 
     Args:
-        cutoff: one for each mode; or a truncation by total photons, of so many ``modes``.
+        cutoff: one for each mode; or a truncation by total photons, which needs ``modes``.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
-        modes: the number of modes, where ``cutoff`` does not tell.
+        modes: the number of modes, if ``cutoff`` is a `TotalPhotons`.
         hbar: the convention for the size of a quadrature.
 
-    >>> import fockjax as fj
-    >>> fj.vacuum(cutoff=(4, 5)).groups
-    ((0,), (1,))
+    Example:
+        >>> import fockjax as fj
+        >>> fj.vacuum(cutoff=(4, 5)).groups
+        ((0,), (1,))
     """
     if isinstance(cutoff, TotalPhotons):
         modes = checked_integer(modes, "Argument `modes`")
@@ -332,7 +340,7 @@ def vacuum_in(layout: Layout, dtype=None, *, hbar: float = 2.0) -> State:
 
 
 def from_ket(
-    ket: jax.Array, dtype=None, *, cutoff: TotalPhotons | None = None, hbar: float = 2.0
+    ket: Any, dtype=None, *, cutoff: TotalPhotons | None = None, hbar: float = 2.0
 ) -> State:
     """A state from its amplitudes, one axis for each mode.
 
@@ -365,7 +373,7 @@ def ket_in(layout: Layout, ket: jax.Array, dtype=None, *, hbar: float = 2.0) -> 
 
 
 def from_density_matrix(
-    rho: jax.Array, dtype=None, *, cutoff: TotalPhotons | None = None, hbar: float = 2.0
+    rho: Any, dtype=None, *, cutoff: TotalPhotons | None = None, hbar: float = 2.0
 ) -> State:
     """A mixed state from its density matrix: a row axis for each mode, then a column axis for each.
 
@@ -413,7 +421,7 @@ def refuse_outside(layout: Layout, array: jax.Array | np.ndarray, name: str) -> 
         )
 
 
-@as_one()
+@jit_when_eager()
 def _overlap(mine: Sequence[Factor], theirs: Sequence[Factor]) -> jax.Array:
     theirs = [replace(f, array=f.array.astype(mine[0].dtype)) for f in theirs]
     return reduce(jnp.multiply, [_fidelity(*met) for met in _meetings(mine, theirs)])
@@ -422,7 +430,9 @@ def _overlap(mine: Sequence[Factor], theirs: Sequence[Factor]) -> jax.Array:
 def _meetings(
     mine: Sequence[Factor], theirs: Sequence[Factor]
 ) -> Iterator[tuple[list[Factor], list[Factor]]]:
-    """The factors of two states of the same modes, in the smallest parts that hold the same."""
+    """The factors of two states of the same modes, in the smallest groups in which both have the
+    same modes.
+    """
     parts: list[set[int]] = []
     for factor in (*mine, *theirs):
         met = [part for part in parts if part & set(factor.modes)]
@@ -432,7 +442,7 @@ def _meetings(
 
 
 def _fidelity(mine: list[Factor], theirs: list[Factor]) -> jax.Array:
-    """Of two states of the same modes, given by their factors."""
+    """The fidelity of two states of the same modes, given by their factors."""
     pure = [all(factor.is_pure for factor in side) for side in (mine, theirs)]
     if {name for f in mine for name in _names(f)} != {name for f in theirs for name in _names(f)}:
         mine, theirs = ([reduce(Factor.join, side)] for side in (mine, theirs))
@@ -443,16 +453,19 @@ def _fidelity(mine: list[Factor], theirs: list[Factor]) -> jax.Array:
     if any(pure):  # the trace of the product
         return _network(_sides(mine, 1, -1) + _sides(theirs, -1, 1)).real
     one, other = (reduce(Factor.join, side) for side in (mine, theirs))
-    return root_fidelity(one.spectrum_of(one.modes), other.spectrum_of(one.modes)) ** 2
+    return root_fidelity(one.isospectral(one.modes), other.isospectral(one.modes)) ** 2
 
 
 def _names(factor: Factor) -> tuple[Any, ...]:
-    """What the axes of a ket of a factor stand for: a mode each, or all of them one."""
+    """Names for the axes of a ket of a factor: the mode of each, or all modes for its one axis."""
     return factor.modes if factor.kets.ndim == len(factor.modes) else (factor.modes,)
 
 
 def _sides(factors: list[Factor], row: int, column: int) -> list[tuple[jax.Array, tuple]]:
-    """Their density matrices as tensors of a `_network`, a pure one as two."""
+    """The density matrices of factors as tensors of a `_network`; a pure factor gives two.
+
+    ``row`` and ``column`` tell in the names of the axes which side of a matrix an axis is on.
+    """
     tensors = []
     for factor in factors:
         rows, columns = (tuple((n, side) for n in _names(factor)) for side in (row, column))

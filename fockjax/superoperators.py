@@ -1,14 +1,14 @@
 """Channels on a few modes, stored by their structure.
 
-A channel takes a density matrix to another, sum_j K_j rho K_j^dagger. Here it is applied to density
-matrices (`Channel.apply`) and, one random branch at a time, to kets (`Channel.unravel`); making one
-is the business of `fockjax.channels`.
+A channel takes a density matrix to sum_j K_j rho K_j^dagger. `fockjax.channels` makes channels;
+here they are applied to density matrices (`Channel.apply`) and, one random branch at a time, to
+kets (`Channel.unravel`).
 
-Density matrices are arrays with an axis for each row and each column index. A channel that turns
-with the phase of its mode keeps the difference of the two photon numbers of a mode, so on the pair
-of these axes it is an operator of `fockjax.operators`: `Sectors` of D^3 numbers for `Jumps` (loss,
-amplification), a `Diagonal` for `RandomRotation` (dephasing). `Kraus` is any other, and a
-`Composition` several, one after the other.
+Density matrices are arrays with an axis for each row index and each column index. A channel that
+commutes with rotations of its mode conserves the difference between the row and the column photon
+number. So on these two axes it is an operator of `fockjax.operators`: `Sectors` of D^3 numbers for
+`Jumps` (loss, amplification), a `Diagonal` for `RandomRotation` (dephasing). `Kraus` is any other
+channel, and a `Composition` several, one after the other.
 
 Channels are pytrees of one sample; batch them with `jax.vmap`.
 """
@@ -25,7 +25,7 @@ from jax import lax
 from fockjax._linear import contract, skew
 from fockjax._numerics import ratio, safe_sqrt
 from fockjax._phases import phase_factor
-from fockjax._random import index, unit
+from fockjax._random import draw_index, score_weight
 from fockjax.layout import Box
 from fockjax.operators import Diagonal, Matrix, Sectors
 
@@ -52,7 +52,7 @@ class Channel(abc.ABC):
         Args:
             rho: an array of any number of axes.
             rows: the row axis of each mode of the channel.
-            columns: the column axis of each.
+            columns: the column axis of each mode of the channel.
 
         Raises:
             ValueError: if axes are missing or repeated or not as long as the cutoffs.
@@ -65,17 +65,17 @@ class Channel(abc.ABC):
         """One random branch of a pure state: the mean of |ket'><ket'| over keys is the channel
         applied to |ket><ket|.
 
-        Branch j of probability p_j is K_j |ket> / sqrt(p_j), so that every branch has for squared
-        norm the trace that the channel leaves. Which branch is drawn depends on the parameters,
-        which differentiating ``ket'`` alone does not see. The weight does: it is 1, with the
-        derivative of log p_j, and the mean of ``weight * f(ket')`` over keys has the gradient of
-        the mean of f. A branch of probability exactly 0 is never drawn, so its derivative is
-        missed: the first photon lost at T = 1, the first one kept at T = 0.
+        Branch j of probability p_j is K_j |ket> / sqrt(p_j), so that the squared norm of every
+        branch is the trace that the channel leaves. Which branch is drawn depends on the
+        parameters, and the derivative of ``ket'`` alone misses this. The weight accounts for it: it
+        is 1, with the derivative of log p_j, and the mean of ``weight * f(ket')`` over keys has the
+        gradient of the mean of f. A branch of probability exactly 0 is never drawn, so its
+        derivative is missed: that of the first photon lost at T = 1, or first kept at T = 0.
 
         Args:
             key: a key of `jax.random`.
             ket: an array of any number of axes.
-            axes: those of the modes of the channel.
+            axes: the axes of the modes of the channel.
 
         Returns:
             ``ket'``, of the ket's shape, and the weight, a real scalar.
@@ -89,14 +89,14 @@ class Channel(abc.ABC):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Jumps(Channel):
-    """A channel on one mode each of whose Kraus operators changes the photon number by an amount of
-    its own: K_d |n> = sqrt(probabilities[n + d, n]) |n + d>.
+    """A channel on one mode whose Kraus operators each change the photon number by a fixed amount:
+    K_d |n> = sqrt(probabilities[n + d, n]) |n + d>.
 
     Attributes:
-        superoperator: what it does to the row and the column axis of the mode.
-        probabilities: array (D, D), that of n photons becoming m at [m, n]; either no m > n or no m
-            < n.
-        losing: whether it takes photons beyond the cutoff.
+        superoperator: the operator on the row and the column axis of the mode.
+        probabilities: array (D, D); element [m, n] is the probability that n photons become m. It
+            vanishes either for all m > n or for all m < n.
+        losing: whether the channel takes photons beyond the cutoff.
     """
 
     superoperator: Sectors
@@ -117,10 +117,10 @@ class Jumps(Channel):
     def unravel(self, key, ket, axes):
         photons = Box(ket.shape).probabilities(ket, axes)
         m, n = np.indices(self.probabilities.shape)
-        # By how much the number changes, mod D, becomes an axis.
+        # The skew makes the change of the photon number, mod D, an axis.
         joint = contract(self.probabilities, photons, "mn,n->mn")
         each = jnp.sum(skew(joint, column=1, row=0, sign=-1), axis=1)
-        drawn = index(key, each)
+        drawn = draw_index(key, each)
         scale, weight = _branch(each[drawn], jnp.sum(each))
         elements = scale * safe_sqrt(self.probabilities)
         jump = jnp.where((m - n) % len(n) == drawn, elements, 0)
@@ -130,10 +130,10 @@ class Jumps(Channel):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class RandomRotation(Channel):
-    """A rotation of one mode by a random angle with a normal distribution of mean 0.
+    """A rotation of one mode by a random angle, which is normally distributed around 0.
 
-    Its branches are the angles, of which there is a continuum: `unravel` draws one, scales it by
-    the deviation, and the weight is 1 with derivative 0, the ket itself having all of it.
+    The branches are a continuum of angles. `unravel` draws a standard normal number and scales it
+    by the deviation. So the ket itself has the whole derivative, and the weight has derivative 0.
 
     Attributes:
         deviation: the standard deviation in radians, a real scalar.
@@ -183,7 +183,7 @@ class Kraus(Channel):
         return 1
 
     def apply(self, rho, rows, columns):
-        @jax.checkpoint  # a backward pass keeps no K_j rho either
+        @jax.checkpoint  # so that the backward pass does not keep the K_j rho either
         def add(total, element):
             half = Matrix(element).apply(rho, rows)
             return total + Matrix(element.conj()).apply(half, columns), None
@@ -195,10 +195,10 @@ class Kraus(Channel):
         elements = self.elements.reshape(-1, size, size)
         effects = contract(elements.conj(), elements, "jab,jac->jbc")  # K_j^dagger K_j
         reduced = Box(ket.shape).reduced(ket, axes).reshape(size, size)
-        # Rounding may leave one that is 0 below it.
+        # Rounding may take a probability of 0 below 0.
         each = jnp.maximum(contract(effects, reduced, "jbc,cb->j", real=True), 0)
-        ket = Matrix(self.elements[index(key, each)]).apply(ket, axes)
-        # The norm itself, of which a rare branch's share of a sum keeps few digits.
+        ket = Matrix(self.elements[draw_index(key, each)]).apply(ket, axes)
+        # From the norm itself: for a rare branch ``each`` has few correct digits.
         scale, weight = _branch(Box(ket.shape).norm_squared(ket), jnp.sum(each))
         labels = ascii_letters[: ket.ndim]
         return contract(scale, ket, f",{labels}->{labels}"), weight
@@ -239,8 +239,8 @@ class Composition(Channel):
 
 
 def _branch(own: jax.Array, total: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """By what to scale a branch of squared norm ``own`` to ``total``, and its weight.
+    """The factor that scales a branch from squared norm ``own`` to ``total``, and its weight.
 
     A ket of norm 0 has no branches: it stays 0, with weight 1. NaN stays NaN.
     """
-    return safe_sqrt(ratio(total, own)), unit(ratio(own, total))
+    return safe_sqrt(ratio(total, own)), score_weight(ratio(own, total))

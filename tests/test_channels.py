@@ -275,7 +275,7 @@ def test_single_precision_at_large_cutoffs(cutoff):
 @pytest.fixture
 def by_branch(monkeypatch):
     """`unravel` takes for its key which branch to draw, or the random number it is made of."""
-    monkeypatch.setattr(superoperators, "index", lambda key, each: key)
+    monkeypatch.setattr(superoperators, "draw_index", lambda key, each: key)
     monkeypatch.setattr(jax.random, "normal", lambda key, shape, dtype: key)
     monkeypatch.setattr(jax.random, "split", lambda key, count: key)
 

@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.special import erfc, gammaln
 
 import fockjax as fj
-from fockjax._random import photon_number, tails, uniform
+from fockjax._random import draw_photon_number, tails, uniform
 from fockjax.detectors._inversion import Cells
 from fockjax.interop import oracle
 
@@ -175,7 +175,9 @@ def test_draws_resolve_what_is_rare():
     small = drawn[drawn < 0.01] * 2.0**24
     assert np.mean(small == np.round(small)) < 0.1
     p = np.array([0.5, 0.0, 0.3, 0.2, 0.0])
-    n = np.asarray(jax.jit(jax.vmap(photon_number, (0, None)))(keys, tails(jnp.asarray(3 * p))))
+    n = np.asarray(
+        jax.jit(jax.vmap(draw_photon_number, (0, None)))(keys, tails(jnp.asarray(3 * p)))
+    )
     counts = np.bincount(n, minlength=5)
     assert counts[1] == counts[4] == 0
     assert stats.chisquare(counts[p > 0], len(n) * p[p > 0]).pvalue > ALARM

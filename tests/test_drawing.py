@@ -269,7 +269,7 @@ def test_every_registered_operation_is_drawn(kind, spec):
     assert all(name in label for name in (*spec.parameters, *more.values()))
     assert label in drawing.text([step], 2, width=200, ascii=False, parameters=True)
     assert drawing.text([step], 2, width=200, ascii=True, parameters=True).isascii()
-    assert drawing.layout([step], 2)[0][0].kind == {Noise: "channel"}.get(
+    assert drawing.arrange([step], 2)[0][0].kind == {Noise: "channel"}.get(
         kind, kind.__name__.lower()
     )
 

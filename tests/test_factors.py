@@ -125,7 +125,7 @@ class Flip:
 
 def test_channels_are_given_row_and_column_axes(x64):
     for factor, rho in both(np.random.default_rng(6)):
-        after = factor.channel(Flip(), (5, 1))
+        after = factor.apply_channel(Flip(), (5, 1))
         assert not after.is_pure
         expected = np.array(rho)
         expected[:, :, 0] *= 2

@@ -257,3 +257,9 @@ def test_eight_modes_in_two_groups_run_as_their_dense_state_does():
     close(found.values, expected.values, 2e-6)
     close(found.leakage, expected.leakage, 2e-6)
     assert found.leakage.min() > 1e-4 and whole.bytes > 10 * in_groups.bytes
+
+
+def test_cutoffs_of_a_group_may_be_an_array():
+    circuit = fj.grouped(lambda modes: fj.Circuit(modes).kerr(0.1, mode=0), modes=3, group_size=2)
+    weights = circuit.init(jax.random.key(0))
+    assert circuit(weights, cutoff=np.array([3, 4])).cutoffs == (3, 4, 3)

@@ -15,7 +15,7 @@ from scipy.special import gammaln
 
 import fockjax as fj
 from fockjax.interop import oracle
-from fockjax.kets._recurrence import amplitudes
+from fockjax.kets.recurrence import amplitudes
 
 kets = fj.kets
 needs_oracle = pytest.mark.skipif(not oracle.is_installed(), reason="needs Strawberry Fields")

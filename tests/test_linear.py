@@ -11,7 +11,16 @@ import pytest
 from compare import close_in_scale
 
 from fockjax._linear import contract, settle, skew
-from fockjax.operators import Diagonal, Matrix, Parity, Product, Sectors, expand, product, steps
+from fockjax.operators import (
+    Diagonal,
+    Matrix,
+    Parity,
+    Product,
+    Sectors,
+    expand,
+    flat_parts,
+    product,
+)
 from fockjax.planning import pick
 
 
@@ -144,7 +153,7 @@ def test_every_transformation_agrees_with_dense(name):
 
     # The dense tensors of value and directions, factor by factor: each structure is linear in its
     # array.
-    parts = [steps(op, axes) for op in (operator, *directions)]
+    parts = [flat_parts(op, axes) for op in (operator, *directions)]
     tensors = [
         (at, *(np.asarray(step[k][0].to_dense()) for step in parts))
         for k, (_, at) in enumerate(parts[0])

@@ -329,6 +329,14 @@ REFUSED = {
         lambda c: c.measure_photons(modes=(0, 1), select=(1,)),
         "`select` must have one entry",
     ),
+    "one for all": (
+        lambda c: c.measure_photons(modes=(0, 1), select=1),
+        "`select` must have one entry",
+    ),
+    "one name for all": (
+        lambda c: c.measure_photons(modes=(0, 1), name="m"),
+        "`name` must have one entry",
+    ),
     "efficiency": (lambda c: c.measure_photons(1.5, modes=0), r"efficiency.*\[0, 1\], got 1\.5"),
 }
 

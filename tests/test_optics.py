@@ -12,7 +12,7 @@ from dense import random_ket, random_unitary
 from scipy.linalg import expm
 
 import fockjax as fj
-from fockjax.gates.interferometer import unitary
+from fockjax.gates.interferometer import mesh_unitary
 from fockjax.interop import oracle
 
 MESHES = {"rectangular": fj.decompositions.rectangular, "triangular": fj.decompositions.triangular}
@@ -69,7 +69,7 @@ UNITARIES = {
 def test_a_mesh_makes_its_unitary(mesh):
     found = {name: MESHES[mesh](U) for name, U in UNITARIES.items()}
     angles = {name: list(map(jnp.asarray, one[1:])) for name, one in found.items()}
-    made = jax.jit(lambda: {name: unitary(*one, mesh=mesh) for name, one in angles.items()})()
+    made = jax.jit(lambda: {name: mesh_unitary(*one, mesh=mesh) for name, one in angles.items()})()
     for name, U in UNITARIES.items():
         close(made[name], U)
         assert found[name].pairs == fj.decompositions.pairs(len(U), mesh)

@@ -49,7 +49,7 @@ def test_a_circuit_has_its_boxes_none_over_another_and_words_inside_them(width):
     circuit.displace(fj.Outcome("alpha").real, mode=2).measure_photons(modes=4, select=1)
     ax = fj.plotting.circuit(circuit, width=width)
     boxes = [bounds(patch) for patch in patches(ax, "FancyBboxPatch")]
-    marks = [mark for column in drawing.layout(circuit.operations, 5) for mark in column]
+    marks = [mark for column in drawing.arrange(circuit.operations, 5) for mark in column]
     assert len(boxes) == sum(len(mark.boxes) for mark in marks if mark.boxed)
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import fockjax as fj
 from fockjax._linear import Chart, fold, unfold
-from fockjax.gates.interferometer import unitary as mesh_unitary
+from fockjax.gates.interferometer import mesh_unitary
 from fockjax.interop import oracle
 
 BELOW = 4

@@ -13,7 +13,7 @@ from compare import close_in_scale
 import fockjax as fj
 from fockjax import register
 from fockjax.gates import phases
-from fockjax.operators import Generated, Matrix, Turned, steps
+from fockjax.operators import Generated, Matrix, Turned, flat_parts
 
 FOLD, CUTOFF = 3, 6
 SIZES = (CUTOFF, CUTOFF - 1)
@@ -41,7 +41,7 @@ def complex_normal(seed, shape):
 
 def applied(gate, ket, modes):
     """As a circuit does it."""
-    for part, at in steps(gate, modes):
+    for part, at in flat_parts(gate, modes):
         ket = part.apply(ket, at)
     return ket
 

@@ -1,5 +1,7 @@
 """A channel given by its Kraus operators."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -12,12 +14,13 @@ from fockjax.superoperators import Kraus
 
 
 def kraus(
-    real, imag=0.0, *, cutoff: int | tuple[int, ...], truncated: bool = False, dtype=None
+    real, imag: Any = 0.0, *, cutoff: int | tuple[int, ...], truncated: bool = False, dtype=None
 ) -> Kraus:
     """Any channel on chosen modes, ``rho -> sum_j K_j rho K_j^dagger`` with ``K = real + i imag``.
 
-    What operators that fulfil ``sum_j K_j^dagger K_j = 1`` on the cut space do at the cutoff is
-    their maker's business, so the leakage of a state is a lower bound after this channel.
+    Operators with ``sum_j K_j^dagger K_j = 1`` on the cut space may reflect at the cutoff what an
+    infinite channel would lose there. So after this channel the leakage of a state is a lower
+    bound.
 
     Args:
         real: real parts of the elements, shape ``(J, *cutoffs, *cutoffs)`` with output photon
@@ -59,7 +62,7 @@ def kraus(
 
 
 def _checked(real, imag, modes: int, truncated: bool) -> None:
-    """What can be told of constants: shapes that belong together, and the sum."""
+    """Check what is known of constants: that the shapes fit, and the sum of K_j^dagger K_j."""
     half = (real.ndim - 1) // 2
     if (
         imag.shape not in ((), real.shape)

@@ -1,17 +1,18 @@
-"""Loss, and amplification, which is its adjoint; and what is made of the two.
+"""Loss, amplification, which is its adjoint, and the channels that are composed of the two.
 
 Loss of transmissivity T has the Kraus operators
 
     K_j |n> = sqrt(C(n, j) T^(n - j) (1 - T)^j) |n - j>
 
-and amplification of gain G those of loss of transmissivity 1/G, transposed and divided by sqrt(G).
-Every Gaussian channel that turns with the phase is amplification after loss (R. Garcia-Patron et
-al., Phys. Rev. Lett. 108, 110505 (2012)).  Loss lifts no photon number, so nothing is cut between
-the two: the elements are those of the infinite channel.
+and amplification of gain G has those of loss of transmissivity 1/G, transposed and divided by
+sqrt(G). Every Gaussian channel that commutes with rotations is amplification after loss (R.
+Garcia-Patron et al., Phys. Rev. Lett. 108, 110505 (2012)). Loss raises no photon number, so nothing
+is cut between the two, and the elements are those of the infinite channel.
 """
 
 from functools import lru_cache
 from math import comb
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +56,7 @@ def loss(T, *, cutoff: int, dtype=None) -> Channel:
     return _loss(T, 1 - T, cutoff)
 
 
-def amplifier(gain, nbar=0.0, *, cutoff: int, dtype=None) -> Channel:
+def amplifier(gain, nbar: Any = 0.0, *, cutoff: int, dtype=None) -> Channel:
     """Amplification: two-mode squeezing with an idler mode that holds ``nbar`` thermal photons and
     is then ignored.
 
@@ -153,7 +154,9 @@ def additive_noise(variance, *, cutoff: int, hbar: float = 2.0, dtype=None) -> C
 
 
 def _loss(kept, lost, cutoff) -> Jumps:
-    """Loss of transmissivity ``kept`` = 1 - ``lost``, both given, each as exact as it can be."""
+    """Loss of transmissivity ``kept``. Both this and ``lost`` = 1 - ``kept`` are given, each as
+    exact as it can be.
+    """
     blocks = _elements(kept, lost, cutoff, cutoff)
     probabilities = _elements(kept, lost, cutoff, 1)[0]
     return Jumps(Sectors(blocks, (cutoff, cutoff), charge=-1), probabilities, losing=False)
@@ -170,13 +173,13 @@ def _amplifier(added, cutoff) -> Jumps:
 
 
 def _elements(kept, lost, cutoff, rows) -> jax.Array:
-    """What loss does to |c><c'|, c' = c + r mod D, for the first ``rows`` of r: its part in
-    |a><a'|, where j = c - a = c' - a' >= 0 photons have gone,
+    """The part in |a><a'| of what loss makes of |c><c'|, for c' = c + r mod D and r < ``rows``.
+    With j = c - a = c' - a' >= 0 the photons that are lost, it is
 
-        [r, a, c] = sqrt(C(c, j) C(c', j)) kept^((a + a')/2) lost^j
+        [r, a, c] = sqrt(C(c, j) C(c', j)) kept^((a + a')/2) lost^j.
 
-    as a product of two like halves: in single precision the binomials would overflow, and the
-    powers underflow.
+    It is computed as a product of two similar halves, since in single precision the binomials would
+    overflow and the powers underflow.
     """
     roots, half_powers, jumps = _tables(cutoff, rows)
     low, high = half_powers // 4, (half_powers // 2 + 1) // 2

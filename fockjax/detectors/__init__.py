@@ -1,8 +1,8 @@
 """Detectors: measurements of one mode.
 
 Each draws an outcome from the mode's density matrix (`Detector.sample`), tells how probable an
-outcome is (`Detector.probability`) and what it leaves of the other modes (`Detector.effect`). They
-are what a circuit's measurements and the samples of a state are made of.
+outcome is (`Detector.probability`) and what it leaves of the other modes (`Detector.effect`).
+Measurements in a circuit and the samples of a state use them.
 """
 
 from fockjax._spec import DetectorSpec as DetectorSpec

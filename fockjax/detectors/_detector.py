@@ -1,16 +1,17 @@
-"""What a measurement of one mode is."""
+"""The base class of detectors."""
 
 import abc
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from fockjax._linear import contract
 
 
 class Detector(abc.ABC):
-    """A measurement of one mode: draws an outcome and says what it leaves.
+    """A measurement of one mode: it draws an outcome and tells in what state this leaves the rest.
 
     A pytree of one sample; batch it with `jax.vmap`.
     """
@@ -21,8 +22,8 @@ class Detector(abc.ABC):
     def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
         """An outcome drawn from the distribution of ``rho / trace(rho)``.
 
-        Nothing differentiates through it. Where ``rho`` is not finite or is zero the outcome is
-        NaN, or -1 where outcomes are integers.
+        It is not differentiated. If ``rho`` is not finite or is zero, the outcome is NaN, or -1 if
+        outcomes are integers.
 
         Args:
             key: a JAX random key.
@@ -31,7 +32,7 @@ class Detector(abc.ABC):
 
     @abc.abstractmethod
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
-        """What an outcome leaves: ``sum_j weights[j] <bra_j| rho |bra_j>``, the mode gone.
+        """What an outcome leaves of the other modes: ``sum_j weights[j] <bra_j| rho |bra_j>``.
 
         Args:
             outcome: a scalar, which may be traced.
@@ -42,13 +43,13 @@ class Detector(abc.ABC):
             state of the other modes stays pure.
         """
 
-    def probability(self, outcome: Any, rho: jax.Array) -> jax.Array:
-        """How probable an outcome is in ``rho / trace(rho)``, or its density where outcomes are
+    def probability(self, outcome: Any, rho: ArrayLike) -> jax.Array:
+        """The probability of an outcome in ``rho / trace(rho)``, or its density if outcomes are
         continuous.
         """
         return jnp.sum(self.chances(outcome, rho)) / jnp.trace(rho).real
 
-    def chances(self, outcome: Any, rho: jax.Array) -> jax.Array:
+    def chances(self, outcome: Any, rho: ArrayLike) -> jax.Array:
         """``weights[j] <bra_j| rho |bra_j>`` for each j of the `effect`, shape (J,)."""
         weights, bras = self.effect(outcome)
         left = contract(bras, rho, "jm,mn->jn")

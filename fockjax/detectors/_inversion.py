@@ -12,28 +12,28 @@ from numpy.polynomial import chebyshev
 from fockjax._linear import contract
 from fockjax._random import uniform
 
-ORDER = 16  # values of the density in each cell
+ORDER = 16  # how many values of the density there are in each cell
 
 
 class Cells(NamedTuple):
-    """The interval ``[-count * width, count * width]`` cut into cells, in each of which a density
-    is seen as a polynomial: its values at the ``ORDER`` Chebyshev points.
+    """The interval ``[-count * width, count * width]`` cut into cells. In each cell a density is
+    approximated by a polynomial, given by its values at the ``ORDER`` Chebyshev points.
 
     Attributes:
-        count: how many.
-        width: half the width of one.
+        count: the number of cells.
+        width: half the width of a cell.
     """
 
     count: int
     width: float
 
     def nodes(self) -> np.ndarray:
-        """Where values are needed, float64, shape (count * ORDER,), in order."""
+        """The points where values are needed, in order, float64, shape (count * ORDER,)."""
         centres = 2.0 * np.arange(self.count) + 1 - self.count
         return (self.width * (centres[:, None] + chebyshev.chebpts1(ORDER))).reshape(-1)
 
     def cdf(self, q: jax.Array, density: jax.Array) -> jax.Array:
-        """The share of the whole that lies below a point, from the values at the nodes."""
+        """The share of the whole integral that lies below a point, from the values at the nodes."""
         values, masses = self._masses(density)
         cell = jnp.floor((q / self.width + self.count) / 2)
         cell = jnp.clip(cell, 0, self.count - 1)
@@ -46,16 +46,16 @@ class Cells(NamedTuple):
         return (upto[cell] - masses[cell] + inside) / upto[-1]
 
     def draw(self, key: jax.Array, density: jax.Array) -> jax.Array:
-        """A point drawn from a density, given by its values at the nodes, in any unit."""
+        """A point drawn from a density, which is given by its values at the nodes in any unit."""
         which, where = jax.random.split(key)
         share = uniform(where, density.dtype) / 2
         return self.quantile(share, jax.random.bernoulli(which), density)
 
     def quantile(self, share: jax.Array, right: jax.Array, density: jax.Array) -> jax.Array:
-        """The point to the left of which, or to its right, lies a share of the whole.
+        """The point with a given share of the whole integral on its left, or on its right.
 
-        From either side up to the median, so that both tails are resolved; nan where there is
-        nothing.
+        Shares are counted from either side up to the median, so that both tails are resolved. The
+        result is NaN where the density is zero everywhere.
         """
         dtype = density.dtype
         values, masses = self._masses(density)
@@ -79,12 +79,13 @@ class Cells(NamedTuple):
         low, high = lax.fori_loop(0, np.finfo(dtype).nmant + 1, halve, ends)
         centre = self.width * (2 * cell + 1 - self.count).astype(dtype)
         q = centre + self.width * (low + high) / 2
-        return jnp.where(right, -q, q) * (total / total)
+        return jnp.where(right, -q, q) * (total / total)  # NaN if the total is 0
 
     def _masses(self, density: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The values by cells, and the integral over each in units of half its width."""
+        """The values in each cell, and the integral over it in units of half its width."""
         values = density.reshape(self.count, ORDER)
-        weights = jnp.asarray(_integrals().sum(0), density.dtype)  # at 1 all polynomials are 1
+        # All Chebyshev polynomials are 1 at 1.
+        weights = jnp.asarray(_integrals().sum(0), density.dtype)
         return values, jnp.maximum(contract(values, weights, "cp,p->c"), 0)
 
 
@@ -103,7 +104,9 @@ def _integral(coefficients: jax.Array, t: jax.Array) -> jax.Array:
 
 @lru_cache
 def _integrals() -> np.ndarray:
-    """From values at the Chebyshev points to the coefficients of the integral from -1, float64."""
+    """The matrix that takes values at the Chebyshev points to the coefficients of the integral from
+    -1, float64.
+    """
     points = chebyshev.chebpts1(ORDER)
     values = np.linalg.inv(chebyshev.chebvander(points, ORDER - 1))
     return chebyshev.chebint(values, lbnd=-1)

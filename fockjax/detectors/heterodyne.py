@@ -25,8 +25,8 @@ class Heterodyne(Detector):
     """See `heterodyne`.
 
     Attributes:
-        cutoff: of the mode.
-        dtype: the complex dtype of its outcomes.
+        cutoff: the cutoff of the mode.
+        dtype: the complex dtype of the outcomes.
     """
 
     cutoff: int = field(metadata={"static": True})
@@ -40,8 +40,8 @@ class Heterodyne(Detector):
         return jnp.full(1, 1 / math.pi, vacuum.dtype), bra[None]
 
     def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
-        """The modulus first, whose density depends on the photon numbers only; then the phase given
-        the modulus, whose density is a trigonometric polynomial.
+        """Draw the modulus first, whose density depends on the photon numbers only; then the phase
+        given the modulus, whose density is a trigonometric polynomial.
         """
         rho = lax.stop_gradient(rho)
         radial, angular = jax.random.split(key)
@@ -57,23 +57,23 @@ class Heterodyne(Detector):
         return lax.complex(r * jnp.cos(phi), r * jnp.sin(phi))
 
     def _fourier(self, rho: jax.Array, r: jax.Array) -> jax.Array:
-        """``c_k``: the density of the phase at modulus r is ``Re sum_k c_k e^{i k phi}`` in some
-        unit.
+        """The coefficients ``c_k``: the density of the phase at modulus r is proportional to
+        ``Re sum_k c_k e^{i k phi}``.
         """
         n = np.arange(self.cutoff)
         columns = n + n[:, None]  # [k, m]: m + k
         inside, columns = columns < self.cutoff, np.minimum(columns, self.cutoff - 1)
         twice = (np.where(n > 0, 2, 1)[:, None] * inside).astype(r.dtype)
         bands = contract(rho[n, columns], twice, "km,km->km")
-        # The amplitudes of a coherent state, from a start that keeps the greatest within range.
+        # The amplitudes of a coherent state, up to a factor that keeps the largest within range.
         waves = geometric(jnp.exp(-(r**2) / 4), r, np.sqrt(1 / n[1:]))
         waves = waves / jnp.max(waves)
         return contract(contract(bands, waves, "km,m->km"), waves[columns], "km,km->k")
 
 
 def _moduli(cutoff: int) -> Cells:
-    """Cells for ``|alpha|``, less half of its range: less than 1e-20 is 6 beyond the root of the
-    highest photon number.
+    """Cells for ``|alpha|`` minus half of its range. More than 6 beyond the root of the highest
+    photon number the probability is below 1e-20.
     """
     count = math.ceil((math.sqrt(cutoff) + 6) / 0.9)
     return Cells(count, 0.45)

@@ -25,8 +25,8 @@ class Homodyne(Detector):
     """See `homodyne`.
 
     Attributes:
-        angle: of the quadrature, in radians, real.
-        cutoff: of the mode.
+        angle: the angle of the quadrature in radians, a real scalar.
+        cutoff: the cutoff of the mode.
         hbar: the convention for the size of a quadrature.
     """
 
@@ -48,13 +48,13 @@ class Homodyne(Detector):
     def cdf(self, x: jax.Array, rho: jax.Array) -> jax.Array:
         """The probability of an outcome of at most ``x``, a real scalar.
 
-        Right to 1e-6 in single precision, but for what rounding ``x`` itself does.
+        In single precision it is right to 1e-6, apart from the effect of rounding ``x`` itself.
         """
         q = jnp.asarray(x, self.angle.dtype) / math.sqrt(self.hbar)
         return _cells(self.cutoff).cdf(q, self._density(rho))
 
     def _density(self, rho: jax.Array) -> jax.Array:
-        """Of ``x / sqrt(hbar)``, at the nodes of the cells."""
+        """The density of ``x / sqrt(hbar)`` at the nodes of the cells."""
         n = np.arange(self.cutoff)
         turns = phase_factor(lax.stop_gradient(self.angle), n - n[:, None])
         turned = contract(turns, rho, "mn,mn->mn", real=True)
@@ -65,9 +65,9 @@ class Homodyne(Detector):
 def _cells(cutoff: int) -> Cells:
     """Cells for a product of two Hermite functions.
 
-    They turn with at most sqrt(2 n + 1) radians a unit, up to the turning point there; 7 beyond it
-    less than 1e-20 is left. A width of few digits puts the centres of all cells on numbers that
-    single precision has.
+    The phase of each changes by at most sqrt(2 n + 1) radians per unit, up to the turning point at
+    sqrt(2 n + 1); more than 7 beyond it the probability is below 1e-20. The width has few digits,
+    so that the centres of all cells are exact in single precision.
     """
     fastest = math.sqrt(2 * cutoff + 1)
     exponent = math.floor(math.log2(1.2 / fastest)) - 4
@@ -77,12 +77,13 @@ def _cells(cutoff: int) -> Cells:
 
 @lru_cache(maxsize=32)
 def _tables(cutoff: int) -> tuple[np.ndarray, np.ndarray]:
-    """``T`` of ``h_m(q) h_n(q) = sum_k T[k, m, n] h_k(sqrt(2) q)`` and ``h_k(sqrt(2) q)`` at the
+    """``T`` in ``h_m(q) h_n(q) = sum_k T[k, m, n] h_k(sqrt(2) q)``, and ``h_k(sqrt(2) q)`` at the
     nodes, float64.
 
-    So a density takes 2 cutoff numbers a point instead of cutoff^2; those functions are as small in
-    the tails as the products. T is an integral by the trapezoidal rule, which converges
-    exponentially once its steps resolve the product of the three.
+    So a density takes 2 cutoff numbers for each point instead of cutoff^2, and the functions
+    ``h_k(sqrt(2) q)`` are as small in the tails as the products. T is an integral by the
+    trapezoidal rule, which converges exponentially once its steps resolve the product of the three
+    functions.
     """
     orders = 2 * cutoff - 1
     reach = math.sqrt(2 * cutoff + 1) + 7
@@ -92,7 +93,7 @@ def _tables(cutoff: int) -> tuple[np.ndarray, np.ndarray]:
     for m in range(cutoff):
         products[:, m] = (math.sqrt(2) * step * waves[m] * doubled) @ waves.T
     k, m, n = np.ogrid[:orders, :cutoff, :cutoff]
-    products[(k > m + n) | ((k + m + n) % 2 == 1)] = 0  # as they are, but for rounding
+    products[(k > m + n) | ((k + m + n) % 2 == 1)] = 0  # these vanish up to rounding
     return products, hermite_table(math.sqrt(2) * _cells(cutoff).nodes(), orders)
 
 
@@ -101,12 +102,12 @@ def homodyne(angle: Any = 0.0, *, cutoff: int, hbar: float = 2.0, dtype=None) ->
     number in the units of hbar.
 
     `Detector.probability` is its density. Outcomes are drawn by inverting the cumulative
-    distribution, in which a piecewise polynomial of the density errs by at most 1e-6 in single
-    precision and 1e-11 in double precision, tails included.
+    distribution of a piecewise polynomial. It is off by at most 1e-6 in single precision and 1e-11
+    in double precision, tails included.
 
     Args:
-        angle: in radians.
-        cutoff: of the mode.
+        angle: the angle in radians.
+        cutoff: the cutoff of the mode.
         hbar: the convention for the size of a quadrature.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fockjax._spec import DetectorSpec
-from fockjax.detectors._counter import Counter, check, noise, poisson
+from fockjax.detectors.counter import Counter, check, checked_parameters, poisson
 
 
 @jax.tree_util.register_dataclass
@@ -17,23 +17,24 @@ class Photons(Counter):
     """See `photons`.
 
     Attributes:
-        dark: whether there may be dark counts, and
-        ideal: whether there are none and the efficiency is 1, both known before tracing.
+        dark: whether there may be dark counts, known before tracing.
+        ideal: whether the efficiency is 1 and there are no dark counts, known before tracing.
     """
 
     dark: bool = field(default=True, metadata={"static": True})
     ideal: bool = field(default=False, metadata={"static": True})
 
     def weights(self, outcome: jax.Array) -> jax.Array:
-        """By adding photons one by one, each of which is counted or not."""
+        """Photons are added one by one, each of which is counted or not."""
 
         def add(counted, _):
             one_more = jnp.concatenate([counted[1:], jnp.zeros_like(counted[:1])])
             after = counted + self.efficiency * (one_more - counted)
             return after, counted[0]
 
-        # What k - j counts have for probability without a photon; the end of the list is never
-        # reached from its start.
+        # Element j is the probability of ``outcome - j`` dark counts alone. Each photon that is
+        # counted moves the list by one, and only the first element is read, so that its end does
+        # not matter.
         start = poisson(outcome - jnp.arange(self.cutoff, dtype=outcome.dtype), self.dark_counts)
         return lax.scan(add, start, length=self.cutoff)[1]
 
@@ -51,22 +52,22 @@ class Photons(Counter):
         seeing, dark = jax.random.split(key)
         seen = jax.random.bernoulli(seeing, self.efficiency, (self.cutoff - 1,))
         seen = jnp.sum(seen & (jnp.arange(self.cutoff - 1, dtype=n.dtype) < n), dtype=jnp.int32)
-        if not self.dark:  # what draws Poisson numbers takes seconds to compile
+        if not self.dark:  # drawing from a Poisson distribution takes seconds to compile
             return seen
         return seen + jax.random.poisson(dark, self.dark_counts, dtype=jnp.int32)
 
 
-def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Photons:
+def photons(efficiency: Any = 1.0, dark_counts: Any = 0.0, *, cutoff: int, dtype=None) -> Photons:
     """A detector that counts photons: the outcome is an integer >= 0.
 
-    Each photon is seen with probability ``efficiency``, and a number of dark counts with a Poisson
-    distribution is added. So an outcome may be at the cutoff or above. With both at their defaults,
-    as numbers that are not traced, the other modes of a pure state stay pure.
+    Each photon is seen with probability ``efficiency``, and a Poisson-distributed number of dark
+    counts is added. So an outcome may be at the cutoff or above. If both parameters have their
+    default values and are not traced, the other modes of a pure state stay pure.
 
     Args:
-        efficiency: from 0 to 1.
+        efficiency: the probability that a photon is seen, from 0 to 1.
         dark_counts: mean number of dark counts, >= 0.
-        cutoff: of the mode.
+        cutoff: the cutoff of the mode.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Raises:
@@ -86,7 +87,9 @@ def photons(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Phot
         isinstance(value, int | float) and value == ideal
         for value, ideal in ((efficiency, 1), (dark_counts, 0))
     )
-    return Photons(*noise(efficiency, dark_counts, dtype), cutoff, not silent, perfect and silent)
+    return Photons(
+        *checked_parameters(efficiency, dark_counts, dtype), cutoff, not silent, perfect and silent
+    )
 
 
 SPEC = DetectorSpec(

@@ -1,6 +1,7 @@
-"""Detection of whether there are photons."""
+"""Detectors that tell whether there are photons."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import numpy as np
 from fockjax._numerics import geometric
 from fockjax._random import uniform
 from fockjax._spec import DetectorSpec
-from fockjax.detectors._counter import Counter, check, noise
+from fockjax.detectors.counter import Counter, check, checked_parameters
 
 
 @jax.tree_util.register_dataclass
@@ -24,8 +25,8 @@ class Threshold(Counter):
     def _both(self) -> tuple[jax.Array, jax.Array]:
         """The probabilities of no click and of a click for each n.
 
-        A click is summed over the photon, or dark count, that is the first to be seen: its rare
-        cases would cancel in 1 minus the other.
+        The probability of a click is the sum over which photon, or dark count, is seen first. In 1
+        minus the probability of no click a small value would be lost to cancellation.
         """
         silent = geometric(
             jnp.exp(-self.dark_counts), 1 - self.efficiency, np.ones(self.cutoff - 1)
@@ -39,13 +40,15 @@ class Threshold(Counter):
         return uniform(key, click.dtype) < click[n]
 
 
-def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Threshold:
-    """A detector that tells no photon from some: the outcome is 0, or 1 for a click.
+def threshold(
+    efficiency: Any = 1.0, dark_counts: Any = 0.0, *, cutoff: int, dtype=None
+) -> Threshold:
+    """A detector that tells whether there are photons: the outcome is 1 for a click, else 0.
 
     Args:
         efficiency: the probability that a photon makes it click, from 0 to 1.
         dark_counts: mean number of dark counts, >= 0.
-        cutoff: of the mode.
+        cutoff: the cutoff of the mode.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
     Raises:
@@ -58,7 +61,7 @@ def threshold(efficiency=1.0, dark_counts=0.0, *, cutoff: int, dtype=None) -> Th
         >>> print(detector.probability(1, np.diag([0, 0, 1 + 0j])))  # two photons
         0.75
     """
-    return Threshold(*noise(efficiency, dark_counts, dtype), cutoff)
+    return Threshold(*checked_parameters(efficiency, dark_counts, dtype), cutoff)
 
 
 def _check(parameters, modes, options):

@@ -1,8 +1,9 @@
-"""Beamsplitter BS(theta, phi) = exp(theta (e^{i phi} a1 a2+ - e^{-i phi} a1+ a2))."""
+"""Beamsplitter BS(theta, phi) = exp(theta (e^{i phi} a1 a2^dagger - e^{-i phi} a1^dagger a2))."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
 from string import ascii_letters
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,24 +20,24 @@ from fockjax.operators import Operator, Sectors, product, row_mode
 
 
 def real_blocks(theta, cutoffs, steps: int | jax.Array = 0):
-    """The photon-number sectors of BS(theta, 0), packed: real (large, small, small) of theta's
-    dtype.  With steps, an integer, of BS(theta + steps pi/64, 0), the steps without rounding.
+    """The photon-number sectors of BS(theta, 0), packed into a real array (large, small, small) of
+    theta's dtype. ``steps`` is an integer: steps * pi/64 is added to theta without rounding.
 
-    With small and large the two cutoffs in order, c the photon number of the mode with the smaller
-    one (mode 1 where they are equal) and r = (n1 + n2) mod large,
+    Let small and large be the two cutoffs, c the photon number of the mode with the smaller cutoff
+    (mode 1 if they are equal) and r = (n1 + n2) mod large. Then
 
         blocks[r, a, c] = <a, r - a| BS(theta, 0) |c, r - c>      (r - a, r - c mod large)
 
-    where the two totals agree, else 0.  So the sectors N = r (a, c <= r) and N = r + large (a, c >
-    r) fill one block.  BS(theta, phi) = e^{i phi n2} BS(theta, 0) e^{-i phi n2}.
+    where the two totals agree, else 0. So the sectors N = r (a, c <= r) and N = r + large (a, c >
+    r) fill one block. BS(theta, phi) = e^{i phi n2} BS(theta, 0) e^{-i phi n2}.
 
-    In the sector of N photons BS(pi/4, 0) = k_N is real orthogonal, its columns are eigenvectors of
-    a1 a2+ - a1+ a2 up to phases, and with w = 2 j - N
+    In the sector of N photons BS(pi/4, 0) = k_N is real orthogonal. Up to phases its columns are
+    eigenvectors of a1 a2^dagger - a1^dagger a2, and with w = 2 j - N
 
-        <p, N-p| BS(theta, 0) |m, N-m> = sum_j k_N[p, j] k_N[m, j] cos(w theta + (p - m) pi/2):
+        <p, N-p| BS(theta, 0) |m, N-m> = sum_j k_N[p, j] k_N[m, j] cos(w theta + (p - m) pi/2),
 
-    rows p - m even meet the cosine of w theta, odd the sine.  (Wigner's d through d(pi/2): Risbo,
-    J. Geodesy 70, 383 (1996).)
+    where p - m even leaves the cosine of w theta and p - m odd the sine. (This is Wigner's d from
+    d(pi/2): Risbo, J. Geodesy 70, 383 (1996).)
     """
     theta = jnp.asarray(theta)
     if cutoffs[0] > cutoffs[1]:  # seen from mode 2 the beamsplitter turns the other way
@@ -49,8 +50,8 @@ def real_blocks(theta, cutoffs, steps: int | jax.Array = 0):
         vectors, frequencies = _eigenvectors(small, large)
         cosine, sine, flips = _waves(theta, frequencies, steps)
         rest = _by_sums(cosine, sine, vectors)
-        # Far from the diagonal rounding leaves 1e-8 (float32) of elements that are 0 to 20 digits;
-        # the (a - c)^2 of two derivatives in phi would make it visible.
+        # Far from the diagonal elements that are 0 to 20 digits come out as 1e-8 (float32), by
+        # rounding; the factor (a - c)^2 of two derivatives in phi would make that visible.
         angle = theta + jnp.asarray(steps, theta.dtype) * (np.pi / 64)
         away = jnp.abs(angle - jnp.round(angle / np.pi) * np.pi)
         rest = jnp.where(away < _reach(small, large).astype(theta.dtype), 0, rest)
@@ -59,11 +60,11 @@ def real_blocks(theta, cutoffs, steps: int | jax.Array = 0):
 
 
 def _waves(theta, frequencies, steps):
-    """Cosines and sines of the sums of `real_blocks`, and whether theta is next to an odd multiple
-    of pi.
+    """The cosines and sines in the sums of `real_blocks`, and whether the nearest multiple of pi to
+    theta is odd.
 
-    At theta = j pi the gate is (-1)^{j N}; that is taken out of the cosines, so that what is left
-    is small near there, and exactly 0 at it.  cos x = 1 - 2 sin^2(x/2) = -1 + 2 cos^2(x/2).
+    At theta = j pi the gate is (-1)^{j N}. This is subtracted from the cosines, so that the rest is
+    small near these angles and exactly 0 at them: cos x = 1 - 2 sin^2(x/2) = -1 + 2 cos^2(x/2).
     """
     c, s = cos_sin(theta / 2, frequencies, steps)
     angle = theta + jnp.asarray(steps, theta.dtype) * (np.pi / 64)
@@ -80,8 +81,9 @@ def _signs(flips, small, large):
 
 
 def _by_table(cosine, sine, small, large):
-    """The sums of `real_blocks` as one matrix product with all their coefficients, 4 D^4 numbers:
-    no wave is made twice, and a batch of gates comes out with the batch last, as it is used.
+    """The sums of `real_blocks` as one matrix product with all their coefficients, 4 D^4 numbers.
+    So no cosine or sine is computed twice, and a batch of gates comes out with the batch last, as
+    it is used.
     """
     waves = jnp.concatenate([cosine, sine])
     # The barrier keeps XLA from folding products of these constants while it compiles.
@@ -92,7 +94,7 @@ def _by_table(cosine, sine, small, large):
 
 @lru_cache(maxsize=32)
 def _table(small, large):
-    """The coefficients of all cosines, then sines, for each element of the blocks."""
+    """For each element of the blocks, the coefficients of all cosines, then of all sines."""
     vectors, frequencies = _eigenvectors(small, large)
     place = frequencies[:, :, None] == np.arange(small + large - 1)
     both = np.einsum("raj,rcj,rjw->racw", vectors, vectors, place, optimize=True)
@@ -106,8 +108,9 @@ def _by_sums(cosine, sine, vectors):
     """The sums of `real_blocks` from the eigenvectors, 3/2 D^3 numbers: for large cutoffs."""
     vectors = lax.optimization_barrier(jnp.asarray(vectors.astype(cosine.dtype)))
     cosine, sine = cosine[:, None], sine[:, None]
-    # One contraction over [w, w] does it all: the first half makes the even columns, the second the
-    # odd ones, each half silent for the others.  (Halves apart have to be woven, which costs more.)
+    # One contraction over two copies of w: the first gives the even columns, the second the odd
+    # ones, and each is zero for the others. (Two contractions would have to be interleaved, which
+    # costs more.)
     even = (np.arange(vectors.shape[1]) % 2 == 0)[None, :, None]
     waves = jnp.where(
         even, jnp.concatenate([cosine, sine], -1), jnp.concatenate([-sine, cosine], -1)
@@ -119,11 +122,11 @@ def _by_sums(cosine, sine, vectors):
 
 @lru_cache(maxsize=32)
 def _eigenvectors(small, large):
-    """The constants of `real_blocks`, float64, and the frequencies w they belong to.
+    """The coefficients of `real_blocks`, float64, and the frequencies w they belong to.
 
-    vectors[r, a, :] is row a of k_N, for the one N of block r that a belongs to, folded to w >= 0
-    (j and N - j agree up to a sign), times the sign that leaves bare cosines and sines behind.  The
-    columns of N = r come first, then those of N = r + large, so that the two never meet.
+    vectors[r, a, :] is row a of k_N, for the one N of block r that a belongs to. It is folded to
+    w >= 0 (j and N - j agree up to a sign) and multiplied by the sign that leaves plain cosines and
+    sines. The columns of N = r come first, then those of N = r + large, so that the two never meet.
     """
     columns = max(_width(r, small, large) for r in range(large))
     vectors = np.zeros((large, small, columns))
@@ -145,8 +148,9 @@ def _eigenvectors(small, large):
 def _reach(small, large):
     """The angle below which <a| BS(theta, 0) |c> and its first four derivatives vanish.
 
-    The generator moves one photon at a time and its norm is N, so with k = |a - c| the fourth is at
-    most about N^4 (N theta)^(k - 4) / (k - 4)!: here below N^4 1e-20.  Only asked of k >= 20.
+    The generator moves one photon at a time and its norm is N. So with k = |a - c| the fourth
+    derivative is at most about N^4 (N theta)^(k - 4) / (k - 4)!, which is below N^4 1e-20 here. The
+    result is 0 for k < 20.
     """
     r, a, c = np.ogrid[:large, :small, :small]
     total = np.maximum(1, np.where(a <= r, r, r + large))
@@ -163,8 +167,9 @@ def _width(r, small, large):
 def quarter_turns(count):
     """k_N, the real matrix of BS(pi/4, 0) in the sector N, for N = 0..count-1.
 
-    k_N is the projection of k_{N-1} (x) k_1, one photon at a time, all four ways averaged (Risbo
-    1996), which is stable at any N.  One Newton-Schulz step then removes the drift of the norm.
+    k_N is the projection of k_{N-1} (x) k_1, which adds one photon, averaged over the four ways to
+    do so (Risbo 1996). This is stable at any N. One Newton-Schulz step removes the drift of the
+    norm.
     """
     k = np.ones((1, 1))
     yield k
@@ -185,8 +190,10 @@ def quarter_turns(count):
 @dataclass(frozen=True, eq=False)
 class Spectral(Operator):
     """BS(theta, 0) by the eigenvectors of its sectors, which do not depend on theta: a constant
-    matrix into them, a turn of each, and back. For a theta of one sample that acts on little else:
-    making its elements, D^4 products, then costs more than applying them.
+    matrix to the eigenvectors, a rotation of each, and back.
+
+    It is for a theta that differs from sample to sample, and for a ket of few other modes. Making
+    the elements of the gate takes D^4 products, which then costs more than applying them.
 
     Attributes:
         theta: the angle in radians, a real scalar.
@@ -211,7 +218,7 @@ class Spectral(Operator):
         small, large = self.sizes[1 - place], self.sizes[place]
         vectors, frequencies = _eigenvectors(small, large)
         cosine, sine, flips = _waves(self.theta if place else -self.theta, frequencies, 0)
-        # What `_by_sums` multiplies out, with an axis for the half: of even columns, of odd ones.
+        # The sums that `_by_sums` multiplies out. Axis Y tells the even columns from the odd ones.
         even = np.arange(small) % 2 == 0
         halves = np.stack([even, ~even], 1)[None, :, :, None] * vectors[:, :, None]
         halves = lax.optimization_barrier(jnp.asarray(halves.astype(self.theta.dtype)))
@@ -240,7 +247,7 @@ def core(theta, cutoff, dtype=None, steps=0) -> Sectors:
 
 
 def beamsplitter(
-    theta=np.pi / 4, phi=0.0, *, cutoff: int | tuple[int, int], dtype=None
+    theta: Any = np.pi / 4, phi: Any = 0.0, *, cutoff: int | tuple[int, int], dtype=None
 ) -> Operator:
     """Beamsplitter ``BS(theta, phi) = exp(theta (e^{i phi} a1 a2^dagger - e^{-i phi} a1^dagger
     a2))``.
@@ -272,7 +279,7 @@ def beamsplitter(
 
 
 def _of_sample(theta, phi, *, cutoff, dtype=None) -> Operator:
-    """A beamsplitter whose angle is one sample's."""
+    """A beamsplitter whose angle differs from sample to sample."""
     sizes = cutoffs_for(cutoff, 2)
     if max(sizes) <= FOLD:
         return beamsplitter(theta, phi, cutoff=cutoff, dtype=dtype)

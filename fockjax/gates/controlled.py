@@ -6,16 +6,16 @@ Both are two squeezers between beamsplitters, with r = asinh(s / 2) and beta = a
     CX(s) = BS(beta/2 + pi/4, 0) (S(-r) (x) S(r)) BS(beta/2 - pi/4, 0)
     CZ(s) = BS(beta/2 + pi/4, pi/2) (S(-r) (x) S(-r)) BS(beta/2 - pi/4, pi/2)
 
-without a phase in front: the vacuum's amplitude is 1 / sqrt(1 + s^2 / 4) on both sides.
-(Strawberry Fields' theta = atan2(-sech r, tanh r) / 2 is beta/2 - pi/4; the rotations it has around
-CX to make CZ are in the phases here.)
+without a global phase: the vacuum's amplitude is 1 / sqrt(1 + s^2 / 4) on both sides.
+(Strawberry Fields' theta = atan2(-sech r, tanh r) / 2 is beta/2 - pi/4. The rotations with which it
+makes CZ from CX are in the phases of the beamsplitters here.)
 """
 
 import jax.numpy as jnp
 
 from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec, cutoffs_for
-from fockjax.gates.beamsplitter import core as beamsplitter
+from fockjax.gates.beamsplitter import core as beamsplitter_core
 from fockjax.gates.phases import turned
 from fockjax.gates.squeezing import real_core
 from fockjax.operators import Matrix, Operator, Padded, product
@@ -78,7 +78,8 @@ def _controlled(s, cutoff, exact, dtype, turn) -> Operator:
     """CX, or CZ = R2(pi/2) CX R2(-pi/2) if ``turn``."""
     sizes = cutoffs_for(cutoff, 2)
     if exact:
-        # Beamsplitters conserve the total photon number: no more than this enters or is looked at.
+        # Beamsplitters conserve the total photon number, and neither the inputs nor the outputs
+        # that are kept have more photons than this.
         room = sum(sizes) - 1
         return Padded(_controlled(s, (room, room), False, dtype, turn), sizes)
     half = jnp.asarray(s, real_dtype(dtype)) / 2
@@ -87,7 +88,7 @@ def _controlled(s, cutoff, exact, dtype, turn) -> Operator:
     first, second = opposite, opposite if turn else squeezer
     enter, leave = (
         turned(
-            beamsplitter(jnp.arctan(half) / 2, sizes, dtype, steps=steps),
+            beamsplitter_core(jnp.arctan(half) / 2, sizes, dtype, steps=steps),
             0.0,
             1,
             dtype,

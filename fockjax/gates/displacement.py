@@ -1,6 +1,7 @@
-"""Displacement D(alpha) = exp(alpha a+ - alpha* a)."""
+"""Displacement D(alpha) = exp(alpha a^dagger - alpha* a)."""
 
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,16 +16,16 @@ from fockjax.operators import Band, Operator, Slope
 def real_core(r, cutoff):
     """D(r) for real r (of either sign), a real (cutoff, cutoff) array of r's dtype.
 
-    D(r e^{i phi})[m, n] = e^{i phi (m - n)} D(r)[m, n].  In float32 right for |r| < 13, where
-    e^{-r^2/2} underflows (float64: 37).  Laguerre form: Cahill & Glauber, Phys. Rev. 177, 1857
-    (1969), eq. (B.4); the recurrence: `_recurrence`.
+    D(r e^{i phi})[m, n] = e^{i phi (m - n)} D(r)[m, n]. It is right for |r| < 13 in float32 (37 in
+    float64); beyond, e^{-r^2/2} underflows. For the Laguerre form see Cahill & Glauber, Phys. Rev.
+    177, 1857 (1969), eq. (B.4), for the recurrence `_recurrence`.
     """
     r = jnp.asarray(r)
     return _recurrence.matrix(first_column(r, cutoff), _squared(r), _weight, cutoff, step=1)
 
 
 def _slope(r):
-    """dD/dr = (a+ - r) D - D a, from D = e^{-r^2/2} e^{r a+} e^{-r a}."""
+    """dD/dr = (a^dagger - r) D - D a, from D = e^{-r^2/2} e^{r a^dagger} e^{-r a}."""
     one = jnp.ones_like(r)
     return Slope((Band(1, _up, one), Band(0, np.ones, -r)), (Band(-1, _down, -one),))
 
@@ -57,7 +58,7 @@ def _weight(n, k):
 _core = partial(real_matrix, real_core, _slope)
 
 
-def displacement(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
+def displacement(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> Operator:
     """Displacement ``D(alpha) = exp(alpha a^dagger - alpha^* a)`` with ``alpha = r e^{i phi}``.
 
     Its elements are those of the infinite operator, cut to the photon numbers below the cutoff.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec, check_shapes, cutoffs_for
-from fockjax.gates.interferometer import interferometer, mesh_shapes, together
+from fockjax.gates.interferometer import build_each, interferometer, mesh_shapes
 from fockjax.gates.squeezing import squeezing
 from fockjax.operators import Operator, Padded, product
 
@@ -25,9 +25,9 @@ def gaussian_transform(
     """The Gaussian transformation of n modes ``W(U1) S(r) W(U2)``: an `interferometer`, a squeezer
     on each mode, an interferometer.
 
-    Every symplectic matrix can be written so (`decompositions.bloch_messiah`). It does not settle
-    the global phase. Here the vacuum's own amplitude ``<0|G|0> = prod_m sech(r_m)^(1/2)`` is
-    positive, as in Strawberry Fields.
+    Every symplectic matrix can be written so (`decompositions.bloch_messiah`). The global phase,
+    which a symplectic matrix leaves open, is that of Strawberry Fields: the vacuum amplitude
+    ``<0|G|0> = prod_m sech(r_m)^(1/2)`` is positive.
 
     Args:
         theta: angles of the first (U2) and second (U1) rectangular mesh in radians, shape
@@ -59,12 +59,12 @@ def gaussian_transform(
     cutoffs = cutoffs_for(cutoff, len(r))
     modes = len(cutoffs)
     check_shapes({"theta": theta, "phi": phi, "rotation": rotation, "r": r}, _shapes(modes))
-    # What has more photons than all cutoffs together after the squeezers or before them does not
-    # come below the cutoffs, or from there, by conserving photons.
+    # The interferometers conserve photons. So states of more photons than all cutoffs together,
+    # before or after the squeezers, neither come from states below the cutoffs nor lead there.
     box = (sum(cutoffs) - modes + 1,) * modes if exact else cutoffs
     both = jax.vmap(partial(interferometer, cutoff=box, dtype=dtype))(theta, phi, rotation)
     first, second = (jax.tree.map(lambda leaf, k=k: leaf[k], both) for k in range(2))
-    squeezers = together(partial(squeezing, dtype=dtype), box, r)
+    squeezers = build_each(partial(squeezing, dtype=dtype), box, r)
     everywhere = tuple(range(modes))
     whole = product(
         (first, everywhere),

@@ -29,8 +29,9 @@ def interferometer(
     """An interferometer of n modes: ``BS(theta_k, phi_k)`` on the pairs of a mesh, in order, then
     ``R(rotation_m)`` on each mode.
 
-    The pairs are `decompositions.pairs`; there the angles of a given unitary matrix are found, too.
-    The vacuum goes to itself with no phase.
+    The pairs are `decompositions.pairs`; `decompositions.rectangular` and
+    `decompositions.triangular` find the angles for a unitary matrix. The vacuum goes to itself with
+    no phase.
 
     Args:
         theta: angles in radians, shape (n (n - 1) / 2,).
@@ -39,11 +40,11 @@ def interferometer(
         cutoff: photon numbers below it are kept; one for all modes or one for each.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
         mesh: "rectangular" or "triangular".
-        exact: False: as Strawberry Fields, cut after each beamsplitter, which loses states of more
-            photons than a cutoff holds on their way, though they would come back. True: the
-            elements of the infinite operator, cut once, as `passive` has them. They agree where
-            there are fewer photons in total than every cutoff; so always under `TotalPhotons`,
-            where the mesh is what runs.
+        exact: False: as Strawberry Fields, cut after each beamsplitter. This loses states that
+            exceed a cutoff in between, though they would come back. True: the elements of the
+            infinite operator, cut once, as `passive` has them. They agree if there are fewer
+            photons in total than every cutoff; so always under `TotalPhotons`, where the mesh is
+            run in both cases.
 
     Returns:
         An `Operator` on n modes. Memory for about n^2 D^3 / 2 numbers at equal cutoffs D; exact,
@@ -66,12 +67,12 @@ def interferometer(
     modes = len(cutoffs)
     check_shapes({"theta": theta, "phi": phi, "rotation": rotation}, mesh_shapes(modes, mesh))
     if exact and modes > 1:
-        return sectors(unitary(theta, phi, rotation, mesh=mesh), cutoffs)
+        return sectors(mesh_unitary(theta, phi, rotation, mesh=mesh), cutoffs)
     on = pairs(modes, mesh)
-    mixers = together(
+    mixers = build_each(
         partial(beamsplitter, dtype=dtype), [(cutoffs[j], cutoffs[k]) for j, k in on], theta, phi
     )
-    turns = together(partial(rotation_gate, dtype=dtype), cutoffs, rotation)
+    turns = build_each(partial(rotation_gate, dtype=dtype), cutoffs, rotation)
     return product(
         *zip(mixers, on, strict=True),
         *((turn, (mode,)) for mode, turn in enumerate(turns)),
@@ -80,11 +81,11 @@ def interferometer(
 
 
 def _of_total(theta, phi, rotation, *, exact: bool, **options) -> Operator:
-    """Where all states of a total are kept, the mesh is exact."""
+    """Under `TotalPhotons` the mesh is exact by itself, so ``exact`` is ignored."""
     return interferometer(theta, phi, rotation, **options)
 
 
-def unitary(theta, phi, rotation, *, mesh: str = "rectangular") -> jax.Array:
+def mesh_unitary(theta, phi, rotation, *, mesh: str = "rectangular") -> jax.Array:
     """The unitary matrix of a mesh, ``a_k^dagger -> sum_j U_jk a_j^dagger``; complex of theta's
     precision.
     """
@@ -97,9 +98,9 @@ def unitary(theta, phi, rotation, *, mesh: str = "rectangular") -> jax.Array:
     return turns[:, None] * jnp.stack(rows)
 
 
-def together(build, cutoffs, *values) -> list[Operator]:
-    """``build(*values_k, cutoff=cutoffs[k])`` for each k, those of equal cutoffs in one vectorised
-    call.
+def build_each(build, cutoffs, *values) -> list[Operator]:
+    """``build(*values_k, cutoff=cutoffs[k])`` for each k; all k of the same cutoff are built in one
+    vectorised call.
     """
     made = {}
     for cutoff in dict.fromkeys(cutoffs):

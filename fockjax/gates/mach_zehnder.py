@@ -1,4 +1,4 @@
-"""Mach-Zehnder interferometers, both of Strawberry Fields' forms."""
+"""Mach-Zehnder interferometers, in both forms that Strawberry Fields has."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from fockjax._numerics import real_dtype
 from fockjax._phases import phase_factor
 from fockjax._spec import GateSpec, cutoffs_for
-from fockjax.gates.beamsplitter import core as beamsplitter
+from fockjax.gates.beamsplitter import core as beamsplitter_core
 from fockjax.gates.phases import rotation_diagonal, turned
 from fockjax.operators import Diagonal, Operator, expand, join, product
 
@@ -51,8 +51,8 @@ def symmetric_mach_zehnder(
     BS(pi/4, pi/2)``.
 
     Args:
-        phi_in: angle in radians of the rotation of mode 1, but for a quarter turn.
-        phi_ex: the same of mode 2.
+        phi_in: angle in radians of the rotation of mode 1, plus a quarter turn.
+        phi_ex: the same for mode 2.
         cutoff: photon numbers below it are kept; one for both modes or one for each.
         exact: False: the two beamsplitters are cut one by one, as Strawberry Fields does it; True:
             the elements of the infinite operator.
@@ -76,20 +76,21 @@ def symmetric_mach_zehnder(
         Diagonal(phase_factor(phi, np.arange(size), -64))
         for phi, size in zip((first, second), sizes, strict=True)
     ]
-    mixer = turned(beamsplitter(0.0, sizes, dtype, steps=16), 0.0, 1, dtype, steps=64)
+    mixer = turned(beamsplitter_core(0.0, sizes, dtype, steps=16), 0.0, 1, dtype, steps=64)
     return product((mixer, (0, 1)), (join(*rotations), (0, 1)), (mixer, (0, 1)), cutoffs=sizes)
 
 
 def _interference(half, phase, steps, sizes, dtype) -> Operator:
-    """BS(pi/4, pi/2) R1(half) R2(-half) BS(pi/4, pi/2), times -i e^{i phase} and ``steps`` of 2
-    pi/256 for each photon.
+    """BS(pi/4, pi/2) R1(half) R2(-half) BS(pi/4, pi/2), with a factor -i e^{i (phase + steps 2 pi /
+    256)} for each photon.
 
-    A photon meets i [[sin, cos], [cos, -sin]] of ``half``, which is i (-1)^{n2} BS(half - pi/2, 0).
+    A single photon is transformed by i [[sin, cos], [cos, -sin]] of ``half``, which is
+    i (-1)^{n2} BS(half - pi/2, 0).
     """
     n1, n2 = np.ogrid[: sizes[0], : sizes[1]]
     turns = phase_factor(phase, n1 + n2, steps)
     sign = (1 - 2 * (n2 % 2)).astype(turns.dtype)
-    return Diagonal(turns * sign) @ beamsplitter(half, sizes, dtype, steps=-32)
+    return Diagonal(turns * sign) @ beamsplitter_core(half, sizes, dtype, steps=-32)
 
 
 SPECS = (

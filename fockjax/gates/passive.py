@@ -1,6 +1,8 @@
-"""Passive transformations W(U) = exp(i sum_jk H_jk a_j+ a_k), U = exp(i H), of any number of modes.
+"""Passive transformations W(U) = exp(i sum_jk H_jk a_j^dagger a_k), U = exp(i H), of any number of
+modes.
 
-W(U) turns a_k+ into sum_j U_jk a_j+.  Its elements between states of N photons are permanents of U.
+W(U) turns a_k^dagger into sum_j U_jk a_j^dagger. Its elements between states of N photons are
+permanents of U.
 """
 
 from functools import partial
@@ -21,13 +23,14 @@ from fockjax.operators import Operator, Sectors, row_mode
 def sectors(U, cutoffs) -> Sectors:
     """W(U) on two or more modes: the elements of the infinite operator, cut.
 
-    From N = sum_k a_k+ a_k follows for the sectors W_N of N photons
+    From N = sum_k a_k^dagger a_k follows for the sectors W_N of N photons
 
-        W_N = 1/N sum_jk U_jk a_j+ W_{N-1} a_k,
+        W_N = 1/N sum_jk U_jk a_j^dagger W_{N-1} a_k,
 
-    the projection of W_{N-1} (x) U on the symmetric states, all ways averaged: stable at any N, as
-    for two modes (Risbo, J. Geodesy 70, 383 (1996)).  Lower photon numbers suffice, so the cut
-    costs nothing.  It is a polynomial in U, so it differentiates at every U and to every order.
+    the projection of W_{N-1} (x) U on the symmetric states, averaged over all ways to add a photon.
+    It is stable at any N, as for two modes (Risbo, J. Geodesy 70, 383 (1996)). Only lower photon
+    numbers are needed, so the cut costs no accuracy. W is a polynomial in U, so it can be
+    differentiated at every U and to every order.
     """
     row = row_mode(cutoffs)
     columns = [mode for mode in range(len(cutoffs)) if mode != row]
@@ -37,11 +40,11 @@ def sectors(U, cutoffs) -> Sectors:
     U = U[order][:, order]
 
     real = jnp.finfo(U.dtype).dtype
-    # photons of all modes but the row's
+    # The photons of all modes but the row's, together.
     others = np.indices(small, np.int32).sum(0, dtype=np.int32)
 
     def raised(x, axis):
-        """sqrt(c) x[c - 1] along an axis: a_j+ on the outputs, or a_k on the inputs."""
+        """sqrt(c) x[c - 1] along an axis: a_j^dagger on the outputs, or a_k on the inputs."""
         x = lax.slice_in_dim(x, 0, x.shape[axis] - 1, axis=axis)
         pads = [(int(k == axis), 0, 0) for k in range(x.ndim)]
         root = np.sqrt(np.arange(x.shape[axis] + 1)).astype(U.dtype)
@@ -50,7 +53,8 @@ def sectors(U, cutoffs) -> Sectors:
 
     def next_sector(W, total):
         """W_N[a, c] from W_{N-1}[a, c]: the columns' photons out, then in."""
-        # sqrt of the row mode's photons, 0 where its state or the one with one less is not there
+        # The root of the row mode's photon number, or 0 unless both this number and the one below
+        # it are kept.
         left = total - others
         rest = jnp.sqrt(jnp.where((left >= 1) & (left < large), left, 0).astype(real))
         rest, scale = rest.astype(U.dtype), (1 / total.astype(real)).astype(U.dtype)
@@ -62,7 +66,8 @@ def sectors(U, cutoffs) -> Sectors:
         return W, W
 
     none = jnp.zeros(small * 2, U.dtype).at[(0,) * (2 * axes)].set(1)
-    # The sectors are kept anyway; what is made between them is made again for the gradient.
+    # Checkpointed: the gradient keeps the sectors, which are kept anyway, and computes what is in
+    # between again.
     step = jax.checkpoint(next_sector, prevent_cse=False)
     _, more = lax.scan(step, none, jnp.arange(1, most + 1, dtype=jnp.int32))
     every = jnp.concatenate([none[None], more])
@@ -87,11 +92,12 @@ def totals(U, below: int) -> Totals:
     return Totals(tuple(blocks), modes)
 
 
-def unitary(generator) -> jax.Array:
-    """``U = exp(i H)`` of the Hermitian matrix H that a real (n, n) array A stands for.
+def passive_unitary(generator) -> jax.Array:
+    """``U = exp(i H)`` for the Hermitian matrix H that a real (n, n) array A stands for; complex of
+    A's precision.
 
-    ``H_jj = A_jj``; for j < k ``H_jk = A_jk + i A_kj``: real parts above the diagonal, imaginary
-    parts below it.  Complex of A's precision.
+    ``H_jj = A_jj``, and for j < k ``H_jk = A_jk + i A_kj``: A holds the real parts above the
+    diagonal, the imaginary parts below it.
     """
     upper, lower = jnp.triu(generator, 1), jnp.tril(generator, -1)
     diagonal = generator - upper - lower
@@ -137,7 +143,7 @@ def passive(generator, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator
     check_shapes({"generator": generator}, {"generator": (len(cutoffs),) * 2})
     if modes == 1:
         return rotation(generator[0, 0], cutoff=cutoffs[0], dtype=dtype)
-    return sectors(unitary(generator), cutoffs)
+    return sectors(passive_unitary(generator), cutoffs)
 
 
 def _check(parameters, modes, options):
@@ -147,7 +153,7 @@ def _check(parameters, modes, options):
 def _of_total(generator, *, cutoff: tuple[int, ...], dtype=None) -> Operator:
     if len(cutoff) == 1:
         return passive(generator, cutoff=cutoff, dtype=dtype)
-    return totals(unitary(jnp.asarray(generator, real_dtype(dtype))), cutoff[0])
+    return totals(passive_unitary(jnp.asarray(generator, real_dtype(dtype))), cutoff[0])
 
 
 SPEC = GateSpec(

@@ -1,4 +1,4 @@
-"""Gates diagonal in photon number, and the phases of gates that are not."""
+"""Gates that are diagonal in the photon number, and the phases of gates that are not."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -136,15 +136,15 @@ def cross_kerr(kappa, *, cutoff: int | tuple[int, int], dtype=None) -> Diagonal:
 
 
 def is_zero(value) -> bool:
-    """Whether a parameter is the number 0 itself, known before tracing: what it would add, a phase
-    that makes a gate complex or a warm environment, is then left out.
+    """Whether a parameter is the number 0 itself, known before tracing. What the parameter stands
+    for, such as a phase that makes a gate complex, can then be left out.
     """
     return isinstance(value, int | float) and value == 0
 
 
 def turned(core: Matrix | Generated | Sectors, phi, mode: int, dtype=None, steps=0) -> Operator:
-    """``e^{i phi n} core e^{-i phi n}`` with n the photon number of ``mode``: a gate with a phase.
-    With ``steps`` phi is phi + steps * 2 pi / 256, the steps without rounding.
+    """``e^{i phi n} core e^{-i phi n}``, n the photon number of ``mode``: a gate with a phase.
+    ``steps`` is an integer: steps * 2 pi / 256 is added to phi without rounding.
     """
     if is_zero(phi) and steps == 0:
         return core
@@ -153,8 +153,8 @@ def turned(core: Matrix | Generated | Sectors, phi, mode: int, dtype=None, steps
 
 
 def real_matrix(build, slope, r, cutoff) -> Matrix | Generated:
-    """``build(r, cutoff)`` on one mode, large ones with the derivative that `Generated` describes:
-    of small ones autodiff is faster.
+    """The matrix ``build(r, cutoff)`` on one mode. A large one gets the derivative that `Generated`
+    describes; for a small one automatic differentiation is faster.
     """
     if cutoff > FOLD:
         return Generated.of(build, slope, r, cutoff)

@@ -1,5 +1,5 @@
-"""Gates that are a phase of the position: quadratic exp(i s x^2 / 2 hbar), cubic exp(i gamma x^3 /
-3 hbar).
+"""Gates that are a phase of the position: quadratic exp(i s x^2 / 2 hbar) and cubic exp(i gamma x^3
+/ 3 hbar).
 """
 
 from functools import lru_cache
@@ -42,7 +42,7 @@ def quadratic_phase(s, *, cutoff: int, dtype=None) -> Operator:
     """
     half = jnp.asarray(s, real_dtype(dtype)) / 2
     core = real_core(jnp.arcsinh(half), cutoff)
-    # e^{i theta m} e^{-i (pi/2 + theta)(m - n)/2}; where m - n is odd the core is 0
+    # The phases are e^{i theta m} e^{-i (pi/2 + theta)(m - n)/2}; where m - n is odd the core is 0.
     n = np.arange(cutoff)
     turns = phase_factor(jnp.arctan(half), (n[:, None] + n) // 2)
     turns = turns * powers_of_i((n - n[:, None]) // 2).astype(turns.dtype)
@@ -85,8 +85,8 @@ def cubic_phase(gamma, *, cutoff: int, padding: int = 0, hbar: float = 2.0, dtyp
     """
     checked_integer(padding, "Option `padding`", 0)
     nodes, vectors = _position(cutoff, cutoff + padding)
-    # gamma x^3 / (3 hbar) of x = sqrt(hbar / 2) lambda, halved: cos 2u - 1 = -2 sin^2 u, so that
-    # gamma = 0 is exactly the identity
+    # Half of gamma x^3 / (3 hbar) for x = sqrt(hbar / 2) lambda. With cos 2u - 1 = -2 sin^2 u the
+    # gate is exactly the identity at gamma = 0.
     c, s = wave(
         jnp.asarray(gamma, real_dtype(dtype)), nodes**3 * ((checked_hbar(hbar) / 2) ** 0.5 / 12)
     )
@@ -109,13 +109,13 @@ def _check_padding(parameters, modes, options):
 
 @lru_cache(maxsize=32)
 def _position(rows, size):
-    """The eigenvalues lambda >= 0 of a + a^dagger cut to ``size`` photon numbers, the first rows
-    of their eigenvectors, (rows, count), times sqrt 2 where lambda > 0.
+    """The eigenvalues lambda >= 0 of a + a^dagger cut to ``size`` photon numbers; and the first
+    ``rows`` entries of their eigenvectors, (rows, count), times sqrt 2 where lambda > 0.
 
     They are the Gauss-Hermite nodes and the Hermite functions at them: sqrt(n + 1) h_{n+1} = lambda
-    h_n - sqrt(n) h_{n-1}.  One Newton step, on h_size = 0 with h_size' = sqrt(size) h_{size-1},
-    polishes the nodes.  LAPACK's own vectors have fewer digits, and no sign one could tell where
-    their first entry is below rounding.
+    h_n - sqrt(n) h_{n-1}. One Newton step, on h_size = 0 with h_size' = sqrt(size) h_{size-1},
+    polishes the nodes. LAPACK's eigenvectors have fewer digits, and no definite sign if their first
+    entry is below rounding.
     """
     root = np.sqrt(np.arange(size + 1))
     nodes = np.linalg.eigvalsh(np.diag(root[1:size], 1) + np.diag(root[1:size], -1))

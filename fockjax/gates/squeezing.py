@@ -1,7 +1,8 @@
-"""Squeezing S(z) = exp((z* a^2 - z a+^2) / 2)."""
+"""Squeezing S(z) = exp((z* a^2 - z a^dagger^2) / 2)."""
 
 from decimal import Decimal, localcontext
 from functools import lru_cache
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,8 +17,8 @@ from fockjax.operators import Band, Matrix, Operator, Parity, Slope
 def real_core(r, cutoff):
     """S(r) for real r (of either sign), a real (cutoff, cutoff) array of r's dtype.
 
-    S(r e^{i phi})[m, n] = e^{i phi (m - n)/2} S(r)[m, n], zero for odd m - n.  Along a diagonal
-    S(r)[m, n] is a Gegenbauer polynomial in sech r; the recurrence: `_recurrence`.
+    S(r e^{i phi})[m, n] = e^{i phi (m - n)/2} S(r)[m, n], which is zero for odd m - n. Along a
+    diagonal S(r)[m, n] is a Gegenbauer polynomial in sech r; for the recurrence see `_recurrence`.
     """
     r = jnp.asarray(r)
     _, delta = sech(r)
@@ -25,8 +26,8 @@ def real_core(r, cutoff):
 
 
 def _slope(r):
-    """dS/dr = -((1 - s^2/2) a+^2 + t (n + 1/2)) S + S a^2 s^2/2 with s = sech r, t = tanh r, from
-    S = e^{-t a+^2/2} s^{n + 1/2} e^{t a^2/2}.
+    """dS/dr = -((1 - s^2/2) a^dagger^2 + t (n + 1/2)) S + S a^2 s^2/2 with s = sech r, t = tanh r,
+    from S = e^{-t a^dagger^2/2} s^{n + 1/2} e^{t a^2/2}.
     """
     half = sech(r)[0] ** 2 / 2
     left = Band(2, _up_twice, half - 1), Band(0, _half_counts, -jnp.tanh(r))
@@ -48,8 +49,9 @@ def _down_twice(cutoff):
 
 
 def first_column(r, cutoff):
-    """<2 i| S(r) |0> for 2 i below the cutoff, the elements of squeezed vacuum that do not
-    vanish."""
+    """<2 i| S(r) |0> for 2 i below the cutoff: the amplitudes of squeezed vacuum that do not
+    vanish.
+    """
     i = np.arange(1, (cutoff + 1) // 2)
     return geometric(jnp.sqrt(sech(r)[0]), -jnp.tanh(r), np.sqrt((2 * i - 1) / (2 * i)))
 
@@ -75,7 +77,7 @@ def sech(r):
 
 
 def _sinh(x):
-    """Of |x| <= 1/32, by its series: XLA takes exponentials, in several kernels."""
+    """sinh x for |x| <= 1/32 by its series. XLA's own uses exponentials, in several kernels."""
     square = x * x
     total = 1.0
     for k in (4, 3, 2, 1):
@@ -96,7 +98,7 @@ def _table(dtype):
     return np.array(rows, dtype).T
 
 
-def squeezing(r, phi=0.0, *, cutoff: int, dtype=None) -> Operator:
+def squeezing(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> Operator:
     """Squeezing ``S(z) = exp((z^* a^2 - z a^dagger^2) / 2)`` with ``z = r e^{i phi}``.
 
     Its elements are those of the infinite operator, cut to the photon numbers below the cutoff.

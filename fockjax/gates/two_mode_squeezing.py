@@ -1,6 +1,7 @@
-"""Two-mode squeezing S2(r, phi) = exp(r (e^{i phi} a1+ a2+ - e^{-i phi} a1 a2))."""
+"""Two-mode squeezing S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - e^{-i phi} a1 a2))."""
 
 from functools import lru_cache
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,13 +18,13 @@ def real_blocks(r, cutoffs):
     """The sectors of n1 - n2 of S2(r, 0), packed as `Sectors` packs them: real (large, small,
     small) of r's dtype.
 
-    A photon of mode 2 that comes in looks like one that leaves a beamsplitter:
+    A photon of mode 2 that enters corresponds to one that leaves a beamsplitter:
 
         <m1, m2| S2(r, 0) |n1, n2> = sech r <m1, n2| BS(-gd r, 0) |n1, m2>,  gd r = 2 atan tanh(r/2)
 
-    (up to its sign (-1)^{m1 - n1}, which is that of the angle here).  S2 is symmetric in the modes;
-    say mode 1 has the smaller cutoff.  Its photon numbers are a (out) and c (in), those of mode 2
-    are r + a and r + c (mod large), and the beamsplitter's block is that of a + n2 = r + a + c.
+    (where the sign (-1)^{m1 - n1} is in that of the angle). S2 is symmetric in the modes, so let
+    mode 1 have the smaller cutoff. Its photon numbers are a (out) and c (in), those of mode 2 are
+    r + a and r + c (mod large), and the beamsplitter's block is that of a + n2 = r + a + c.
     """
     r = jnp.asarray(r)
     small, large = min(cutoffs), max(cutoffs)
@@ -40,10 +41,10 @@ _TOP = 31  # steps of pi/64, the last below a quarter turn
 
 
 def _gudermannian(r):
-    """gd r as a whole number of steps of pi/64 and the rest.
+    """The Gudermannian gd r as a whole number of steps of pi/64, and the rest.
 
-    Rounded to one float32 number near 1 the angle would be off by 3e-8, and the elements 200 times
-    that at cutoff 100.  With r = r1 + u, gd r1 = t in a table,
+    Rounded to one float32 number near 1 the angle would be off by 3e-8, and the elements by 200
+    times that at cutoff 100. With r = r1 + u and gd r1 = t from a table,
 
         gd r = t + 2 atan(cos t tanh(u/2) / (1 + sin t tanh(u/2))).
     """
@@ -63,7 +64,7 @@ def _table(dtype):
     return np.array([coarse, r - coarse, np.sin(t), np.cos(t)], dtype)
 
 
-def two_mode_squeezing(r, phi=0.0, *, cutoff: int | tuple[int, int], dtype=None) -> Operator:
+def two_mode_squeezing(r, phi: Any = 0.0, *, cutoff: int | tuple[int, int], dtype=None) -> Operator:
     """Two-mode squeezing ``S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - e^{-i phi} a1
     a2))``.
 

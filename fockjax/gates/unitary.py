@@ -6,16 +6,15 @@ from jax import lax
 
 from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec, cutoffs_for
+from fockjax.checks import UNITARY_TOLERANCE
 from fockjax.operators import Matrix, Operator
-
-TOLERANCE = 1e-6  # how far over 1 a singular value may be
 
 
 def unitary(real, imag, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator:
     """Any matrix on chosen modes, ``real + i imag``: a unitary of the cut space, or the cut of one.
 
-    What a matrix that is unitary on the cut space does at the cutoff is its maker's business, so
-    the leakage of a state is a lower bound after this gate.
+    A matrix that is unitary on the cut space may reflect at the cutoff what an infinite operator
+    would lose there. So after this gate the leakage of a state is a lower bound.
 
     Args:
         real: real parts of the elements, shape ``(*cutoffs, *cutoffs)`` with output photon numbers
@@ -51,7 +50,7 @@ def unitary(real, imag, *, cutoff: int | tuple[int, ...], dtype=None) -> Operato
 
 
 def _check(parameters, modes, options):
-    """What can be told of constants: shapes that belong together, and no gain."""
+    """Check what is known of constants: that the shapes fit and no singular value exceeds 1."""
     real, imag = parameters["real"], parameters["imag"]
     if not (isinstance(real, np.ndarray) and isinstance(imag, np.ndarray)):
         return
@@ -68,7 +67,7 @@ def _check(parameters, modes, options):
         )
     size = int(np.prod(real.shape[:half]))
     largest = np.linalg.norm((real + 1j * imag).reshape(size, size), 2)
-    if largest > 1 + TOLERANCE:
+    if largest > 1 + UNITARY_TOLERANCE:
         raise ValueError(
             "the matrix must be unitary, or a unitary cut to fewer photon numbers, but it has a "
             f"singular value {largest:.6g} > 1."

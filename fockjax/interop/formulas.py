@@ -1,4 +1,5 @@
-"""Parameters that are SymPy expressions, as Strawberry Fields has them, and parameters as such.
+"""Parameters from SymPy expressions, which Strawberry Fields has, and SymPy expressions from
+parameters.
 
 SymPy is imported inside functions only.
 """
@@ -53,7 +54,7 @@ class Formula(Parameter):
     Attributes:
         expression: the expression.
         symbols: the symbols in it.
-        operands: what each of them stands for.
+        operands: the parameter that each symbol stands for.
     """
 
     expression: Any
@@ -77,7 +78,7 @@ class Formula(Parameter):
 
 @cache
 def _compiled(expression, symbols):
-    """Kept apart from the formula, which is thus free of what does not pickle."""
+    """An expression as a JAX function; not an attribute of `Formula`, as it does not pickle."""
     import sympy
 
     return sympy.lambdify(symbols, expression, "jax")
@@ -88,11 +89,11 @@ def as_sympy(value: Any, values: Values) -> Any:
 
     Args:
         value: a parameter of a step.
-        values: what weights, inputs and outcomes stand for: numbers or symbols, of an outcome a
+        values: what weights, inputs and outcomes stand for: numbers or symbols; for an outcome a
             list of them, one for each layer.
 
     Raises:
-        ValueError: for a function of symbols that SymPy has not, and an outcome that is None.
+        ValueError: for a function of symbols that SymPy does not have, or an outcome that is None.
     """
 
     def operands():
@@ -112,7 +113,7 @@ def as_sympy(value: Any, values: Values) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Python's own number for what is one, whoever's it was."""
+    """A number of NumPy, JAX or SymPy as a Python number; anything else as it is."""
     if isinstance(value, np.ndarray | jax.Array):
         value = np.asarray(value)
         return value if value.ndim else _plain(value.item())
@@ -122,7 +123,7 @@ def _plain(value: Any) -> Any:
 
 
 def _measured(outcome: Outcome, layers: Sequence[Any]) -> Any:
-    """The measured parameter of an outcome, of which there is one for each layer so far."""
+    """The measured parameter that stands for an outcome, taken from one for each layer so far."""
     import sympy
 
     value = layers[-1 if outcome.layer is None else outcome.layer]

@@ -1,6 +1,6 @@
-"""What Strawberry Fields calls the operations that are the same here."""
+"""The names in Strawberry Fields of operations that are the same here."""
 
-# Classes of `strawberryfields.ops` with an equal here that takes the same parameters in order.
+# Classes of `strawberryfields.ops` and the same operations here, with the same parameters in order.
 GATES = {
     "BSgate": "beamsplitter",
     "CKgate": "cross_kerr",
@@ -37,8 +37,8 @@ DETECTORS = {
 CLASSES = {
     ours: theirs for table in (GATES, KETS, MIXED, CHANNELS) for theirs, ours in table.items()
 }
-# SF's meshes that are the same beamsplitters as ours, cut alike; SF's rotations between them are
-# ours at the end.
+# SF's meshes with the same beamsplitters as ours, which lose the same at a cutoff. What SF has as
+# rotations between them, our meshes have at the end.
 MESHES = {
     "rectangular": "rectangular",
     "rectangular_phase_end": "rectangular",

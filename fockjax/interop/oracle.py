@@ -1,4 +1,5 @@
-"""Strawberry Fields' NumPy Fock engine as an oracle: complex128, one joint state in, one out.
+"""Strawberry Fields' NumPy Fock engine as a reference: it takes and returns one joint state, in
+complex128.
 
 Strawberry Fields (SF) is imported inside functions only, so fockjax works without it.
 """
@@ -36,7 +37,7 @@ def load() -> Any:
             'fockjax, in a clone by `pip install -e ".[oracle]"`'
         )
     with warnings.catch_warnings(), _scipy_simps():
-        # Two libraries below SF that SF 0.23 will not replace; nothing of ours can raise these.
+        # From two libraries that SF 0.23 uses; nothing of ours can raise these.
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         warnings.filterwarnings("ignore", message=r"module 'sre_\w+' is deprecated")
         return importlib.import_module("strawberryfields")
@@ -87,10 +88,10 @@ def run(operations: Sequence[Operation], ket: np.ndarray) -> np.ndarray:
 
 
 def run_mixed(operations: Sequence[Operation], rho: np.ndarray) -> np.ndarray:
-    """Apply SF operations to a density matrix, as `run` does to a ket: neither its trace nor what a
-    measurement leaves of it is normalised.
+    """Apply SF operations to a density matrix, as `run` does to a ket. It is not normalised, before
+    or after, and a measurement leaves the trace as it was.
 
-    Of channels SF's Fock engine knows ``LossChannel`` only, of measurements ``MeasureFock`` and
+    SF's Fock engine knows only the channel ``LossChannel`` and the measurements ``MeasureFock`` and
     ``MeasureHomodyne``. A ``DensityMatrix`` among the operations has SF's axes: see `interleaved`.
 
     Args:
@@ -124,7 +125,7 @@ def rows_first(rho: np.ndarray) -> np.ndarray:
 def _through(
     operations: Sequence[Operation], state: np.ndarray, name: str, sides: int
 ) -> np.ndarray:
-    """`run` and `run_mixed`; ``sides`` is the number of axes that a mode has."""
+    """`run` and `run_mixed`; ``sides`` is the number of axes of a mode, 1 for kets, else 2."""
     state = np.asarray(state, dtype=np.complex128)
     if state.ndim == 0 or state.ndim % sides or len(set(state.shape)) != 1:
         raise ValueError(
@@ -168,7 +169,7 @@ def _alone(operation: Operation, state: np.ndarray, measured: bool, sides: int) 
 def _measured(
     name: str, parameters: Sequence[Any], modes: int, state: np.ndarray, sides: int
 ) -> np.ndarray:
-    """The first modes measured."""
+    """The state after a measurement of the first ``modes`` modes, scaled to the norm before."""
     operation = getattr(load().ops, name)(*parameters)
     if operation.select is None:
         raise ValueError(f"{name}{tuple(parameters)} must select an outcome.")
@@ -192,10 +193,11 @@ def _size(state: np.ndarray, sides: int) -> float:
 
 @lru_cache
 def _homodyne_bra(phi: float, x: float, hbar: float, cutoff: int) -> np.ndarray:
-    """What SF projects on, but for a factor: what it leaves of one of two modes in sum |nn>.
+    """The bra on which SF projects, up to a factor: the state that it leaves of the second of two
+    modes in the state sum |nn>.
 
-    SF displaces the eigenstate of the quadrature to 0, cut, by a cut gate: an error of percents at
-    small cutoffs, but for x = 0. With so many more photon numbers there is none left for
+    SF displaces the truncated eigenstate of the quadrature to 0 by a truncated gate. Unless x = 0,
+    this is wrong by percents at small cutoffs. With the larger cutoff here no error is left for
     |x| < 2.5 sqrt(hbar).
     """
     with convention(hbar):
@@ -224,7 +226,7 @@ def _run(operations: Sequence[Operation], state: np.ndarray, sides: int = 1) -> 
 
 @contextmanager
 def convention(hbar: float) -> Iterator[None]:
-    """Set ``strawberryfields.hbar`` for a while."""
+    """Set ``strawberryfields.hbar`` within a ``with`` block."""
     sf = load()
     before, sf.hbar = sf.hbar, hbar
     try:

@@ -28,21 +28,22 @@ def from_strawberryfields(
     """The circuit of a Strawberry Fields program: the same state at the same cutoff, phase
     included.
 
-    Free parameters become weights of the same names, so that the dictionary one would give to
-    SF's ``engine.run(program, args=...)`` is the circuit's ``weights``; a default value is where
-    they start. Those named in ``inputs`` become components of the input vector. Expressions of
-    them stay expressions. Bound parameters become numbers; those of a program that has been run are
-    bound. What has no equal here (graph embeddings, Gaussian transformations, compact meshes) comes
-    as SF decomposes it. ``hbar`` is ``strawberryfields.hbar`` at the time of the call.
+    Free parameters become weights of the same names, so that the dictionary for SF's
+    ``engine.run(program, args=...)`` is the circuit's ``weights``; a default value becomes the
+    initial value. Free parameters that are named in ``inputs`` become components of the input
+    vector. Expressions of parameters stay expressions. Bound parameters become numbers; those of a
+    program that has been run are bound. Operations that do not exist here (graph embeddings,
+    Gaussian transformations, compact meshes) are added as SF decomposes them. ``hbar`` is
+    ``strawberryfields.hbar`` at the time of the call.
 
-    Modes are numbered as in the program's register; those made by ``New`` are there from the
-    start, in the vacuum; one deleted by ``Del`` is traced out and stays, in the vacuum.
+    Modes are numbered as in the program's register. Modes made by ``New`` are there from the start,
+    in the vacuum. A mode deleted by ``Del`` is traced out and stays, in the vacuum.
 
-    Measurements are kept that select an outcome, that operations follow on the same mode, or whose
-    outcome, ``q[0].par``, a later parameter depends on: the outcome of mode 0 is called "m0", the
-    next one of the same mode "m0_2". The others are at the end and are left out, which a warning
-    says: the circuit gives the state before them, and ``final_measurements`` keeps them too. The
-    call of a circuit that measures needs a ``key``, unless all outcomes are selected.
+    A measurement is kept if it selects an outcome, if operations follow on the same mode, or if a
+    later parameter depends on its outcome, ``q[0].par``. The outcome of mode 0 is called "m0", the
+    next one of the same mode "m0_2". The other measurements are at the end. They are left out with
+    a warning, so that the circuit gives the state before them; ``final_measurements`` keeps them.
+    The call of a circuit that measures needs a ``key``, unless all outcomes are selected.
 
     Args:
         program: a ``strawberryfields.Program``, the path of a Blackbird file (.xbb), or a Blackbird
@@ -54,9 +55,9 @@ def from_strawberryfields(
     Raises:
         TypeError: if ``program`` is none of these.
         ValueError: naming the operation, its position and its modes, for what a circuit cannot
-            hold: operations without an equal here, parameters that depend on what is not measured
-            by then or that are complex. For a name in ``inputs`` that is not a free parameter of
-            the program.
+            hold: operations that do not exist here, and parameters that are complex or depend on an
+            outcome that is not measured before. Also for a name in ``inputs`` that is not a free
+            parameter of the program.
         ImportError: if SF is not installed.
 
     Example:
@@ -120,7 +121,7 @@ class _Reader:
     final_measurements: bool
 
     def read(self, command: Any, rest: Sequence[Any]) -> None:
-        """Add one command, which the commands ``rest`` follow."""
+        """Add one command; ``rest`` are the commands that follow it."""
         ops = load().ops
         op, name = command.op, type(command.op).__name__
         modes = tuple(self.modes[ref.ind] for ref in command.reg)
@@ -250,15 +251,16 @@ class _Reader:
 
 
 def _matters(mode: int, rest: Sequence[Any]) -> bool:
-    """Whether commands act on a mode, or depend on what was measured of it."""
+    """Whether any of the commands acts on a mode or depends on the outcome of measuring it."""
     return any(mode in {ref.ind for ref in command.get_dependencies()} for command in rest)
 
 
 def _well_squeezed(parts: Sequence[Any], op: Any, reg: Sequence[Any]) -> list[Any]:
-    """SF's decomposition of a pure Gaussian state with the squeezing that its covariance has.
+    """SF's decomposition of a pure Gaussian state, with the squeezing corrected to that of its
+    covariance.
 
-    Where no modes are correlated, SF 0.23 squeezes by the modulus of the logarithm and to a
-    quadrant it guesses, so that x is always squeezed, whichever quadrature should be.
+    If no modes are correlated, SF 0.23 squeezes by the modulus of the logarithm and guesses the
+    quadrant of the phase, so that x is always squeezed, whichever quadrature should be.
     """
     ops = load().ops
     covariance, n = op.p[0], len(reg)
@@ -275,13 +277,19 @@ def _well_squeezed(parts: Sequence[Any], op: Any, reg: Sequence[Any]) -> list[An
 
 @dataclass
 class _Parameters:
-    """Turns parameters of SF's operations into ours; ``found`` are the free ones met so far."""
+    """Turns parameters of SF's operations into ours.
+
+    Attributes:
+        inputs: the components of the input, by the names of free parameters.
+        found: the free parameters met so far, by name.
+        measured: for each mode measured so far its outcome, and whether that is complex.
+    """
 
     inputs: dict[str, Input]
 
     def __post_init__(self):
         self.found: dict[str, Parameter] = {}
-        self.measured: dict[int, tuple[Outcome, bool]] = {}  # by mode; whether it is complex
+        self.measured: dict[int, tuple[Outcome, bool]] = {}
 
     def __call__(self, value: Any) -> Any:
         import sympy
@@ -310,7 +318,9 @@ class _Parameters:
         return Formula(value, tuple(leaves), tuple(leaves.values()))
 
     def _outcomes(self, value: Any) -> tuple[Any, dict[Any, Parameter]]:
-        """An expression with real symbols for what was measured, and what these are."""
+        """An expression with real symbols in place of measured parameters, and what the symbols
+        stand for.
+        """
         import sympy
         from strawberryfields.parameters import MeasuredParameter
 
@@ -351,5 +361,5 @@ class _Parameters:
 
 
 def _start(value: float, key, shape, dtype):
-    """An initialiser that pickles, unlike JAX's constant."""
+    """An initialiser that returns a given value; unlike JAX's ``constant``, it pickles."""
     return jnp.full(shape, value, dtype)

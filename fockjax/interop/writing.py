@@ -27,15 +27,15 @@ def to_strawberryfields(
 ) -> Any:
     """The Strawberry Fields program of a circuit.
 
-    Weights become free parameters of the same names, an array weight one for each of its numbers:
-    ``w`` of shape (2, 3) becomes ``w_0_0`` to ``w_1_2``. Components of the input become ``x_0``,
-    ``x_1`` and so on. Characters that Blackbird would not read in a name become underscores.
-    Arithmetic becomes SymPy expressions, repeated layers are written out. Given ``weights`` or
-    ``x``, their values are written in place of parameters. Outcomes become measured parameters,
-    ``q[0].par``, and an efficiency of a detector becomes a loss before it.
+    Weights become free parameters of the same names. An array weight becomes one for each of its
+    numbers: ``w`` of shape (2, 3) becomes ``w_0_0`` to ``w_1_2``. Components of the input become
+    ``x_0``, ``x_1`` and so on. Characters that Blackbird would not read in a name become
+    underscores. Arithmetic becomes SymPy expressions, and repeated layers are written out. If
+    ``weights`` or ``x`` are given, their values are written in place of parameters. Outcomes become
+    measured parameters, ``q[0].par``, and an efficiency of a detector becomes a loss before it.
 
-    SF's own truncation applies to what its engine decomposes (a Gaussian state). Of two-mode gates
-    that its engine misplaces a warning tells; see docs/from_strawberryfields.md.
+    SF's own truncation applies to what its engine decomposes (a Gaussian state). A warning names
+    two-mode gates that its engine misplaces; see docs/from_strawberryfields.md.
 
     Args:
         circuit: the circuit.
@@ -123,8 +123,8 @@ def _symbols(program: Any, name: str, shape: tuple[int, ...]) -> Any:
 
 
 def _remember(outcomes: dict[str, list[Any]], label: str, measured: Any) -> None:
-    """Add a measured parameter to the outcomes, one for each layer; of an earlier measurement of
-    its mode SF keeps no outcome.
+    """Add a measured parameter to the outcomes, which hold one for each layer. Outcomes of earlier
+    measurements of the same mode become None, as SF keeps only the last.
     """
     for layers in outcomes.values():
         layers[:] = [None if layer == measured else layer for layer in layers]
@@ -177,7 +177,7 @@ def _operations(step: Step) -> Iterator[tuple[Any, tuple[int, ...]]]:
 
 
 def _measurement(step: Measurement) -> Iterator[tuple[Any, tuple[int, ...]]]:
-    """SF's measurement for a step, after the losses that an efficiency comes to."""
+    """SF's measurement for a step, after a loss that stands for the efficiency."""
     ops, parameters = load().ops, dict(step.parameters)
     options = {"select": parameters.pop("select")} if step.selects else {}
     if getattr(options.get("select"), "free_symbols", None):
@@ -208,7 +208,7 @@ def _mesh(angles, modes, mesh) -> Iterator[tuple[Any, tuple[int, ...]]]:
 
 
 def _known(value: Any) -> Any:
-    """Numbers, not symbols."""
+    """The value, checked to consist of numbers, not symbols."""
     if np.asarray(value).dtype == object:
         raise ValueError(
             "Strawberry Fields has no free amplitudes or dark counts; give `weights` and `x`."

@@ -1,10 +1,10 @@
-"""Kets: amplitudes of ready states, for `Circuit.prepare`, ``initial=``, `State.fidelity`.
+"""Kets: the amplitudes of ready states, for `Circuit.prepare`, ``initial=`` and `State.fidelity`.
 
-All are the amplitudes of the infinite state, cut to the cutoff and not renormalised, so that what
-is lost shows as leakage; only `gkp` follows Strawberry Fields and normalises after the cut, unless
-asked not to. The global phase of each is that of Strawberry Fields wherever its state is a ket:
-a Strawberry Fields program that prepares some of its modes only, or one after the other, turns into
-a density matrix, which has none.
+They are the amplitudes of the infinite state, cut to the cutoff and not renormalised, so that what
+is lost shows as leakage. Only `gkp` follows Strawberry Fields and normalises after the cut, unless
+asked not to. The global phase of each is that of Strawberry Fields, where Strawberry Fields has a
+ket. (When it prepares only some of the modes, or one after the other, it has a density matrix,
+which has no global phase.)
 """
 
 from fockjax._spec import KetSpec

@@ -1,5 +1,7 @@
 """Kets given by their amplitudes."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from fockjax._numerics import canonical_complex, resized
 from fockjax._spec import KetSpec, cutoffs_for
 
 
-def ket(amplitudes: jax.Array, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Array:
+def ket(amplitudes: Any, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Array:
     """A state of one or more modes from its amplitudes <n1, n2, ..|psi>, shape ``cutoff``.
 
     Photon numbers that the array does not reach have amplitude zero; what lies over the cutoff is
@@ -47,7 +49,7 @@ def ket(amplitudes: jax.Array, *, cutoff: int | tuple[int, ...], dtype=None) -> 
 
 
 def fitted(array, cutoffs: tuple[int, ...], dtype) -> jax.Array:
-    """An array as complex numbers, zeros added up to the cutoffs or what is over them cut."""
+    """An array as complex numbers; zeros are added up to the cutoffs, what is over them is cut."""
     array = jnp.asarray(array)
     if not jnp.issubdtype(array.dtype, jnp.complexfloating):
         array = array.astype(jnp.finfo(dtype).dtype)
@@ -55,7 +57,9 @@ def fitted(array, cutoffs: tuple[int, ...], dtype) -> jax.Array:
 
 
 def check_parts(real, imag, modes: int, axes: int = 1) -> None:
-    """Refuse a real and an imaginary part that do not fit each other, or so many axes a mode."""
+    """Raise ValueError unless a real and an imaginary part fit each other and have ``axes`` axes
+    for each mode.
+    """
     if real.ndim != axes * modes or imag.shape not in ((), real.shape):
         each = {1: "one axis", 2: "two axes"}[axes]
         raise ValueError(

@@ -1,6 +1,7 @@
 """Cat states."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from fockjax.gates.displacement import first_column
 from fockjax.kets.phases import turned
 
 
-def cat(a, phi=0.0, p=0.0, *, cutoff: int, dtype=None) -> jax.Array:
+def cat(a, phi: Any = 0.0, p: Any = 0.0, *, cutoff: int, dtype=None) -> jax.Array:
     """The cat state ``(|alpha> + e^{i pi p} |-alpha>) / N``, ``alpha = a e^{i phi}``, shape
     ``(cutoff,)``.
 
@@ -40,10 +41,10 @@ def cat(a, phi=0.0, p=0.0, *, cutoff: int, dtype=None) -> jax.Array:
     """
     real = real_dtype(dtype)
     a, p = jnp.asarray(a, real), jnp.asarray(p, real)
-    cos, sin = _half_turns(p / 2)  # of half the relative phase
-    # |alpha> + e^{2 i h} |-alpha> is 2 e^{i h} (cos h |alpha>_even - i sin h |alpha>_odd), and N/2
-    # squared is cos^2 (1 + e^{-2 a^2})/2 + sin^2 (1 - e^{-2 a^2})/2, the second term with a^2 split
-    # off, so that where cos is 0 one a cancels.
+    cos, sin = _half_turns(p / 2)  # cosine and sine of half the relative phase, h below
+    # |alpha> + e^{2 i h} |-alpha> is 2 e^{i h} (cos h |alpha>_even - i sin h |alpha>_odd), and
+    # (N/2)^2 is cos^2 (1 + e^{-2 a^2})/2 + sin^2 (1 - e^{-2 a^2})/2. The factor a^2 of the second
+    # term is kept apart, so that where cos is 0 an a cancels.
     square = a * a
     odd_weight = sin * sin * _odd_weight(square)
     norm_squared = cos * cos * (1 + jnp.exp(-2 * square)) / 2 + square * odd_weight
@@ -68,19 +69,20 @@ def _half_turns(x):
     """cos(pi x) and sin(pi x), the cosine exactly 0 where it should be."""
     x = x - 2 * jnp.round(x / 2)
     inner = abs(x) < 0.25
-    # each branch smooth where it is taken
+    # Each branch is smooth where it is taken.
     cos = jnp.where(inner, jnp.cos(math.pi * x), jnp.sin(math.pi * (0.5 - abs(x))))
     return cos, jnp.sin(math.pi * x)
 
 
 def _odd_weight(y):
-    """(1 - e^{-2 y}) / (2 y) = e^{-y} sinh(y) / y of y >= 0, and its derivatives, also at 0."""
+    """(1 - e^{-2 y}) / (2 y) = e^{-y} sinh(y) / y for y >= 0, also at 0 and with derivatives."""
     small = y < 1
     inner, outer = jnp.where(small, y, 0), jnp.where(small, 1, y)
     series = jnp.polyval(np.array(_SINHC, y.dtype), inner * inner)
     return jnp.where(small, jnp.exp(-inner) * series, -jnp.expm1(-2 * outer) / (2 * outer))
 
 
-_SINHC = [1 / math.factorial(2 * k + 1) for k in range(9, -1, -1)]  # sinh(y)/y in y^2, y < 1
+# Coefficients of the series of sinh(y) / y in y^2, enough terms for y < 1.
+_SINHC = [1 / math.factorial(2 * k + 1) for k in range(9, -1, -1)]
 
 SPEC = KetSpec("cat", ("a", "phi", "p"), 1, cat, defaults={"phi": 0.0, "p": 0.0})

@@ -1,5 +1,7 @@
 """Coherent states."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -9,7 +11,7 @@ from fockjax.gates.displacement import first_column
 from fockjax.kets.phases import turned
 
 
-def coherent(r, phi=0.0, *, cutoff: int, dtype=None) -> jax.Array:
+def coherent(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> jax.Array:
     """The coherent state ``|alpha> = D(alpha)|0>``, ``alpha = r e^{i phi}``, shape ``(cutoff,)``.
 
     Its amplitudes are ``e^{-r^2/2} alpha^n / sqrt(n!)``; what lies over the cutoff is lost. Global

@@ -1,5 +1,7 @@
 """Pure Gaussian states of any number of modes."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,11 +12,11 @@ from fockjax import checks
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, real_dtype
 from fockjax._spec import KetSpec, cutoffs_for
-from fockjax.kets._recurrence import amplitudes
+from fockjax.kets.recurrence import amplitudes
 
 
 def gaussian(
-    cov, mean=0.0, *, cutoff: int | tuple[int, ...], hbar: float = 2.0, dtype=None
+    cov, mean: Any = 0.0, *, cutoff: int | tuple[int, ...], hbar: float = 2.0, dtype=None
 ) -> jax.Array:
     """The pure Gaussian state of a covariance matrix and a vector of means, shape ``cutoff``.
 
@@ -23,13 +25,13 @@ def gaussian(
     a^dagger + a^dagger . B . a^dagger / 2) |0>``, ``c = det((V + 1)/2)^{-1/4} exp(-alpha^* . g /
     2)``. What lies over the cutoff is lost. Global phase: that of the displacement ``D(alpha)``
     acting on a state whose vacuum amplitude is positive, as in The Walrus. Strawberry Fields
-    decomposes its `Gaussian` into gates, which leave another, ``e^{i x p / (2 hbar)}`` for each
-    displaced mode among it; and 0.23 squeezes the wrong quadrature where ``cov`` is diagonal with a
-    squeezed p.
+    decomposes its `Gaussian` into gates, which leave another phase, with a factor ``e^{i x p / (2
+    hbar)}`` for each displaced mode. (Its version 0.23 squeezes the wrong quadrature where ``cov``
+    is diagonal with a squeezed p.)
 
     A covariance matrix known before tracing is checked. A traced one is not: `fj.checks` tells how
-    far from pure it is. Of a mixed state the vacuum probability stays right and part of the norm is
-    missing at any cutoff, so that it shows as leakage too.
+    far from pure it is. If it is that of a mixed state, the vacuum probability is right and part of
+    the norm is missing at any cutoff, which shows as leakage.
 
     Args:
         cov: real symmetric matrix of shape (2n, 2n), in the order (x1, .., xn, p1, .., pn); the
@@ -50,7 +52,7 @@ def gaussian(
 
     Reference:
         N. Quesada et al., Simulating realistic non-Gaussian state preparation, Phys. Rev. A 100,
-        022341 (2019); the recurrence: `fockjax.kets._recurrence`.
+        022341 (2019); the recurrence: `fockjax.kets.recurrence`.
     """
     cutoffs, plus, mean = prepared(cov, mean, cutoff, hbar, dtype, checks.constant_pure_covariance)
     n = len(cutoffs)
@@ -66,10 +68,12 @@ def gaussian(
 
 
 def prepared(cov, mean, cutoff, hbar: float, dtype, refuse):
-    """What the amplitudes of a Gaussian state, pure or mixed, are made of.
+    """The arguments of a Gaussian state, pure or mixed, checked and in units without hbar.
 
     Args:
-        refuse: raises for a covariance matrix, known before tracing, that is no such state's.
+        cov, mean, cutoff, hbar, dtype: as in `gaussian`.
+        refuse: a function that raises for a covariance matrix, known before tracing, that belongs
+            to no such state.
 
     Returns:
         The cutoffs, ``V + 1`` with ``V = 2 cov / hbar``, and ``mean / sqrt(2 hbar)``.
@@ -96,7 +100,7 @@ def _check_shapes(cov, mean, n: int) -> None:
 
 
 def check_with(refuse):
-    """The check of a Gaussian preparation: ``refuse`` as in `prepared`."""
+    """The `Spec.check` of a Gaussian preparation; ``refuse`` as in `prepared`."""
 
     def check(parameters, modes, options):
         cov, mean = parameters["cov"], parameters["mean"]

@@ -1,6 +1,7 @@
 """Gottesman-Kitaev-Preskill states of finite energy."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +11,15 @@ from jax import lax
 from fockjax._linear import contract
 from fockjax._numerics import in_range, real_dtype
 from fockjax._spec import KetSpec
-from fockjax.kets._recurrence import amplitudes
+from fockjax.kets.recurrence import amplitudes
 
-_TEETH = 32  # on either side; one further out needs photon numbers above 6000
+_TEETH = 32  # how many on either side of 0; one further out needs photon numbers above 6000
 
 
 def gkp(
-    theta=0.0,
-    phi=0.0,
-    epsilon=0.2,
+    theta: Any = 0.0,
+    phi: Any = 0.0,
+    epsilon: Any = 0.2,
     *,
     cutoff: int,
     ampl_cutoff: float = 1e-12,
@@ -57,13 +58,12 @@ def gkp(
         J. E. Bourassa et al., Fast simulation of bosonic qubits via Gaussian functions in phase
         space, PRX Quantum 2, 040315 (2021).
     """
-    if not 0 < ampl_cutoff < 1:
-        raise ValueError(f"Argument `ampl_cutoff` must lie between 0 and 1, got {ampl_cutoff!r}.")
+    _check_ampl_cutoff(ampl_cutoff)
     real = real_dtype(dtype)
     theta, phi = jnp.asarray(theta, real), jnp.asarray(phi, real)
     epsilon = in_range(epsilon, "epsilon", 0, math.inf, real)
 
-    # Tooth m stands at m sqrt(pi hbar) cosh(epsilon)^{-1}, squeezed by e^{-2 r} = tanh epsilon.
+    # Tooth m stands at m sqrt(pi hbar) / cosh(epsilon) and is squeezed: e^{-2 r} = tanh(epsilon).
     teeth = np.arange(-2 * _TEETH, 2 * _TEETH + 2)
     mu, t = teeth % 2, teeth // 2
     damping = jnp.tanh(epsilon)
@@ -97,14 +97,16 @@ def gkp(
     return ket * scale.astype(ket.dtype)
 
 
+def _check_ampl_cutoff(ampl_cutoff) -> None:
+    if not 0 < ampl_cutoff < 1:
+        raise ValueError(f"Option `ampl_cutoff` must lie between 0 and 1, got {ampl_cutoff!r}.")
+
+
 def _check(parameters, modes, options):
     epsilon = parameters["epsilon"]
     if isinstance(epsilon, float) and epsilon <= 0:
         raise ValueError(f"Parameter `epsilon` must be positive, got {epsilon:g}.")
-    if not 0 < options["ampl_cutoff"] < 1:
-        raise ValueError(
-            f"Option `ampl_cutoff` must lie between 0 and 1, got {options['ampl_cutoff']!r}."
-        )
+    _check_ampl_cutoff(options["ampl_cutoff"])
 
 
 SPEC = KetSpec(

@@ -1,4 +1,4 @@
-"""States of a certain photon number, the vacuum among them."""
+"""States of a definite photon number, including the vacuum."""
 
 import jax
 import jax.numpy as jnp

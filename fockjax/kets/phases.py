@@ -1,4 +1,4 @@
-"""Turning the phase of amplitudes."""
+"""Rotations of amplitudes in phase space."""
 
 import jax
 import jax.numpy as jnp

@@ -1,5 +1,7 @@
 """Squeezed states of one mode, displaced or not."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -7,11 +9,11 @@ from jax import lax
 from fockjax._numerics import real_dtype
 from fockjax._spec import KetSpec
 from fockjax.gates.squeezing import first_column, sech
-from fockjax.kets._recurrence import amplitudes
 from fockjax.kets.phases import turned
+from fockjax.kets.recurrence import amplitudes
 
 
-def squeezed(r, phi=0.0, *, cutoff: int, dtype=None) -> jax.Array:
+def squeezed(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> jax.Array:
     """Squeezed vacuum ``S(z)|0>``, ``z = r e^{i phi}``, shape ``(cutoff,)``.
 
     Its amplitudes are ``sqrt(sech r) (-e^{i phi} tanh r)^n sqrt((2n)!) / (2^n n!)`` at 2n photons;
@@ -37,7 +39,9 @@ def squeezed(r, phi=0.0, *, cutoff: int, dtype=None) -> jax.Array:
     return lax.pad(pairs, jnp.zeros((), pairs.dtype), [(0, odd_at_the_end, 1)])
 
 
-def displaced_squeezed(r_d, phi_d=0.0, r_s=0.0, phi_s=0.0, *, cutoff: int, dtype=None) -> jax.Array:
+def displaced_squeezed(
+    r_d, phi_d: Any = 0.0, r_s: Any = 0.0, phi_s: Any = 0.0, *, cutoff: int, dtype=None
+) -> jax.Array:
     """The displaced squeezed state ``D(alpha) S(z)|0>``, ``alpha = r_d e^{i phi_d}``,
     ``z = r_s e^{i phi_s}``, shape ``(cutoff,)``.
 
@@ -61,7 +65,7 @@ def displaced_squeezed(r_d, phi_d=0.0, r_s=0.0, phi_s=0.0, *, cutoff: int, dtype
 
     Reference:
         The amplitudes are Hermite polynomials: H. P. Yuen, Phys. Rev. A 13, 2226 (1976);
-        recurrence: `fockjax.kets._recurrence`.
+        recurrence: `fockjax.kets.recurrence`.
     """
     real = real_dtype(dtype)
     r_d, phi_d, r_s, phi_s = (jnp.asarray(value, real) for value in (r_d, phi_d, r_s, phi_s))

@@ -1,5 +1,7 @@
 """Two-mode squeezed vacuum."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from fockjax.gates.squeezing import sech
 from fockjax.kets.phases import turned
 
 
-def two_mode_squeezed(r, phi=0.0, *, cutoff: int | tuple[int, int], dtype=None) -> jax.Array:
+def two_mode_squeezed(r, phi: Any = 0.0, *, cutoff: int | tuple[int, int], dtype=None) -> jax.Array:
     """Two-mode squeezed vacuum ``S2(r, phi)|0, 0>``, shape ``cutoff``.
 
     ``S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - h.c.))``, so that the amplitudes are

@@ -17,7 +17,7 @@ from fockjax.operators import Diagonal, join
 
 @dataclass(frozen=True)
 class Box(Layout):
-    """The photon numbers below a cutoff for each mode: an axis for each mode, of that length.
+    """The photon numbers below a cutoff for each mode, stored with an axis of that length for each.
 
     Attributes:
         sizes: the cutoffs.
@@ -86,7 +86,7 @@ class Box(Layout):
     def keeps(self, photons: np.ndarray) -> np.ndarray:
         return np.all(photons < np.array(self.cutoffs), axis=1)
 
-    def turn(
+    def apply_diagonals(
         self, diagonals: Sequence[tuple[Diagonal, Axes]], array: jax.Array, at: int = 0
     ) -> jax.Array:
         together = reduce(join, [diagonal for diagonal, _ in diagonals])

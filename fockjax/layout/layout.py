@@ -1,4 +1,4 @@
-"""What every layout of kets can do, written by the few things in which layouts differ."""
+"""The base class of layouts: what all can do, in terms of the few methods in which they differ."""
 
 import abc
 import math
@@ -21,14 +21,14 @@ Axes = tuple[int, ...]
 class Layout(abc.ABC):
     """Which Fock states of some modes are kept, and how their amplitudes are stored.
 
-    ``positions`` are always some of the modes, by their place among them. ``at`` is the first of
-    the axes of the ket in an array that has others before them or after them.
+    In all methods ``positions`` are some of the modes, each given by its place among them. ``at``
+    is the first axis of the ket in an array that may have more axes before it and after it.
     """
 
     @property
     @abc.abstractmethod
     def cutoffs(self) -> tuple[int, ...]:
-        """For each mode the least photon number that no state kept has."""
+        """For each mode the least photon number that occurs in no state that is kept."""
 
     @property
     @abc.abstractmethod
@@ -38,7 +38,7 @@ class Layout(abc.ABC):
     @property
     @abc.abstractmethod
     def truncation(self) -> Any:
-        """What a user gives for it."""
+        """The truncation as users give it."""
 
     @abc.abstractmethod
     def of(self, positions: Axes) -> Self:
@@ -46,12 +46,13 @@ class Layout(abc.ABC):
 
     @abc.abstractmethod
     def beside(self, other: "Layout", order: Sequence[int] | None = None) -> Self:
-        """The layout of the modes of both, ``order[k]`` standing at position ``k``."""
+        """The layout of the modes of both, in which ``order[k]`` stands at position ``k``."""
 
     @abc.abstractmethod
     def open(self, array: jax.Array, positions: Axes, at: int = 0) -> tuple[jax.Array, Axes]:
-        """A view that operators act on: in place of its axes, one for each of ``positions``, as
-        long as its cutoff, and those of the layout of the other modes. Zero where no state is kept.
+        """A view that operators can act on. In place of the axes of the ket it has one axis for
+        each of ``positions``, as long as the cutoff of that mode, and the axes of the layout of the
+        other modes. It is zero where no state is kept.
 
         Returns:
             The view, and the axes of ``positions`` in it.
@@ -59,11 +60,13 @@ class Layout(abc.ABC):
 
     @abc.abstractmethod
     def close(self, view: jax.Array, positions: Axes, at: int = 0) -> jax.Array:
-        """Undoes `open`; what the view holds of other states is dropped."""
+        """Undoes `open`; the amplitudes of states that are not kept are dropped."""
 
     @abc.abstractmethod
     def divide(self, array: jax.Array, positions: Axes, at: int = 0) -> tuple[jax.Array, Axes]:
-        """As `open`, but with the axes of the layout of ``positions``."""
+        """A view as from `open`, but with the axes of the layout of ``positions`` instead of an
+        axis for each.
+        """
 
     @abc.abstractmethod
     def join(
@@ -74,25 +77,25 @@ class Layout(abc.ABC):
         order: Sequence[int],
         sides: int = 1,
     ) -> jax.Array:
-        """The product of two kets, of two density matrices if ``sides`` is 2, stored as `beside`
-        says.
+        """The product of two kets, or of two density matrices if ``sides`` is 2, in the layout
+        that `beside` gives.
         """
 
     @abc.abstractmethod
     def extended(self, by: int) -> Self:
-        """The layout of states with ``by`` more photons."""
+        """The layout that keeps ``by`` more photons."""
 
     @abc.abstractmethod
     def index(self, photons: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
-        """Where the amplitude of a Fock state stands, and whether it is kept: photon numbers that
-        may be traced.
+        """The index of the amplitude of a Fock state, and whether the state is kept. The photon
+        numbers may be traced.
         """
 
     @abc.abstractmethod
     def keeps(self, photons: np.ndarray) -> np.ndarray:
-        """Which Fock states are kept, given by their photon numbers, ``(states, modes)``."""
+        """Which of the Fock states with photon numbers ``(states, modes)`` are kept."""
 
-    # how often something is lost
+    # how often probability may be lost
 
     @property
     @abc.abstractmethod
@@ -107,14 +110,14 @@ class Layout(abc.ABC):
         return 0
 
     def truncations(self, operator: Operator) -> int:
-        """How many times applying an operator may."""
+        """How many times applying an operator may lose probability."""
         return operator.truncations
 
     # sizes
 
     @property
     def kets(self) -> "Layout":
-        """The layout of kets, of density matrices as of kets."""
+        """The layout of kets: this one. Of a `Square`, that of its rows."""
         return self
 
     @property
@@ -132,7 +135,7 @@ class Layout(abc.ABC):
         return self.size * np.dtype(dtype).itemsize
 
     def view_bytes(self, positions: Axes, cutoffs: Sequence[int], dtype) -> int:
-        """The memory that a view takes whose ``positions`` have other cutoffs."""
+        """The memory that a view takes if ``positions`` have the given ``cutoffs`` in it."""
         others = self._others(positions)
         rest = self.of(others).bytes(dtype) if others else np.dtype(dtype).itemsize
         return math.prod(cutoffs) * rest
@@ -143,7 +146,7 @@ class Layout(abc.ABC):
         return jnp.zeros(self.size, dtype).at[0].set(1).reshape(self.shape)
 
     def boxed(self, array: jax.Array, at: int = 0) -> jax.Array:
-        """With an axis for each mode."""
+        """The ket with an axis for each mode."""
         return self.open(array, tuple(range(len(self.cutoffs))), at)[0]
 
     def unboxed(self, array: jax.Array, at: int = 0) -> jax.Array:
@@ -156,7 +159,7 @@ class Layout(abc.ABC):
         view, axes = self.open(array, positions, at)
         return self.close(operator.apply(view, axes), positions, at)
 
-    def turn(
+    def apply_diagonals(
         self, diagonals: Sequence[tuple[Diagonal, Axes]], array: jax.Array, at: int = 0
     ) -> jax.Array:
         """Apply diagonal operators on different modes."""
@@ -165,16 +168,16 @@ class Layout(abc.ABC):
         return array
 
     def weighted(self, ket: jax.Array, weight: jax.Array) -> jax.Array:
-        """Its density matrix times ``weight``, a real scalar >= 0."""
+        """The ket whose density matrix is ``weight`` times larger, a real scalar >= 0."""
         return times(safe_sqrt(weight), ket)
 
     def padded(self, ket: jax.Array, by: int) -> tuple[Self, jax.Array]:
-        """The same amplitudes in the layout of states with ``by`` more photons."""
+        """The layout that keeps ``by`` more photons, and the same amplitudes in it."""
         layout = self.extended(by)
         return layout, resized(ket, layout.shape)
 
     def quadratures(self, ket: jax.Array, position: int) -> tuple[jax.Array, jax.Array]:
-        """``(a + a^dagger) |ket>`` and ``-i (a - a^dagger) |ket>`` of one mode, cut."""
+        """``(a + a^dagger) |ket>`` and ``-i (a - a^dagger) |ket>`` for one mode, cut."""
         view, (axis,) = self.open(ket, (position,))
         labels = ascii_letters[: view.ndim]
 
@@ -188,8 +191,8 @@ class Layout(abc.ABC):
         return up + down, (up - down) * np.array(1j, ket.dtype)
 
     def project(self, ket: jax.Array, position: int, bras: jax.Array) -> jax.Array:
-        """``<bra_j|ket>`` for each ``j``, where ``<bra_j| = sum_n bras[j, n] <n|`` is of one mode:
-        kets of the other modes along the first axis.
+        """``<bra_j|ket>`` for each ``j``, where ``<bra_j| = sum_n bras[j, n] <n|`` is a bra of one
+        mode. The kets of the other modes that this leaves stand along the first axis.
         """
         view, (axis,) = self.open(ket, (position,))
         labels = ascii_letters[: view.ndim]
@@ -213,7 +216,9 @@ class Layout(abc.ABC):
         return contract(view.conj(), view, f"{labels},{labels}->{kept}", real=True)
 
     def probability(self, ket: jax.Array, photons: Sequence[Any]) -> jax.Array:
-        """Of one pattern of photon numbers, integers that may be traced; 0 if it is not kept."""
+        """The probability of one Fock state, 0 if it is not kept. The photon numbers are integers
+        that may be traced.
+        """
         where, kept = self.index(photons)
         found = ket[where]
         return jnp.where(kept, found.real**2 + found.imag**2, 0)
@@ -228,7 +233,8 @@ class Layout(abc.ABC):
         view, (axis,) = self.open(ket, (position,))
         labels = ascii_letters[: view.ndim]
 
-        # A gradient conjugates anew: kept, it would be one more ket for each mode that is read.
+        # Checkpointed, so that a gradient does not keep the conjugate, which would be one more ket
+        # for each mode that is read.
         @jax.checkpoint
         def summed(view):
             lower = lax.slice_in_dim(view, 0, length, axis=axis)
@@ -242,8 +248,8 @@ class Layout(abc.ABC):
         return contract(weights, self.coherence(ket, position, order), "n,n->")
 
     def partial_trace(self, ket: jax.Array, positions: Axes) -> jax.Array:
-        """The density matrix of some modes, the others traced out: stored as a `Square` of the
-        layout `of` them.
+        """The density matrix of some modes, the others traced out. It is stored as a `Square` of
+        the layout `of` these modes.
         """
         view, axes = self.divide(ket, positions)
         labels = ascii_letters[: view.ndim]
@@ -253,7 +259,9 @@ class Layout(abc.ABC):
         return contract(view, view.conj(), f"{labels},{bra}->{rows}{columns}")
 
     def reduced(self, ket: jax.Array, positions: Axes) -> jax.Array:
-        """The same with an axis for each mode: rows in the order asked for, then columns."""
+        """The partial trace with an axis for each mode: row axes in the order of ``positions``,
+        then column axes.
+        """
         return self.of(positions).boxed_matrix(self.partial_trace(ket, positions))
 
     def boxed_matrix(self, rho: jax.Array) -> jax.Array:
@@ -264,9 +272,11 @@ class Layout(abc.ABC):
         """Undoes `boxed_matrix`."""
         return self.unboxed(self.unboxed(rho), self.ndim)
 
-    def spectrum(self, ket: jax.Array, positions: Axes) -> jax.Array:
-        """A square density matrix with the eigenvalues of that of some modes, zeros aside. Both
-        sides of a pure state have the same: it is that of the smaller one.
+    def isospectral(self, ket: jax.Array, positions: Axes) -> jax.Array:
+        """A square matrix with the same nonzero eigenvalues as the density matrix of some modes.
+
+        Of a pure state these modes and the others have the same, so it is the density matrix of the
+        side with fewer states.
         """
         sides = (positions, self._others(positions))
         smaller = min(sides, key=lambda side: self.of(side).size)
@@ -286,12 +296,12 @@ class Layout(abc.ABC):
 
 
 Frame = Callable[[Layout, jax.Array], jax.Array]
-"""Takes the layout of a ket and the ket, stacks what some operators make of it along a new first
-axis; linear in the ket."""
+"""Takes the layout of a ket and the ket. Applies some operators to the ket and stacks the results
+along a new first axis. It must be linear in the ket."""
 
 
 def mixed_truncations(one: Layout, other: Layout) -> ValueError:
-    """The error for groups of modes that cannot be parts of one state."""
+    """The error for groups of modes with different truncations, which cannot form one state."""
     return ValueError(
         f"Groups of modes truncated by {one.truncation} and by {other.truncation} cannot be parts "
         "of one state: give all the same total, or each mode a cutoff."
@@ -299,6 +309,6 @@ def mixed_truncations(one: Layout, other: Layout) -> ValueError:
 
 
 def times(weights: jax.Array, array: jax.Array) -> jax.Array:
-    """Weights along the first axes of an array."""
+    """An array times weights that stand along its first axes."""
     labels = ascii_letters[: array.ndim]
     return contract(weights, array, f"{labels[: weights.ndim]},{labels}->{labels}")

@@ -1,4 +1,4 @@
-"""All Fock states with few photons in total."""
+"""All Fock states with fewer photons in total than a bound."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ from fockjax._numerics import checked_integer
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 
-# One more piece takes time to compile: it must save so many products of one sample, and half of
-# those that there are without waste.
+# An array more takes time to compile. It is worth that if it saves so many products of one sample,
+# and half of the products that there would be with an array for each number.
 PIECE = 300
 
 
@@ -25,8 +25,8 @@ PIECE = 300
 class TotalPhotons:
     """A truncation: all Fock states with fewer than ``below`` photons in all modes together.
 
-    It stands where a cutoff does. Of n modes it keeps ``C(n + below - 1, n)`` amplitudes, where a
-    box of cutoff ``below`` for each mode keeps ``below^n``.
+    It is given in place of a cutoff. For n modes it keeps ``C(n + below - 1, n)`` amplitudes, where
+    the cutoff ``below`` for each mode keeps ``below^n``.
 
     Example:
         >>> import fockjax as fj
@@ -53,15 +53,16 @@ class TotalPhotons:
 
 @dataclass(frozen=True)
 class Simplex(Layout):
-    """The Fock states with fewer than ``below`` photons in total, along one axis: by their total,
-    and those of the same total by the photons of the first mode, then of the second and so on.
+    """The Fock states with fewer than ``below`` photons in total, along one axis. They are sorted
+    by their total, and those of the same total by the photons of the first mode, then of the second
+    and so on.
 
-    So the states of a total stand together, fewer photons come first, and the layout of the modes
-    that a view leaves is again of this kind.
+    So the states of the same total stand together, and fewer photons come first. In a view, the
+    modes that are not opened are again stored in a `Simplex`.
 
     Attributes:
         below: the least total that is not kept.
-        modes: the number of modes; of none there is no axis.
+        modes: the number of modes; with no modes there is no axis.
     """
 
     below: int
@@ -109,7 +110,7 @@ class Simplex(Layout):
     def keeps(self, photons: np.ndarray) -> np.ndarray:
         return photons.sum(1) < self.below
 
-    def turn(
+    def apply_diagonals(
         self, diagonals: Sequence[tuple[Diagonal, Axes]], array: jax.Array, at: int = 0
     ) -> jax.Array:
         states = _states(self.below, self.modes)
@@ -156,7 +157,7 @@ class Simplex(Layout):
     ) -> jax.Array:
         match operator:
             case Diagonal():
-                return self.turn([(operator, positions)], array, at)
+                return self.apply_diagonals([(operator, positions)], array, at)
             case Matrix() | Parity() if len(positions) == 1 and self.modes > 1:
                 whole = operator.blocks if isinstance(operator, Parity) else operator.elements[None]
                 chart = _stairs(self, positions, len(whole))
@@ -192,10 +193,11 @@ class Simplex(Layout):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Totals(Operator):
-    """An operator that conserves the total of all photons, on the states of fewer than a bound.
+    """An operator that conserves the total photon number, on the states of fewer photons than a
+    bound.
 
     Attributes:
-        blocks: for each total a matrix, the states of that total in the order of a `Simplex`.
+        blocks: a matrix for each total, with the states of that total in the order of a `Simplex`.
         modes: how many modes it acts on.
     """
 
@@ -221,7 +223,9 @@ class Totals(Operator):
 
 
 def _multiplied(blocks: jax.Array, piece: jax.Array, axis: int) -> jax.Array:
-    """A matrix applied along an axis; of several, one for each element of the axis before."""
+    """A matrix applied along an axis. Several matrices are applied each to one element of the axis
+    before it.
+    """
     labels = ascii_letters[: piece.ndim]
     each = labels[axis : axis + blocks.ndim - 2]
     old = labels[axis + len(each)]
@@ -233,7 +237,7 @@ def _multiplied(blocks: jax.Array, piece: jax.Array, axis: int) -> jax.Array:
 
 
 def _count(below: int, modes: int) -> int:
-    """How many states there are."""
+    """How many states have fewer than ``below`` photons in total."""
     return math.comb(modes + below - 1, modes) if below else 0
 
 
@@ -245,7 +249,7 @@ def _states(below: int, modes: int) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def _sector(total: int, modes: int) -> np.ndarray:
-    """Of the states of a total."""
+    """The photon numbers of the states of one total, in order, ``(states, modes)``."""
     if modes < 2:
         return np.full((int(modes == 1 or total == 0), modes), total, np.int32)
     parts = [_sector(total - first, modes - 1) for first in range(total + 1)]
@@ -255,8 +259,11 @@ def _sector(total: int, modes: int) -> np.ndarray:
 
 @lru_cache(maxsize=256)
 def _ranks(below: int, modes: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """What to add up for the place of a state: by its total, and for each mode by what is left of
-    it there and by the photons of the mode.
+    """Tables whose entries add up to the place of a state.
+
+    Returns:
+        A table indexed by the total, and for each mode a table indexed by the photons in this mode
+        and all later ones, and by the photons in this mode.
     """
     base = np.array([_count(total, modes) for total in range(below)])
     steps = []
@@ -280,7 +287,7 @@ def _rank(below: int, numbers: np.ndarray) -> np.ndarray:
 
 
 def _sides(layout: Simplex, positions: Axes) -> tuple[np.ndarray, np.ndarray]:
-    """The photon numbers of some modes, and those of the others, of all states."""
+    """For all states, the photon numbers of some modes and those of the other modes."""
     states = _states(layout.below, layout.modes)
     others = [k for k in range(layout.modes) if k not in positions]
     return states[:, list(positions)], states[:, others]
@@ -288,7 +295,9 @@ def _sides(layout: Simplex, positions: Axes) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=1024)
 def _view(layout: Simplex, positions: Axes) -> Chart:
-    """Into photon numbers of some modes, and the place of the others."""
+    """The chart to an array whose axes are the photon numbers of some modes and the place of the
+    state of the others.
+    """
     numbers, rest = _sides(layout, positions)
     shape = (layout.below,) * len(positions) + layout.of((0,) * rest.shape[1]).shape
     index = [*numbers.T] + [_rank(layout.below, rest)] * bool(rest.shape[1])
@@ -297,7 +306,9 @@ def _view(layout: Simplex, positions: Axes) -> Chart:
 
 @lru_cache(maxsize=1024)
 def _division(layout: Simplex, positions: Axes) -> Chart:
-    """Into the place of some modes, and that of the others."""
+    """The chart to an array whose axes are the place of the state of some modes, and that of the
+    state of the others.
+    """
     sides = [side for side in _sides(layout, positions) if side.shape[1]]
     shape = tuple(_count(layout.below, side.shape[1]) for side in sides)
     index = [_rank(layout.below, side) for side in sides]
@@ -306,7 +317,9 @@ def _division(layout: Simplex, positions: Axes) -> Chart:
 
 @lru_cache(maxsize=1024)
 def _raised(layout: Simplex, position: int, order: int) -> Chart:
-    """Where the states with ``order`` photons more in a mode stand, of those that have a place."""
+    """The chart from each state to the one with ``order`` photons more in a mode, for those states
+    for which it is kept.
+    """
     states = _states(layout.below, layout.modes)[: _count(layout.below - order, layout.modes)]
     more = states + order * np.eye(layout.modes, dtype=int)[position]
     return Chart(_rank(layout.below, more), [layout.shape])
@@ -317,8 +330,11 @@ Runs = list[tuple[int, int]]
 
 @lru_cache(maxsize=1024)
 def _stairs(layout: Simplex, positions: Axes, parts: int) -> Chart:
-    """Into the photons ``parts * a + s`` of one mode, s and a, and the states of the others, an
-    array for a run of totals R of these: where they have R, the mode has fewer than ``below - R``.
+    """The chart to arrays with the axes s, a and the state of the other modes, where one mode has
+    ``parts * a + s`` photons.
+
+    There is an array for each run of totals R of the other modes: where these have R photons, the
+    mode has fewer than ``below - R``, so that an array for all R would be mostly empty.
     """
     numbers, rest = _sides(layout, positions)
     columns = np.array([_count(R, rest.shape[1]) for R in range(layout.below + 1)])
@@ -335,8 +351,11 @@ def _stairs(layout: Simplex, positions: Axes, parts: int) -> Chart:
 
 @lru_cache(maxsize=1024)
 def _sectors(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
-    """Into the total N of two modes, the photons of the first of them and the states of the others,
-    an array for a run of N: the others have fewer than ``below - N``.
+    """The chart to arrays whose axes are the total N of two modes, the photons of the first of them
+    and the state of the other modes; and the runs of N.
+
+    There is an array for each run of N, since the other modes have fewer than ``below - N``
+    photons.
     """
     numbers, rest = _sides(layout, positions)
 
@@ -352,8 +371,8 @@ def _sectors(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
 
 @lru_cache(maxsize=1024)
 def _totals(layout: Simplex, positions: Axes) -> Chart:
-    """Into the place of some modes among the states of their total, and that of the others, an
-    array for each total.
+    """The chart to an array for each total of some modes, whose axes are the place of their state
+    among those of that total, and the place of the state of the others.
     """
     numbers, rest = _sides(layout, positions)
     modes, others = numbers.shape[1], rest.shape[1]
@@ -368,8 +387,8 @@ def _totals(layout: Simplex, positions: Axes) -> Chart:
 
 
 def lowered(total: int, modes: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a_k makes of each state of a total, ``(modes, states)``: the place among the states of
-    one photon less, and the factor.
+    """What a_k does to each state of a total: the places of the resulting states among those of one
+    photon less, and the factors they get. Both have shape ``(modes, states)``.
     """
     states = _sector(total, modes)
     less = np.maximum(states - np.eye(modes, dtype=np.int32)[:, None], 0)
@@ -379,8 +398,8 @@ def lowered(total: int, modes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _runs(below: int, cost: Callable[[int, int], int]) -> Runs:
-    """Numbers below a bound in the cheapest runs, each given by its first and the one after its
-    last.
+    """The numbers below a bound, split into the runs that cost least in all. A run is given by its
+    first number and the one after its last. Found by dynamic programming.
     """
     piece = max(PIECE, sum(cost(k, k + 1) for k in range(below)) // 2)
     best: list[tuple[int, Runs]] = [(0, [])]
@@ -394,12 +413,12 @@ def _runs(below: int, cost: Callable[[int, int], int]) -> Runs:
 
 
 def _run_of(numbers: np.ndarray, runs: Runs) -> np.ndarray:
-    """The place of the run that each number is in."""
+    """The index of the run that each number is in."""
     return np.searchsorted([stop for _, stop in runs], numbers, side="right")
 
 
 def _chart(shapes: list[tuple[int, ...]], own: np.ndarray, index: Sequence[np.ndarray]) -> Chart:
-    """From the array that each amplitude stands in and its place there."""
+    """The chart in which amplitude k stands in array ``own[k]``, at the place ``index[..][k]``."""
     first = np.cumsum([0] + [math.prod(shape) for shape in shapes])
     lengths = np.array(shapes)[own]
     place = np.zeros(len(own), int)

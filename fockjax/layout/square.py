@@ -17,7 +17,9 @@ from fockjax.operators import Diagonal, Operator
 
 @dataclass(frozen=True)
 class Square:
-    """Density matrices on a layout: its axes for the rows, then for the columns."""
+    """A layout of density matrices: the axes of a layout of kets for the rows, then the same axes
+    for the columns. The methods do for density matrices what those of `Layout` do for kets.
+    """
 
     kets: Layout
 
@@ -39,12 +41,12 @@ class Square:
         return self.kets.size * self.kets.bytes(dtype)
 
     def view_bytes(self, positions: Axes, cutoffs: Sequence[int], dtype) -> int:
-        """The memory that a view takes whose ``positions`` have other cutoffs."""
+        """The memory that a view takes if ``positions`` have the given ``cutoffs`` in it."""
         return self.kets.view_bytes(positions, cutoffs, dtype) ** 2 // np.dtype(dtype).itemsize
 
     def open(self, rho: jax.Array, positions: Axes) -> tuple[jax.Array, Axes, Axes]:
-        """A view as `Layout.open` makes it of rows and of columns; the row axes and the column axes
-        of ``positions`` in it.
+        """A view, made by `Layout.open` from the rows and from the columns; and the row axes and
+        the column axes of ``positions`` in it.
         """
         view, rows = self.kets.open(rho, positions)
         view, columns = self.kets.open(view, positions, view.ndim - self.kets.ndim)
@@ -59,24 +61,26 @@ class Square:
         rho = self.kets.apply(operator, rho, positions)
         return self.kets.apply(operator.conj(), rho, positions, self.kets.ndim)
 
-    def turn(self, diagonals: Sequence[tuple[Diagonal, Axes]], rho: jax.Array) -> jax.Array:
+    def apply_diagonals(
+        self, diagonals: Sequence[tuple[Diagonal, Axes]], rho: jax.Array
+    ) -> jax.Array:
         """Apply diagonal operators on different modes."""
-        rho = self.kets.turn(diagonals, rho)
+        rho = self.kets.apply_diagonals(diagonals, rho)
         conjugate = [(diagonal.conj(), positions) for diagonal, positions in diagonals]
-        return self.kets.turn(conjugate, rho, self.kets.ndim)
+        return self.kets.apply_diagonals(conjugate, rho, self.kets.ndim)
 
     def weighted(self, rho: jax.Array, weight: jax.Array) -> jax.Array:
         """The density matrix times ``weight``, a real scalar >= 0."""
         return times(weight, rho)
 
     def beside(self, other: "Square", order: Sequence[int]) -> "Square":
-        """The layout of the modes of both, ``order[k]`` standing at position ``k``."""
+        """The layout of the modes of both, in which ``order[k]`` stands at position ``k``."""
         return Square(self.kets.beside(other.kets, order))
 
     def join(
         self, rho: jax.Array, other: "Square", other_rho: jax.Array, order: Sequence[int]
     ) -> jax.Array:
-        """The product with an independent group, stored as `beside` says."""
+        """The product of two density matrices, in the layout that `beside` gives."""
         return self.kets.join(rho, other.kets, other_rho, order, sides=2)
 
     def norm_squared(self, rho: jax.Array) -> jax.Array:
@@ -91,7 +95,9 @@ class Square:
         return summed.transpose(tuple(np.argsort(np.argsort(axes))))
 
     def probability(self, rho: jax.Array, photons: Sequence[Any]) -> jax.Array:
-        """Of one pattern of photon numbers, integers that may be traced; 0 if it is not kept."""
+        """The probability of one Fock state, 0 if it is not kept. The photon numbers are integers
+        that may be traced.
+        """
         where, kept = self.kets.index(photons)
         return jnp.where(kept, rho[where * 2].real, 0)
 
@@ -118,18 +124,20 @@ class Square:
         return _diagonal(view, traced).sum(-1)
 
     def reduced(self, rho: jax.Array, positions: Axes) -> jax.Array:
-        """The same with an axis for each mode: rows in the order asked for, then columns."""
+        """The partial trace with an axis for each mode: row axes in the order of ``positions``,
+        then column axes.
+        """
         return self.kets.of(positions).boxed_matrix(self.partial_trace(rho, positions))
 
-    def spectrum(self, rho: jax.Array, positions: Axes) -> jax.Array:
-        """The density matrix of some modes as a square matrix."""
+    def isospectral(self, rho: jax.Array, positions: Axes) -> jax.Array:
+        """The density matrix of some modes as a square matrix: see `Layout.isospectral`."""
         size = self.kets.of(positions).size
         return self.partial_trace(rho, positions).reshape(size, size)
 
     def gram(self, rho: jax.Array, frame: Frame) -> jax.Array:
         """``trace(O_i^dagger O_j rho)``, where ``frame(layout, ket)`` stacks the ``O_j |ket>``.
 
-        Memory: that of the frame for each column of rho and for each of the identity.
+        It takes the memory of a frame for each column of rho and for each column of the identity.
         """
         shape, size = self.kets.shape, self.kets.size
         identity = jnp.eye(size, dtype=rho.dtype).reshape(*shape, size)
@@ -141,7 +149,9 @@ class Square:
     def project(
         self, rho: jax.Array, position: int, weights: jax.Array, bras: jax.Array
     ) -> jax.Array:
-        """``sum_j weights[j] <bra_j| rho |bra_j>``, the bras of one mode: see `Layout.project`."""
+        """``sum_j weights[j] <bra_j| rho |bra_j>``, where the bras act on one mode: see
+        `Layout.project`.
+        """
         effect = contract(times(weights, bras), bras.conj(), "Za,Zb->ab")
         view, (row,), (column,) = self.open(rho, (position,))
         labels = ascii_letters[: view.ndim]
@@ -150,12 +160,12 @@ class Square:
 
     @staticmethod
     def mixture(weights: jax.Array, kets: jax.Array) -> jax.Array:
-        """``sum_j weights[j] |ket_j><ket_j|`` of kets that stand along the first axis."""
+        """``sum_j weights[j] |ket_j><ket_j|`` for kets that stand along the first axis."""
         rows = ascii_letters[: kets.ndim - 1]
         columns = ascii_letters[kets.ndim - 1 : 2 * (kets.ndim - 1)]
         return contract(times(weights, kets), kets.conj(), f"Z{rows},Z{columns}->{rows}{columns}")
 
 
 def _diagonal(matrix: jax.Array, size: int) -> jax.Array:
-    """The diagonal of a matrix of ``size`` rows that is flattened into the last axis."""
+    """The diagonal of a matrix of ``size`` rows that is flattened in the last axis."""
     return lax.slice_in_dim(matrix, 0, None, size + 1, axis=-1)

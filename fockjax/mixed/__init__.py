@@ -1,4 +1,4 @@
-"""Density matrices of ready states that are not pure: their elements, cut to the cutoff and not
+"""The density matrices of ready states that are not pure. They are cut to the cutoff and not
 renormalised, so that what is lost shows as leakage.
 """
 

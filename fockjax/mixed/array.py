@@ -1,5 +1,7 @@
 """States given by their density matrices."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from fockjax._spec import MixedSpec, cutoffs_for
 from fockjax.kets.array import check_parts, fitted
 
 
-def density_matrix(elements: jax.Array, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Array:
+def density_matrix(elements: Any, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Array:
     """A state of one or more modes from its elements ``<m1, m2, ..| rho |n1, n2, ..>``, shape
     ``(*cutoffs, *cutoffs)``.
 

@@ -1,5 +1,7 @@
 """Gaussian states of any number of modes, pure or mixed."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,20 +10,20 @@ from fockjax import checks
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex
 from fockjax._spec import MixedSpec
-from fockjax.kets._recurrence import amplitudes
 from fockjax.kets.gaussian import check_with, prepared
+from fockjax.kets.recurrence import amplitudes
 
 
 def mixed_gaussian(
-    cov, mean=0.0, *, cutoff: int | tuple[int, ...], hbar: float = 2.0, dtype=None
+    cov, mean: Any = 0.0, *, cutoff: int | tuple[int, ...], hbar: float = 2.0, dtype=None
 ) -> jax.Array:
     """The Gaussian state of a covariance matrix and a vector of means, shape ``(*cutoffs,
     *cutoffs)``.
 
     Its Husimi function is ``c exp(-|beta|^2 + w . B . w / 2 + g . w)`` with ``w = (beta^*, beta)``.
-    So its elements are the amplitudes of a pure Gaussian state of twice as many modes, rows and
-    columns, and with ``V = 2 cov / hbar``, ``d = mean sqrt(2 / hbar)``, ``Q = (V + 1)^{-1}`` and
-    ``L = [[1, 1], [i, -i]]``
+    So its elements are the amplitudes of a pure Gaussian state of twice as many modes, one for each
+    row and column axis. With ``V = 2 cov / hbar``, ``d = mean sqrt(2 / hbar)``, ``Q = (V +
+    1)^{-1}`` and ``L = [[1, 1], [i, -i]]``
 
         B = L^T (1/2 - Q) L,   g = L^T Q d,   c = det((V + 1)/2)^{-1/2} exp(-d . Q d / 2).
 
@@ -51,7 +53,7 @@ def mixed_gaussian(
 
     Reference:
         V. V. Dodonov, O. V. Man'ko and V. I. Man'ko, Phys. Rev. A 50, 813 (1994); the recurrence:
-        `fockjax.kets._recurrence`.
+        `fockjax.kets.recurrence`.
     """
     cutoffs, plus, mean = prepared(cov, mean, cutoff, hbar, dtype, checks.constant_covariance)
     n, real = len(cutoffs), plus.dtype

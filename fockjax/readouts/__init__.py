@@ -1,11 +1,12 @@
-"""What can be read from a state: one kind of readout a file.
+"""Readouts: what can be read from a state, one kind in each file.
 
-A readout is a method of the state. It is written by a few primitives of the state's independent
-factors (`Part`), and so is the same for every kind of state that has them.
+A readout is a method of the state. It is written in terms of a few primitives of the state's
+independent factors (`Part`), so that it works for every kind of state that has these.
 
-Expectation values are taken in the state as it is, of norm below one where the cutoff lost
-something: like Strawberry Fields, nothing is renormalised. All are of one sample, batch by
-`jax.vmap`, and differentiate in both directions. Called outside `jax.jit` each is compiled as one.
+Expectation values are taken in the state as it is, whose norm is below one if the cutoff lost
+something: as in Strawberry Fields, nothing is renormalised. All readouts are of one sample, are
+batched by `jax.vmap`, and can be differentiated in forward and in reverse mode. Called outside
+`jax.jit`, each is compiled as one program.
 """
 
 from fockjax.readouts.factored import Moments as Moments

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._eager import as_one
+from fockjax._eager import jit_when_eager
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, is_integer, safe_sqrt
 
@@ -23,10 +23,12 @@ Modes = int | Sequence[int]
 def readout(
     *static: str,
 ) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
-    """A readout: `as_one`, the same program whatever a state has been through."""
+    """A decorator for readouts: `jit_when_eager`, with the past of the state left out, so that
+    states that differ in nothing else run the same program.
+    """
 
     def decorate(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-        compiled = as_one(*static)(method)
+        compiled = jit_when_eager(*static)(method)
 
         @wraps(method)
         def read(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -45,7 +47,7 @@ class Moments(NamedTuple):
 
 
 class Part(Protocol):
-    """What readouts ask of a factor. ``modes`` are always some of its own, in any order."""
+    """What readouts need from a factor. ``modes`` are always some of its own, in any order."""
 
     @property
     def modes(self) -> tuple[int, ...]:
@@ -68,7 +70,7 @@ class Part(Protocol):
         ...
 
     def positions(self, modes: Sequence[int]) -> tuple[int, ...]:
-        """Where ``modes`` stand among its own."""
+        """The positions of ``modes`` among its own."""
         ...
 
     def norm_squared(self) -> jax.Array:
@@ -76,7 +78,7 @@ class Part(Protocol):
         ...
 
     def probability(self, photons: Mapping[int, Any]) -> jax.Array:
-        """Of finding ``photons[mode]`` in each of its modes; 0 beyond the cutoff."""
+        """The probability of ``photons[mode]`` photons in each mode; 0 beyond the cutoff."""
         ...
 
     def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
@@ -91,8 +93,8 @@ class Part(Protocol):
         """The density matrix of ``modes``: their row axes, then their column axes."""
         ...
 
-    def spectrum_of(self, modes: tuple[int, ...]) -> jax.Array:
-        """A square density matrix with the eigenvalues of that of ``modes``, zeros aside."""
+    def isospectral(self, modes: tuple[int, ...]) -> jax.Array:
+        """A square matrix with the same nonzero eigenvalues as the density matrix of ``modes``."""
         ...
 
     def gram(self, frame: Callable[[Any, jax.Array], jax.Array]) -> jax.Array:
@@ -138,8 +140,8 @@ class Factored:
     @property
     @readout()
     def norm(self) -> jax.Array:
-        """The root of the trace, of a pure state the 2-norm of its amplitudes: below 1 where the
-        cutoff lost probability.
+        """The square root of the trace, which for a pure state is the 2-norm of its amplitudes. It
+        is below 1 if the cutoff lost probability.
         """
         return safe_sqrt(self._norm_squared())
 
@@ -148,8 +150,8 @@ class Factored:
     def leakage(self) -> jax.Array:
         """The probability lost at the cutoff, ``1 - trace``.
 
-        Exact gate elements make it an honest number, after a gate that `reflects` a lower bound;
-        rounding alone may give it the size and sign of the precision.
+        As gate elements are exact, it is all that was lost; after a gate that `reflects` it is a
+        lower bound. Rounding moves it by about the precision, also below 0.
         """
         return 1 - self._norm_squared()
 
@@ -158,13 +160,14 @@ class Factored:
     def is_finite(self) -> jax.Array:
         """Whether all amplitudes are finite numbers, a boolean scalar.
 
-        A parameter that was infinite or not a number, or so large that a gate overflowed, leaves
-        amplitudes that are not. Under `jax.jit` nothing can be raised: check this flag.
+        Amplitudes are not finite if a parameter was infinite or NaN, or so large that a gate
+        overflowed. Under `jax.jit` no error can be raised for this: check this flag.
 
-        >>> import jax.numpy as jnp, fockjax as fj
-        >>> circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
-        >>> print(circuit({}, jnp.array([jnp.nan]), cutoff=4).is_finite)
-        False
+        Example:
+            >>> import jax.numpy as jnp, fockjax as fj
+            >>> circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+            >>> print(circuit({}, jnp.array([jnp.nan]), cutoff=4).is_finite)
+            False
         """
         return reduce(
             jnp.logical_and, [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(self.factors)]
@@ -173,7 +176,7 @@ class Factored:
     # for the readouts
 
     def _without_past(self) -> Self:
-        """With nothing but its factors and hbar."""
+        """The state with nothing but its factors and hbar."""
         return self
 
     @property
@@ -203,7 +206,7 @@ class Factored:
         return self._diagonals(values)[0]
 
     def _diagonals(self, *observables: Mapping[int, Any]) -> list[jax.Array]:
-        """`_diagonal` of several observables of the same modes, the probabilities taken once."""
+        """`_diagonal` of several observables of the same modes, from the same probabilities."""
         totals = [jnp.ones((), self._real)] * len(observables)
         for factor, own in self._split(tuple(observables[0])):
             joint = factor.probabilities(own)
@@ -224,7 +227,7 @@ class Factored:
         return contract(self._norm_squared(without=factor), band, ",->")
 
     def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Part, tuple[int, ...]]]:
-        """Every factor with those of ``modes`` that are in it."""
+        """Every factor, with those of ``modes`` that belong to it."""
         for factor in self._parts:
             yield factor, tuple(mode for mode in modes if mode in factor.modes)
 
@@ -232,14 +235,10 @@ class Factored:
         return next(factor for factor in self._parts if mode in factor.modes)
 
     def _checked_mode(self, mode: int) -> int:
-        if not is_integer(mode, 0) or mode >= self.modes:
-            raise ValueError(
-                f"Argument `mode` must be an integer from 0 to {self.modes - 1}, got {mode!r}."
-            )
-        return int(mode)
+        return checked_mode(mode, self.modes)
 
     def _checked_modes(self, modes: Modes | None, least: int = 0) -> tuple[int, ...]:
-        """One or several modes as a tuple; None is all of them."""
+        """One mode or several as a tuple; None stands for all of them."""
         if modes is None:
             return tuple(range(self.modes))
         listed = [modes] if isinstance(modes, int | np.integer | str) else list(modes)
@@ -254,8 +253,21 @@ class Factored:
         return self.hbar if hbar is None else checked_hbar(hbar)
 
 
+def checked_mode(mode: int, modes: int) -> int:
+    """A mode of a state of so many ``modes``, as a Python integer.
+
+    Raises:
+        ValueError: if there is no such mode.
+    """
+    if not is_integer(mode, 0) or mode >= modes:
+        raise ValueError(f"Argument `mode` must be an integer from 0 to {modes - 1}, got {mode!r}.")
+    return int(mode)
+
+
 def outer(parts: Iterable[tuple[jax.Array, str]], order: str) -> jax.Array:
-    """The product of arrays with an axis for each label, the axes in the order asked for."""
+    """The outer product of arrays, each given with a label for each axis; the axes of the product
+    stand in the order of the labels in ``order``.
+    """
     (joint, labels), *others = parts
     for part, more in others:
         joint = contract(joint, part, f"{labels},{more}->{labels}{more}")

@@ -1,4 +1,4 @@
-"""Distributions in phase space: of one quadrature, and Wigner's of both."""
+"""Distributions in phase space: of one quadrature, and the Wigner function of both."""
 
 import math
 from functools import lru_cache
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from fockjax._linear import contract, skew
 from fockjax._numerics import resized
@@ -25,7 +26,7 @@ class PhaseSpace(Subsystems):
     def quadrature_distribution(
         self,
         mode: int,
-        x: jax.Array,
+        x: ArrayLike,
         angle: float | jax.Array = 0.0,
         hbar: float | None = None,
     ) -> jax.Array:
@@ -59,7 +60,7 @@ class PhaseSpace(Subsystems):
         return contract(waves, half, "mx,mx->x") / math.sqrt(hbar)
 
     @readout("mode", "hbar")
-    def wigner(self, mode: int, x: jax.Array, p: jax.Array, hbar: float | None = None) -> jax.Array:
+    def wigner(self, mode: int, x: ArrayLike, p: ArrayLike, hbar: float | None = None) -> jax.Array:
         """Wigner's function of a mode on a grid,
         ``W(x, p) = 1 / (pi hbar) int e^{2 i p y / hbar} <x - y| rho |x + y> dy``.
 
@@ -81,19 +82,19 @@ class PhaseSpace(Subsystems):
             [[-0.1592  0.      0.0646]]
 
         Note:
-            The kernel ``<q1| rho |q2>`` in Hermite functions is a two-mode wave function, with
-            ``rho`` for its amplitudes. ``u = (q1 + q2) / sqrt 2`` and ``v = (q2 - q1) / sqrt 2``
-            are reached by a balanced beamsplitter; the integral is a Fourier transform in v, of
-            which Hermite functions are eigenfunctions. So W is two matrix products with Hermite
-            functions of x and of p, and no step can lose digits. The beamsplitter is a constant of
-            4 cutoff^3 numbers, computed once.
+            The kernel ``<q1| rho |q2>`` is a two-mode wave function whose amplitudes in Hermite
+            functions are ``rho``. A balanced beamsplitter takes it to ``u = (q1 + q2) / sqrt 2``
+            and ``v = (q2 - q1) / sqrt 2``. The integral is a Fourier transform in v, of which
+            Hermite functions are eigenfunctions. So W is two matrix products with Hermite functions
+            of x and of p, and no step can lose digits. The beamsplitter is a constant of 4 cutoff^3
+            numbers, computed once.
         """
         mode, hbar = self._checked_mode(mode), self._checked_hbar(hbar)
         x, p = _points("x", x, self._real), _points("p", p, self._real)
         cutoff = self.cutoffs[mode]
-        size = 2 * cutoff - 1  # photons of both at most, and none
+        size = 2 * cutoff - 1  # how many values the total photon number of both can have
         rho = resized(self.reduced(mode), (size, cutoff))
-        # rho[N - n, n] at [N, n], then the beamsplitter, then [u, v] again
+        # A skew puts rho[N - n, n] at [N, n] for the beamsplitter, a second one leads to [u, v].
         turn = lax.optimization_barrier(jnp.asarray(_balanced(cutoff).astype(self._real)))
         sectors = contract(turn, skew(rho, column=1, row=0, sign=1), "Nvn,Nn->Nv")
         kernel = skew(sectors, column=1, row=0, sign=-1)
@@ -109,8 +110,8 @@ class PhaseSpace(Subsystems):
 def _balanced(cutoff: int) -> np.ndarray:
     """The balanced beamsplitter on photon numbers below the cutoff, float64: ``[N, v, n]``.
 
-    N photons in all, n of them in the mode q2 before, v in v after: ``q2 = (u + v) / sqrt 2``,
-    ``q1 = (u - v) / sqrt 2``.
+    Of N photons in all, n are in the mode q2 before and v in the mode v afterwards, with ``q2 =
+    (u + v) / sqrt 2`` and ``q1 = (u - v) / sqrt 2``.
     """
     size = 2 * cutoff - 1
     turn = np.zeros((size, size, cutoff))

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from fockjax._eager import is_known
 from fockjax._linear import contract
@@ -16,12 +17,12 @@ from fockjax.readouts.factored import Factored, Modes, Moments, outer, readout
 class PhotonNumbers(Factored):
     """Readouts of photon numbers."""
 
-    def probability(self, photons: int | Sequence[int] | jax.Array) -> jax.Array:
+    def probability(self, photons: Sequence[int] | ArrayLike) -> jax.Array:
         """The probability of one pattern of photon numbers, one for each mode.
 
         Args:
-            photons: integers. They may be traced, so that `jax.vmap` runs over many patterns: as
-                nothing can be raised then, a number that is outside the cutoff has probability 0.
+            photons: integers. They may be traced, so that `jax.vmap` runs over many patterns. As no
+                error can be raised then, a number outside the cutoff has probability 0.
 
         Raises:
             ValueError: if there is not one for each mode, or one is known to be outside the cutoff.

@@ -106,8 +106,8 @@ class Quadratures(Factored):
         ``r = (x of each of modes, p of each of modes)`` (default: all modes).
 
         The order is that of Strawberry Fields' Gaussian states. The products are those of the
-        infinite operators between the truncated states. Memory: ``2 n + 1`` kets for a factor of
-        which n modes are asked for.
+        infinite operators between the truncated states. It takes the memory of ``2 n + 1`` kets for
+        a factor of which n modes are asked for.
 
         Example:
             >>> import fockjax as fj
@@ -140,15 +140,16 @@ class Quadratures(Factored):
         """Mean and variance of ``P = r^T A r + d^T r + k`` with ``r = (x of all modes, p of all
         modes)``: Strawberry Fields' ``poly_quad_expectation``.
 
-        Independent factors stay apart. Memory: about ``4 n`` kets for a factor of n modes.
+        Independent factors are not joined. It takes the memory of about ``4 n`` kets for a factor
+        of n modes.
 
         Args:
-            A: real symmetric array ``(2 modes, 2 modes)``, by default zero. Of one that is traced,
-                the symmetric part counts.
+            A: real symmetric array ``(2 modes, 2 modes)``, by default zero. If it is traced, its
+                symmetric part is taken.
             d: real array ``(2 modes,)``, by default zero.
             k: real scalar.
-            angle: r is turned by it: for x stands ``x cos(angle) + p sin(angle)``, for p
-                ``p cos(angle) - x sin(angle)``.
+            angle: by which r is rotated: ``x cos(angle) + p sin(angle)`` replaces x, and
+                ``p cos(angle) - x sin(angle)`` replaces p.
             hbar: as in `quadrature`.
             padding: x and p are cut to ``cutoff + padding`` photon numbers before they are
                 multiplied. With 1, as in Strawberry Fields, the mean is that of the infinite
@@ -201,8 +202,8 @@ class Quadratures(Factored):
 
 @lru_cache(maxsize=64)
 def _power_of_quadrature(cutoff: int, power: int) -> dict[int, np.ndarray]:
-    """The diagonals k >= 0 of ``(a + a^dagger)^power``, those that are not zero, float64."""
-    size = cutoff + power // 2 + 1  # half the steps may lead out, as they have to lead back
+    """The diagonals k >= 0 of ``(a + a^dagger)^power`` that are not zero, float64."""
+    size = cutoff + power // 2 + 1  # at most half of the steps lead out, as they must lead back
     a = np.diag(np.sqrt(np.arange(1.0, size)), 1)
     whole = np.linalg.matrix_power(a + a.T, power)[:cutoff, :cutoff]
     return {k: np.diagonal(whole, k) for k in range(power % 2, power + 1, 2) if k < cutoff}
@@ -224,8 +225,8 @@ def _between(A, rows, columns) -> jax.Array:
 
 
 def _frame(positions, layout, ket, *, polynomial=None, padding=1) -> jax.Array:
-    """``|ket>``, then ``x |ket>`` and ``p |ket>`` of each mode, then ``P |ket>`` if P is given by
-    its coefficients; on photon numbers that reach ``padding`` further.
+    """``|ket>``, then ``x |ket>`` and ``p |ket>`` for each mode, then ``P |ket>`` if the
+    coefficients of a polynomial P are given; in a layout that keeps ``padding`` more photons.
     """
     layout, ket = layout.padded(ket, padding)
     vectors = [q for position in positions for q in layout.quadratures(ket, position)]
@@ -243,10 +244,10 @@ def _frame(positions, layout, ket, *, polynomial=None, padding=1) -> jax.Array:
 
 
 def _join(a, b, A=None):
-    """The Gram matrix of the frame of two independent groups of modes, from that of each.
+    """The Gram matrix of the frame of two independent groups of modes, from that of each group.
 
-    The vectors of the joint frame are combinations of products of one vector of each: P consists
-    of that of the one group, that of the other, and ``2 A`` between them.
+    The vectors of the joint frame are combinations (``made``) of products of one vector of each
+    group. P is the sum of the P of both groups and of the terms ``2 A`` between them.
     """
     (modes, gram), (more, other) = a, b
     size, more_size = 2 * len(modes), 2 * len(more)

@@ -1,4 +1,4 @@
-"""Samples of measurements: any number of shots from one state, which stays as it is."""
+"""Sampling: any number of shots of a measurement of one state, which itself does not change."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,30 +12,31 @@ from jax import lax
 
 from fockjax import detectors
 from fockjax._numerics import checked_integer
-from fockjax._random import check_key, photon_number, tails
+from fockjax._random import check_key, draw_photon_number, tails
 from fockjax.detectors import Detector
-from fockjax.detectors._counter import Counter
+from fockjax.detectors.counter import Counter
 from fockjax.readouts.factored import Factored, Modes, Part
 
-MEMORY = 64 * 2**20  # of what shots in progress hold, in bytes
-TOGETHER = 2**14  # the most shots in progress
+MEMORY = 64 * 2**20  # bytes that all shots in progress may take
+TOGETHER = 2**14  # the most shots in progress at one time
 
 Shot = Callable[[jax.Array], jax.Array]
-# Of a factor, those of its modes that are measured and their detectors: a function that makes one
-# shot of a key, and the bytes that holds.
+# Takes a factor, those of its modes that are measured, and their detectors. Returns a function that
+# makes one shot from a key, and the bytes that this takes.
 Prepare = Callable[[Part, tuple[int, ...], Sequence[Any]], tuple[Shot, int]]
 
 
 class Sampling(Factored):
     """Shots of measurements of some modes, the others ignored.
 
-    All are of the state divided by its trace: given that nothing was lost at the cutoff. Shot k
-    depends on the key and on k only. The distribution is joint: modes that are entangled give
-    correlated outcomes. Under `jax.jit` and `jax.vmap` as usual (``shots`` must be known before
-    tracing); no derivatives go through outcomes, which are constants to autodiff.
+    All are of the state divided by its trace, that is, given that nothing was lost at the cutoff.
+    Shot k depends only on the key and on k. Modes that are entangled give correlated outcomes. They
+    work under `jax.jit` and `jax.vmap` (``shots`` must be known before tracing). Outcomes are
+    constants for automatic differentiation.
 
-    Memory: besides the state, its photon-number probabilities and the outcomes, at most `MEMORY`
-    bytes, or one shot where that is more. A state batched by `jax.vmap` needs that for each sample.
+    Besides the state, its photon-number probabilities and the outcomes, they take at most `MEMORY`
+    bytes, or the memory of one shot if that is more. A state that is batched by `jax.vmap` takes
+    that for each sample.
     """
 
     def sample_photons(
@@ -49,8 +50,9 @@ class Sampling(Factored):
     ) -> jax.Array:
         """Photon numbers, as `fockjax.detectors.photons` finds them.
 
-        Mode by mode, each given the numbers before it. What is rare keeps its relative accuracy,
-        also in single precision, where one table of all patterns would lose what is below 1e-7.
+        They are drawn mode by mode, each given the numbers of the modes before. So rare numbers
+        keep their relative accuracy, also in single precision, where one table of all patterns
+        would lose everything below 1e-7.
 
         Args:
             key: a JAX random key.
@@ -175,7 +177,7 @@ class Sampling(Factored):
         make: Callable[[int, int], Detector],  # of a mode and its cutoff
         prepare: Prepare,
     ) -> jax.Array:
-        """Shots of all factors that hold some of ``modes``, by the detectors that `make` makes."""
+        """Shots of all factors that hold some of ``modes``, by the detectors from ``make``."""
         check_key(key)
         listed = self._checked_modes(modes, 1)
         shots = checked_integer(shots, "Argument `shots`")
@@ -199,9 +201,9 @@ class Sampling(Factored):
 
 
 def _counted(factor: Part, own: tuple[int, ...], counters: Sequence[Counter]) -> tuple[Shot, int]:
-    """Photon numbers drawn from tables of tails, then what detectors make of them."""
+    """A `Prepare` that draws photon numbers from tables of tails, then the counters' responses."""
     joint = factor.probabilities(own)
-    # of each mode given the numbers of those before: axes for these, then its own
+    # For each mode the tails given the numbers of the modes before, which are one axis together.
     tables = [
         tails(joint.sum(range(k + 1, joint.ndim))).reshape(-1, cutoff)
         for k, cutoff in enumerate(joint.shape)
@@ -211,7 +213,7 @@ def _counted(factor: Part, own: tuple[int, ...], counters: Sequence[Counter]) ->
         row, outcomes = jnp.zeros((), jnp.int32), []
         keys = jax.random.split(key, (len(own), 2))
         for table, counter, (drawing, responding) in zip(tables, counters, keys, strict=True):
-            n = photon_number(drawing, table[row])
+            n = draw_photon_number(drawing, table[row])
             outcomes.append(counter.respond(responding, n))
             row = row * table.shape[1] + jnp.maximum(n, 0)
         return jnp.stack(outcomes)
@@ -222,11 +224,11 @@ def _counted(factor: Part, own: tuple[int, ...], counters: Sequence[Counter]) ->
 def _measured(
     factor: Part, own: tuple[int, ...], detectors: Sequence[Detector]
 ) -> tuple[Shot, int]:
-    """Modes of a factor one after the other, each conditioned on those before."""
+    """A `Prepare` that measures modes one after the other, each given the outcomes before."""
     measured = list(zip(own, detectors, strict=True))
 
     def condition(part, mode, detector, key):
-        """The outcome, and what it leaves, scaled to the trace before."""
+        """The outcome, and the state that it leaves, scaled to the trace before."""
         rho = part.reduced((mode,))
         outcome = detector.sample(key, rho)
         weights, bras = detector.effect(outcome)
@@ -242,7 +244,8 @@ def _measured(
         mode, detector = measured[-1]
         return jnp.stack([*outcomes, detector.sample(keys[-1], part.reduced((mode,)))])
 
-    # a density matrix of a mode and what is made of it; what a first outcome leaves, twice
+    # The density matrix of a mode with what is computed from it; and two copies of the state that
+    # the first outcome leaves.
     held = 8 * (max(detector.cutoff for detector in detectors) + 8) ** 2 * factor.dtype.itemsize
     if len(own) > 1:
         _, left = jax.eval_shape(partial(condition, factor, *measured[0]), jax.random.key(0))
@@ -260,9 +263,10 @@ def _in_rounds(
     shots: int,
     together: int,
 ) -> jax.Array:
-    """``shot(key_k)`` for each k, as many at once as fit, at most ``together``.
+    """``shot(key_k)`` for each k, with as many at a time as fit, at most ``together``.
 
-    Compiled here, once for a kind of factor: `lax.map` of a closure would be at each call.
+    It is compiled here, once for each kind of factor: `lax.map` of a closure would be compiled at
+    each call.
     """
     shot, held = prepare(factor, own, detectors)
     rounds = math.ceil(shots / max(1, min(together, MEMORY // held)))

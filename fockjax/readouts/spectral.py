@@ -12,11 +12,11 @@ from fockjax._linear import contract
 def entropy_of(rho: jax.Array) -> jax.Array:
     """``-trace(rho ln rho)`` of a Hermitian matrix without negative eigenvalues.
 
-    Eigenvectors of equal eigenvalues have no derivatives, but a trace of a function of rho has:
-    ``d trace f(rho) = trace(f'(rho) drho)``. The logarithm in it is set to 0 at eigenvalues of 0.
-    Any finite number gives the first derivative of a state, whose eigenvalues have a minimum there,
-    and in the second it cancels. Right up to second derivatives, where they exist; the third goes
-    through the eigenvectors.
+    Eigenvectors of equal eigenvalues have no derivatives, but the trace of a function of rho has:
+    ``d trace f(rho) = trace(f'(rho) drho)``. The logarithm in f' is set to 0 at eigenvalues of 0.
+    Any finite number would do: the eigenvalues of a state have a minimum there, so it does not
+    matter for the first derivative, and it cancels in the second. The result is right up to second
+    derivatives, where they exist; the third goes through the eigenvectors.
     """
     values = jnp.linalg.eigh(rho)[0]
     return -jnp.sum(values * _log(values))
@@ -64,11 +64,11 @@ def root_fidelity(rho: jax.Array, sigma: jax.Array) -> jax.Array:
     """``trace sqrt(sqrt(rho) sigma sqrt(rho))`` of two Hermitian matrices without negative
     eigenvalues: the sum of the singular values of ``sqrt(rho) sqrt(sigma)``.
 
-    With the `_map` A that takes sigma to rho and the B that takes rho to sigma its derivative is
-    ``trace(A dsigma + B drho) / 2``: no eigenvector is differentiated. Eigenvalues that are zero
-    within rounding count as zero, and as staying so: where that is not so the derivative is
-    infinite, and this one lacks the infinite part. Right up to second derivatives, as
-    `entropy_of`.
+    If A is the `_map` that takes sigma to rho, and B the one that takes rho to sigma, its
+    derivative is ``trace(A dsigma + B drho) / 2``: no eigenvector is differentiated. Eigenvalues
+    that are zero within rounding are taken to be zero and to stay so. If they do not stay zero, the
+    derivative is infinite, and this one lacks the infinite part. The result is right up to second
+    derivatives, as for `entropy_of`.
     """
     return jnp.sum(_singular(rho, sigma)[1])
 
@@ -107,7 +107,7 @@ def _map_jvp(primals, tangents):
     a, b = jnp.meshgrid(singular, singular)
     both = -_inverse(a) * _inverse(b) * _inverse(a + b)  # (1/a - 1/b) / (a^2 - b^2)
     quotient = jnp.where((a > 0) & (b > 0), both, _inverse(a + b) ** 3)
-    # Of two small ones rounding would be all there is.
+    # For two small singular values the quotient would consist of rounding errors only.
     least = jnp.finfo(a.dtype).eps ** (1 / 3) * jnp.max(singular)
     quotient = jnp.where(a + b > least, quotient, 0)
     dinverse = _change(left, quotient, dm)
@@ -131,7 +131,7 @@ def _singular(rho, sigma):
 
 
 def _rounded(values):
-    """With 0 for what is 0 within rounding; NaN stays."""
+    """The values, with those that are 0 within rounding set to 0; NaN stays NaN."""
     return jnp.where(
         values <= values.size * jnp.finfo(values.dtype).eps * jnp.max(values), 0, values
     )
@@ -143,7 +143,7 @@ def _inverse(values):
 
 
 def _change(vectors, quotients, change):
-    """What a function of a matrix changes by: divided differences in the eigenbasis."""
+    """The change of a function of a matrix, by divided differences in the eigenbasis."""
     inside = contract(contract(vectors.conj(), change, "ia,ij->aj"), vectors, "aj,jb->ab")
     return _from_eigenbasis(vectors, contract(quotients, inside, "ab,ab->ab"))
 

@@ -1,4 +1,4 @@
-"""Some of the modes by themselves: their density matrix, how mixed and how entangled it is."""
+"""Readouts of some of the modes: their density matrix, its purity and its entropy."""
 
 from string import ascii_letters
 
@@ -45,8 +45,8 @@ class Subsystems(Factored):
     def purity(self, modes: Modes | None = None) -> jax.Array:
         """``trace(rho^2)`` of the density matrix of ``modes`` (default: all).
 
-        1 where they are in a pure state of their own. Of a state that lost probability, trace and
-        all, it is below 1 (``norm^4`` for all modes of a pure state).
+        It is 1 if these modes are in a pure state of their own. Nothing is renormalised: for a
+        state that lost probability it is lower (``norm^4`` for all modes of a pure state).
 
         Example:
             >>> import numpy as np, fockjax as fj
@@ -63,9 +63,9 @@ class Subsystems(Factored):
         """``-trace(rho ln rho)`` of the density matrix of ``modes`` (default: all): von Neumann's
         entropy, in nats.
 
-        Of a pure state it is the entanglement with the other modes; the smaller side is
-        diagonalised. Nothing is renormalised: a state of trace t < 1 has ``-t ln t`` in it. First
-        and second derivatives are finite at eigenvalues that are zero or equal.
+        For a pure state it is the entanglement with the other modes, and the smaller side is
+        diagonalised. Nothing is renormalised: a trace t < 1 adds ``-t ln t``. First and second
+        derivatives are finite at eigenvalues that are zero or equal.
 
         Example:
             >>> import numpy as np, fockjax as fj
@@ -73,15 +73,15 @@ class Subsystems(Factored):
             0.6931
         """
         entropy, trace = jnp.zeros((), self._real), jnp.ones((), self._real)
-        for rho in self._spectra(modes):  # of a product: S = S1 t2 + t1 S2
+        for rho in self._spectra(modes):  # the entropy of a product is S1 t2 + t1 S2
             mine = jnp.trace(rho).real
             entropy = entropy * mine + trace * entropy_of(rho)
             trace = trace * mine
         return entropy
 
     def _spectra(self, modes: Modes | None) -> list[jax.Array]:
-        """Matrices whose product has the eigenvalues of the density matrix of ``modes``, zeros
-        aside.
+        """Matrices, one for each factor, whose tensor product has the same nonzero eigenvalues as
+        the density matrix of ``modes``.
         """
         modes = self._checked_modes(modes)
-        return [factor.spectrum_of(own) for factor, own in self._split(modes)]
+        return [factor.isospectral(own) for factor, own in self._split(modes)]

@@ -53,15 +53,16 @@ class Case:
         name: its name in that registry.
         ranges: for each number that is drawn the interval it is drawn from, kept to where SF is
             accurate.
-        shapes: of those that are arrays.
-        parameters: the parameters of the operation from what is drawn, in JAX; None: the same.
+        shapes: the shapes of those that are arrays.
+        parameters: makes the parameters of the operation from what is drawn, by JAX; None: what is
+            drawn are the parameters.
         modes: how many modes it acts on.
         spectators: how many more modes there are, entangled with these.
         options: its options; of a measurement the outcome selected among them, unless it is drawn
             with the other numbers, or left to chance.
-        hbar: of the circuit.
-        cutoffs: at which it runs.
-        points: how many sets of parameters.
+        hbar: the convention of the circuit.
+        cutoffs: the cutoffs at which it runs.
+        points: how many sets of parameters are drawn.
     """
 
     kind: Kind
@@ -88,7 +89,7 @@ class Case:
 
     @property
     def starts(self) -> tuple[str, ...]:
-        """What its rows start from in turn: "vacuum", random "ket"s or "mixed" states."""
+        """The initial states of its rows, in turn: "vacuum", random "ket"s or "mixed" states."""
         if self.prepares and not self.spectators:
             return ("vacuum",)
         if self.kind == "measurement" and not self.is_random:
@@ -107,7 +108,7 @@ class Case:
 
     @property
     def label(self) -> str:
-        """Its name in tables: what differs from other cases of the operation included."""
+        """Its name in tables, which tells it from other cases of the operation."""
         details = [f"{name}={value}" for name, value in self.options.items()]
         if self.hbar != 2:
             details.append(f"hbar={self.hbar:g}")
@@ -359,7 +360,7 @@ def cases(kind: str, name: str) -> list[Case]:
 
 
 def names() -> list[tuple[str, str]]:
-    """Kind and name of all that the registries hold, which is what has to have a case."""
+    """Kind and name of every entry of the registries, each of which must have a case."""
     return [(kind, name) for kind, registry in REGISTRIES.items() for name in registry]
 
 
@@ -369,12 +370,13 @@ CIRCUIT_CUTOFFS = {3: 6, 2: 8}  # cutoff by number of modes
 MODEL_INPUTS = 4
 NOISY_CUTOFF = 6
 TOTAL_CUTOFF = 5
+UNREPEATABLE = ("unitary", "passive", "kraus")  # not in random circuits: see `random_layouts`
 READOUT_CUTOFF, READOUT_POINTS = 4, 4
 MIXED_CUTOFF, MIXED_POINTS = 3, 2
 
 
 def split_point(point: Any) -> tuple[dict[str, Any], Any]:
-    """A point of a circuit without weights: all of it is the input vector."""
+    """The weights and inputs of a circuit without weights: all of the point is the input vector."""
     return {}, point if len(point) else None
 
 
@@ -387,9 +389,9 @@ class ReadoutRow:
         readout: what is read.
         states: kets of shape (points, cutoff, cutoff, cutoff), their norm below 1; or density
             matrices with twice as many axes.
-        direction: in which the gradient is taken: an array like a state.
-        slopes: and along which the arguments of the readout change, by name.
-        shots: of a readout that draws, how many outcomes.
+        direction: the direction in which the states change for the gradient, an array like a state.
+        slopes: how the arguments of the readout change along it, by name.
+        shots: how many outcomes a readout that samples draws; 0 for the others.
     """
 
     label: str
@@ -403,7 +405,7 @@ class ReadoutRow:
 def readout_rows(readout: Readout) -> Iterator[ReadoutRow]:
     """The rows of a readout: of kets, and of mixed states."""
     shots = SHOTS if readout in SAMPLES else 0
-    # a random mixed state looks alike in every direction: of little use to tell distributions by
+    # Random mixed states look alike in every direction, so they would not tell distributions apart.
     for kind in ("ket",) if shots or readout.name in PURE_ONLY else ("ket", "mixed"):
         label = f"readout {readout.name}" + (", mixed" if kind == "mixed" else "")
         random = _random(label)
@@ -487,7 +489,8 @@ def random_density_matrix(random: np.random.RandomState, cutoff: int, modes: int
 
 
 Layout = Sequence[tuple[Case, tuple[int, ...]]]
-"""Operations of a circuit yet to be given numbers, each with its modes."""
+"""The operations of a circuit, each with its modes, before their numbers are drawn. (Labels in the
+golden file call it so; it has nothing to do with `fockjax.layout`.)"""
 
 
 def random_layouts(random: np.random.RandomState, modes: Sequence[int]) -> list[Layout]:
@@ -523,9 +526,10 @@ def noisy_layout(random: np.random.RandomState) -> Layout:
 
 
 def any_circuit(random: np.random.RandomState, modes: int, kinds: Sequence[Kind]) -> Circuit:
-    """Modes displaced by inputs, in one case of three two layers of a neural network, two to four
-    operations of these kinds, then beamsplitters; numbers are weights and inputs. For any cutoffs
-    from 4.
+    """A random circuit for cutoffs of 4 and more, whose numbers are weights and inputs.
+
+    All modes are displaced by inputs; one circuit in three has two layers of a neural network; two
+    to four operations of the given kinds and a row of beamsplitters follow.
     """
     circuit = Circuit(modes)
     numbers = (
@@ -537,8 +541,7 @@ def any_circuit(random: np.random.RandomState, modes: int, kinds: Sequence[Kind]
     if random.rand() < 1 / 3:
         circuit.cvqnn_layers(2)
     found = [case for case in CASES if case.kind in kinds and case.modes <= modes]
-    found = [case for case in found if case.hbar == 2]
-    found = [case for case in found if case.name not in ("unitary", "passive", "kraus")]
+    found = [case for case in found if case.hbar == 2 and case.name not in UNREPEATABLE]
     stream, measured = _endless(random, found), set()
     for case in itertools.islice(stream, random.randint(2, 5)):
         on = _on(random, case, modes)
@@ -554,7 +557,7 @@ def _plain(kind: Kind) -> list[Case]:
     """Cases to make random circuits of."""
     known = [case for case in CASES if case.kind == kind and case.modes <= 2]
     known = [case for case in known if not case.options and case.hbar == 2]
-    return [case for case in known if case.name not in ("unitary", "passive", "kraus")]
+    return [case for case in known if case.name not in UNREPEATABLE]
 
 
 def _endless(random: np.random.RandomState, known: Sequence[Case]) -> Iterator[Case]:
@@ -609,7 +612,7 @@ def case_rows(case: Case) -> Iterator[Row]:
         layout = [(case, order)]
         count = case.points if case.size or start != "vacuum" else 1
         points = [random_point(random, layout) for _ in range(count)]
-        few = case.size <= 4  # directions: each number's own, or one with a share of all
+        few = case.size <= 4  # then a direction for each number, else one random direction
         draw = {"ket": random_ket, "mixed": random_density_matrix}.get(start)
         yield Row(
             label=label,
@@ -642,7 +645,7 @@ def circuit_rows() -> Iterator[Row]:
 
 
 def noisy_row() -> Row:
-    """The same of a circuit that mixes, measures and prepares anew."""
+    """A row as in `circuit_rows`, of circuits with channels, a measurement and a preparation."""
     random = _random("noisy layout")
     layout = noisy_layout(random)
     points = [random_point(random, layout, strength=0.4) for _ in range(CIRCUITS_PER_LAYOUT)]
@@ -658,7 +661,9 @@ def noisy_row() -> Row:
 
 
 def conserving_row() -> Row:
-    """A circuit that adds no photons, on kets of few: two truncations that must agree."""
+    """A circuit that adds no photons, on kets of few photons: `TotalPhotons` must give there what
+    cutoffs do.
+    """
     random = _random("conserving layout")
     names = ("beamsplitter", "kerr", "mach_zehnder", "rotation", "cross_kerr", "beamsplitter")
     layout = [(case, _on(random, case, 3)) for name in names for case in cases("gate", name)[:1]]

@@ -1,4 +1,4 @@
-"""Closed forms in NumPy that references are made of."""
+"""Closed forms in NumPy, from which references are computed."""
 
 import math
 
@@ -7,12 +7,12 @@ from scipy.special import eval_genlaguerre
 
 
 def factorials(count: int) -> np.ndarray:
-    """0!, 1! .. of numbers below ``count``."""
+    """0!, 1!, .., the factorials of the numbers below ``count``."""
     return np.array([math.factorial(n) for n in range(count)], float)
 
 
 def hermite_functions(x: np.ndarray, count: int) -> np.ndarray:
-    """Those of orders below ``count``, shape (count, points)."""
+    """The Hermite functions of orders below ``count``, shape (count, points)."""
     rows = [np.zeros_like(x, float), math.pi**-0.25 * np.exp(-(x**2) / 2)]
     for n in range(count - 1):
         rows.append((math.sqrt(2) * x * rows[-1] - math.sqrt(n) * rows[-2]) / math.sqrt(n + 1))

@@ -1,5 +1,5 @@
-"""What detectors find: the bras that a selected outcome leaves behind, and how outcomes that are
-drawn are distributed.
+"""References for detectors: the bras that a selected outcome projects on, and the distribution of
+outcomes that are drawn.
 """
 
 import math
@@ -15,8 +15,8 @@ FREQUENCY = 0.9 + 0.7j
 
 
 def bras(name: str, given: Mapping[str, Any], cutoff: int) -> np.ndarray:
-    """Rows ``<b_j|`` such that an outcome leaves ``sum_j <b_j| rho |b_j>``, whose trace is its
-    probability (a density, if outcomes are continuous).
+    """Rows ``<b_j|`` such that an outcome leaves ``sum_j <b_j| rho |b_j>``, whose trace is the
+    probability of the outcome (or its density, if outcomes are continuous).
     """
     n, outcome = np.arange(cutoff), given["select"]
     if name == "homodyne":
@@ -46,7 +46,7 @@ def wave(outcome: Any, xp: Any) -> Any:
 
 
 def mean_wave(name: str, given: Mapping[str, Any], cutoff: int) -> np.ndarray:
-    """The observable whose mean is that of the `wave` of an outcome, shape (cutoff, cutoff)."""
+    """The observable with the same mean as the `wave` of an outcome, shape (cutoff, cutoff)."""
     n, t = np.arange(cutoff), FREQUENCY.real
     if name == "homodyne":  # the wave of a quadrature is a displacement
         turn = np.exp(1j * given["angle"])

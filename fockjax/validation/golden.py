@@ -22,7 +22,7 @@ FINGERPRINTS = 8
 
 
 class NoGoldenRow(LookupError):
-    """The golden file was written before this row existed."""
+    """The golden file does not have a row, as it was written before the row existed."""
 
 
 def fingerprints(readings: Readings) -> Readings:

@@ -1,7 +1,8 @@
 """Kraus operators of channels that Strawberry Fields does not have.
 
-Those with an environment are the unitary on both, the exponential of its generator on subspaces
-that it leaves apart, between an environment mode's number states.
+For a channel with an environment they are the elements, between number states of the environment
+mode, of a unitary on both modes. This is the exponential of its generator, block by block on the
+subspaces that the generator does not couple.
 """
 
 import math
@@ -15,7 +16,7 @@ from fockjax.validation.closed_forms import displacement_polynomials
 
 ENVIRONMENT = 20  # photon numbers of a warm environment: enough for a mean of 0.2
 ROOM = 60  # photon pairs that an amplifier may make: enough for a gain of 1.6
-NODES = 80  # of a quadrature over the angle of dephasing
+NODES = 80  # how many nodes the quadrature over the angle of dephasing has
 
 
 def thermal_loss(given: Mapping[str, Any], cutoff: int) -> np.ndarray:
@@ -59,7 +60,9 @@ def _pairs(cutoff: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spectrum(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of ``-i (S - S^T)`` for each row of ``steps``, the elements ``<n + 1| S |n>``."""
+    """Eigenvalues and eigenvectors of ``-i (S - S^T)``, for each row of ``steps``, which holds the
+    elements ``<n + 1| S |n>``.
+    """
     n = np.arange(steps.shape[1])
     step = np.zeros((len(steps), len(n) + 1, len(n) + 1))
     step[:, n + 1, n] = steps
@@ -98,7 +101,7 @@ def dephasing(given: Mapping[str, Any], cutoff: int) -> np.ndarray:
 
 
 def kraus(given: Mapping[str, Any], cutoff: int) -> np.ndarray:
-    """They are given."""
+    """The Kraus operators that are given."""
     elements = np.asarray(given["real"]) + 1j * np.asarray(given["imag"])
     size = math.isqrt(elements.size // len(elements))
     return elements.reshape(-1, size, size)
@@ -111,4 +114,5 @@ KRAUS: Mapping[str, Callable[[Mapping[str, Any], int], np.ndarray]] = {
     "kraus": kraus,
     "thermal_loss": thermal_loss,
 }
-"""From the parameters and the cutoff to the operators, shape (J, size, size)."""
+"""For each channel a function of parameters and cutoff that returns its Kraus operators, shape
+(J, size, size)."""

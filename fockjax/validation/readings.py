@@ -16,9 +16,8 @@ from fockjax.interop import oracle
 from fockjax.states import State, from_density_matrix, from_ket
 from fockjax.validation import references
 from fockjax.validation.cases import GateCall, ReadoutRow, Row
-from fockjax.validation.closed_forms import coherent
 from fockjax.validation.detection import wave
-from fockjax.validation.readouts import MODES, TRUNCATIONS
+from fockjax.validation.readouts import MODES, TRUNCATIONS, alpha, coherent_product
 from fockjax.validation.readouts import state as sf_state
 from fockjax.validation.references import Result
 
@@ -30,8 +29,8 @@ FAST_COMPILATION = {
     "xla_llvm_disable_expensive_passes": True,
 }
 NOTHING = np.zeros(0)
-BATCH = 2**12  # of runs at a time
-STEP = 3e-4  # of the five-point central difference: truncation and rounding both below 1e-9
+BATCH = 2**12  # how many runs are made at a time
+STEP = 3e-4  # step of the five-point difference: truncation and rounding are both below 1e-9
 
 
 class Readings(NamedTuple):
@@ -74,7 +73,7 @@ def from_fockjax(row: Row | ReadoutRow, dtype: np.dtype) -> Readings:
         starts = None if row.states is None else jnp.asarray(row.states, dtype)
         run = jax.jit(jax.vmap(at_point), compiler_options=FAST_COMPILATION)
         states, gradients = run(points, starts)
-        # The number of gates is not read, and would make every circuit's readout a program anew.
+        # Truncations are not compared, and would give the readout of every circuit its own program.
         states = replace(states, truncations=0, outcomes={})
         array, values = _read(states, row.mixed)
         return Readings(np.asarray(array), np.asarray(values), np.asarray(gradients))
@@ -97,8 +96,8 @@ def _read(states: State, mixed: bool) -> tuple[jax.Array, jax.Array]:
 
 
 def _draw_by_fockjax(row: Row, dtype: np.dtype) -> Readings:
-    """Means over many runs: of the wave of the outcome, and of its product with the parity of what
-    is left.
+    """Means over many runs: of the wave of the outcome, and of the wave times the parity of the
+    state that is left.
     """
 
     def runs(point, start):
@@ -119,7 +118,7 @@ def _draw_by_fockjax(row: Row, dtype: np.dtype) -> Readings:
 
 
 def _sample_by_fockjax(row: ReadoutRow, dtype: np.dtype) -> Readings:
-    """Means of the product of the waves of the outcomes of one shot."""
+    """Means over many shots of the product of the waves of the outcomes of a shot."""
 
     def shots(start):
         outcomes = row.readout.ours(_state(start, dtype), key=jax.random.key(0), shots=row.shots)
@@ -189,7 +188,7 @@ def _read_by_fockjax(row: ReadoutRow, dtype: np.dtype) -> Readings:
 
 
 def _read_by_reference(row: ReadoutRow) -> Readings:
-    """The same, by central differences."""
+    """The same from the reference of the readout, the derivative by central differences."""
 
     def read(step, start):
         given = {
@@ -269,7 +268,7 @@ def observables(state: State) -> jax.Array:
     the photon number and of three quadratures, its photon-number probabilities and its density
     matrix; the joint probabilities; the probability of what was selected.
     """
-    product = jnp.asarray(_coherent_product(state.cutoffs), state.dtype)
+    product = jnp.asarray(coherent_product(state.cutoffs), state.dtype)
     values = [state.leakage, state.fidelity(product)]
     for mode in range(state.modes):
         values += state.photon_number(mode)
@@ -300,7 +299,7 @@ def _means(state: State) -> jax.Array:
 def _observables_strawberryfields(result: Result) -> np.ndarray:
     array, modes, probability = result
     state = sf_state(array, modes)
-    values = [1 - state.trace(), state.fidelity_coherent([_alpha(m) for m in range(modes)])]
+    values = [1 - state.trace(), state.fidelity_coherent([alpha(m) for m in range(modes)])]
     for mode in range(modes):
         one = _one_mode(result, mode)
         values += one.mean_photon(0)
@@ -324,16 +323,3 @@ def _one_mode(result: Result, mode: int) -> Any:
         return oracle.reduced_state(array, mode)
     columns = [other if other != mode else modes for other in range(modes)]
     return sf_state(np.einsum(array, [*range(modes), *columns], [mode, modes]), 1)
-
-
-def _alpha(mode: int) -> complex:
-    """The amplitude of the coherent state that mode ``mode`` is compared with."""
-    return 0.6 * np.exp(1j * (0.4 + mode))
-
-
-def _coherent_product(cutoffs: Sequence[int]) -> np.ndarray:
-    """Truncated coherent states of amplitude ``_alpha(mode)``, as one joint ket."""
-    ket = np.ones(())
-    for mode, cutoff in enumerate(cutoffs):
-        ket = np.multiply.outer(ket, coherent(_alpha(mode), cutoff))
-    return ket

@@ -1,6 +1,7 @@
-"""Every readout of a state, and the same from Strawberry Fields, or NumPy where it has none.
+"""Every readout of a state, and its reference: Strawberry Fields, or NumPy for what it lacks.
 
-What is read is a ket of three modes, or the density matrix of three modes, row axes first.
+The states that are read have three modes. They are given as kets, or as density matrices with the
+row axes first.
 """
 
 import math
@@ -49,17 +50,17 @@ def sf(name, ours, theirs, **arguments) -> Readout:
     return Readout(name, ours, theirs, arguments)
 
 
-TRUNCATIONS = 3  # of the states that are read
+TRUNCATIONS = 3  # what the states that are read have for `State.truncations`
 MODES = 3
 
 
 def is_ket(array: np.ndarray) -> bool:
-    """Whether it is one, not a density matrix."""
+    """Whether an array is a ket, not a density matrix."""
     return array.ndim == MODES
 
 
 def sizes(array: np.ndarray) -> tuple[int, ...]:
-    """The cutoffs."""
+    """The cutoffs of a ket or a density matrix."""
     return array.shape[:MODES]
 
 
@@ -154,8 +155,8 @@ def error_bound(array) -> float:
 
 
 def fidelity(array) -> float:
-    """With a product of coherent states."""
-    ket = _coherent_product(sizes(array)).ravel()
+    """The fidelity with a product of coherent states."""
+    ket = coherent_product(sizes(array)).ravel()
     return float(np.real(np.vdot(ket, density(array, 0, 1, 2) @ ket)))
 
 
@@ -166,7 +167,7 @@ def in_units(hbar, read) -> Any:
 
 
 def on_two_modes(A, d) -> tuple[Any, Any]:
-    """Coefficients of modes 0 and 2 as those of three modes."""
+    """The coefficients of a polynomial in modes 0 and 2, as coefficients for three modes."""
     source = np.array([0, 0, 1, 2, 0, 3])
     there = np.array([1, 0, 1, 1, 0, 1]).astype(A.dtype)
     return ((A + A.T) / 2)[np.ix_(source, source)] * np.outer(there, there), d[source] * there
@@ -189,7 +190,20 @@ def photon_covariance(ket: np.ndarray) -> np.ndarray:
     return np.einsum("iabc,jabc,abc->ij", n, n, p) - np.outer(means, means)
 
 
-ALPHA = [0.6 * np.exp(1j * (0.4 + mode)) for mode in range(3)]
+def alpha(mode: int) -> complex:
+    """The amplitude of the coherent state that mode ``mode`` is compared with."""
+    return 0.6 * np.exp(1j * (0.4 + mode))
+
+
+def coherent_product(cutoffs: Sequence[int]) -> np.ndarray:
+    """Truncated coherent states of amplitude ``alpha(mode)``, as one joint ket."""
+    ket = np.ones(())
+    for mode, cutoff in enumerate(cutoffs):
+        ket = np.multiply.outer(ket, coherent(alpha(mode), cutoff))
+    return ket
+
+
+ALPHA = [alpha(mode) for mode in range(MODES)]
 UNITS = ((0, 2.0), (1, 1.0), (2, 2.0))  # modes, and hbar for each
 GRID = {"x": np.array([-1.7, 0.2, 0.9, 2.6]), "p": np.array([-0.8, 0.5, 1.9])}
 
@@ -338,7 +352,7 @@ READOUTS: tuple[Readout, ...] = (
     ),
     numpy(
         "fidelity",
-        lambda s: s.fidelity(_coherent_product(s.cutoffs).astype(s.dtype)),
+        lambda s: s.fidelity(coherent_product(s.cutoffs).astype(s.dtype)),
         lambda k: [fidelity(k)],
     ),
     sf(
@@ -364,13 +378,6 @@ READOUTS: tuple[Readout, ...] = (
 )
 
 
-def _coherent_product(cutoffs: Sequence[int]) -> np.ndarray:
-    ket = np.ones(())
-    for alpha, cutoff in zip(ALPHA, cutoffs, strict=True):
-        ket = np.multiply.outer(ket, coherent(alpha, cutoff))
-    return ket
-
-
 PURE_ONLY = {"ket", "metric_tensor", "quantum_fisher"}  # readouts that mixed states do not have
 
 SHOTS = 2**14
@@ -379,8 +386,8 @@ ANGLES = (0.4, 1.9)
 
 
 def sampled(name: str, ours: Callable[..., Any], **given: Any) -> Readout:
-    """Outcomes of modes (2, 0): of ``shots`` runs, from a key, and the mean of the product of their
-    `detection.wave`.
+    """A readout that samples modes (2, 0). Compared is the mean, over the shots, of the product of
+    the `detection.wave` of both outcomes.
     """
 
     def mean(array):
@@ -406,16 +413,16 @@ SAMPLES: tuple[Readout, ...] = (
 )
 """Readouts that draw: ``ours(state, key=.., shots=..)`` are outcomes, ``theirs`` is a mean."""
 
-# What a State tells of how it is stored, which is not read from its amplitudes.
+# Attributes of a State that are no readouts: how it is stored,
 STRUCTURE = {"cutoffs", "dtype", "factors", "groups", "hbar", "is_pure", "layout", "modes"}
 STRUCTURE |= {"reflects", "require_pure", "truncation", "truncations"}
-# and `ket` once more, as it is stored: tests/test_truncation.py
+# the `ket` as it is stored, which tests/test_truncation.py covers,
 STRUCTURE |= {"amplitudes"}
-# and of what was measured on the way to it, which belongs to measurements
+# and what was measured on the way to it, which the cases of measurements cover.
 STRUCTURE |= {"outcomes", "score", "selected", "selection_probability", "weight"}
 
 
 def public_readouts() -> set[str]:
-    """The readouts there are, which is what has to be in `READOUTS` and `SAMPLES`."""
+    """The names of all readouts, each of which must be in `READOUTS` or `SAMPLES`."""
     methods = {name for name in dir(State) if not name.startswith("_")} - STRUCTURE
     return methods | {"metric_tensor", "quantum_fisher"}

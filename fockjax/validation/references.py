@@ -1,4 +1,4 @@
-"""What Strawberry Fields runs for each operation, and NumPy for those it does not have."""
+"""The reference for each operation: Strawberry Fields, or NumPy for what it does not have."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -115,7 +115,7 @@ NUMPY: Mapping[str, Callable[[Parameters, np.ndarray], np.ndarray]] = {
 
 
 class Result(NamedTuple):
-    """What operations leave.
+    """The state that operations leave.
 
     Attributes:
         array: a ket, or a density matrix, row axes first.
@@ -198,7 +198,7 @@ def _run_mixed(name: str, given: Parameters, rho: np.ndarray, modes) -> np.ndarr
 
 
 def _measured(name: str, given: Parameters, rho: np.ndarray, modes) -> tuple[np.ndarray, float]:
-    """What a selected outcome leaves, of the trace before; the probability."""
+    """The state that a selected outcome leaves, scaled to the trace before, and its probability."""
     bras = detection.bras(name, given, len(rho))
     kraus = np.zeros((len(bras), len(rho), len(rho)), complex)
     kraus[:, 0] = bras  # the mode is in the vacuum afterwards
@@ -217,7 +217,9 @@ def is_sf_measurement(name: str, given: Parameters) -> bool:
 
 
 def _front(rho: np.ndarray, modes) -> tuple[np.ndarray, list[int]]:
-    """With axes (modes, others) of rows, then of columns; and the order of the axes."""
+    """A density matrix with four axes, (modes, others) of the rows, then of the columns; and the
+    order in which the axes of ``rho`` were taken.
+    """
     n = rho.ndim // 2
     order = [*modes, *(mode for mode in range(n) if mode not in modes)]
     axes = [side + mode for side in (0, n) for mode in order]
@@ -227,7 +229,7 @@ def _front(rho: np.ndarray, modes) -> tuple[np.ndarray, list[int]]:
 
 
 def _mapped(kraus: np.ndarray, rho: np.ndarray, modes) -> np.ndarray:
-    """After Kraus operators, shape (J, size, size), on some modes."""
+    """The density matrix after Kraus operators, shape (J, size, size), on some modes."""
     front, axes = _front(rho, modes)
     half = np.tensordot(kraus, front, 1)  # [j, after, rest, before, rest]
     after = np.tensordot(half, kraus.conj(), ((0, 3), (0, 2))).transpose(0, 1, 3, 2)
@@ -248,8 +250,8 @@ def _trace(rho: np.ndarray) -> float:
 
 
 def mean_wave(gate: GateCall, start: np.ndarray) -> np.ndarray:
-    """Of the `detection.wave` of an outcome that is drawn; and of its product with the parity of
-    the other modes in what it leaves.
+    """The mean of the `detection.wave` of an outcome that is drawn, and the mean of the wave times
+    the parity of the other modes in the state that is left.
     """
     name, traced, modes = gate
     given = {key: _number(value) for key, value in traced.items()}

@@ -43,9 +43,14 @@ DTYPES = np.dtype(np.complex128), np.dtype(np.complex64)
 
 
 class Deviations(NamedTuple):
-    """Largest deviation of each kind at complex128, and of any of these at complex64 (``single``);
-    of means over what is drawn at random in either, in standard errors; minus infinity where there
-    is nothing of a kind (a readout has no state).
+    """The largest deviation of each kind.
+
+    Attributes:
+        state, observables, gradients: at complex128.
+        single: the largest of these three at complex64.
+        draws: of means over random draws at either precision, in standard errors.
+
+    It is minus infinity where there is nothing of a kind (a readout has no state).
     """
 
     state: float
@@ -60,7 +65,7 @@ TOLERANCES = Deviations(state=1e-10, observables=1e-9, gradients=1e-6, single=2e
 
 @dataclass(frozen=True)
 class Reference:
-    """What fockjax is compared with: ``view(fockjax's readings)`` must equal ``values(row)``."""
+    """A reference for fockjax: ``view(readings of fockjax)`` must equal ``values(row)``."""
 
     name: str
     values: Callable[[Any], Readings]
@@ -69,7 +74,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Check:
-    """A line of the table to be: rows and what they are compared with, or why it cannot be made."""
+    """A line of the table before it is run: the rows and their reference, or why it cannot run."""
 
     label: str
     rows: Sequence[Row | ReadoutRow] = ()
@@ -125,7 +130,8 @@ def run(
     reference = choose_reference(source)
     trained = None if model is None else _trained_row(model, console)
     checks = list(plan(reference, only, trained))
-    # SF's programs share a global, so the reference runs here while other threads compile.
+    # SF's programs share a global variable, so the reference runs in this thread only, while others
+    # compile.
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     try:
         running = [(check, [_submit(pool, row) for row in check.rows]) for check in checks]
@@ -170,7 +176,7 @@ def model_reference(reference: Reference) -> Reference:
 
 
 def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) -> Iterator[Check]:
-    """What is to be checked: each operation and readout, random circuits, the trained model."""
+    """The checks to make: each operation and readout, random circuits, the trained model."""
     operations, readouts = names(), sorted(public_readouts())
     known = {readout.name: readout for readout in READOUTS + SAMPLES}
     for wanted in only or ():
@@ -212,7 +218,7 @@ def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) 
 
 
 def _apart(source: str) -> str:
-    """What a line says of a reference that is not that of the table."""
+    """The end of a label, which names a reference other than that of the table."""
     return "" if source == "Strawberry Fields" else f", against {source}"
 
 

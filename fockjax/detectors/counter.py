@@ -1,4 +1,4 @@
-"""What detectors of photons share: efficiency and dark counts."""
+"""What the detectors of photons have in common: an efficiency and dark counts."""
 
 import abc
 import math
@@ -10,19 +10,19 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln, xlogy
 
 from fockjax._numerics import in_range, real_dtype
-from fockjax._random import photon_number, tails
+from fockjax._random import draw_photon_number, tails
 from fockjax._spec import check_ranges
 from fockjax.detectors._detector import Detector
 
 
 @dataclass(frozen=True, eq=False)
 class Counter(Detector):
-    """A detector whose outcome depends on the photon number n of the mode only.
+    """A detector whose outcome depends only on the photon number n of the mode.
 
     Attributes:
-        efficiency: the probability that a photon is seen, real.
-        dark_counts: the mean number of counts without a photon, real.
-        cutoff: of the mode.
+        efficiency: the probability that a photon is seen, a real scalar.
+        dark_counts: the mean number of counts without a photon, a real scalar.
+        cutoff: the cutoff of the mode.
     """
 
     efficiency: jax.Array
@@ -37,7 +37,7 @@ class Counter(Detector):
     def _respond(self, key: jax.Array, n: jax.Array) -> jax.Array: ...
 
     def respond(self, key: jax.Array, n: jax.Array) -> jax.Array:
-        """An outcome drawn for n photons; -1 if n is or a parameter is out of its range."""
+        """An outcome drawn for n photons; -1 if n is -1 or a parameter is out of its range."""
         outcome = self._respond(key, n).astype(jnp.int32)
         known = jnp.isfinite(self.efficiency + self.dark_counts)
         return jnp.where(known & (n >= 0), outcome, -1)
@@ -45,18 +45,18 @@ class Counter(Detector):
     def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
         drawing, responding = jax.random.split(key)
         rho = jax.lax.stop_gradient(rho)
-        return self.respond(responding, photon_number(drawing, tails(jnp.diagonal(rho).real)))
+        return self.respond(responding, draw_photon_number(drawing, tails(jnp.diagonal(rho).real)))
 
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
         weights = self.weights(jnp.asarray(outcome, jnp.int32))
-        poison = 0 * (self.efficiency + self.dark_counts)
+        poison = 0 * (self.efficiency + self.dark_counts)  # NaN if one is out of its range
         return weights + poison, jnp.eye(self.cutoff, dtype=weights.dtype)
 
 
 check = check_ranges(efficiency=(0, 1), dark_counts=(0, math.inf))
 
 
-def noise(efficiency, dark_counts, dtype) -> tuple[jax.Array, jax.Array]:
+def checked_parameters(efficiency, dark_counts, dtype) -> tuple[jax.Array, jax.Array]:
     """The parameters of a counter as real scalars; NaN where they are traced and out of range."""
     real = real_dtype(dtype)
     return (
@@ -74,7 +74,9 @@ def poisson(k: jax.Array, mean: jax.Array) -> jax.Array:
 
 @poisson.defjvp
 def _poisson_jvp(primals, tangents):
-    """Stated, since that of the logarithm is not finite at 0."""
+    """Written by hand, since automatic differentiation goes through log(mean), which is not finite
+    at mean = 0.
+    """
     k, mean = primals
     here = poisson(k, mean)
     return here, (poisson(k - 1, mean) - here) * tangents[1]
