@@ -1,6 +1,6 @@
 """Draws a circuit: arranges operations as columns of boxes, and writes these as text.
 
-The arrangement (`layout`, `wrap`, `wires`) is shared with the figures of `fockjax.plotting`.
+The arrangement (`arrange`, `wrap`, `wires`) is shared with the figures of `fockjax.plotting`.
 """
 
 import re
@@ -105,7 +105,7 @@ class Mark:
         return max(box.last for box in self.boxes)
 
 
-def layout(operations, modes: int, parameters: bool = True) -> list[list[Mark]]:
+def arrange(operations, modes: int, parameters: bool = True) -> list[list[Mark]]:
     """Arrange operations in columns.
 
     Each goes to the first column where its wires, and those between them, are free. A repeated
