@@ -49,6 +49,16 @@ def draw_photon_number(key: jax.Array, tails: jax.Array) -> jax.Array:
     return jnp.where(tails[0] > 0, drawn, -1)
 
 
+def draw_poisson(key: jax.Array, mean: jax.Array) -> jax.Array:
+    """A number drawn from the Poisson distribution, int32, with keys of any generator.
+
+    `jax.random.poisson` takes those of threefry only.
+    """
+    if jax.random.key_impl(key) != "threefry2x32":
+        key = jax.random.wrap_key_data(jax.random.bits(key, (2,), "uint32"), impl="threefry2x32")
+    return jax.random.poisson(key, mean, dtype=jnp.int32)
+
+
 def draw_index(key: jax.Array, chances: jax.Array) -> jax.Array:
     """An index, drawn with probabilities in proportion to ``chances``, which may have any sum."""
     return jax.random.categorical(key, jnp.log(lax.stop_gradient(chances)))

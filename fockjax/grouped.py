@@ -27,6 +27,11 @@ class Grouped:
         self._count, rest = divmod(self.modes, group_size)
         self._block = self._built(build, group_size) if self._count else None
         self._last = self._built(build, rest) if rest else None
+        if self._block and self._last and self._block.hbar != self._last.hbar:
+            raise ValueError(
+                "Argument `build` must return circuits of one hbar, got "
+                f"{self._block.hbar} and {self._last.hbar}."
+            )
 
     @staticmethod
     def _built(build, modes: int) -> Circuit:

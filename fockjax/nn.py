@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import ArrayLike
 
@@ -92,7 +93,7 @@ class QuantumLayer(nnx.Module):
         if not isinstance(circuit, Circuit | Grouped):
             raise TypeError(f"Argument `circuit` must be a fockjax.Circuit, got {circuit!r}.")
         self.circuit = circuit
-        self.cutoff = tuple(cutoff) if isinstance(cutoff, Sequence) else cutoff
+        self.cutoff = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else cutoff
         self.readout = readout
         self.dtype = dtype
         weights = circuit.init(rngs.params(), param_dtype)

@@ -532,6 +532,11 @@ def _check(state: State, mode: int = 0) -> None:
         )
     if not state.is_finite:
         raise ValueError("Argument `state` is not finite; fj.inspect tells where that began.")
+    if not state.norm:
+        raise ValueError(
+            "Argument `state` has lost all of its probability to the cutoff; fj.inspect tells "
+            "where."
+        )
     checked_mode(mode, state.modes)
 
 

@@ -228,6 +228,16 @@ def test_a_mode_holds_its_fock_state():
     assert plan.cutoffs == (7,)
 
 
+def test_a_mode_holds_the_photons_that_are_selected_there():
+    def circuit(**noise):
+        start = fj.Circuit(2).two_mode_squeeze(0.3)
+        return start.measure("photons", modes=1, select=8, **noise)
+
+    assert fj.runtime.plan_cutoffs(circuit(), {}).cutoffs == (4, 9)
+    assert fj.runtime.plan_total(circuit(), {}).truncation.below >= 9
+    assert fj.runtime.plan_cutoffs(circuit(dark_counts=0.1), {}).cutoffs == (4, 4)
+
+
 def test_samples_run_where_a_circuit_is_not_gaussian():
     circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).kerr(0.3, mode=0).displace(0.8, mode=0)
     x = np.linspace(0.1, 1.2, 20)[:, None]
@@ -274,8 +284,13 @@ def test_bad_arguments_are_refused_by_name():
         r"`x` must be finite, but row 1": lambda: plan(circuit, {}, [[0.0], [np.nan]]),
         "`tolerance`": lambda: plan(circuit, {}, [[0.1]], tolerance=0.0),
         "`share`": lambda: plan(circuit, {}, [[0.1]], share=0.0),
-        r"got \(9,\) and \(8,\)": lambda: plan(circuit, {}, [[0.1]], minimum=9, maximum=8),
-        r"got 9 and 8": lambda: fj.runtime.plan_total(circuit, {}, [[0.1]], minimum=9, maximum=8),
+        "got 9 and 8": lambda: plan(circuit, {}, [[0.1]], minimum=9, maximum=8),
+        "exceed `maximum`, got 9": lambda: fj.runtime.plan_total(
+            circuit, {}, [[0.1]], minimum=9, maximum=8
+        ),
+        "`maximum` must be at least 71, as the circuit prepares .* 70 photons, got 64": lambda: (
+            plan(fj.Circuit(1).prepare("fock", 70, modes=0), {})
+        ),
         "`maximum` must be an integer or one for each of 1": lambda: plan(
             circuit, {}, [[0.1]], maximum=(8, 8)
         ),

@@ -150,6 +150,14 @@ def test_dark_counts_are_drawn_where_there_may_be_some():
     assert loops(efficiency=0.9, dark_counts=0.1) and not loops(efficiency=0.9)
 
 
+def test_dark_counts_are_drawn_with_keys_of_any_generator():
+    """`jax.random.poisson` takes those of one alone."""
+    detector = fj.detectors.photons(0.0, 2.0, cutoff=2)
+    keys = jax.random.split(jax.random.key(0, impl="rbg"), 2000)
+    counts = jax.vmap(lambda key: detector.respond(key, jnp.int32(1)))(keys)
+    assert abs(counts.mean() - 2) < 5 * np.sqrt(2 / 2000)
+
+
 @pytest.mark.parametrize("make", [fj.detectors.photons, fj.detectors.threshold])
 def test_parameters_out_of_range(make):
     for values in ({"efficiency": 1.2}, {"efficiency": -0.1}, {"dark_counts": -1.0}):

@@ -199,6 +199,7 @@ def test_gradients_and_batches_reach_every_group(x64):
         (lambda: fj.grouped(block, modes=2, group_size=1.5), "`group_size`.*>= 1, got 1.5"),
         (lambda: fj.grouped(lambda n: fj.Circuit(2), modes=3, group_size=2), "Circuit of 1 modes"),
         (lambda: fj.grouped(lambda n: None, modes=3, group_size=2), "Circuit of 2 modes"),
+        (lambda: fj.grouped(lambda n: fj.Circuit(n, hbar=n), modes=3, group_size=2), "of one hbar"),
         (lambda: call(x=None), r"`x` must have shape \(5,\), got None"),
         (lambda: call(x=np.zeros(4)), r"`x` must have shape \(5,\), got \(4,\)"),
         (lambda: call(x=np.zeros((7, 5))), r"`x` must have shape \(5,\), got \(7, 5\)"),

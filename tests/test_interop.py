@@ -339,7 +339,7 @@ def test_a_converted_circuit_is_batched_and_differentiated(x64):
 def test_bound_parameters_become_numbers_and_defaults_are_where_weights_start(x64):
     program = parametrised()
     program.params("a").default = 0.3
-    program.bind_params({"b": 0.4, "c": 0.7})
+    program.bind_params({"b": 0.4, "c": 0.7 + 0j})
     circuit = fj.from_strawberryfields(program)
     weights = circuit.init(jax.random.key(0))
     assert weights == {"a": 0.3}
@@ -715,6 +715,8 @@ def test_arguments_are_checked():
         fj.from_strawberryfields(sf.TDMProgram(2))
     with pytest.raises(ValueError, match=r"`inputs`: 'd' is no .* \['a', 'b', 'c'\]"):
         fj.from_strawberryfields(parametrised(), inputs=["a", "d"])
+    with pytest.raises(ValueError, match="`inputs` names 'a' more than once"):
+        fj.from_strawberryfields(parametrised(), inputs=["a", "a"])
 
 
 # Blackbird

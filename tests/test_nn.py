@@ -147,6 +147,10 @@ def test_bad_cutoff():
         layer(cutoff=0)(np.zeros(1))
 
 
+def test_a_cutoff_may_be_an_array():
+    assert layer(cutoff=np.array([4])).state(np.zeros(1)).cutoffs == (4,)
+
+
 # as any Flax module
 
 

@@ -240,6 +240,7 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="width"):
         plot.circuit(fj.Circuit(1), width=0)
     batch = jax.vmap(lambda r: fj.Circuit(1).displace(fj.Input(0), mode=0)({}, r[None], cutoff=4))
+    lost = fj.Circuit(1).displace(30.0, mode=0)({}, cutoff=4)
     nan = fj.Circuit(1).kerr(fj.Weight("k"), mode=0)({"k": jnp.nan}, cutoff=2)
     for draw in (plot.wigner, plot.quadratures, plot.photon_numbers, plot.density_matrix):
         with pytest.raises(TypeError, match="must be a State"):
@@ -248,6 +249,8 @@ def test_bad_arguments():
             draw(batch(jnp.zeros(2)))
         with pytest.raises(ValueError, match="not finite"):
             draw(nan)
+        with pytest.raises(ValueError, match="lost all of its probability"):
+            draw(lost)
         with pytest.raises(ValueError, match="mode"):
             draw(fj.vacuum((3,)), 1)
         with pytest.raises(TypeError, match="`ax` must be Matplotlib axes.*got Figure"):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fockjax._random import draw_poisson
 from fockjax._spec import DetectorSpec
 from fockjax.detectors.counter import Counter, check, checked_parameters, poisson
 
@@ -54,7 +55,7 @@ class Photons(Counter):
         seen = jnp.sum(seen & (jnp.arange(self.cutoff - 1, dtype=n.dtype) < n), dtype=jnp.int32)
         if not self.dark:  # drawing from a Poisson distribution takes seconds to compile
             return seen
-        return seen + jax.random.poisson(dark, self.dark_counts, dtype=jnp.int32)
+        return seen + draw_poisson(dark, self.dark_counts)
 
 
 def photons(efficiency: Any = 1.0, dark_counts: Any = 0.0, *, cutoff: int, dtype=None) -> Photons:

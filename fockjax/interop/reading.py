@@ -103,6 +103,8 @@ def from_strawberryfields(
             where = f"operation {position}, {type(command.op).__name__} on mode(s) {modes}"
             raise type(error)(f"Argument `program`: {where}: {error}") from None
     for name in inputs:
+        if list(inputs).count(name) > 1:
+            raise ValueError(f"Argument `inputs` names {name!r} more than once.")
         if name not in reader.parameters.found:
             raise ValueError(
                 f"Argument `inputs`: {name!r} is no free parameter of the program's gates; there "
@@ -305,7 +307,8 @@ class _Parameters:
                 f"its parameter {value} is bound to an array; leave it free and batch with "
                 "jax.vmap."
             )
-        value = value.xreplace({atom: sympy.sympify(float(v)) for atom, v in values.items()})
+        numbers = {atom: np.real_if_close(v) for atom, v in values.items()}
+        value = value.xreplace({atom: sympy.sympify(v.item()) for atom, v in numbers.items()})
         free = {sympy.Symbol(atom.name): atom for atom in atoms if atom not in values}
         leaves = {symbol: self._leaf(atom) for symbol, atom in free.items()}
         value = value.xreplace({atom: symbol for symbol, atom in free.items()})

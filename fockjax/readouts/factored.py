@@ -252,6 +252,15 @@ class Factored:
     def _checked_hbar(self, hbar: float | None) -> float:
         return self.hbar if hbar is None else checked_hbar(hbar)
 
+    def _checked_angle(self, angle: Any) -> jax.Array:
+        angle = jnp.asarray(angle)
+        if angle.ndim or jnp.iscomplexobj(angle):
+            raise ValueError(
+                "Argument `angle` must be one real number, got "
+                f"{angle.dtype.name}{list(angle.shape)}; of several, batch with jax.vmap."
+            )
+        return angle.astype(self._real)
+
 
 def checked_mode(mode: int, modes: int) -> int:
     """A mode of a state of so many ``modes``, as a Python integer.

@@ -80,7 +80,7 @@ class Quadratures(Factored):
             total = self._diagonal({mode: diagonals[0]})
         # Turned by the angle, element [n, n + k] of x^power gains the phase e^{-i k angle}.
         orders = [k for k in diagonals if k]
-        cosines, sines = cos_sin(jnp.asarray(angle, self._real), np.array(orders, int))
+        cosines, sines = cos_sin(self._checked_angle(angle), np.array(orders, int))
         for k, cos, sin in zip(orders, cosines, sines, strict=True):
             band = self._band(mode, k, diagonals[k])
             total = total + 2 * (cos * band.real + sin * band.imag)
@@ -180,7 +180,7 @@ class Quadratures(Factored):
     def _polynomial(self, A, d, k, angle, hbar: float, padding: int) -> Moments:
         n, real = self.modes, self._real
         # Coefficients of the quadratures unturned and in units of sqrt(hbar/2), by [mode, x or p].
-        angle = jnp.asarray(angle, real)
+        angle = self._checked_angle(angle)
         cos, sin = jnp.cos(angle), jnp.sin(angle)
         turn = jnp.stack([jnp.stack([cos, sin]), jnp.stack([-sin, cos])])
         A = contract(hbar / 4 * (A + A.T).reshape(2, n, 2, n), turn, "kilj,ka->ialj")

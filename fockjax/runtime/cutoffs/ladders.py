@@ -1,8 +1,12 @@
 """The cutoffs that a plan chooses from: few, so that few programs are compiled."""
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
+
+from fockjax.circuit import Circuit
+from fockjax.operations import Measurement, flat
 
 Ladder = tuple[int, ...]  # cutoffs, increasing
 Ladders = tuple[Ladder, ...]  # one for each mode
@@ -10,6 +14,46 @@ Levels = Sequence[int] | np.ndarray  # for each mode the index of a cutoff in it
 
 BUCKETS = (*range(2, 12, 2), *range(12, 32, 4), *range(32, 64, 8), *range(64, 128, 16))
 BUCKETS += tuple(range(128, 513, 32))
+
+
+def photons_needed(circuit: Circuit) -> list[int]:
+    """For each mode the most photons that a Fock state prepared or an outcome selected there has.
+
+    Whatever the light, no smaller cutoff will do. An outcome counts only if it needs that many
+    photons: dark counts do without.
+    """
+    needed = [0] * circuit.modes
+    for step in flat(circuit.operations):
+        if step.name == "fock":
+            photons = step.options["n"]
+        elif isinstance(step, Measurement) and step.name == "photons" and step.selects:
+            photons = step.parameters["select"] if step.parameters["dark_counts"] == 0 else 0
+        else:
+            continue
+        (mode,) = step.modes
+        if isinstance(photons, Real):
+            needed[mode] = max(needed[mode], int(photons))
+    return needed
+
+
+def raised_to_hold(circuit: Circuit, least: Sequence[int], most: Sequence[int]) -> tuple[int, ...]:
+    """The least cutoffs (of each mode, or one bound of all), raised to what the circuit needs.
+
+    Raises:
+        ValueError: if one is above the greatest.
+    """
+    needed = photons_needed(circuit)
+    if len(least) != len(needed):
+        needed = [max(needed)]
+    for low, high, photons in zip(least, most, needed, strict=True):
+        if low > high:
+            raise ValueError(f"Argument `minimum` must not exceed `maximum`, got {low} and {high}.")
+        if photons >= high:
+            raise ValueError(
+                f"Argument `maximum` must be at least {photons + 1}, as the circuit prepares or "
+                f"selects {photons} photons, got {high}."
+            )
+    return tuple(max(low, photons + 1) for low, photons in zip(least, needed, strict=True))
 
 
 def ladder_of(low: int, high: int) -> Ladder:

@@ -15,9 +15,8 @@ import numpy as np
 
 from fockjax import arguments
 from fockjax.circuit import Circuit, Weights
-from fockjax.operations import flat
 from fockjax.runtime.cutoffs import gaussian
-from fockjax.runtime.cutoffs.ladders import cutoffs_at, ladder_of, rungs
+from fockjax.runtime.cutoffs.ladders import cutoffs_at, ladder_of, raised_to_hold, rungs
 from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
 from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
@@ -143,16 +142,9 @@ def plan_cutoffs(
         Guaranteed for these samples: the state is Gaussian wherever it is cut.
         Where a sample loses more: (12, 10), (16, 12), .., (64, 64).
     """
-    least = list(arguments.cutoffs_of(circuit.modes, minimum, "minimum"))
+    least = arguments.cutoffs_of(circuit.modes, minimum, "minimum")
     most = arguments.cutoffs_of(circuit.modes, maximum, "maximum")
-    for step in flat(circuit.operations):
-        if step.name == "fock":
-            (mode,) = step.modes
-            least[mode] = max(least[mode], step.options["n"] + 1)
-    if any(low > high for low, high in zip(least, most, strict=True)):
-        raise ValueError(
-            f"Argument `minimum` must not exceed `maximum`, got {tuple(least)} and {most}."
-        )
+    least = raised_to_hold(circuit, least, most)
     check_tolerance(tolerance, share)
     samples = checked_samples(circuit, x)
     weights = circuit.checked(weights, samples[0], least, dtype, None, key)["weights"]
