@@ -48,11 +48,12 @@ def metric_tensor(function: Callable[[Any], Any], parameters: Any) -> Any:
         >>> circuit = fj.Circuit(1).squeeze(fj.Input(0), mode=0).rotate(fj.Input(1), mode=0)
         >>> state = lambda x: circuit({}, x, cutoff=20)
         >>> x = jnp.array([0.5, 0.3])
-        >>> print(fj.metric_tensor(state, x).round(2) + 0)  # 1/2 and Var(n)
+        >>> metric = jax.jit(lambda x: fj.metric_tensor(state, x))
+        >>> print(metric(x).round(2) + 0)  # 1/2 and Var(n)
         [[0.5  0.  ]
          [0.   0.69]]
-        >>> slope = jax.grad(lambda x: state(x).photon_number(0).mean)(x)
-        >>> natural = jnp.linalg.solve(fj.metric_tensor(state, x) + 1e-3 * jnp.eye(2), slope)
+        >>> slope = jax.jit(jax.grad(lambda x: state(x).photon_number(0).mean))(x)
+        >>> natural = jnp.linalg.solve(metric(x) + 1e-3 * jnp.eye(2), slope)
         >>> x = x - 0.1 * natural
 
     Reference:

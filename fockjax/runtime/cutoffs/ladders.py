@@ -1,7 +1,6 @@
 """The cutoffs that a plan chooses from: few, so that few programs are compiled."""
 
 from collections.abc import Sequence
-from numbers import Real
 
 import numpy as np
 
@@ -31,7 +30,7 @@ def photons_needed(circuit: Circuit) -> list[int]:
         else:
             continue
         (mode,) = step.modes
-        if isinstance(photons, Real):
+        if isinstance(photons, int | float):  # else it is a parameter
             needed[mode] = max(needed[mode], int(photons))
     return needed
 
