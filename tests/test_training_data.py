@@ -76,6 +76,38 @@ def test_the_task_follows_from_the_target(table, target, task, classes):
 
 
 @pytest.mark.parametrize(
+    ("target", "classes"),
+    [
+        (["01", "02"], ("01", "02")),
+        (["9007199254740993", "9007199254740992"], ("9007199254740992", "9007199254740993")),
+        (["2.0", "1.0"], (1.0, 2.0)),
+        (["2", "1.0", "1", "2"], (1, 2)),
+        (["10", "9.5"], ("9.5", "10")),
+        (["+1", "-1"], ("-1", "+1")),
+        (["1", "01"], ("01", "1")),
+    ],
+)
+def test_labels_are_kept_as_they_are_written(table, target, classes):
+    dataset = read_table(table(lambda i: target[i % len(target)]), "y")
+    assert repr(dataset.classes) == repr(classes)
+    named = [str(classes[int(index)]) for index in dataset.target]
+    assert [float(name) for name in named] == [float(target[i % len(target)]) for i in range(30)]
+
+
+def test_labels_of_parquet_are_exact_numbers(tmp_path):
+    for labels, classes in [
+        ([2**53, 2**53 + 1], ("9007199254740992", "9007199254740993")),
+        ([0.5, 1.0], (0.5, 1)),
+        ([3, 4], (3, 4)),
+    ]:
+        path = tmp_path / "table.parquet"
+        parquet.write_table(pa.table({"a": np.arange(30.0), "y": labels * 15}), path)
+        dataset = read_table(path, "y")
+        assert dataset.classes == classes
+        np.testing.assert_array_equal(dataset.target, np.arange(30) % 2)
+
+
+@pytest.mark.parametrize(
     ("edit", "words"),
     [
         ({(7, 1): ""}, ["row 7", "line 8", "'b'", "missing"]),

@@ -43,7 +43,8 @@ class Scaler:
         mean, scale = np.where(counts, 0.0, mean), np.where(counts, 1.0, scale)
         if task == "classification":
             return cls(mean, scale, 0.0, 1.0, counts, fill)
-        return cls(mean, scale, *map(float, _moments(target)), counts, fill)
+        centre, spread = _moments(target)
+        return cls(mean, scale, float(centre), float(spread), counts, fill)
 
     @property
     def inputs(self) -> int:
