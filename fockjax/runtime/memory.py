@@ -130,7 +130,7 @@ def shortfall(needed: float, memory: int | str | None, devices: Sequence[Device]
     user = "the process itself uses" if shared else "the device already holds"
     return (
         f" within the limit of {show_size(parse_size(memory))}. Of it {user} {show_size(used)}, so "
-        f"the limit must be at least {show_size(1.01 * least)}, and more if there is yet to compile"
+        f"the limit must be at least {show_size(1.01 * least)} (compiling takes more)"
     )
 
 
