@@ -18,9 +18,9 @@ from fockjax._advice import UserError
 from fockjax.arguments import Cutoff, cutoffs_of
 from fockjax.circuit import Circuit
 from fockjax.layout import TotalPhotons
-from fockjax.runtime import Results, Runner, plan_cutoffs, plan_total
+from fockjax.runtime import PilotTooLarge, Results, Runner, plan_cutoffs, plan_total
 from fockjax.runtime.cutoffs.pilot import MEMORY
-from fockjax.runtime.memory import room
+from fockjax.runtime.memory import room, shortfall, show_size
 from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import outputs
@@ -147,17 +147,25 @@ class Predictor:
         layer = self.model.quantum
         assert layer is not None and isinstance(layer.circuit, Circuit)
         make = plan_total if self.config.total_photons else plan_cutoffs
-        plan = make(
-            layer.circuit,
-            layer.values(),
-            self.model.encode(jnp.asarray(inputs)),
-            tolerance=tolerance,
-            share=SHARE,
-            minimum=self.config.cutoff,
-            maximum=maximum or max(MAXIMUM_CUTOFF, self.config.cutoff),
-            # At most the default: free memory varies, but a resumed run needs the same plan again.
-            memory=max(1, min(MEMORY, room(memory, jax.local_devices()[:1]))),
-        )
+        devices = jax.local_devices()[:1]
+        left = room(memory, devices)
+        try:
+            plan = make(
+                layer.circuit,
+                layer.values(),
+                self.model.encode(jnp.asarray(inputs)),
+                tolerance=tolerance,
+                share=SHARE,
+                minimum=self.config.cutoff,
+                maximum=maximum or max(MAXIMUM_CUTOFF, self.config.cutoff),
+                # At most the default: free memory varies, but a resumed run needs the same plan.
+                memory=max(1, min(MEMORY, left)),
+            )
+        except PilotTooLarge as error:
+            if reason := shortfall(error.needed, memory, devices):
+                message = f"{error} There is room for {show_size(left)}{reason}."
+                raise PilotTooLarge(message, error.needed) from None
+            raise
         parts = self.model, self.config, self._data, self.scaler, self.fingerprint
         return Predictor(*parts, plan)
 

@@ -76,6 +76,7 @@ def one_line(capsys):
         (["--batch-size", "0"], "--batch-size must be at least 1"),
         (["--learning-rate", "nan"], "--learning-rate must be positive and finite"),
         (["--leakage-penalty", "-1"], "--leakage-penalty must not be negative"),
+        (["--seed", "5000000000"], "--seed must lie between 0 and 4294967295, got 5000000000"),
         (["--test-fraction", "1.5"], "--test-fraction must lie between 0 and 1"),
         (
             ["--modes", "12", "--cutoff", "20", "--out", "new"],

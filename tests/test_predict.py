@@ -369,6 +369,15 @@ def test_a_limit_of_memory_makes_small_batches_or_is_refused(regressor, tmp_path
     assert record.batches == {"8": 8}
 
 
+@pytest.mark.parametrize("options", [{}, {"tolerance": 1e-6}])
+def test_a_limit_below_what_the_process_uses_says_how_much_it_must_be(
+    classifier, tmp_path, options
+):
+    data, out = write_csv(tmp_path / "data.csv"), tmp_path / "out.csv"
+    with pytest.raises((TooLarge, UserError), match="itself uses .* must be at least .* MB"):
+        run(classifier, data, out, memory="5MB", **options)
+
+
 def test_rows_from_python_are_checked(classifier):
     predictor = once(classifier)
     with pytest.raises(UserError, match=r"\(rows, 3\)"):

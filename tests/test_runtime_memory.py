@@ -108,6 +108,25 @@ def test_a_row_that_does_not_fit_is_refused_with_the_sizes():
         make_plan(line(1000, 10), lambda: 999, 1024)
 
 
+def test_a_limit_that_the_process_itself_exceeds_is_told_with_the_least_one(monkeypatch):
+    devices = jax.devices()[:1]
+    monkeypatch.setattr(memory, "in_use", lambda device: 300_000_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**12)
+    for limit in (None, "310MB"):
+        assert memory.shortfall(1000, limit, devices) == ""
+    with pytest.raises(
+        TooLarge,
+        match="room for 0 B within the limit of 200 MB. Of it the process itself uses 300 MB, so "
+        "the limit must be at least 303 MB",
+    ):
+        make_plan(
+            line(1000, 10),
+            lambda: memory.room("200MB", devices),
+            1024,
+            why=lambda needed: memory.shortfall(needed, "200MB", devices),
+        )
+
+
 def test_one_row_at_a_time_needs_no_line():
     assert make_plan(line(0, 10), lambda: 10, 1).batch == 1
 

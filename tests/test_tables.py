@@ -11,6 +11,7 @@ from fockjax.training import UserError
 from fockjax.training.tables import Column, encode, open_table, survey, write_table
 from fockjax.training.tables.columns import MOST_CATEGORIES
 
+NAN = np.nan
 ROWS = 50
 NUMBERS = np.random.default_rng(0).normal(size=(ROWS, 2))
 
@@ -131,7 +132,7 @@ def test_text_is_categories_unless_there_are_numbers_too(tmp_path):
         Column("b", ("x", "y")),
         Column("c"),
         Column("d"),
-        Column("e", ("20", "3", "3.0")),
+        Column("e", ("20", "3")),
     )
 
 
@@ -141,6 +142,28 @@ def test_whole_numbers_are_the_same_category_in_every_format(tmp_path):
     assert columns == (Column("zone", ("10", "2")),)
     (raw,) = csv_of(tmp_path, "zone\n2\n10\n2\n").chunks(["zone"])
     np.testing.assert_array_equal(encode(raw, columns).values[:, 0], [1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("trained", "categories", "given", "codes"),
+    [
+        ("1 2 10", ("1", "10", "2"), "1.0 +2 1e1 01 -1", [0, 2, 1, NAN, NAN]),
+        ("0.50 -0.0 1.", ("0", "0.5", "1"), "0 .5 1.0", [0, 1, 2]),
+        ("01 1", ("01", "1"), "1 01 1.0", [1, 0, NAN]),
+        ("2.0 b", ("2.0", "b"), "2 2.0", [NAN, 0]),
+        (f"{2**53} {2**53 + 1}.0", (str(2**53), str(2**53 + 1)), str(2**53 + 1), [1]),
+    ],
+)
+def test_numbers_as_categories_are_compared_as_numbers_unless_one_is_a_code(
+    tmp_path, trained, categories, given, codes
+):
+    def table(values):
+        return csv_of(tmp_path, "\n".join(["k", *values.split()]))
+
+    (column,) = survey(table(trained), ["k"], categorical=["k"])
+    assert column.categories == categories
+    (raw,) = table(given).chunks(["k"])
+    np.testing.assert_array_equal(encode(raw, [column]).values[:, 0], codes)
 
 
 def test_a_category_that_is_new_is_named(tmp_path):

@@ -13,6 +13,8 @@ from fockjax.training import TrainConfig, UserError, breast_cancer, data, read_t
 from fockjax.training.scaling import Scaler
 from fockjax.training.tables.csvfile import CsvTable
 
+NAN = np.nan
+
 
 @pytest.fixture
 def table(tmp_path):
@@ -71,6 +73,38 @@ def test_the_task_follows_from_the_target(table, target, task, classes):
     assert dataset.classes == classes
     if classes is not None:
         assert [classes[int(index)] for index in dataset.target] == [target(i) for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("target", "classes"),
+    [
+        (["01", "02"], ("01", "02")),
+        (["9007199254740993", "9007199254740992"], ("9007199254740992", "9007199254740993")),
+        (["2.0", "1.0"], (1.0, 2.0)),
+        (["2", "1.0", "1", "2"], (1, 2)),
+        (["10", "9.5"], ("9.5", "10")),
+        (["+1", "-1"], ("-1", "+1")),
+        (["1", "01"], ("01", "1")),
+    ],
+)
+def test_labels_are_kept_as_they_are_written(table, target, classes):
+    dataset = read_table(table(lambda i: target[i % len(target)]), "y")
+    assert repr(dataset.classes) == repr(classes)
+    named = [str(classes[int(index)]) for index in dataset.target]
+    assert [float(name) for name in named] == [float(target[i % len(target)]) for i in range(30)]
+
+
+def test_labels_of_parquet_are_exact_numbers(tmp_path):
+    for labels, classes in [
+        ([2**53, 2**53 + 1], ("9007199254740992", "9007199254740993")),
+        ([0.5, 1.0], (0.5, 1)),
+        ([3, 4], (3, 4)),
+    ]:
+        path = tmp_path / "table.parquet"
+        parquet.write_table(pa.table({"a": np.arange(30.0), "y": labels * 15}), path)
+        dataset = read_table(path, "y")
+        assert dataset.classes == classes
+        np.testing.assert_array_equal(dataset.target, np.arange(30) % 2)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +271,22 @@ def test_a_constant_column_becomes_zero_not_rounding_noise():
     np.testing.assert_allclose(scaled[:, 0], 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("impute", [None, "mean", "median"])
+def test_no_digit_is_lost_in_columns_of_large_numbers(impute):
+    far = 1.7e18 + 768  # where float64 has steps of 256
+    unit = np.arange(60.0)
+    x = far + 256 * np.column_stack([np.zeros(60), unit, unit == 7])
+    if impute:
+        x[3, 0] = x[9, 0] = NAN
+    scaler = Scaler.fit(x, x[:, 1], "regression", impute=impute)
+    again = Scaler.from_json(json.loads(json.dumps(scaler.to_json())))
+    constant, even, rare = again.features(x).T
+    np.testing.assert_array_equal(constant, 0)
+    for scaled in (even, scaler.target(x[:, 1])):
+        np.testing.assert_allclose(scaled, (unit - unit.mean()) / unit.std(), atol=0.1)
+    np.testing.assert_allclose([rare.std(), abs(rare).min()], [1, 0], atol=1e-6)
+
+
 def dataset_of(features, target, classes):
     features = np.asarray(features, np.float64)
     columns = tuple(f"c{i}" for i in range(features.shape[1]))
@@ -254,6 +304,7 @@ def dataset_of(features, target, classes):
         (np.eye(10), np.arange(10), None, 1, "10 rows; at least 20"),
         (np.eye(30) * np.nan, np.arange(30), None, 1, "not finite"),
         (np.eye(30) * 1e308, np.arange(30), None, 1, "too large to standardise in: c0"),
+        (np.eye(30), np.arange(30) * 1e300, None, 1, "target 'y' has values beyond 1e.100, too"),
     ],
 )
 def test_data_that_cannot_be_learned_from_are_refused(features, target, classes, folds, message):
@@ -274,9 +325,6 @@ def test_data_that_cannot_be_learned_from_are_refused(features, target, classes,
 def test_arrays_that_do_not_belong_together_are_refused(columns, target, classes, message):
     with pytest.raises(UserError, match=message):
         data.Dataset("made", np.ones((30, 2)), target * 1.0, columns, "y", classes)
-
-
-NAN = np.nan
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,22 @@ def room(memory: int | str | None, devices: Sequence[Device]) -> int:
     return max(limit - max(map(in_use, devices)), 0)
 
 
+def shortfall(needed: float, memory: int | str | None, devices: Sequence[Device]) -> str:
+    """The end of a message, if the limit `memory` leaves no room for `needed` bytes on each device
+    because of what is in use; else "".
+    """
+    used = max(map(in_use, devices))
+    shared = devices[0].memory_stats() is None
+    least = used + needed * (len(devices) if shared else 1)
+    if memory is None or least <= parse_size(memory):
+        return ""
+    user = "the process itself uses" if shared else "the device already holds"
+    return (
+        f" within the limit of {show_size(parse_size(memory))}. Of it {user} {show_size(used)}, so "
+        f"the limit must be at least {show_size(1.01 * least)} (compiling takes more)"
+    )
+
+
 def available_memory(root: Path = Path("/")) -> int:
     """Bytes this process may still take, from the machine and within its control groups."""
     return min([psutil.virtual_memory().available, *_left_in_groups(root)])
@@ -189,6 +205,7 @@ def make_plan(
     room: Callable[[], int],
     largest: int,
     devices: int = 1,
+    why: Callable[[float], str] = lambda needed: "",
 ) -> BatchPlan:
     """The largest batch that fits.
 
@@ -197,6 +214,7 @@ def make_plan(
         room: returns the bytes available now. It is called each time, since compiling takes some.
         largest: the most rows to put on a device.
         devices: how many devices share the batch.
+        why: called with the bytes that one row needs; returns why they do not fit, for the error.
 
     Raises:
         TooLarge: if one row on each device does not fit.
@@ -215,7 +233,7 @@ def make_plan(
         if rows == 1:
             raise TooLarge(
                 f"One row needs {show_size(needed)} (from {source}), but there is room for "
-                f"{show_size(room())}",
+                f"{show_size(room())}{why(needed)}",
                 "Give more memory, lower the cutoffs, or use fockjax.grouped if there are "
                 "independent groups of modes.",
             )

@@ -340,6 +340,7 @@ class Runner:
                 partial(memory.room, self.memory, self.devices),
                 self._most_rows(level, signature),
                 len(self.devices),
+                partial(memory.shortfall, memory=self.memory, devices=self.devices),
             )
         return self._plans[key]
 

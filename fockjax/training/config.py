@@ -11,6 +11,7 @@ import tyro
 from fockjax._advice import UserError
 from fockjax.layout import TotalPhotons
 
+LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 Imputation = Literal["mean", "median", "most-frequent"]
 
 # These decide how a run is executed, not what it computes, so they may change when it is resumed.
@@ -73,7 +74,7 @@ class TrainConfig:
     folds: int = 1
     """Cross-validate over this many (stratified) folds instead of one split."""
     seed: int = 0
-    """Seed of splits, initial weights and shuffling."""
+    """Seed of splits, initial weights and shuffling; 0 to 4294967295."""
 
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Model folder; default runs/NAME, after the data."""
@@ -118,10 +119,12 @@ class TrainConfig:
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise UserError(f"--{_dashed(name)} must be positive and finite, got {value}")
-        for name in ("weight_decay", "leakage_penalty", "checkpoint_seconds", "seed"):
+        for name in ("weight_decay", "leakage_penalty", "checkpoint_seconds"):
             value = getattr(self, name)
             if not value >= 0:
                 raise UserError(f"--{_dashed(name)} must not be negative, got {value}")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise UserError(f"--seed must lie between 0 and {LARGEST_SEED}, got {self.seed}")
         for name in ("test_fraction", "validation_fraction"):
             value = getattr(self, name)
             if not 0 < value < 1:

@@ -13,6 +13,7 @@ from fockjax.training.config import TrainConfig
 Task = Literal["classification", "regression"]
 MINIMUM_ROWS = 20
 MINIMUM_PER_CLASS = 5
+LARGEST_TARGET = 1e100  # squares of errors, some larger than any target, are added up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,6 +174,11 @@ def _check_dataset(dataset: Dataset, config: TrainConfig) -> None:
         names = ", ".join(dataset.columns[i] for i in np.flatnonzero(large))
         raise UserError(f"values too large to standardise in: {names}")
     if dataset.classes is None:
+        if np.abs(dataset.target).max() > LARGEST_TARGET:
+            raise UserError(
+                f"the target {dataset.target_name!r} has values beyond {LARGEST_TARGET:g}, too "
+                "large to standardise: give it in larger units"
+            )
         if np.ptp(dataset.target) == 0:
             raise UserError(f"the target {dataset.target_name!r} is constant: nothing to learn")
         if config.folds > len(dataset.target):

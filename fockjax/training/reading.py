@@ -12,6 +12,7 @@ from fockjax.training.tables import (
     as_text,
     encode,
     is_missing,
+    labels,
     missing_reason,
     open_table,
     plain,
@@ -78,25 +79,27 @@ def read_table(
         raise UserError(f"--categorical names {strangers[0]!r}, which is not a feature")
 
     columns = survey(table, names, categorical)
-    values, labels, places, problems = [], [], [], []
+    values, texts, places, problems = [], [], [], []
+    written = False  # whether the target is text in the file, which numbers in it must print as
     for raw in table.chunks((*names, target)):
         chunk = encode(raw, columns, missing_allowed)
-        texts = as_text(raw.fields[target])
+        here_text = as_text(raw.fields[target])
+        written |= isinstance(raw.fields[target], list)
         here = [raw.place(offset) for offset in range(raw.count)]
         problems += chunk.problems
         misshapen = {problem.row for problem in raw.problems}
         problems += [
             Problem(row, line, target, missing_reason(text))
-            for text, (row, line) in zip(texts, here, strict=True)
+            for text, (row, line) in zip(here_text, here, strict=True)
             if is_missing(text) and row not in misshapen
         ]
         values.append(chunk.values)
-        labels += texts
+        texts += here_text
         places += here
     raise_problems(path, sorted(problems, key=lambda problem: problem.row))
-    if len(labels) < MINIMUM_ROWS:
-        raise UserError(f"{path} has {len(labels)} rows; at least {MINIMUM_ROWS} are needed")
-    numbers, classes = _read_target(path, target, labels, places, task)
+    if len(texts) < MINIMUM_ROWS:
+        raise UserError(f"{path} has {len(texts)} rows; at least {MINIMUM_ROWS} are needed")
+    numbers, classes = _read_target(path, target, texts, places, task, written)
     return Dataset(
         path.stem,
         np.concatenate(values),
@@ -117,34 +120,72 @@ def raise_problems(path: Path, problems: list[Problem]) -> None:
 
 
 def _read_target(
-    path: Path, name: str, labels: list[str], places: list[tuple[int, int | None]], task: str
+    path: Path,
+    name: str,
+    texts: list[str],
+    places: list[tuple[int, int | None]],
+    task: str,
+    written: bool,
 ) -> tuple[np.ndarray, tuple[str | int | float, ...] | None]:
     """The values and classes of the target column, which decide the task if it is "auto"."""
     try:
-        numbers = np.array(labels, dtype=np.float64)
+        numbers = np.array(texts, dtype=np.float64)
         usable = np.isfinite(numbers)
     except ValueError:
-        numbers, usable = None, np.array([_is_finite(label) for label in labels])
+        numbers, usable = None, np.array([_is_finite(text) for text in texts])
     if task == "regression" or numbers is not None:
         problems = [
-            Problem(*places[at], name, f"{quoted(labels[at])} is not a finite number")
+            Problem(*places[at], name, f"{quoted(texts[at])} is not a finite number")
             for at in np.flatnonzero(~usable)
         ]
         raise_problems(path, problems)
-    if numbers is None:
-        found, index = np.unique(np.array(labels), return_inverse=True)
-        classes = tuple(str(label) for label in found)
-    else:
-        found, index = np.unique(numbers, return_inverse=True)
-        if task == "regression" or (task == "auto" and len(found) != 2):
+    if numbers is not None:
+        if task == "regression" or (task == "auto" and len(np.unique(numbers)) > 2):
             return numbers, None
-        classes = tuple(plain(label) for label in found.tolist())
-    if len(classes) < 2:
+    meaning = labels(set(texts))
+    found = set(meaning.values())
+    if numbers is None:
+        ordered = sorted(found)
+    else:
+        if task == "auto" and len(found) != 2:
+            return numbers, None
+        ordered = sorted(found, key=lambda label: (_value(label), label))
+    if len(ordered) < 2:
         raise UserError(
             f"{path}: classification needs a target with at least two distinct values, but column "
-            f"{name!r} has {len(classes)} ({', '.join(map(str, classes))})"
+            f"{name!r} has {len(ordered)} ({', '.join(ordered)})"
         )
-    return index.astype(np.float64), classes
+    position = {label: float(index) for index, label in enumerate(ordered)}
+    if numbers is None:
+        classes = tuple(ordered)
+    elif not written:
+        classes = tuple(plain(float(label)) for label in ordered)
+    else:
+        classes = _as_written(ordered, meaning)
+    return np.array([position[meaning[text]] for text in texts]), classes
+
+
+def _as_written(ordered: list[str], meaning: dict[str, str]) -> tuple[str | int | float, ...]:
+    """Labels as they are written in the file, or if in several ways, as their meaning.
+
+    They are numbers if all print so as integers, or as floats, and any format holds them exactly.
+    """
+    ways: dict[str, list[str]] = {}
+    for text, label in meaning.items():
+        ways.setdefault(label, []).append(text)
+    words = [ways[label][0] if len(ways[label]) == 1 else label for label in ordered]
+    values = [_value(word) for word in words]
+    same = len(set(map(type, values))) == 1 and list(map(repr, values)) == words
+    exact = all(isinstance(value, float) or abs(value) < 2**53 for value in values)
+    return tuple(values) if same and exact else tuple(words)
+
+
+def _value(text: str) -> int | float:
+    """The number that a text is, exactly if it is an integer."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def _is_finite(text: str) -> bool:

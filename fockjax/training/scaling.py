@@ -39,15 +39,12 @@ class Scaler:
             hows = np.where(counts > 0, "most-frequent", impute)
             fill = np.array([_typical(*each) for each in zip(features.T, hows, strict=True)])
             features = np.where(np.isnan(features), fill, features)
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, scale = features.mean(axis=0), features.std(axis=0)
-        # Rounding gives a constant column a tiny spread; it must not be blown up to 1.
-        scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, 1.0)
+        mean, scale = _moments(features)
         mean, scale = np.where(counts, 0.0, mean), np.where(counts, 1.0, scale)
         if task == "classification":
             return cls(mean, scale, 0.0, 1.0, counts, fill)
-        centre, spread = float(target.mean()), float(target.std()) or 1.0
-        return cls(mean, scale, centre, spread, counts, fill)
+        centre, spread = _moments(target)
+        return cls(mean, scale, float(centre), float(spread), counts, fill)
 
     @property
     def inputs(self) -> int:
@@ -93,10 +90,24 @@ class Scaler:
         return cls(mean, scale, *target, categories, fill)
 
 
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation along the first axis; where all values are equal, these and 1.
+
+    They are taken of the differences from the first value, which are exact where values agree in
+    most of their digits, as time stamps do. The sum of the values themselves would be rounded by
+    more than they differ. The mean is the nearest float64, so it is off by at most one standard
+    deviation even if the values differ in their last bit only.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = values - values[0]
+        mean, scale = values[0] + apart.mean(axis=0), apart.std(axis=0)
+    return mean, np.where(scale == 0, 1.0, scale)
+
+
 def _typical(values: np.ndarray, how: str) -> float:
     known = values[~np.isnan(values)]
     if how == "mean":
-        return float(known.mean())
+        return float(_moments(known)[0])
     if how == "median":
         return float(np.median(known))
     distinct, counts = np.unique(known, return_counts=True)

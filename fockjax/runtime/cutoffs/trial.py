@@ -19,7 +19,11 @@ GENEROUS = 3  # levels of the ladders above those that the Gaussian part asks fo
 
 
 class PilotTooLarge(ValueError):
-    """A pilot run needs more memory than it may take."""
+    """A pilot run needs more memory than it may take: `needed` bytes."""
+
+    def __init__(self, message: str, needed: int):
+        super().__init__(message)
+        self.needed = needed
 
 
 class Trial(NamedTuple):
@@ -54,10 +58,12 @@ def observed_tally(
         cutoffs = cutoffs_at(ladders, levels)
         most = pilots.largest_batch(cutoffs)
         if most < 1:
+            needed = WORKING * pilots.state_bytes(cutoffs)
             raise PilotTooLarge(
-                f"To plan, samples must run at cutoffs {cutoffs}, each in about "
-                f"{WORKING * pilots.state_bytes(cutoffs):,} bytes, but only {pilots.memory:,} may "
-                "be used: raise `memory` or `tolerance`, or lower `maximum`."
+                f"To plan, samples must run at cutoffs {cutoffs}, each in about {needed:,} bytes, "
+                f"but only {pilots.memory:,} may be used: raise `memory` or `tolerance`, or lower "
+                "`maximum`.",
+                needed,
             )
         rows = rows[:most]
         pilot = pilots.run(rows, cutoffs)

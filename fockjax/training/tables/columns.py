@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ CHUNK_ROWS = 16384
 MOST_CATEGORIES = 64
 LONGEST_SHOWN = 60
 MISSING = ("", "na", "n/a", "nan", "null")  # in lower case
+PLAIN = re.compile(r"([+-]?)(0|[1-9][0-9]*|(?=\.[0-9]))(?:\.([0-9]*))?(e[+-]?[0-9]+)?", re.I)
 
 Field = np.ndarray | list[str]
 """A column as read from a file: float64, where NaN is a missing value, or text."""
@@ -20,7 +22,10 @@ Field = np.ndarray | list[str]
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A feature: numbers, or text that is one of its `categories`."""
+    """A feature: numbers, or text that is one of its `categories`.
+
+    If these are all numbers, as `plain_text` writes them, so is the text: 2.0 is category 2.
+    """
 
     name: str
     categories: tuple[str, ...] | None = None
@@ -110,7 +115,7 @@ def survey(
                 numeric.add(name)
     columns = []
     for name in names:
-        categories = tuple(sorted(texts[name]))
+        categories = tuple(sorted(set(labels(texts[name]).values())))
         if len(categories) > MOST_CATEGORIES and name not in numeric:
             raise UserError(
                 f"{table.path}: column {name!r} has {len(categories)} distinct values, too many "
@@ -169,6 +174,25 @@ def as_text(field: Field) -> list[str]:
     return ["" if number != number else repr(plain(number)) for number in field.tolist()]
 
 
+def labels(texts: set[str]) -> dict[str, str]:
+    """What each text stands for as a label: if all are plain numbers, the number, so that 2.0 and
+    +2 are the same label as 2; else itself. A text like 01 is no plain number, but may be a code.
+    """
+    found = {text: number for text in texts if (number := plain_text(text)) is not None}
+    return found if len(found) == len(texts) else {text: text for text in texts}
+
+
+def plain_text(text: str) -> str | None:
+    """A plain number as `as_text` writes numbers, "2.0" as "2"; None for any other text."""
+    match = PLAIN.fullmatch(text)
+    if match is None or not np.isfinite(_number(text)):
+        return None
+    sign, whole, fraction, exponent = match.groups(default="")
+    if whole and not fraction.strip("0") and not exponent:  # of any length, so not by way of float
+        return "-" * (sign == "-" and whole != "0") + whole
+    return repr(plain(float(text)))
+
+
 def plain(number: float) -> int | float:
     """2.0 -> 2, so that labels print as they were written."""
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
@@ -201,7 +225,10 @@ def _numbers(field: Field) -> np.ndarray:
 
 def _codes(field: Field, categories: tuple[str, ...]) -> np.ndarray:
     index = {category: float(position) for position, category in enumerate(categories)}
-    return np.array([index.get(text, np.nan) for text in as_text(field)])
+    texts = as_text(field)
+    if all(plain_text(category) == category for category in categories):
+        texts = [text if text in index else plain_text(text) or text for text in texts]
+    return np.array([index.get(text, np.nan) for text in texts])
 
 
 def _number(text: str) -> float:

@@ -54,6 +54,8 @@ class ParquetTable(Table):
             return ["" if text is None else text for text in column.to_pylist()]
         if types.is_boolean(kind):
             column = column.cast(pa.uint8())
+        elif types.is_integer(kind) and not _fits_float64(column):
+            return ["" if number is None else str(number) for number in column.to_pylist()]
         elif types.is_null(kind):
             return np.full(len(column), np.nan)
         elif not (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
@@ -93,6 +95,14 @@ def _open(path: Path) -> Any:
         raise UserError(f"{path} does not exist") from None
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is no Parquet file that can be read: {error}") from None
+
+
+def _fits_float64(column: Any) -> bool:
+    """Whether float64 holds all integers of a column exactly, as it does those below 2^53."""
+    import pyarrow.compute as pc
+
+    low, high = pc.call_function("min_max", [column]).as_py().values()
+    return low is None or max(-low, high) < 2**53
 
 
 def _rows(file: Any, group: int) -> int:
