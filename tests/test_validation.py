@@ -347,7 +347,8 @@ def plant(monkeypatch):
         def build(*values, **options):
             return spec.build(*change(*values), **options)
 
-        monkeypatch.setitem(registry, name, replace(spec, build=build))
+        only = replace(spec, build=build, of_sample=None, of_total=None)
+        monkeypatch.setitem(registry, name, only)
 
     jax.clear_caches()  # a circuit once traced keeps the gates it was traced with
     yield change_parameters
