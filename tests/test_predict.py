@@ -374,7 +374,7 @@ def test_a_limit_below_what_the_process_uses_says_how_much_it_must_be(
     classifier, tmp_path, options
 ):
     data, out = write_csv(tmp_path / "data.csv"), tmp_path / "out.csv"
-    with pytest.raises((TooLarge, UserError), match="itself uses .* must be at least .* MB"):
+    with pytest.raises((TooLarge, UserError), match="itself uses .* must be at least .* [MG]B"):
         run(classifier, data, out, memory="5MB", **options)
 
 

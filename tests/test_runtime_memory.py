@@ -116,7 +116,7 @@ def test_a_limit_that_the_process_itself_exceeds_is_told_with_the_least_one(monk
         assert memory.shortfall(1000, limit, devices) == ""
     with pytest.raises(
         TooLarge,
-        match="room for 0 B within the limit of 200 MB. Of it the process itself uses 300 MB, so "
+        match="room for 0 B within the limit of 200 MB. The process itself uses 300 MB, so "
         "the limit must be at least 303 MB",
     ):
         make_plan(

@@ -127,10 +127,10 @@ def shortfall(needed: float, memory: int | str | None, devices: Sequence[Device]
     least = used + needed * (len(devices) if shared else 1)
     if memory is None or least <= parse_size(memory):
         return ""
-    user = "the process itself uses" if shared else "the device already holds"
+    user = "The process itself uses" if shared else "The device already holds"
     return (
-        f" within the limit of {show_size(parse_size(memory))}. Of it {user} {show_size(used)}, so "
-        f"the limit must be at least {show_size(1.01 * least)} (compiling takes more)"
+        f" within the limit of {show_size(parse_size(memory))}. {user} {show_size(used)}, so the "
+        f"limit must be at least {show_size(1.01 * least)} (compiling takes more)"
     )
 
 
