@@ -3,7 +3,7 @@
 #   make train         the main job: trains, evaluates and plots a model on real data
 #                      (again: make train TRAIN_ARGS=--overwrite)
 #   make test          lint, types and the quick tests (at most 6 minutes on 2 cores)
-#   make slow          sweeps, long runs and the notebooks
+#   make slow          sweeps, long runs and the notebooks (some alone: make slow SLOW=docs)
 #   make lower-bounds  the quick tests with the oldest dependencies that pyproject.toml allows
 #   make benchmark     the reference circuit beside the naive implementation and Strawberry Fields
 #   make peers         fockjax beside its peers, each in an environment that this makes
@@ -15,6 +15,7 @@
 PYTHON ?= python3
 JOBS ?= 2
 PYTEST_ARGS ?=
+SLOW ?=
 TRAIN_ARGS ?=
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -35,7 +36,7 @@ test: $(ENV)/installed-dev
 	$(BIN)/python $(PYTEST) -m "not slow"
 
 slow: $(ENV)/installed-dev,notebooks
-	$(BIN)/python $(PYTEST) -m slow
+	$(BIN)/python $(PYTEST) -m slow $(SLOW)
 	$(if $(wildcard notebooks/*.ipynb),$(BIN)/python $(PYTEST) --nbmake notebooks)
 
 lower-bounds: $(OLDEST)/installed

@@ -14,7 +14,7 @@ from fockjax import drawing
 from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate
 from fockjax.circuit import Circuit
 from fockjax.inspection import Inspection, Row
-from fockjax.readouts.factored import checked_mode
+from fockjax.readouts.factored import Modes, checked_mode, checked_modes
 from fockjax.states import State
 
 if TYPE_CHECKING:
@@ -356,23 +356,22 @@ def _joint_photon_numbers(state: State, modes: tuple[int, ...], ax: "Axes | None
     return ax
 
 
-def density_matrix(
-    state: State, modes: int | tuple[int, ...] = 0, ax: "Axes | None" = None
-) -> "Axes":
+def density_matrix(state: State, modes: Modes | None = 0, ax: "Axes | None" = None) -> "Axes":
     """The density matrix of some modes, with the others traced out: a square for each element, its
     area showing the modulus and its colour the phase.
 
     Args:
         state: a state of one sample.
-        modes: which modes. For one mode, all photon numbers up to the last that exceeds a
-            thousandth of the peak are shown; for several, the combinations that exceed it.
+        modes: which modes; None stands for all. For one mode, all photon numbers up to the last
+            that exceeds a thousandth of the peak are shown; for several, the combinations that
+            exceed it.
         ax: where to draw; by default a new figure.
     """
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     _check(state)
-    modes = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
+    modes = checked_modes(modes, state.modes, 1)
     probabilities = np.asarray(state.probabilities(modes))
     kept = probabilities > 1e-3 * probabilities.max()
     if len(modes) == 1:

@@ -238,16 +238,7 @@ class Factored:
         return checked_mode(mode, self.modes)
 
     def _checked_modes(self, modes: Modes | None, least: int = 0) -> tuple[int, ...]:
-        """One mode or several as a tuple; None stands for all of them."""
-        if modes is None:
-            return tuple(range(self.modes))
-        listed = [modes] if isinstance(modes, int | np.integer | str) else list(modes)
-        listed = tuple(self._checked_mode(mode) for mode in listed)
-        if len(listed) < least:
-            raise ValueError(f"Argument `modes` must name at least one mode, got {modes!r}.")
-        if len(set(listed)) != len(listed):
-            raise ValueError(f"Argument `modes` must not repeat a mode, got {modes}.")
-        return listed
+        return checked_modes(modes, self.modes, least)
 
     def _checked_hbar(self, hbar: float | None) -> float:
         return self.hbar if hbar is None else checked_hbar(hbar)
@@ -271,6 +262,23 @@ def checked_mode(mode: int, modes: int) -> int:
     if not is_integer(mode, 0) or mode >= modes:
         raise ValueError(f"Argument `mode` must be an integer from 0 to {modes - 1}, got {mode!r}.")
     return int(mode)
+
+
+def checked_modes(modes: Modes | None, count: int, least: int = 0) -> tuple[int, ...]:
+    """One mode or several of a state of ``count`` modes, as a tuple; None stands for all of them.
+
+    Raises:
+        ValueError: if a mode is missing or repeated, or fewer than ``least`` are named.
+    """
+    if modes is None:
+        return tuple(range(count))
+    listed = [modes] if isinstance(modes, int | np.integer | str) else list(modes)
+    listed = tuple(checked_mode(mode, count) for mode in listed)
+    if len(listed) < least:
+        raise ValueError(f"Argument `modes` must name at least one mode, got {modes!r}.")
+    if len(set(listed)) != len(listed):
+        raise ValueError(f"Argument `modes` must not repeat a mode, got {modes}.")
+    return listed
 
 
 def outer(parts: Iterable[tuple[jax.Array, str]], order: str) -> jax.Array:

@@ -35,15 +35,14 @@ def photons_needed(circuit: Circuit) -> list[int]:
     return needed
 
 
-def raised_to_hold(circuit: Circuit, least: Sequence[int], most: Sequence[int]) -> tuple[int, ...]:
-    """The least cutoffs (of each mode, or one bound of all), raised to what the circuit needs.
+def raised_to_hold(
+    needed: Sequence[int], least: Sequence[int], most: Sequence[int]
+) -> tuple[int, ...]:
+    """The least cutoffs, raised to hold the photons needed.
 
     Raises:
         ValueError: if one is above the greatest.
     """
-    needed = photons_needed(circuit)
-    if len(least) != len(needed):
-        needed = [max(needed)]
     for low, high, photons in zip(least, most, needed, strict=True):
         if low > high:
             raise ValueError(f"Argument `minimum` must not exceed `maximum`, got {low} and {high}.")

@@ -16,7 +16,13 @@ import numpy as np
 from fockjax import arguments
 from fockjax.circuit import Circuit, Weights
 from fockjax.runtime.cutoffs import gaussian
-from fockjax.runtime.cutoffs.ladders import cutoffs_at, ladder_of, raised_to_hold, rungs
+from fockjax.runtime.cutoffs.ladders import (
+    cutoffs_at,
+    ladder_of,
+    photons_needed,
+    raised_to_hold,
+    rungs,
+)
 from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
 from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
@@ -144,7 +150,7 @@ def plan_cutoffs(
     """
     least = arguments.cutoffs_of(circuit.modes, minimum, "minimum")
     most = arguments.cutoffs_of(circuit.modes, maximum, "maximum")
-    least = raised_to_hold(circuit, least, most)
+    least = raised_to_hold(photons_needed(circuit), least, most)
     check_tolerance(tolerance, share)
     samples = checked_samples(circuit, x)
     weights = circuit.checked(weights, samples[0], least, dtype, None, key)["weights"]

@@ -18,7 +18,7 @@ from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.layout import TotalPhotons
 from fockjax.runtime.cutoffs import gaussian
-from fockjax.runtime.cutoffs.ladders import ladder_of, raised_to_hold
+from fockjax.runtime.cutoffs.ladders import ladder_of, photons_needed, raised_to_hold
 from fockjax.runtime.cutoffs.modes import CutoffPlan, plan_cutoffs
 from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
 from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
@@ -198,8 +198,8 @@ def plan_total(
         Guaranteed for these samples: the state is Gaussian wherever it is cut.
     """
     check_tolerance(tolerance, share)
-    most = TotalPhotons(maximum).below
-    (least,) = raised_to_hold(circuit, (TotalPhotons(minimum).below,), (most,))
+    low, most = TotalPhotons(minimum).below, TotalPhotons(maximum).below
+    (least,) = raised_to_hold([max(photons_needed(circuit))], [low], [most])
     samples = checked_samples(circuit, x)
     weights = circuit.checked(weights, samples[0], TotalPhotons(least), dtype, None, key)["weights"]
     ladder = ladder_of(least, most)
