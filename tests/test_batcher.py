@@ -1,6 +1,7 @@
 """The queue of the server, without HTTP, device or real time: nothing is lost, mixed up or late."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -181,6 +182,56 @@ def test_who_finds_the_device_busy_waits_for_others_but_not_for_long():
     assert batcher.step() == 4 and late[0].result()["first"].tolist() == [1.0]
 
 
+def test_a_second_thread_starts_a_full_batch_beside_one_that_runs_and_no_other():
+    clock, both, gate = Clock(), threading.Barrier(3), threading.Event()
+    batcher = Batcher(LARGEST, WAIT, CAPACITY, clock=clock)
+
+    def slow(values):
+        both.wait(10)
+        gate.wait(10)
+        return {"first": values[:, 0]}
+
+    threads = [threading.Thread(target=batcher.step) for _ in range(2)]
+    small = batcher.submit(slow, numbered(0, 1), 99)
+    threads[0].start()
+    while batcher.rows:  # it has not begun
+        time.sleep(1e-3)
+    waiting = batcher.submit(slow, numbered(1, 1), 99)
+    clock.now += 2 * WAIT
+    assert batcher.delay() is None  # it is due, but a batch runs
+    full = batcher.submit(slow, numbered(2, LARGEST - 1), 99)
+    assert batcher.delay() == 0
+    threads[1].start()
+    both.wait(10)  # both run
+    assert batcher.busy_for() == 2 * WAIT and batcher.rows == 0
+    gate.set()
+    for thread in threads:
+        thread.join(10)
+    found = [future.result(0)["first"].tolist() for future in (small, waiting, full)]
+    assert found == [[0.0], [1.0], [2.0, 3.0, 4.0]] and batcher.busy_for() == 0
+
+
+def test_results_of_a_large_request_are_in_order_whichever_piece_is_ready_first():
+    batcher, second = Batcher(LARGEST, WAIT, 99), threading.Event()
+
+    def run(values):
+        if values[0, 0] == 0:
+            second.wait(10)
+        else:
+            second.set()
+        return {"first": values[:, 0]}
+
+    threads = [threading.Thread(target=batcher.work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    found = batcher.submit(run, numbered(0, 3 * LARGEST), 99).result(10)
+    batcher.close()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert second.is_set() and found["first"].tolist() == list(range(3 * LARGEST))
+
+
 def test_answers_for_different_functions_do_not_meet():
     clock = Clock()
     batcher = Batcher(LARGEST, WAIT, CAPACITY, clock=clock)
@@ -197,35 +248,46 @@ def test_a_request_is_counted_once_however_many_pieces_are_dropped():
     assert batcher.step() == 0 and reasons == ["vanished"]
 
 
-def test_no_request_hangs_when_the_thread_dies():
-    batcher, gate = Batcher(LARGEST, WAIT, CAPACITY), threading.Event()
+def test_no_request_hangs_when_a_thread_dies():
+    batcher, gate, died = Batcher(LARGEST, WAIT, CAPACITY), threading.Event(), []
 
     def dies(values):
         gate.wait(10)
         raise SystemExit
 
     def work():
-        with pytest.raises(SystemExit):
+        try:
             batcher.work()
+        except SystemExit:
+            died.append(1)
 
     device = Device(Clock())
-    thread = threading.Thread(target=work)
-    thread.start()
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
     first = batcher.submit(dies, numbered(0, 1), 60)
-    second = batcher.submit(device, numbered(1, 9), 60)
+    second = batcher.submit(dies, numbered(1, LARGEST), 60)
+    while batcher.rows:  # they have not begun
+        time.sleep(1e-3)
+    third = batcher.submit(device, numbered(9, 9), 60)
     gate.set()
     assert isinstance(first.exception(10), Closed)
     assert isinstance(second.exception(10), Closed)
-    thread.join(10)
-    assert not thread.is_alive() and not device.ran and batcher.rows == 0
+    assert isinstance(third.exception(10), Closed)
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert len(died) == 2 and not device.ran and batcher.rows == 0
     with pytest.raises(Closed):
         batcher.submit(device, numbered(0, 1), 1)
 
 
-def test_many_threads_get_their_own_answers():
+@pytest.mark.parametrize("count", [1, 2])
+def test_many_threads_get_their_own_answers(count):
     batcher = Batcher(largest=16, wait=1e-3, capacity=10**6)
-    worker = threading.Thread(target=batcher.work)
-    worker.start()
+    workers = [threading.Thread(target=batcher.work) for _ in range(count)]
+    for worker in workers:
+        worker.start()
     device, wrong = Device(Clock()), []
 
     def ask(start):
@@ -241,6 +303,30 @@ def test_many_threads_get_their_own_answers():
     for thread in threads:
         thread.join()
     batcher.close()
-    worker.join(10)
-    assert not worker.is_alive() and not wrong
+    for worker in workers:
+        worker.join(10)
+        assert not worker.is_alive()
+    assert not wrong
     assert len(device.ran) < 8 * 40 * 3  # some ran together
+
+
+def test_the_other_thread_ends_when_one_dies():
+    batcher, death = Batcher(LARGEST, WAIT, CAPACITY), []
+
+    def dies(values):
+        raise SystemExit
+
+    def work():
+        try:
+            batcher.work()
+        except SystemExit:
+            death.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert isinstance(batcher.submit(dies, numbered(0, 1), 60).exception(10), Closed)
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert len(death) == 1

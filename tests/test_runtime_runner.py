@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -290,6 +291,26 @@ def test_equal_programs_are_shared_and_others_are_not():
     assert shared.compiled == 2
     np.testing.assert_allclose(results[1], 3 * X[:10], atol=1e-6)
     np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_a_twin_runs_the_same_programs_at_the_same_time_in_another_thread():
+    runner = Runner(function, PARAMS, largest_batch=16)
+    runner.warm_up(X)
+    twin, compiled = runner.twin(), runner.executables.compiled
+    with ThreadPoolExecutor(2) as pool:
+        found = list(
+            pool.map(lambda one: [one(X[:k]).values for k in range(1, 40)], (runner, twin))
+        )
+    for k, (one, other) in enumerate(zip(*found, strict=True), start=1):
+        np.testing.assert_allclose(one["sine"], np.sin(0.7 * X[:k]), atol=1e-6)
+        np.testing.assert_array_equal(one["sum"], other["sum"])
+    assert runner.executables.compiled == compiled
+    assert runner.record is not twin.record and twin.record.seconds["compute"] > 0
+    twin.params = {"a": np.float32(0.1)}
+    np.testing.assert_array_equal(runner(X[:5]).values["sum"], found[0][4]["sum"])
+    np.testing.assert_allclose(twin(X[:5]).values["sine"], np.sin(0.1 * X[:5]), atol=1e-6)
+    twin.close()
+    assert len(runner.executables)
 
 
 def test_the_least_used_program_leaves_first(monkeypatch):

@@ -1,8 +1,10 @@
 """Runs a function of one sample over many rows: in batches that fit, in order, past failures."""
 
 import contextlib
+import copy
 import math
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -37,8 +39,8 @@ CHEAP = 64e6  # bytes; running a batch up to this size is faster than compiling 
 class Runner:
     """Runs a pure function of one sample over many rows, within a limit of memory.
 
-    See docs/runner.md. Only one thread at a time may use a runner; several runners may share their
-    `Executables`.
+    See docs/runner.md. Only one thread at a time may use a runner; see `twin`. Several runners may
+    share their `Executables`.
 
     Args:
         function: maps the parameters and one sample to a pytree of arrays. If it returns `checked`,
@@ -214,6 +216,14 @@ class Runner:
         for level in range(len(self.functions)):
             for size in self._batch_sizes(self._plan(level, signature)):
                 self._program(level, signature, size)
+
+    def twin(self) -> "Runner":
+        """Another runner of the same, for another thread, which shares the compiled programs."""
+        twin = copy.copy(self)
+        twin.gateway = copy.copy(self.gateway)
+        twin.gateway.seconds = defaultdict(float)
+        twin.record, twin._plans, twin._shares = None, dict(self._plans), True
+        return twin
 
     def close(self) -> None:
         """Release the parameters on the device, and the programs unless they are shared."""

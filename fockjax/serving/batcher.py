@@ -1,7 +1,7 @@
 """A queue that runs requests together which come one by one.
 
 Any thread may call `Batcher.submit`, which returns a future. `Batcher.work` takes batches and runs
-them, in the one thread that uses the device.
+them, in each of the threads that use the device.
 """
 
 import asyncio
@@ -43,15 +43,15 @@ class _Ticket:
     deadline: float
     pieces: int
     future: Any  # of concurrent.futures or of asyncio
-    found: list[Answer] = field(default_factory=list)
+    found: dict[int, Answer] = field(default_factory=dict)
     given_up: bool = False
 
-    def add(self, answer: Answer) -> None:
-        """Add the results of the next piece. After the last one the request is answered."""
-        self.found.append(answer)
+    def add(self, place: int, answer: Answer) -> None:
+        """Add the results of a piece; with the last one missing, the request is answered."""
+        self.found[place] = answer
         if len(self.found) == self.pieces:
-            parts = self.found
             if self.pieces > 1:
+                parts = [self.found[place] for place in range(self.pieces)]
                 answer = {name: np.concatenate([part[name] for part in parts]) for name in answer}
             self._resolve(lambda: self.future.set_result(answer))
 
@@ -69,6 +69,7 @@ class _Piece:
     """At most a full batch of the rows of a ticket."""
 
     ticket: _Ticket
+    place: int  # among the pieces of the ticket
     values: np.ndarray
     due: float  # the latest time to run it, if the device is free
 
@@ -77,9 +78,10 @@ class Batcher:
     """A queue of rows, in order, from which batches are taken.
 
     A request that finds the device idle runs at once. Others run when `largest` rows wait, or
-    `wait` seconds after they came, or as soon as the device is free after that. A request of at
-    most `largest` rows is never split. A larger one is, and its results come back as one. Requests
-    for different functions never share a batch.
+    `wait` seconds after they came, or as soon as the device is free after that. While a batch runs,
+    another thread starts one beside it only if `largest` rows wait. A request of at most `largest`
+    rows is never split. A larger one is, and its results come back as one. Requests for different
+    functions never share a batch.
 
     Args:
         largest: this many waiting rows are run without waiting for more.
@@ -113,7 +115,7 @@ class Batcher:
         self._pieces: deque[_Piece] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._busy_since: float | None = None
+        self._running: list[float] = []  # when each batch under way began
 
     # For any thread
 
@@ -143,14 +145,15 @@ class Batcher:
                 raise Full(self.rows)
             now = self._clock()
             first = not self._pieces
-            idle = first and self._busy_since is None
+            idle = first and not self._running
             starts = range(0, len(values), self.largest)
             ticket = _Ticket(run, now + seconds, len(starts), self._future())
             due = now if idle else now + self.wait
-            for start in starts:
-                self._pieces.append(_Piece(ticket, values[start : start + self.largest], due))
+            for place, start in enumerate(starts):
+                piece = values[start : start + self.largest]
+                self._pieces.append(_Piece(ticket, place, piece, due))
             self.rows += len(values)
-            if first or self.rows >= self.largest:  # else `work` already waits until one is due
+            if idle or self.rows >= self.largest:  # else a thread will look again in time
                 self._changed.notify()
         return ticket.future
 
@@ -158,14 +161,14 @@ class Batcher:
         """Refuse new rows; those in the queue are still answered."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def busy_for(self) -> float:
-        """Seconds for which the current batch has been running; 0 if none is."""
-        since = self._busy_since
-        return 0.0 if since is None else self._clock() - since
+        """Seconds for which the longest of the current batches has been running; 0 if none is."""
+        running = list(self._running)
+        return self._clock() - min(running) if running else 0.0
 
-    # For the thread that owns the device
+    # For the threads that use the device
 
     def work(self) -> None:
         """Run batches until the queue is closed and empty."""
@@ -176,6 +179,7 @@ class Batcher:
             with self._changed:
                 self._closed = True
                 left, self._pieces, self.rows = self._pieces, deque(), 0
+                self._changed.notify_all()
             self._deliver(partial(_fail, left, Closed()))
 
     def step(self) -> int:
@@ -184,19 +188,22 @@ class Batcher:
             batch = self._take()
             if not batch:
                 return 0
-            self._busy_since = self._clock()
+            began = self._clock()
+            self._running.append(began)
+            if self.rows >= self.largest:
+                self._changed.notify()
         try:
             self._run(batch)
         finally:
-            self._busy_since = None
+            self._running.remove(began)
         return sum(len(piece.values) for piece in batch)
 
     def delay(self) -> float | None:
-        """Seconds until a batch is due, not positive if one is; None if the queue is empty."""
-        if not self._pieces:
-            return None
-        if self._closed or self.rows >= self.largest:
+        """Seconds until a batch is due, not positive if one is; None if that is not known yet."""
+        if self._pieces and (self._closed or self.rows >= self.largest):
             return 0.0
+        if not self._pieces or self._running:
+            return None
         return self._pieces[0].due - self._clock()
 
     def _wait_for_batch(self) -> bool:
@@ -255,7 +262,8 @@ def _share(batch: Iterable[_Piece], answer: Answer) -> None:
     start = 0
     for piece in batch:
         stop = start + len(piece.values)
-        piece.ticket.add({name: part[start:stop] for name, part in answer.items()})
+        answered = {name: part[start:stop] for name, part in answer.items()}
+        piece.ticket.add(piece.place, answered)
         start = stop
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from fockjax._advice import UserError
 from fockjax.inference import Predictions, Predictor, load_model
 from fockjax.runtime.run_record import RunRecord
+from fockjax.runtime.runner import Runner
 from fockjax.serving import rows
 from fockjax.serving.batcher import Answer
 from fockjax.serving.errors import Refused
@@ -15,6 +16,7 @@ from fockjax.serving.metrics import Metrics
 from fockjax.training.probe import read_probe
 
 LARGEST = 128  # rows in a batch of the runner
+THREADS = 2  # that run batches at once: one prepares or reads its batch while the other computes
 
 
 class Model:
@@ -28,7 +30,7 @@ class Model:
         warn: called with a message if something is odd about the folder.
 
     Attributes:
-        runner: runs its batches.
+        runner: runs its batches; each thread beyond the first has another one of the same programs.
         version: the first digits of the predictor's fingerprint.
         probe: a row whose answer is known, as inputs of the model; (1, inputs).
 
@@ -40,6 +42,7 @@ class Model:
         self.name, self._metrics, self._records = name, metrics, records
         self.predictor: Predictor = load_model(path, warn)
         self.runner = self.predictor.runner(largest_batch=LARGEST, watch_memory=False)
+        self._free: list[Runner] = []  # no thread uses these; the last one was used last
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
         try:
@@ -51,13 +54,18 @@ class Model:
         """Compile the programs for all sizes of batches."""
         before = self.runner.executables.compiled
         self.runner.warm_up(self.probe)
+        self._free = [*(self.runner.twin() for _ in range(THREADS - 1)), self.runner]
         self._metrics.compiles.inc(self.runner.executables.compiled - before)
 
     def run(self, inputs: np.ndarray) -> Answer:
-        """The results of inputs (rows, inputs); only for the thread that owns the device."""
+        """The results of inputs (rows, inputs); only for the threads that own the device."""
         before = self.runner.executables.compiled
-        found = self.predictor.read(self.runner(inputs))
-        record = self.runner.record
+        runner = self._free.pop()
+        try:
+            found = self.predictor.read(runner(inputs))
+        finally:
+            self._free.append(runner)
+        record = runner.record
         assert record is not None
         self._records.append(record)
         self._metrics.compiles.inc(self.runner.executables.compiled - before)

@@ -1,8 +1,8 @@
-"""What is behind the routes: the queue, the thread that owns the device, and the current model.
+"""What is behind the routes: the queue, the threads that own the device, and the current model.
 
 The service is
 
-- live, while that thread is alive and no batch runs for longer than `HANG` seconds;
+- live, while those threads are alive and no batch runs for longer than `HANG` seconds;
 - ready, once a model is compiled and has given the known answer to its probe row. The probe is
   repeated before another model takes over, and after `IDLE` seconds without a request. While its
   answer is wrong no request is answered.
@@ -27,7 +27,7 @@ from fockjax.serving.batcher import Answer, Batcher, Closed, Full
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.errors import Refused
 from fockjax.serving.metrics import Metrics
-from fockjax.serving.model import LARGEST, Model
+from fockjax.serving.model import LARGEST, THREADS, Model
 
 T = TypeVar("T")
 
@@ -72,7 +72,10 @@ class Service:
         self.model: Model | None = None
         self.draining = False
         self._right = False  # whether the model gave the known answer to its probe row
-        self._thread = threading.Thread(target=self._work, name=DEVICE_THREAD, daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, name=DEVICE_THREAD, daemon=True)
+            for _ in range(THREADS)
+        ]
         self._asked = time.monotonic()  # when the last request or probe came
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task] = []
@@ -92,19 +95,23 @@ class Service:
     async def start(self, model: Model) -> None:
         """Start to work; the service becomes ready once the model is compiled."""
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         self._tasks = [asyncio.create_task(self._keep(model))]
 
     async def stop(self) -> None:
-        """Answer what is in the queue, then stop the thread."""
+        """Answer what is in the queue, then stop the threads."""
         for task in self._tasks:
             task.cancel()
         self.batcher.close()
-        await asyncio.to_thread(self._thread.join, self.config.deadline)
+        end = time.monotonic() + self.config.deadline
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join, max(end - time.monotonic(), 0.0))
 
     @property
     def live(self) -> bool:
-        return self._thread.is_alive() and self.batcher.busy_for() < self.hang
+        alive = all(thread.is_alive() for thread in self._threads)
+        return alive and self.batcher.busy_for() < self.hang
 
     @property
     def ready(self) -> bool:
@@ -200,7 +207,7 @@ class Service:
         try:
             self.batcher.work()
         except BaseException:
-            log.exception("the thread that owns the device has died")
+            log.exception("a thread that owns the device has died")
 
     async def _keep(self, model: Model) -> None:
         """Compile the first model, then probe the current one from time to time."""

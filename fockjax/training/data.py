@@ -174,7 +174,7 @@ def _check_dataset(dataset: Dataset, config: TrainConfig) -> None:
         names = ", ".join(dataset.columns[i] for i in np.flatnonzero(large))
         raise UserError(f"values too large to standardise in: {names}")
     if dataset.classes is None:
-        if np.abs(dataset.target).max() > LARGEST_TARGET:
+        if float(np.abs(dataset.target).max()) > LARGEST_TARGET:
             raise UserError(
                 f"the target {dataset.target_name!r} has values beyond {LARGEST_TARGET:g}, too "
                 "large to standardise: give it in larger units"
