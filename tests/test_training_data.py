@@ -312,6 +312,19 @@ def test_data_that_cannot_be_learned_from_are_refused(features, target, classes,
         data.make_splits(dataset_of(features, target, classes), TrainConfig(folds=folds))
 
 
+def test_arrays_of_single_precision_are_split_without_a_warning():
+    single = data.Dataset(
+        "made",
+        np.eye(30, 2, dtype=np.float32),
+        np.arange(30, dtype=np.float32),
+        ("a", "b"),
+        "y",
+        None,
+    )
+    (split,) = data.make_splits(single, TrainConfig())
+    assert sum(map(len, split)) == 30
+
+
 @pytest.mark.parametrize(
     ("columns", "target", "classes", "message"),
     [
