@@ -494,6 +494,9 @@ class Product(Operator):
         factors = tuple(factor.adjoint() for factor in reversed(self.factors))
         return Product(factors, self.placements[::-1], self.sizes)
 
+    def conj(self) -> "Product":  # a factor may hold a phase, which is real
+        return replace(self, factors=tuple(factor.conj() for factor in self.factors))
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
@@ -525,6 +528,9 @@ class Padded(Operator):
 
     def adjoint(self) -> "Padded":
         return Padded(self.inner.adjoint(), self.sizes)
+
+    def conj(self) -> "Padded":
+        return Padded(self.inner.conj(), self.sizes)
 
 
 def product(*steps: tuple[Operator, tuple[int, ...]], cutoffs: tuple[int, ...]) -> Product:

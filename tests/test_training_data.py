@@ -322,7 +322,7 @@ def test_arrays_of_single_precision_are_split_without_a_warning():
         None,
     )
     (split,) = data.make_splits(single, TrainConfig())
-    assert sum(map(len, split)) == 30
+    assert len(split.train) + len(split.validation) + len(split.test) == 30
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from compare import close_in_scale
 import fockjax as fj
 from fockjax import register
 from fockjax.gates import phases
-from fockjax.operators import Generated, Matrix, Turned, flat_parts
+from fockjax.operators import Generated, Matrix, Padded, Turned, flat_parts
 
 FOLD, CUTOFF = 3, 6
 SIZES = (CUTOFF, CUTOFF - 1)
@@ -145,3 +145,36 @@ def test_density_matrices_turn_like_their_kets():
     mixed = fj.Circuit(1).squeeze(0.4, 0.3, mode=0).loss(1.0, mode=0)
     ket, rho = (made.displace(0.2, 0.7, mode=0)({}, cutoff=CUTOFF) for made in (circuit, mixed))
     close_in_scale(rho.density_matrix(), np.multiply.outer(ket.ket(), ket.ket().conj()))
+
+
+SYMPLECTIC = np.array(  # a two-mode squeezer after two rotations
+    np.kron(np.diag([1, 1]), np.cosh(0.2) * np.eye(2))
+    + np.sinh(0.2) * np.kron(np.diag([1, -1]), [[0, 1], [1, 0]])
+)
+COMPOSED = {
+    "controlled_z, exact": lambda c: c.controlled_z(0.3, exact=True, modes=(1, 0)),
+    "controlled_x, exact": lambda c: c.controlled_x(0.3, exact=True, modes=(1, 0)),
+    "controlled_z": lambda c: c.controlled_z(0.3, modes=(1, 0)),
+    "gaussian_transform, exact": lambda c: c.gaussian_transform(SYMPLECTIC, exact=True),
+    "gaussian_transform": lambda c: c.gaussian_transform(SYMPLECTIC),
+    "symmetric_mach_zehnder, exact": lambda c: c.symmetric_mach_zehnder(0.3, 0.8, exact=True),
+    "mach_zehnder": lambda c: c.mach_zehnder(0.3, 0.8),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_gates_of_several_parts_turn_density_matrices_like_their_kets(name):
+    made = []
+    for circuit in (fj.Circuit(2), fj.Circuit(2).loss(1.0, mode=0).loss(1.0, mode=1)):
+        circuit.squeeze(0.2, 0.3, mode=0).displace(0.3, 0.7, mode=1)
+        made.append(COMPOSED[name](circuit)({}, cutoff=SIZES))
+    ket, rho = (state.density_matrix() for state in made)
+    assert made[0].is_pure and not made[1].is_pure
+    close_in_scale(rho, ket)
+
+
+@pytest.mark.parametrize("name", ["controlled_x", "controlled_z"])
+def test_the_conjugate_of_a_gate_has_the_conjugate_elements(name):
+    gate = getattr(fj.gates, name)(0.3, cutoff=SIZES, exact=True)
+    assert isinstance(gate, Padded)
+    close_in_scale(gate.conj().to_dense(), gate.to_dense().conj())
