@@ -158,8 +158,8 @@ def constant(matrix, name: str) -> np.ndarray:
     """
     if isinstance(matrix, Tracer):
         raise TypeError(
-            f"Argument `{name}` is traced by JAX, but must be known before tracing: for a "
-            "trainable interferometer use `circuit.mesh` or `circuit.passive`."
+            f"Argument `{name}` is traced by JAX, but must be known before tracing."
+            + (" For a trainable interferometer use `circuit.mesh`." if name == "U" else "")
         )
     matrix = np.asarray(matrix)
     if matrix.dtype.kind not in "fiuc":

@@ -422,7 +422,7 @@ class Circuit(Builder):
         if not selections or isinstance(probability, Tracer) or np.ndim(probability):
             return
         rounding = (10 * np.finfo(state.dtype).eps) ** 2
-        if not probability > rounding:
+        if probability <= rounding:  # it is NaN if a parameter is
             raise ValueError(
                 f"The outcomes selected are impossible: {'; '.join(map(str, selections))} have the "
                 f"probability {float(probability):.1e} in all at cutoffs {state.truncation}, not "

@@ -314,6 +314,7 @@ def walk(
         memory_limit: bytes that a factor may take.
     """
     state = start(given["layout"], given["dtype"], circuit.hbar, given["initial"])
+    state = planning.begin(circuit.operations, state, given["key"], given["unravel"])
     outcomes = dict(state.outcomes)
     state = replace(state, outcomes=outcomes)
     yield None, state, None, None

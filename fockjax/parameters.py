@@ -235,6 +235,8 @@ class Outcome(Parameter):
             )
         return replace(self, layer=int(layer))
 
+    __iter__ = None  # else Python would take it for a sequence without an end
+
     @property
     def some(self) -> jax.ShapeDtypeStruct:
         """A type and a shape that the outcome may have, for the shape of an expression of it."""
@@ -375,7 +377,7 @@ def as_array_parameter(value, where: str):
         entries = tuple(as_parameter(entry, where) for entry in value)
         return Function(stack, entries, "stack")
     if isinstance(value, Tracer):
-        raise TypeError(_TRACED.format(where))
+        raise TypeError(TRACED.format(where))
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
         raise ValueError(
@@ -392,7 +394,7 @@ def stack(*values):
     return jnp.stack([jnp.asarray(value, dtype) for value in values])
 
 
-_TRACED = (
+TRACED = (
     "{} is traced by JAX; a circuit is data: use fj.Weight or fj.Input and pass the value at the "
     "call."
 )
@@ -423,7 +425,7 @@ def as_parameter(value, where: str):
             "parameters is fj.apply(function, parameter, ..)."
         )
     if isinstance(value, Tracer):
-        raise TypeError(_TRACED.format(where))
+        raise TypeError(TRACED.format(where))
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "fiu":
         raise ValueError(

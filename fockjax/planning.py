@@ -59,8 +59,7 @@ def run(
     if built is None:
         built = build(operations, state, values, memory_limit)
     remaining = iter(built)
-    if unravel and key is not None and not state.is_pure:
-        state = branch(state, jax.random.fold_in(key, len(operations)))
+    state = begin(operations, state, key, unravel)
     register = Register(state, memory_limit, unravel)
     outcomes: Outcomes = {}
     for position, operation in enumerate(operations):
@@ -76,6 +75,13 @@ def run(
         outcomes |= found
         values = values.update(outcomes=as_parameters(found, state.dtype))
     return replace(register.flush(), outcomes=outcomes)
+
+
+def begin(operations: Operations, state: State, key: jax.Array | None, unravel: bool) -> State:
+    """The state that `run` begins with: where it unravels, a pure branch of the one given."""
+    if unravel and key is not None and not state.is_pure:
+        return branch(state, jax.random.fold_in(key, len(operations)))
+    return state
 
 
 def run_step(

@@ -364,7 +364,7 @@ def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
     elif summary.notable:
         console.print(
             f"[yellow]warning:[/] {summary.notable} rows lose more than {NOTABLE_LEAKAGE:.0%} to "
-            f"the cutoff {predictor.config.cutoff}; see column leakage"
+            "the cutoff; see column leakage"
         )
     if predictor.classes is not None and len(predictor.classes) == 2:
         console.print(f"probability is that of {predictor.target} = {predictor.classes[1]!r}")

@@ -144,6 +144,8 @@ class Register:
         if self.unravel and len(weights) > 1:
             j = self._draw(detector.chances(outcome, rho), key)
             weights, bras = jnp.ones_like(weights[:1]), bras[j][None]
+        elif len(weights) > 1 and others:
+            self._check_memory(step, others, Square(self.layout.of(tuple(others))))
         self._project(mode, weights, bras)
         if selected is None:
             self._weigh(score_weight(probability))
@@ -321,8 +323,8 @@ def check_memory(
         kind = "state" if is_pure else "density matrix"
         instead = "" if is_pure else "draw pure branches instead (`unravel=True`), "
         raise OverLimit(
-            f"{step} joins modes {list(modes)} with cutoffs {layout.kets.truncation} "
-            f"{when and f'{when} '}into one {kind} of {size:,} bytes a sample "
+            f"{step} needs modes {list(modes)} with cutoffs {layout.kets.truncation} "
+            f"{when and f'{when} '}in one {kind} of {size:,} bytes a sample "
             f"({np.dtype(dtype).name}), over the limit of {limit:,} bytes",
             f"Lower the cutoffs, {instead}keep the groups of modes apart (fj.grouped), or raise "
             "`memory_limit`.",

@@ -358,7 +358,7 @@ def from_ket(
             not zero outside the truncation.
     """
     ket = jnp.asarray(checks.ket(ket, "Argument `ket`"))
-    layout = Simplex(cutoff.below, ket.ndim) if cutoff else Box(ket.shape)
+    layout = _layout_of(cutoff, ket.shape, "ket")
     refuse_outside(layout, ket, "Argument `ket`")
     return ket_in(layout, resized(ket, layout.cutoffs), dtype, hbar=hbar)
 
@@ -399,11 +399,23 @@ def from_density_matrix(
     """
     rho = jnp.asarray(checks.density_matrix(rho, "Argument `rho`"))
     modes = rho.ndim // 2
-    layout = Simplex(cutoff.below, modes) if cutoff else Box(rho.shape[:modes])
+    layout = _layout_of(cutoff, rho.shape[:modes], "rho")
     refuse_outside(layout, rho, "Argument `rho`")
     rho = resized(rho, layout.cutoffs * 2).astype(canonical_complex(dtype))
     factor = Mixed.of_matrix(rho, tuple(range(modes)), layout)
     return State((factor,), truncations=1, hbar=checked_hbar(hbar))
+
+
+def _layout_of(cutoff: TotalPhotons | None, shape: tuple[int, ...], name: str) -> Layout:
+    """The layout for an array whose axes have this shape."""
+    if cutoff is None:
+        return Box(shape)
+    if not isinstance(cutoff, TotalPhotons):
+        raise TypeError(
+            f"Argument `cutoff` must be a TotalPhotons, got {cutoff!r}: cutoffs of modes are the "
+            f"lengths of the axes of `{name}`; pad or cut these."
+        )
+    return Simplex(cutoff.below, len(shape))
 
 
 def refuse_outside(layout: Layout, array: jax.Array | np.ndarray, name: str) -> None:

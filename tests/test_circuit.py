@@ -602,7 +602,7 @@ def test_memory_limit():
         return circuit({"t": t, "p": 0.1}, cutoff=(50, 60, 7, 80), memory_limit=200_000).leakage
 
     message = (
-        r"beamsplitter\(theta=0.2, phi=p\) on modes 3, 1 joins modes \[0, 1, 3\] with cutoffs "
+        r"beamsplitter\(theta=0.2, phi=p\) on modes 3, 1 needs modes \[0, 1, 3\] with cutoffs "
         r"\(50, 60, 80\).*1,920,000 bytes.*complex64.*limit of 200,000 bytes.*fj.grouped"
     )
     with pytest.raises(ValueError, match=message):
@@ -622,7 +622,7 @@ def test_memory_limit():
 def test_memory_limit_inside_repeated_layers():
     circuit = fj.Circuit(3).cvqnn_layers(3)
     weights = jax.eval_shape(circuit.init, jax.random.key(0))
-    with pytest.raises(ValueError, match=r"beamsplitter.*on modes 1, 2 joins modes \[0, 1, 2\]"):
+    with pytest.raises(ValueError, match=r"beamsplitter.*on modes 1, 2 needs modes \[0, 1, 2\]"):
         jax.eval_shape(lambda w: circuit(w, cutoff=30, memory_limit=8 * 30**2), weights)
 
 

@@ -1,6 +1,7 @@
 """Planned cutoffs: what lies beyond them in closed form, what is lost at them, who runs again."""
 
 import runpy
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -314,28 +315,35 @@ def test_of_many_rows_the_extreme_ones_are_looked_at():
 # Samples that run again
 
 
-def test_only_those_that_lose_too_much_run_again():
-    needs, asked = np.array([4, 9, 4, 6, np.inf]), []
-
-    def evaluate(cutoffs, rows):
-        asked.append((cutoffs, rows.tolist()))
-        lost = np.where(needs[rows] <= cutoffs[0], 0.0, np.where(needs[rows] == 9, np.nan, 1.0))
-        return {"where": np.full((len(rows), 2), float(cutoffs[0]))}, lost
-
-    result = fj.runtime.climb(evaluate, 5, [(4,), (8,), (12,)], 1e-3)
-    assert asked == [((4,), [0, 1, 2, 3, 4]), ((8,), [1, 3, 4]), ((12,), [1, 4])]
-    np.testing.assert_array_equal(result.values["where"][:, 0], [4, 12, 4, 8, 12])
-    np.testing.assert_array_equal(result.rung, [0, 2, 0, 1, 2])
-    np.testing.assert_array_equal(result.enough, [True, True, True, True, False])
-    assert "1 lost more than 1.0e-03" in str(result)
-
-
 def test_results_whose_shape_depends_on_the_cutoff_are_refused():
-    def evaluate(cutoffs, rows):
-        return np.zeros((len(rows), cutoffs[0])), np.ones(len(rows))
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+    plan = fj.runtime.plan_cutoffs(circuit, {}, [[0.1]])
+    with pytest.raises(fj.runtime.RunError, match="same shape at all cutoffs"):
+        fj.runtime.run_adaptive(circuit, lambda s: s.probabilities(0), {}, [[0.1], [1.0]], plan)
 
-    with pytest.raises(ValueError, match="same shape at all cutoffs"):
-        fj.runtime.climb(evaluate, 1, [(4,), (8,)], 1e-3)
+
+def test_calls_that_share_executables_compile_once_whatever_the_weights_and_keys():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).squeeze(fj.Weight("r"), mode=0)
+    circuit.measure_homodyne(mode=0, name="x")
+    x, shared = np.array([[0.1], [0.2], [0.3]]), fj.runtime.Executables()
+    plan = fj.runtime.plan_cutoffs(circuit, {"r": 0.1}, x, key=jax.random.key(0))
+
+    def drawn(r, key):
+        run = partial(fj.runtime.run_adaptive, circuit, lambda s: s.outcomes["x"], {"r": r}, x)
+        return run(plan, key=key, flag=True, executables=shared).values
+
+    first = drawn(0.1, jax.random.key(1))
+    compiled = shared.compiled
+    assert len(set(first.tolist())) == 3  # each sample has a key of its own
+    assert not np.allclose(first, drawn(0.1, jax.random.key(2)))
+    assert not np.allclose(first, drawn(0.2, jax.random.key(1)))
+    np.testing.assert_array_equal(first, drawn(0.1, jax.random.key(1)))
+    assert shared.compiled == compiled
+    cutoff = plan.rungs[0]
+    own = [jax.random.fold_in(jax.random.key(1), k) for k in range(3)]
+    alone = [circuit({"r": 0.1}, x[k], cutoff=cutoff, key=own[k]).outcomes["x"] for k in range(3)]
+    np.testing.assert_allclose(first, alone, rtol=1e-3)
+    np.testing.assert_allclose(drawn(0.1, jax.random.PRNGKey(1)), alone, rtol=1e-3)
 
 
 def test_samples_adapt_and_what_is_too_much_is_never_silent():

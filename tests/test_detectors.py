@@ -441,3 +441,12 @@ def test_strawberry_fields_measures_the_same(x64, monkeypatch):
     rho = jnp.asarray(ket.T @ ket.conj())
     ours = jax.jit(jax.vmap(homodyne.probability, (0, None)))(x, rho)
     close(seen[0][::1000] / (20 / (len(seen[0]) - 1)), ours, 1e-6)
+
+
+@pytest.mark.parametrize("efficiency", [1.0, 0.9])
+def test_counts_are_integers(efficiency):
+    detector = fj.detectors.photons(efficiency, cutoff=3)
+    rho = np.diag([0.0, 1.0, 0.0])
+    close(detector.probability(np.int8(1), rho), efficiency, 1e-6)
+    with pytest.raises(TypeError, match="`outcome` must be an integer, got 1.5"):
+        detector.probability(1.5, rho)

@@ -207,7 +207,7 @@ def test_gradients_and_batches_reach_every_group(x64):
         (lambda: call(weights={"phi": 1}), r"keys \['groups', 'last'\], got \['phi'\]"),
         (lambda: call(cutoff=0), "`cutoff` must be made of integers >= 1, got 0"),
         (lambda: call(cutoff=(3, 3, 3)), r"one for each of 2 modes, got \(3, 3, 3\)"),
-        (lambda: call(memory_limit=64), r"beamsplitter.*joins modes \[0, 1\].*72 bytes"),
+        (lambda: call(memory_limit=64), r"beamsplitter.*needs modes \[0, 1\].*72 bytes"),
     ],
 )
 def test_bad_arguments(call, message):

@@ -88,6 +88,18 @@ def test_the_same_key_sees_what_the_call_sees(unravel):
 
 
 @pytest.mark.slow
+def test_a_mixed_initial_state_is_unravelled_as_in_the_call():
+    initial = fj.from_density_matrix(np.diag([0.5, 0.3, 0.2, 0.0]))
+    circuit = fj.Circuit(1).squeeze(0.2, mode=0).loss(0.7, mode=0)
+    key = jax.random.key(3)
+    state = circuit({}, cutoff=4, initial=initial, key=key, unravel=True)
+    *_, (_, seen, _, _) = inspection.walk(
+        circuit, circuit.checked({}, None, 4, None, initial, key, unravel=True)
+    )
+    np.testing.assert_allclose(seen.ket(), state.ket(), atol=1e-6)
+    fj.inspect(circuit, {}, cutoff=4, initial=initial, key=key, unravel=True)
+
+
 def test_outcomes_their_probabilities_and_purities():
     """Of one of two modes squeezed together n photons are found, which leaves n in the other."""
     circuit = fj.Circuit(3).two_mode_squeeze(0.6, 0.3).prepare("thermal", 0.25, modes=2)

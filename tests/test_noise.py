@@ -204,6 +204,18 @@ def test_a_density_matrix_over_the_memory_limit_is_refused_before_it_is_made():
     traced = fj.Circuit(3).beamsplitter().beamsplitter(modes=(1, 2)).prepare("fock", 1, modes=0)
     with pytest.raises(ValueError, match=r"prepare fock.*density matrix of 80,000 bytes"):
         traced({}, cutoff=10, memory_limit=50_000)
+    # and so is what an imperfect detector leaves
+    seen = fj.Circuit(3).beamsplitter().beamsplitter(modes=(1, 2))
+    seen.measure_photons(efficiency=0.9, modes=0)
+    with pytest.raises(ValueError, match=r"photons.*density matrix of 80,000 bytes"):
+        seen({}, cutoff=10, key=jax.random.key(0), memory_limit=50_000)
+
+
+def test_thermal_loss_into_the_vacuum_is_loss():
+    one = fj.Circuit(1).squeeze(0.4, 0.3, mode=0).thermal_loss(0.6, 0.0, mode=0)({}, cutoff=8)
+    other = fj.Circuit(1).squeeze(0.4, 0.3, mode=0).loss(0.6, mode=0)({}, cutoff=8)
+    assert one.truncations == other.truncations
+    np.testing.assert_array_equal(one.density_matrix(), other.density_matrix())
 
 
 # Pure branches -----------------------------------------------------------------------------------

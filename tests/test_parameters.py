@@ -126,3 +126,8 @@ def test_normal_initialiser():
     draw = jax.jit(lambda key: normal(0.3)(key, (4000,), np.float32))(jax.random.key(0))
     assert draw.dtype == np.float32
     assert abs(draw.mean()) < 0.02 and abs(draw.std() - 0.3) < 0.01
+
+
+def test_an_outcome_is_no_sequence():
+    with pytest.raises(TypeError):
+        list(fj.Outcome("m"))  # pyright: ignore[reportArgumentType]

@@ -275,7 +275,7 @@ def test_a_state_normalised_after_the_cut_has_no_error_bound():
 
 def test_memory_is_checked_before_a_ket_is_made():
     circuit = fj.Circuit(8).prepare("gaussian", np.eye(16), modes=range(8))
-    with pytest.raises(ValueError, match="prepare gaussian.*joins modes.*over the limit"):
+    with pytest.raises(ValueError, match="prepare gaussian.*needs modes.*over the limit"):
         circuit({}, cutoff=50)
 
 

@@ -20,7 +20,7 @@ from models import without_circuits
 from rich.console import Console
 
 from fockjax.inference import load_model
-from fockjax.training import TrainConfig, UserError, breast_cancer, folder, loop, run, train
+from fockjax.training import TrainConfig, UserError, breast_cancer, folder, loop, plots, run, train
 from fockjax.training.data import Dataset, make_splits
 
 pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
@@ -396,3 +396,10 @@ def test_a_process_killed_at_random_moments_is_resumed_exactly(tmp_path):
 
     moments = [after_checkpoint(epoch) for epoch in sorted(rng.integers(1, 350, size=4))]
     kill_and_compare("photonic", tmp_path, 400, [after_seconds, *moments], finish)
+
+
+def test_an_epoch_without_a_finite_loss_is_drawn_and_is_not_the_best(tmp_path):
+    keys = ("loss", "score", "leakage", "val_loss", "val_score", "val_leakage")
+    history = [{"epoch": 1} | dict.fromkeys(keys, 0.5), {"epoch": 2} | dict.fromkeys(keys)]
+    plots.learning_curve(tmp_path / "curve.png", history, 1, "accuracy")
+    assert (tmp_path / "curve.png").read_bytes().startswith(PNG)

@@ -118,6 +118,8 @@ def thermal_loss(T, nbar, *, cutoff: int, dtype=None) -> Channel:
         Array([0.5  , 0.25 , 0.125], dtype=float32)
     """
     real = real_dtype(dtype)
+    if is_zero(nbar):
+        return loss(T, cutoff=cutoff, dtype=dtype)
     T, nbar = in_range(T, "T", 0, 1, real), in_range(nbar, "nbar", 0, np.inf, real)
     added = (1 - T) * nbar
     gain = 1 + added

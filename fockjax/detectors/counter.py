@@ -48,9 +48,17 @@ class Counter(Detector):
         return self.respond(responding, draw_photon_number(drawing, tails(jnp.diagonal(rho).real)))
 
     def effect(self, outcome: Any) -> tuple[jax.Array, jax.Array]:
-        weights = self.weights(jnp.asarray(outcome, jnp.int32))
+        weights = self.weights(count_of(outcome))
         poison = 0 * (self.efficiency + self.dark_counts)  # NaN if one is out of its range
         return weights + poison, jnp.eye(self.cutoff, dtype=weights.dtype)
+
+
+def count_of(outcome: Any) -> jax.Array:
+    """The outcome of a counter, which must be an integer, as one of JAX."""
+    array = jnp.asarray(outcome)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise TypeError(f"Argument `outcome` must be an integer, got {outcome!r}.")
+    return array.astype(jnp.int32)
 
 
 check = check_ranges(efficiency=(0, 1), dark_counts=(0, math.inf))

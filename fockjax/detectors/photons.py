@@ -9,7 +9,7 @@ from jax import lax
 
 from fockjax._random import draw_poisson
 from fockjax._spec import DetectorSpec
-from fockjax.detectors.counter import Counter, check, checked_parameters, poisson
+from fockjax.detectors.counter import Counter, check, checked_parameters, count_of, poisson
 
 
 @jax.tree_util.register_dataclass
@@ -43,8 +43,7 @@ class Photons(Counter):
         if not self.ideal:
             return super().effect(outcome)
         dtype = self.efficiency.dtype
-        outcome = jnp.asarray(outcome)
-        is_n = outcome == jnp.arange(self.cutoff, dtype=outcome.dtype)
+        is_n = count_of(outcome) == jnp.arange(self.cutoff, dtype=jnp.int32)
         return jnp.ones(1, dtype), is_n.astype(dtype)[None]
 
     def _respond(self, key: jax.Array, n: jax.Array) -> jax.Array:

@@ -172,7 +172,11 @@ class Quadratures(Factored):
         given, A = A, _coefficients("A", A, (2 * n, 2 * n), self._real)
         d = _coefficients("d", d, (2 * n,), self._real)
         if given is not None and is_known(given) and not np.allclose(given, np.transpose(given)):
-            raise ValueError("Argument `A` must be symmetric, A[i, j] == A[j, i].")
+            off = np.max(abs(np.asarray(given) - np.transpose(given)))
+            raise ValueError(
+                "Argument `A` must be symmetric, A[i, j] == A[j, i], got elements that differ by "
+                f"{off:.1e}: take (A + A.T) / 2."
+            )
         padding = checked_integer(padding, "Argument `padding`")
         return self._polynomial(A, d, k, angle, hbar, padding)
 

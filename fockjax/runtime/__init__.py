@@ -2,12 +2,10 @@
 
 from fockjax.runtime.cutoffs.adaptive import Adapted as Adapted
 from fockjax.runtime.cutoffs.adaptive import LeakageError as LeakageError
-from fockjax.runtime.cutoffs.adaptive import climb as climb
 from fockjax.runtime.cutoffs.adaptive import run_adaptive as run_adaptive
 from fockjax.runtime.cutoffs.ladders import BUCKETS as BUCKETS
 from fockjax.runtime.cutoffs.modes import CutoffPlan as CutoffPlan
 from fockjax.runtime.cutoffs.modes import plan_cutoffs as plan_cutoffs
-from fockjax.runtime.cutoffs.pilot import lost as lost
 from fockjax.runtime.cutoffs.samples import spread as spread
 from fockjax.runtime.cutoffs.totals import TotalPlan as TotalPlan
 from fockjax.runtime.cutoffs.totals import TruncationPlan as TruncationPlan
@@ -19,6 +17,7 @@ from fockjax.runtime.executables import keep_compiled as keep_compiled
 from fockjax.runtime.guard import Checked as Checked
 from fockjax.runtime.guard import bounded as bounded
 from fockjax.runtime.guard import checked as checked
+from fockjax.runtime.guard import lost as lost
 from fockjax.runtime.memory import BatchPlan as BatchPlan
 from fockjax.runtime.memory import TooLarge as TooLarge
 from fockjax.runtime.memory import parse_size as parse_size

@@ -33,7 +33,7 @@ class Executables:
         self.compiled = self.found = 0
         self.compile_seconds = 0.0
         self._programs: OrderedDict[str, jax.stages.Compiled] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._compiling = threading.Lock(), threading.Lock()
 
     def __len__(self) -> int:
         return len(self._programs)
@@ -62,16 +62,17 @@ class Executables:
         """The name of a program, and the program itself: kept from before, or compiled now."""
         text = f"{devices}\n{lowered.as_text()}"
         name = hashlib.sha256(text.encode()).hexdigest()
-        program = self.find(name)
-        if program is None:
-            before = gateway.seconds["compile"]
-            program = gateway.compile(lowered)
-            with self._lock:
-                self.compiled += 1
-                self.compile_seconds += gateway.seconds["compile"] - before
-                self._programs[name] = program
-                while len(self._programs) > self.capacity:
-                    self._programs.popitem(last=False)
+        with self._compiling:  # so that no two threads compile the same
+            program = self.find(name)
+            if program is None:
+                before = gateway.seconds["compile"]
+                program = gateway.compile(lowered)
+                with self._lock:
+                    self.compiled += 1
+                    self.compile_seconds += gateway.seconds["compile"] - before
+                    self._programs[name] = program
+                    while len(self._programs) > self.capacity:
+                        self._programs.popitem(last=False)
         return name, program
 
     def clear(self) -> None:

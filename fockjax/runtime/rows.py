@@ -96,7 +96,9 @@ class Rows:
             own.shape[1:] != leaf.shape[1:] for own, leaf in zip(out, found, strict=True)
         ):
             raise ValueError(
-                f"Argument `larger`: function {level} returns other shapes than the first one does."
+                f"Argument `larger`: function {level} returns other shapes than the first does. "
+                "What is read from a state must have the same shape at all cutoffs: read means, or "
+                "a fixed number of levels."
             )
         for own, leaf in zip(out, found, strict=True):
             own[numbers] = leaf[: len(numbers)]

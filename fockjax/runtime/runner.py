@@ -218,7 +218,10 @@ class Runner:
                 self._program(level, signature, size)
 
     def twin(self) -> "Runner":
-        """Another runner of the same, for another thread, which shares the compiled programs."""
+        """Another runner of the same, for another thread, which shares the compiled programs.
+
+        Each plans its batches as if it were alone: together they may take twice the memory.
+        """
         twin = copy.copy(self)
         twin.gateway = copy.copy(self.gateway)
         twin.gateway.seconds = defaultdict(float)

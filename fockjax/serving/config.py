@@ -58,7 +58,7 @@ class ServeConfig:
         for name in ("max_wait", "drain"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(
-                    f"--{_dashed(name)} must not be negative, got {getattr(self, name)}"
+                    f"--{_dashed(name)} must be finite and not negative, got {getattr(self, name)}"
                 )
         if not 0 < self.deadline < float("inf"):
             raise UserError(f"--deadline must be positive and finite, got {self.deadline}")

@@ -1,5 +1,6 @@
 """A model folder made ready to answer: compiled for every size of batch, and checked."""
 
+import threading
 from collections import deque
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Model:
         self.name, self._metrics, self._records = name, metrics, records
         self.predictor: Predictor = load_model(path, warn)
         self.runner = self.predictor.runner(largest_batch=LARGEST, watch_memory=False)
+        self._counted, self._counting = 0, threading.Lock()
         self._free: list[Runner] = []  # no thread uses these; the last one was used last
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
@@ -52,14 +54,12 @@ class Model:
 
     def warm_up(self) -> None:
         """Compile the programs for all sizes of batches."""
-        before = self.runner.executables.compiled
         self.runner.warm_up(self.probe)
         self._free = [*(self.runner.twin() for _ in range(THREADS - 1)), self.runner]
-        self._metrics.compiles.inc(self.runner.executables.compiled - before)
+        self._count_compiled()
 
     def run(self, inputs: np.ndarray) -> Answer:
         """The results of inputs (rows, inputs); only for the threads that own the device."""
-        before = self.runner.executables.compiled
         runner = self._free.pop()
         try:
             found = self.predictor.read(runner(inputs))
@@ -68,11 +68,17 @@ class Model:
         record = runner.record
         assert record is not None
         self._records.append(record)
-        self._metrics.compiles.inc(self.runner.executables.compiled - before)
+        self._count_compiled()
         self._metrics.batch(
             len(inputs), record.seconds["total"], found.leakage, len(record.recoveries)
         )
         return _named(found)
+
+    def _count_compiled(self) -> None:
+        with self._counting:
+            compiled = self.runner.executables.compiled
+            self._metrics.compiles.inc(compiled - self._counted)
+            self._counted = compiled
 
     def is_right(self, answer: Answer) -> bool:
         """Whether this is the answer to `probe`."""

@@ -16,12 +16,11 @@ FEW_EPOCHS = 20
 MOST_NAMED = 16  # classes; with more there is no room to name each count and curve
 
 
-def learning_curve(path: Path, history: list[dict], score_name: str) -> None:
-    """Loss, score and leakage over the epochs; the chosen epoch is marked."""
+def learning_curve(path: Path, history: list[dict], best: int, score_name: str) -> None:
+    """Loss, score and leakage over the epochs; the best one, whose weights are kept, is marked."""
     figure = _figure(10.5, 3.4)
     axes = figure.subplots(1, 3)
     epochs = [line["epoch"] for line in history]
-    best = min(history, key=lambda line: line["val_loss"])["epoch"]
     for axis, key, title in zip(
         axes, ("loss", "score", "leakage"), ("loss", score_name, "leakage"), strict=True
     ):

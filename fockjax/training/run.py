@@ -164,10 +164,11 @@ class _Run:
             (scaler.features(dataset.features[both]), dataset.target[both]),
             (test, truth),
         )
-        results = self.summarise(split, evaluations, history, time.perf_counter() - began)
+        best, seconds = int(carry.best_epoch), time.perf_counter() - began
+        results = self.summarise(split, evaluations, history, best, seconds)
         probe = Probe.of(dataset, split.test[0], evaluations["photonic"])
         write_json(out / folder.PROBE, probe.to_json())
-        names = _draw(out, dataset, evaluations, history, results["titles"])
+        names = _draw(out, dataset, evaluations, history, best, results["titles"])
         report.write_report(out / folder.REPORT, results, names)
         write_json(out / folder.RESULTS, results)
         return results
@@ -269,12 +270,12 @@ class _Run:
         split: Split,
         evaluations: dict[str, Evaluation],
         history: list[dict],
+        best: int,
         seconds: float,
     ) -> dict[str, Any]:
         """results.json of one split."""
         dataset, config = self.dataset, self.config
         leakage = evaluations["photonic"].leakage
-        best = min(history, key=lambda line: line["val_loss"])["epoch"]
         skipped = int(sum(line["skipped"] for line in history))
         sizes = " / ".join(str(len(rows)) for rows in dataclasses.astuple(split))
         notes = [
@@ -316,12 +317,13 @@ def _draw(
     dataset: Dataset,
     evaluations: dict[str, Evaluation],
     history: list[dict],
+    best: int,
     titles: dict[str, str],
 ) -> list[str]:
     """Draw the plots of a split; returns the names of their files."""
     curve, matrix, roc, scatter = folder.PLOTS
     score = "accuracy" if dataset.task == "classification" else TITLES["r2"]
-    plots.learning_curve(out / curve, history, score)
+    plots.learning_curve(out / curve, history, best, score)
     if dataset.classes is None:
         plots.predicted_against_true(out / scatter, evaluations["photonic"], dataset.target_name)
         return [curve, scatter]

@@ -1,22 +1,24 @@
 """Samples run at planned cutoffs; those that lose too much run again, alone, at larger ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from fockjax._random import check_key
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.runtime.cutoffs.modes import CutoffPlan
-from fockjax.runtime.cutoffs.pilot import lost
 from fockjax.runtime.cutoffs.samples import checked_samples, shown_rows
 from fockjax.runtime.cutoffs.totals import TotalPlan, TruncationPlan
+from fockjax.runtime.executables import Executables
+from fockjax.runtime.guard import Checked, lost
+from fockjax.runtime.runner import Function, Runner
 from fockjax.states import State
-
-Evaluate = Callable[[Any, np.ndarray], tuple[Any, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,47 +74,8 @@ class LeakageError(RuntimeError):
         )
 
 
-def climb(evaluate: Evaluate, rows: int, rungs: Sequence[Cutoff], tolerance: float) -> Adapted:
-    """Evaluate samples at the first cutoffs, then those that lose too much at the next, and so on.
-
-    Args:
-        evaluate: called with cutoffs and the numbers of samples, increasing. It returns a pytree of
-            arrays with these samples along the first axis, and what each of them lost, or NaN where
-            that is not known. The shapes must not depend on the cutoffs.
-        rows: the number of samples.
-        rungs: truncations, as `CutoffPlan.rungs`.
-        tolerance: what a sample may lose.
-
-    Returns:
-        An `Adapted`, also if the last cutoffs are not enough for some samples: see its ``enough``.
-    """
-    left = np.arange(rows)
-    values, leakage, rung = None, np.full(rows, np.nan), np.zeros(rows, int)
-    for number, cutoffs in enumerate(rungs):
-        found, own = evaluate(cutoffs, left)
-        found = jax.tree.map(np.asarray, found)
-        if values is None:
-            values = jax.tree.map(lambda leaf: np.array(leaf), found)
-        else:
-            jax.tree.map(partial(_put, left), values, found)
-        leakage[left], rung[left] = own, number
-        left = left[~(leakage[left] <= tolerance)]  # NaN stays, too
-        if not len(left):
-            break
-    return Adapted(values, leakage, rung, tuple(rungs), tolerance)
-
-
 def _named(truncation: Cutoff) -> str:
     return f"cutoffs {truncation}" if isinstance(truncation, tuple) else str(truncation)
-
-
-def _put(rows: np.ndarray, into: np.ndarray, found: np.ndarray) -> None:
-    if into.shape[1:] != found.shape[1:]:
-        raise ValueError(
-            "What is read from a state must have the same shape at all cutoffs, got "
-            f"{into.shape[1:]} and {found.shape[1:]}: read means, or a fixed number of levels."
-        )
-    into[rows] = found
 
 
 def run_adaptive(
@@ -122,13 +85,14 @@ def run_adaptive(
     x: Any,
     plan: CutoffPlan | TotalPlan | TruncationPlan,
     *,
-    batch: int = 128,
+    batch: int | None = None,
     key: jax.Array | None = None,
     flag: bool = False,
     dtype=None,
+    executables: Executables | None = None,
 ) -> Adapted:
     """Read out many samples at the cutoffs of a plan. A sample that loses more than the plan's
-    tolerance runs again at the next larger cutoffs.
+    tolerance (see `lost`) runs again at the next larger cutoffs.
 
     Args:
         circuit: the circuit planned for.
@@ -136,17 +100,20 @@ def run_adaptive(
         weights: as in calling the circuit.
         x: samples, shape ``(rows, inputs)``.
         plan: from `plan_cutoffs`, `plan_total` or `plan_truncation`.
-        batch: how many samples run at a time; smaller batches are padded to a power of two, so that
-            few programs are compiled.
+        batch: the most samples to run at a time, by default as many as the `Runner` finds best.
         key: a JAX random key, for a circuit that measures. Each sample gets its own: this one, with
             the number of the sample folded in.
         flag: return samples that lose too much at the greatest cutoffs too, flagged by
             `Adapted.enough`, instead of raising.
         dtype: complex64 or complex128.
+        executables: the cache of compiled programs. Calls that share one compile only once, even if
+            the weights differ.
 
     Raises:
         LeakageError: if some samples lose too much even at the greatest cutoffs; its ``result`` has
             the results of all.
+        RunError: if a sample cannot be finished, as where the shapes that are read differ between
+            cutoffs.
 
     Example:
         >>> import numpy as np, fockjax as fj
@@ -165,33 +132,41 @@ def run_adaptive(
             "Argument `plan` must come from `plan_cutoffs`, `plan_total` or `plan_truncation`, got "
             f"{type(plan).__name__}."
         )
-    samples = checked_samples(circuit, x)
-    size = int(batch)
-    if size < 1:
-        raise ValueError(f"Argument `batch` must be at least 1, got {batch!r}.")
+    samples = {"x": checked_samples(circuit, x)}
+    if key is not None:
+        check_key(key)
+        own = jax.vmap(partial(jax.random.fold_in, key))(np.arange(len(samples["x"])))
+        samples["key"] = np.asarray(jax.random.key_data(own))
 
-    @partial(jax.jit, static_argnames="cutoffs")
-    def program(weights, x, numbers, cutoffs):
-        def one(row, number):
-            own = None if key is None else jax.random.fold_in(key, number)
-            state = circuit(weights, row, cutoff=cutoffs, key=own, dtype=dtype)
-            return readout(state), lost(state)
+    def at(cutoff: Cutoff) -> Function:
+        def one(weights, sample):
+            own = None if key is None else _key_like(key, sample["key"])
+            state = circuit(weights, sample["x"], cutoff=cutoff, key=own, dtype=dtype)
+            return Checked(readout(state), lost(state))
 
-        return jax.vmap(one)(x, numbers)
+        return one
 
-    def evaluate(cutoffs, rows):
-        parts = []
-        for start in range(0, len(rows), size):
-            own = rows[start : start + size]
-            # Repeat rows up to the next power of two.
-            padded = np.resize(own, min(size, 1 << (len(own) - 1).bit_length()))
-            found = program(weights, samples[padded], padded, cutoffs)
-            parts.append(
-                jax.tree.map(lambda leaf, own=own: leaf[: len(own)], jax.device_get(found))
-            )
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-
-    result = climb(evaluate, len(samples), plan.rungs, plan.tolerance)
+    first, *larger = map(at, plan.rungs)
+    runner = Runner(
+        first,
+        weights,
+        larger=larger,
+        tolerance=plan.tolerance,
+        largest_batch=batch,
+        executables=executables,
+        about=circuit,
+        labels=[str(rung) for rung in plan.rungs],
+    )
+    (found,) = runner.stream([samples])  # which does not warn
+    assert found.leakage is not None
+    result = Adapted(found.values, found.leakage, found.level, plan.rungs, plan.tolerance)
     if not flag and not result.enough.all():
         raise LeakageError(result)
     return result
+
+
+def _key_like(key: jax.Array, data: jax.Array) -> jax.Array:
+    """A random key of the kind of another one, from its data."""
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
+    return data

@@ -5,15 +5,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.factors import Factor
 from fockjax.inspection import walk
-from fockjax.layout import TotalPhotons
 from fockjax.operations import Step
+from fockjax.runtime.guard import lost
 from fockjax.states import State
 
 MEMORY = 4 * 2**30  # bytes that pilot runs may take by default
@@ -115,29 +114,6 @@ class PilotRunner(NamedTuple):
 
     def _keys(self, rows: np.ndarray) -> Any:
         return None if self.key is None else jax.random.split(self.key, len(rows))
-
-
-def lost(state: State) -> jax.Array:
-    """The probability that a state has lost at its cutoffs, a real scalar.
-
-    This is its leakage. Where what crosses the cutoff comes back, leakage does not tell all
-    (`State.reflects`): then the probability of the two top levels of each mode is added, or that of
-    the two top totals of each group.
-    """
-    lost = state.leakage
-    if not state.reflects:
-        return lost
-    if isinstance(state.truncation, TotalPhotons):
-        below = state.truncation.below
-        for factor in state.factors:
-            own = factor.array
-            photons = abs(own) ** 2 if factor.is_pure else jnp.diagonal(own).real
-            totals = state.truncation.states(len(factor.modes)).sum(1)
-            lost = lost + jnp.sum(photons, where=totals >= below - 2)
-        return lost
-    for mode in range(state.modes):
-        lost = lost + jnp.sum(state.probabilities(mode)[-2:])
-    return lost
 
 
 @partial(jax.jit, static_argnames="modes")
