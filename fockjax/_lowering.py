@@ -22,13 +22,13 @@ from fockjax._numerics import HIGHEST
 
 FOLD = 16  # up to this cutoff phases and neighbours are multiplied into the elements of a gate
 TABLE = 20  # up to this cutoff beamsplitters are made from a table, which then takes 2.5 MB
-UNROLL = 16  # up to so many terms a sum is written out
+UNROLL = 16  # terms; up to this many a sum is written out
 FEW = 1024  # a result of fewer elements is too small to loop over
 LANES = range(16, 257)  # how many elements of the last axis an accumulator may keep apart
-ACCUMULATORS = 2**16  # so many accumulators fit into the cache of a core
-PASS = 32  # so many terms of a sum XLA adds in one pass
-PIECES = 4  # a longer sum is split into pieces of that length if there are at most so many
-SHORT = 2**16  # up to so many products a loop is no faster, and takes longer to compile
+ACCUMULATORS = 2**16  # this many fit into the cache of a core
+PASS = 32  # terms of a sum that XLA adds in one pass
+PIECES = 4  # a longer sum is split into pieces of that length if there are at most this many
+SHORT = 2**16  # products; up to this many a loop is no faster, and takes longer to compile
 
 
 def contract(x, y, *, xs, ys, out, real):

@@ -54,6 +54,13 @@ def checked_hbar(hbar) -> float:
     return float(hbar)
 
 
+def is_number(value, number: float) -> bool:
+    """Whether a parameter is a Python number of this value, known before tracing. What it stands
+    for, such as a phase of 0 that would make a gate complex, can then be left out.
+    """
+    return isinstance(value, int | float) and value == number
+
+
 def is_integer(value, least: int = 1) -> bool:
     """Whether a value is an integer >= ``least`` known before tracing; a boolean is not."""
     integer = isinstance(value, int | np.integer) and not isinstance(value, bool)

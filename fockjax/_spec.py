@@ -99,7 +99,7 @@ class PreparationSpec(Spec):
     """A preparation.
 
     Attributes:
-        truncates: whether part of the state may lie over the cutoff.
+        truncates: whether part of the state may lie above the cutoff.
     """
 
     truncates: bool = True

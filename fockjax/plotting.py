@@ -299,7 +299,7 @@ def photon_numbers(
         joint: draw the joint probabilities of two modes.
         samples: photon numbers that were counted, integers of shape ``(shots, modes)``, or
             ``(shots,)`` for one mode. Their frequencies are drawn as points over the bars, with the
-            standard deviation for so many shots.
+            standard deviation for this number of shots.
     """
     _check(state)
     if modes is None:

@@ -37,7 +37,7 @@ from fockjax.training.tables import (
 )
 
 NOTABLE_LEAKAGE = 0.05  # above which rows are warned of
-CHUNK_ROWS, CHUNK_BATCHES = 16384, 128  # a chunk has at most so many rows and batches
+CHUNK_ROWS, CHUNK_BATCHES = 16384, 128  # the most rows and batches in a chunk
 PLAN_ROWS = 65536  # cutoffs are planned for this many rows, the first of the file
 
 

@@ -296,7 +296,7 @@ def test_bad_arguments_are_refused_by_name():
             circuit, {}, [[0.1]], maximum=(8, 8)
         ),
         "`low` and `high`": lambda: fj.runtime.spread([1.0], [0.0]),
-        "`rows` must be at least 1": lambda: fj.runtime.spread([0.0], [1.0], rows=0),
+        "`rows` must be an integer >= 1, got 0": lambda: fj.runtime.spread([0.0], [1.0], rows=0),
     }.items():
         with pytest.raises(ValueError, match=named):
             call()

@@ -18,9 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import checked_hbar, in_range, powers, real_dtype, safe_sqrt
+from fockjax._numerics import checked_hbar, in_range, is_number, powers, real_dtype, safe_sqrt
 from fockjax._spec import ChannelSpec, check_ranges
-from fockjax.gates.phases import is_zero
 from fockjax.operators import Sectors
 from fockjax.superoperators import Channel, Composition, Jumps
 
@@ -83,7 +82,7 @@ def amplifier(gain, nbar: Any = 0.0, *, cutoff: int, dtype=None) -> Channel:
     """
     real = real_dtype(dtype)
     gain = in_range(gain, "gain", 1, np.inf, real)
-    if is_zero(nbar):
+    if is_number(nbar, 0):
         return _amplifier(gain - 1, cutoff)
     nbar = in_range(nbar, "nbar", 0, np.inf, real)
     added = (gain - 1) * nbar
@@ -118,7 +117,7 @@ def thermal_loss(T, nbar, *, cutoff: int, dtype=None) -> Channel:
         Array([0.5  , 0.25 , 0.125], dtype=float32)
     """
     real = real_dtype(dtype)
-    if is_zero(nbar):
+    if is_number(nbar, 0):
         return loss(T, cutoff=cutoff, dtype=dtype)
     T, nbar = in_range(T, "T", 0, 1, real), in_range(nbar, "nbar", 0, np.inf, real)
     added = (1 - T) * nbar

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fockjax._numerics import is_number
 from fockjax._random import draw_poisson
 from fockjax._spec import DetectorSpec
 from fockjax.detectors.counter import Counter, check, checked_parameters, count_of, poisson
@@ -83,10 +84,7 @@ def photons(efficiency: Any = 1.0, dark_counts: Any = 0.0, *, cutoff: int, dtype
     Reference:
         P. L. Kelley and W. H. Kleiner, Phys. Rev. 136, A316 (1964).
     """
-    perfect, silent = (
-        isinstance(value, int | float) and value == ideal
-        for value, ideal in ((efficiency, 1), (dark_counts, 0))
-    )
+    perfect, silent = is_number(efficiency, 1), is_number(dark_counts, 0)
     return Photons(
         *checked_parameters(efficiency, dark_counts, dtype), cutoff, not silent, perfect and silent
     )

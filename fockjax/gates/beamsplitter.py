@@ -12,10 +12,10 @@ from jax import lax
 
 from fockjax._linear import contract, skew
 from fockjax._lowering import FOLD, TABLE
-from fockjax._numerics import HIGHEST, real_dtype
+from fockjax._numerics import HIGHEST, is_number, real_dtype
 from fockjax._phases import cos_sin
 from fockjax._spec import GateSpec, cutoffs_for
-from fockjax.gates.phases import is_zero, rotation, turned
+from fockjax.gates.phases import rotation, turned
 from fockjax.operators import Operator, Sectors, product, row_mode
 
 
@@ -284,7 +284,7 @@ def _of_sample(theta, phi, *, cutoff, dtype=None) -> Operator:
     if max(sizes) <= FOLD:
         return beamsplitter(theta, phi, cutoff=cutoff, dtype=dtype)
     gate = Spectral(jnp.asarray(theta, real_dtype(dtype)), sizes)
-    if is_zero(phi):
+    if is_number(phi, 0):
         return gate
     turn = rotation(phi, cutoff=sizes[1], dtype=dtype)
     return product((turn.adjoint(), (1,)), (gate, (0, 1)), (turn, (1,)), cutoffs=sizes)

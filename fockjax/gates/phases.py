@@ -5,7 +5,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._lowering import FOLD
-from fockjax._numerics import canonical_complex, real_dtype, resized
+from fockjax._numerics import canonical_complex, is_number, real_dtype, resized
 from fockjax._phases import phase_factor
 from fockjax._spec import GateSpec, cutoffs_for
 from fockjax.operators import Diagonal, Generated, Matrix, Operator, Sectors, Turned
@@ -135,18 +135,11 @@ def cross_kerr(kappa, *, cutoff: int | tuple[int, int], dtype=None) -> Diagonal:
     return Diagonal(phase_factor(jnp.asarray(kappa, real_dtype(dtype)), products))
 
 
-def is_zero(value) -> bool:
-    """Whether a parameter is the number 0 itself, known before tracing. What the parameter stands
-    for, such as a phase that makes a gate complex, can then be left out.
-    """
-    return isinstance(value, int | float) and value == 0
-
-
 def turned(core: Matrix | Generated | Sectors, phi, mode: int, dtype=None, steps=0) -> Operator:
     """``e^{i phi n} core e^{-i phi n}``, n the photon number of ``mode``: a gate with a phase.
     ``steps`` is an integer: steps * 2 pi / 256 is added to phi without rounding.
     """
-    if is_zero(phi) and steps == 0:
+    if is_number(phi, 0) and steps == 0:
         return core
     gate = Turned.of(core, jnp.asarray(phi, real_dtype(dtype)), mode, steps)
     return gate.fused() if max(core.cutoffs) <= FOLD else gate

@@ -7,10 +7,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import geometric, real_dtype
+from fockjax._numerics import geometric, is_number, real_dtype
 from fockjax._spec import GateSpec
 from fockjax.gates import _recurrence
-from fockjax.gates.phases import is_zero, real_matrix, turned
+from fockjax.gates.phases import real_matrix, turned
 from fockjax.operators import Band, Matrix, Operator, Parity, Slope
 
 
@@ -123,7 +123,7 @@ def squeezing(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> Operator:
     """
     gate = real_matrix(real_core, _slope, jnp.asarray(r, real_dtype(dtype)), cutoff)
     # S(z) turns with half the phase of z: e^{i phi n / 2} S(r) e^{-i phi n / 2}
-    half = phi if is_zero(phi) else jnp.asarray(phi, real_dtype(dtype)) / 2
+    half = phi if is_number(phi, 0) else jnp.asarray(phi, real_dtype(dtype)) / 2
     gate = turned(gate, half, 0, dtype)
     return Parity.of(gate.elements) if type(gate) is Matrix and cutoff % 2 == 0 else gate
 

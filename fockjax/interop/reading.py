@@ -169,7 +169,7 @@ class _Reader:
                 parts = op.decompose(command.reg)
             except NotImplementedError:
                 raise ValueError(
-                    "there is no equal of it here, and Strawberry Fields does not decompose it."
+                    "it has no counterpart here, and Strawberry Fields does not decompose it."
                 ) from None
             if isinstance(op, ops.Gaussian):
                 parts = _well_squeezed(parts, op, command.reg)

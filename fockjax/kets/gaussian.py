@@ -23,7 +23,7 @@ def gaussian(
     With ``V = 2 cov / hbar``, ``M = 2 (V + 1)^{-1}``, ``B = (M_pp - M_xx - i (M_xp + M_px)) / 2``,
     ``alpha = (mean_x + i mean_p) / sqrt(2 hbar)`` and ``g = alpha - B alpha^*`` it is ``c exp(g .
     a^dagger + a^dagger . B . a^dagger / 2) |0>``, ``c = det((V + 1)/2)^{-1/4} exp(-alpha^* . g /
-    2)``. What lies over the cutoff is lost. Global phase: that of the displacement ``D(alpha)``
+    2)``. What lies above the cutoff is lost. Global phase: that of the displacement ``D(alpha)``
     acting on a state whose vacuum amplitude is positive, as in The Walrus. Strawberry Fields
     decomposes its `Gaussian` into gates, which leave another phase, with a factor ``e^{i x p / (2
     hbar)}`` for each displaced mode. (Its version 0.23 squeezes the wrong quadrature where ``cov``

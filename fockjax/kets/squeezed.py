@@ -17,7 +17,7 @@ def squeezed(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> jax.Array:
     """Squeezed vacuum ``S(z)|0>``, ``z = r e^{i phi}``, shape ``(cutoff,)``.
 
     Its amplitudes are ``sqrt(sech r) (-e^{i phi} tanh r)^n sqrt((2n)!) / (2^n n!)`` at 2n photons;
-    what lies over the cutoff is lost. Global phase: the vacuum amplitude is positive, as in
+    what lies above the cutoff is lost. Global phase: the vacuum amplitude is positive, as in
     Strawberry Fields.
 
     Args:

@@ -3,9 +3,9 @@
 A `Layout` says which Fock states are kept, and where the amplitude of each stands in the array of a
 ket. A `Box` keeps the photon numbers below a cutoff for each mode, with an axis for each mode; a
 `Simplex` keeps those below a bound in all modes together, along one axis. A `Square` stores density
-matrices: the axes of a layout for the rows, then the same for the columns. A `Square` has the same
-methods as a `Layout`, so that factors and readouts need not know which it is. Operators see a state
-only as a view, an array some of whose axes are the modes they act on.
+matrices: the axes of a layout for the rows, then the same for the columns. What factors and
+readouts ask of the array of a state has the same names in both. Operators see a state only as a
+view, an array some of whose axes are the modes they act on.
 """
 
 from fockjax.layout.box import Box as Box

@@ -17,7 +17,7 @@ def density_matrix(elements: Any, *, cutoff: int | tuple[int, ...], dtype=None) 
     """A state of one or more modes from its elements ``<m1, m2, ..| rho |n1, n2, ..>``, shape
     ``(*cutoffs, *cutoffs)``.
 
-    Photon numbers that the array does not reach have elements zero; what lies over the cutoff is
+    Photon numbers that the array does not reach have elements zero; what lies above the cutoff is
     lost. Nothing is renormalised: a trace below one counts as probability lost before.
 
     In a circuit, ``circuit.prepare("density_matrix", array, modes=...)`` takes a complex array too,

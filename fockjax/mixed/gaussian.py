@@ -27,7 +27,7 @@ def mixed_gaussian(
 
         B = L^T (1/2 - Q) L,   g = L^T Q d,   c = det((V + 1)/2)^{-1/2} exp(-d . Q d / 2).
 
-    What lies over the cutoff is lost. A covariance matrix known before tracing is checked; of a
+    What lies above the cutoff is lost. A covariance matrix known before tracing is checked; of a
     traced one `fj.checks.physical_defect` tells how far it is from a state's. NaN comes out where
     det((V + 1)/2) is not positive.
 

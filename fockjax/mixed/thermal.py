@@ -9,9 +9,9 @@ from fockjax._spec import MixedSpec, check_ranges
 
 
 def thermal(nbar, *, cutoff: int, dtype=None) -> jax.Array:
-    """The thermal state of ``nbar`` photons in the mean, shape ``(cutoff, cutoff)``.
+    """The thermal state of mean photon number ``nbar``, shape ``(cutoff, cutoff)``.
 
-    It is diagonal, ``nbar^n / (1 + nbar)^(n + 1)``; what lies over the cutoff is lost. Strawberry
+    It is diagonal, ``nbar^n / (1 + nbar)^(n + 1)``; what lies above the cutoff is lost. Strawberry
     Fields' `Thermal`.
 
     Args:

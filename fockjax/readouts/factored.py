@@ -254,7 +254,7 @@ class Factored:
 
 
 def checked_mode(mode: int, modes: int) -> int:
-    """A mode of a state of so many ``modes``, as a Python integer.
+    """A mode of a state of this many ``modes``, as a Python integer.
 
     Raises:
         ValueError: if there is no such mode.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 
+from fockjax._numerics import checked_integer
 from fockjax.runtime.gateway import Device, Gateway
 
 
@@ -27,9 +28,7 @@ class Executables:
     """
 
     def __init__(self, capacity: int = 64):
-        if capacity < 1:
-            raise ValueError(f"Argument `capacity` must be at least 1, got {capacity!r}.")
-        self.capacity = capacity
+        self.capacity = checked_integer(capacity, "Argument `capacity`")
         self.compiled = self.found = 0
         self.compile_seconds = 0.0
         self._programs: OrderedDict[str, jax.stages.Compiled] = OrderedDict()

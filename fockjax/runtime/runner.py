@@ -17,6 +17,7 @@ from flax import nnx
 from jax.extend.core import jaxpr_as_fun
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from fockjax._numerics import checked_integer
 from fockjax.costs import Cost, cost_of
 from fockjax.runtime import guard, memory
 from fockjax.runtime.ahead import ahead
@@ -105,8 +106,8 @@ class Runner:
             check_log(log, "Argument `log`")
         if trace is not None:
             check_trace(trace, "Argument `trace`")
-        if largest_batch is not None and largest_batch < 1:
-            raise ValueError(f"Argument `largest_batch` must be at least 1, got {largest_batch!r}.")
+        if largest_batch is not None:
+            checked_integer(largest_batch, "Argument `largest_batch`")
         if larger and tolerance is None:
             raise ValueError(
                 "Argument `larger` needs a `tolerance`, above which a row is run again."
@@ -366,7 +367,7 @@ class Runner:
         return 2 ** int(math.log2(min(max(rows, FEW), LARGEST)))
 
     def _bytes_needed(self, level: int, signature: Signature, rows: int) -> tuple[float, str]:
-        """Bytes that each device needs for so many rows, and the source of this number.
+        """Bytes that each device needs for this many rows, and the source of the number.
 
         Compiling takes memory as well, so a program that is far from fitting is not compiled.
         """
@@ -397,7 +398,7 @@ class Runner:
     def _padded_size(
         self, level: int, signature: Signature, plan: BatchPlan, rows: int, few: bool
     ) -> int:
-        """The size of the batch for so many rows: the smallest that is compiled already.
+        """The size of the batch for this many rows: the smallest that is compiled already.
 
         If none is, the largest. But where all rows of a call are ``few`` and running a padded batch
         would cost more than compiling, the smallest size that holds them.
@@ -427,7 +428,7 @@ class Runner:
         return program
 
     def _trace(self, level: int, signature: Signature, rows: int) -> "_Trace":
-        """Trace what one device runs for so many rows."""
+        """Trace what one device runs for this many rows."""
         with self.gateway.clock("trace"):
             jaxpr, result = jax.make_jaxpr(self._batched(level, signature), return_shape=True)(
                 self._params, *signature.structs(rows)

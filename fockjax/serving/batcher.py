@@ -87,7 +87,7 @@ class Batcher:
         largest: this many waiting rows are run without waiting for more.
         wait: seconds that a request may be held back to let others join it.
         capacity: rows that may wait.
-        most: the most rows to take into one batch, if so many wait; default `largest`.
+        most: the most rows to take into one batch, if that many wait; default `largest`.
         clock: returns monotonic seconds.
         dropped: called with "expired" or "vanished" for a request that is dropped before it runs.
         future: makes the futures that `submit` returns.

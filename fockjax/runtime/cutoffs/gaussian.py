@@ -404,13 +404,13 @@ def _cut_once(moves: list[Move], modes: int, exact: bool) -> list[Move]:
 
 
 def _noisy(gain: Any, photons: Any, cuts: bool = True) -> Move:
-    """``a -> sqrt(gain) a``, with noise of so many photons added, symmetrically ordered."""
+    """``a -> sqrt(gain) a``, with noise of this many photons added, symmetrically ordered."""
     T = _bogoliubov(_matrix((np.sqrt(gain),)), 0)
     return Move((0,), T, noise=np.asarray(photons)[..., None, None] * np.eye(2), cuts=cuts)
 
 
 def _fresh(modes: int, T: Any = None, shift: Any = 0.0, photons: Any = 0.0) -> Move:
-    """Replace the state by thermal noise of so many photons (none: the vacuum), then transform it
+    """Replace the state by thermal noise of this many photons (none: the vacuum), then transform it
     by ``T`` and a shift.
     """
     T = np.eye(2 * modes) if T is None else T

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fockjax._numerics import checked_integer
 from fockjax.circuit import Circuit
 
 ROWS = 1024  # samples that a planner looks at, at most
@@ -62,8 +63,7 @@ def spread(low: Any, high: Any, rows: int = 256) -> np.ndarray:
             f"Arguments `low` and `high` must be vectors of one length, low <= high, got {low} and "
             f"{high}."
         )
-    if rows < 1:
-        raise ValueError(f"Argument `rows` must be at least 1, got {rows!r}.")
+    checked_integer(rows, "Argument `rows`")
     from scipy.stats import qmc  # takes a second
 
     unit = np.zeros((0, len(low)))
