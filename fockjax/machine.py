@@ -65,7 +65,7 @@ def calibrate(dtype=None) -> Machine:
     real, size = real_dtype(dtype), dtype.itemsize
 
     def passes(terms: int, moved: int) -> tuple[float, Pass]:
-        """Time a sum of products of states with real numbers, given their number and the bytes moved."""
+        """Time a sum of this many products of states with real numbers, and the bytes it moves."""
         rows = max(1, moved // (2 * size * terms * 128))
         state, matrix = jnp.ones((terms, rows, 128), dtype), jnp.eye(terms, dtype=real)
         return _timed(lambda x: contract(matrix, x, "ac,cnb->anb"), state)

@@ -17,8 +17,8 @@ def two_mode_squeezed(r, phi: Any = 0.0, *, cutoff: int | tuple[int, int], dtype
     """Two-mode squeezed vacuum ``S2(r, phi)|0, 0>``, shape ``cutoff``.
 
     ``S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - h.c.))``, so that the amplitudes are
-    ``sech r (e^{i phi} tanh r)^n`` at ``|n, n>``; what lies above the cutoffs is lost. Global phase:
-    the vacuum amplitude is positive, as in Strawberry Fields.
+    ``sech r (e^{i phi} tanh r)^n`` at ``|n, n>``; what lies above the cutoffs is lost. Global
+    phase: the vacuum amplitude is positive, as in Strawberry Fields.
 
     Args:
         r: squeezing parameter, a real scalar.

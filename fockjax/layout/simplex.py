@@ -16,8 +16,8 @@ from fockjax._numerics import checked_integer
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 
-# An array more takes time to compile. It is worth that if it saves this many products of one sample,
-# and half of the products that there would be with an array for each number.
+# An array more takes time to compile. It is worth that if it saves this many products of one
+# sample, and half of the products that there would be with an array for each number.
 PIECE = 300
 
 

@@ -18,7 +18,8 @@ from fockjax.operators import Diagonal, Operator
 @dataclass(frozen=True)
 class Square:
     """A layout of density matrices: the axes of a layout of kets for the rows, then the same axes
-    for the columns. Methods do for density matrices what those of the same name in `Layout` do for kets.
+    for the columns. Methods do for density matrices what those of the same name in `Layout` do for
+    kets.
     """
 
     kets: Layout
