@@ -61,6 +61,17 @@ def is_number(value, number: float) -> bool:
     return isinstance(value, int | float) and value == number
 
 
+def as_real(name: str, value, dtype) -> jax.Array:
+    """An argument as a real array; TypeError if it is complex."""
+    array = jnp.asarray(value)
+    if jnp.iscomplexobj(array):
+        raise TypeError(
+            f"Argument `{name}` must be real, got dtype {array.dtype}: give modulus and phase "
+            "apart, or the real part."
+        )
+    return array.astype(dtype)
+
+
 def is_integer(value, least: int = 1) -> bool:
     """Whether a value is an integer >= ``least`` known before tracing; a boolean is not."""
     integer = isinstance(value, int | np.integer) and not isinstance(value, bool)

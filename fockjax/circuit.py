@@ -255,7 +255,7 @@ class Circuit(Builder):
         steps = [operation for operation in operations if isinstance(operation, Step)]
         self._register([leaf for step in steps for leaf in leaves(step.parameters.values())], where)
         self._record = record
-        self._operations += operations
+        self._operations = [*self._operations, *operations]
         return self
 
     def _parts(self, *given: Any, more: dict[str, Any] | None = None):
@@ -302,6 +302,7 @@ class Circuit(Builder):
                 "block's (of `cvqnn_layers`: give another `name`)."
             )
         self._append([Repeat(block.operations, tuple(block._weights), times, remat)], where)
+        self._weights = dict(self._weights)
         for name, weight in block._weights.items():
             shape, init = (times, *weight.shape), partial(_init_layers, weight)
             self._weights[name] = Weight(name, shape, init)
@@ -421,7 +422,7 @@ class Circuit(Builder):
         probability = state.selection_probability
         if not selections or isinstance(probability, Tracer) or np.ndim(probability):
             return
-        rounding = (10 * np.finfo(state.dtype).eps) ** 2
+        rounding = (10 * np.finfo(state.dtype).eps) ** (2 * len(selections))
         if probability <= rounding:  # it is NaN if a parameter is
             raise ValueError(
                 f"The outcomes selected are impossible: {'; '.join(map(str, selections))} have the "
@@ -641,7 +642,7 @@ class Circuit(Builder):
                         f"{where}: weight {leaf.name!r} has shape {leaf.shape} here and "
                         f"{known.shape} before."
                     )
-        self._weights |= new
+        self._weights = self._weights | new  # a copy of the circuit keeps its own
 
 
 def _init_layers(weight: Weight, key, shape, dtype):

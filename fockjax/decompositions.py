@@ -199,10 +199,11 @@ def takagi(A) -> tuple[np.ndarray, np.ndarray]:
 
     A = checks.constant(A, "A")
     _check_symmetric(A, "A")
+    scale = float(np.max(abs(A))) or 1.0  # The Walrus takes small elements for zero
 
     def seen_in(frame):
-        values, U = decompositions.takagi(frame @ A @ frame.T)
-        U = frame.conj().T @ U
+        values, U = decompositions.takagi(frame @ (A / scale) @ frame.T)
+        values, U = scale * values, frame.conj().T @ U
         return (values, U), (U * values) @ U.T
 
     return _recomposed(A, seen_in, _frames(len(A)), "Takagi")

@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from fockjax._numerics import checked_integer
+from fockjax._random import check_key
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.planning import MEMORY_LIMIT, pick
@@ -52,6 +53,7 @@ class Grouped:
         """Random initial weights: those of the equal groups under "groups", with a leading axis;
         those of a smaller last group under "last".
         """
+        check_key(key)
         first, last = jax.random.split(key)
         weights = {}
         if self._block:
@@ -101,6 +103,8 @@ class Grouped:
                 f"Argument `x` must have shape {(self.num_inputs,)}, got "
                 f"{None if x is None else inputs.shape}."
             )
+        if key is not None:
+            check_key(key)
         options = {"dtype": dtype, "unravel": unravel, "memory_limit": memory_limit}
         count = self._count + (self._last is not None)
         keys = None if key is None else jax.random.split(key, count)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from fockjax._numerics import checked_integer
+from fockjax._numerics import checked_integer, is_integer
 
 Initializer = Callable[..., jax.Array]
 
@@ -150,8 +150,26 @@ class Weight(Parameter):
 
     def __post_init__(self):
         _check_name(self)
-        shape = (self.shape,) if isinstance(self.shape, int | np.integer) else tuple(self.shape)
-        object.__setattr__(self, "shape", shape)
+        shape = self.shape if isinstance(self.shape, Sequence) else (self.shape,)
+        if not all(is_integer(length, 0) for length in shape):
+            raise ValueError(
+                f"Argument `shape` of weight {self.name!r} must be an integer or a tuple of "
+                f"integers, got {self.shape!r}. Values are given in the call."
+            )
+        if not callable(self.init):
+            raise TypeError(
+                f"Argument `init` of weight {self.name!r} must be a function of a key, a shape and "
+                f"a dtype, got {self.init!r}. Values are given in the call."
+            )
+        object.__setattr__(self, "shape", tuple(int(length) for length in shape))
+
+    def __iter__(self) -> Iterator["Parameter"]:
+        if not self.shape:
+            raise TypeError(
+                f"Weight {self.name!r} is a number. For several give it a shape, as "
+                f"fj.Weight({self.name!r}, 2)."
+            )
+        return (self[index] for index in range(self.shape[0]))
 
     def __getitem__(self, index: Any) -> "Parameter":
         try:

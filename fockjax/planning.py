@@ -215,9 +215,7 @@ def _build_kind(
     spec, options = steps[0].spec, steps[0].options
     real = jnp.finfo(dtype).dtype
     columns = [
-        jnp.stack(
-            [jnp.asarray(evaluate(step.parameters[name], values)).astype(real) for step in steps]
-        )
+        jnp.stack([_real_value(step, name, values).astype(real) for step in steps])
         for name, constant in zip(spec.parameters, fixed, strict=True)
         if constant is None
     ]
@@ -243,6 +241,22 @@ def _build_kind(
         return [jax.lax.optimization_barrier(one(*pick(columns, 0)))] * len(steps)
     stacked = jax.lax.optimization_barrier(jax.vmap(one)(*columns))
     return [pick(stacked, k) for k in range(len(steps))]
+
+
+def _real_value(step: Step, name: str, values: Values) -> jax.Array:
+    """What a parameter of a step stands for, which a function of the user may have returned."""
+    value = jnp.asarray(evaluate(step.parameters[name], values))
+    if value.shape and name not in step.spec.arrays:
+        raise ValueError(
+            f"{step}: parameter `{name}` must be a number, but {step.parameters[name]} has shape "
+            f"{value.shape}: give one element of it."
+        )
+    if jnp.iscomplexobj(value):
+        raise TypeError(
+            f"{step}: parameter `{name}` must be real, but {step.parameters[name]} is complex: "
+            "give modulus and phase, or real and imaginary part, apart."
+        )
+    return value
 
 
 def _maker(step: Step, state: State) -> Callable[..., Any]:

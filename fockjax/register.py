@@ -326,8 +326,8 @@ def check_memory(
             f"{step} needs modes {list(modes)} with cutoffs {layout.kets.truncation} "
             f"{when and f'{when} '}in one {kind} of {size:,} bytes a sample "
             f"({np.dtype(dtype).name}), over the limit of {limit:,} bytes",
-            f"Lower the cutoffs, {instead}keep the groups of modes apart (fj.grouped), or raise "
-            "`memory_limit`.",
+            f"Lower the cutoffs, bound all photons together (fj.TotalPhotons), {instead}keep the "
+            "groups of modes apart (fj.grouped), or raise `memory_limit`.",
         )
 
 

@@ -22,6 +22,7 @@ from fockjax import checks, kets
 from fockjax._eager import jit_when_eager
 from fockjax._linear import contract
 from fockjax._numerics import (
+    as_real,
     canonical_complex,
     checked_hbar,
     checked_integer,
@@ -282,7 +283,7 @@ class State(Readouts):
         return self.fidelity(State(tuple(factors)))
 
     def _for_each_mode(self, name: str, value: Any) -> jax.Array:
-        value = jnp.asarray(value, self._real)
+        value = as_real(name, value, self._real)
         if value.shape not in ((), (self.modes,)):
             raise ValueError(
                 f"Argument `{name}` must be a number or have shape ({self.modes},), got shape "

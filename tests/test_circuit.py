@@ -1,5 +1,6 @@
 """A circuit does what its gates, written out one by one, do; and refuses what makes no sense."""
 
+import copy
 import math
 import operator
 import pickle
@@ -711,3 +712,48 @@ def test_a_batch_may_be_empty():
     for cutoff in (4, fj.TotalPhotons(4)):
         value, slopes = jax.value_and_grad(total, (0, 1))(jnp.ones(3), jnp.ones((0, 1)), cutoff)
         assert value == 0 and not slopes[0].any() and slopes[1].shape == (0, 1)
+
+
+# What users tried
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda c, p: c.rotate(p, mode=0),
+        lambda c, p: c.displace(0.1, p, mode=0),
+        lambda c, p: c.loss(p, mode=0),
+        lambda c, p: c.prepare("thermal", p, modes=0),
+        lambda c, p: c.measure_homodyne(p, mode=0),
+    ],
+)
+def test_an_array_or_a_complex_number_for_a_number_is_refused_by_name(add):
+    """Lengths equal to the cutoff would otherwise be multiplied into the amplitudes."""
+    weights, key = {"w": 0.1 * jnp.arange(4.0)}, jax.random.key(0)
+    array = add(fj.Circuit(1), fj.apply(jnp.square, fj.Weight("w", (4,))))
+    with pytest.raises(ValueError, match=r"parameter `\w+` must be a number.* has shape \(4,\)"):
+        array(weights, cutoff=4, key=key)
+    complex_ = add(
+        fj.Circuit(1), fj.apply(lambda w: jax.lax.complex(w, w), fj.Weight("w", (4,))[1])
+    )
+    with pytest.raises(TypeError, match=r"parameter `\w+` must be real, but .* is complex"):
+        complex_(weights, cutoff=4, key=key)
+
+
+def test_a_copy_and_its_original_go_their_own_ways():
+    base = fj.Circuit(2).squeeze(0.3, mode=0)
+    other = copy.copy(base)
+    other.rotate(fj.Weight("a"), mode=0).repeat(fj.Circuit(2).kerr(fj.Weight("k"), mode=1), 2)
+    assert len(base.operations) == 1 and base({}, cutoff=3).modes == 2
+    assert set(other.init(jax.random.key(0))) == {"a", "k"}
+    base.rotate(fj.Weight("b"), mode=1)
+    assert set(other.init(jax.random.key(0))) == {"a", "k"}
+
+
+def test_many_selections_that_are_each_possible():
+    circuit = fj.Circuit(14)
+    for mode in range(14):
+        circuit.displace(0.35, mode=mode)
+    circuit.measure_photons(modes=range(14), select=[1] * 14)
+    found = circuit({}, cutoff=4, dtype="complex64").selection_probability
+    np.testing.assert_allclose(found, (0.35**2 * np.exp(-(0.35**2))) ** 14, rtol=1e-3)

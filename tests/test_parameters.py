@@ -131,3 +131,17 @@ def test_normal_initialiser():
 def test_an_outcome_is_no_sequence():
     with pytest.raises(TypeError):
         list(fj.Outcome("m"))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_weight_is_iterated_by_its_first_axis():
+    assert [str(each) for each in fj.Weight("r", 2)] == ["r[0]", "r[1]"]
+    with pytest.raises(TypeError, match=r"is a number.* as fj.Weight\('r', 2\)"):
+        list(fj.Weight("r"))
+
+
+@pytest.mark.parametrize("shape", [0.3, (-1,), (2.5,), "ab"])
+def test_the_shape_of_a_weight_is_checked(shape):
+    with pytest.raises(ValueError, match="`shape` of weight 'a'.*in the call"):
+        fj.Weight("a", shape)
+    with pytest.raises(TypeError, match="`init` of weight 'a'.*got 0.3"):
+        fj.Weight("a", (), 0.3)  # pyright: ignore[reportArgumentType]

@@ -579,3 +579,16 @@ def test_single_precision_stays_single(x64):
 def test_bad_arguments(read, message):
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(read, fj.vacuum((2, 3)))
+
+
+def test_complex_arguments_of_real_readouts_are_refused():
+    state = fj.Circuit(1).displace(0.5, np.pi / 2, mode=0)({}, cutoff=4)
+    for call in (
+        lambda: state.fidelity_coherent([0.5j]),
+        lambda: state.diagonal_expectation(np.ones(4) * 1j, 0),
+        lambda: state.diagonal_expectation((np.ones(4) * 1j,), 0),
+        lambda: state.quadrature_polynomial(d=[1j, 0]),
+        lambda: state.wigner(0, np.array([1j]), np.array([0.0])),
+    ):
+        with pytest.raises(TypeError, match="must be real, got dtype complex"):
+            call()

@@ -545,7 +545,7 @@ def test_connections_without_a_request_are_closed():
     ("options", "message"),
     [
         (["--queue-rows", "0"], "--queue-rows must be at least 1"),
-        (["--max-wait", "-1"], "--max-wait must not be negative"),
+        (["--max-wait", "-1"], "--max-wait must be finite and not negative"),
         (["--deadline", "0"], "--deadline must be positive"),
         (["--port", "70000"], "--port must lie between"),
         (["--ssl-certfile", "x"], "belong together"),

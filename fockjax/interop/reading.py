@@ -5,7 +5,7 @@ Strawberry Fields (SF) and SymPy are imported inside functions only.
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -102,6 +102,8 @@ def from_strawberryfields(
             modes = ", ".join(str(ref.ind) for ref in command.reg)
             where = f"operation {position}, {type(command.op).__name__} on mode(s) {modes}"
             raise type(error)(f"Argument `program`: {where}: {error}") from None
+    if isinstance(inputs, str | Mapping):
+        raise TypeError(f"Argument `inputs` must be a list of names, got {inputs!r}.")
     for name in inputs:
         if list(inputs).count(name) > 1:
             raise ValueError(f"Argument `inputs` names {name!r} more than once.")

@@ -10,7 +10,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from fockjax._linear import contract, skew
-from fockjax._numerics import resized
+from fockjax._numerics import as_real, resized
 from fockjax._phases import phase_factor
 from fockjax.gates.beamsplitter import quarter_turns
 from fockjax.gates.phases import powers_of_i
@@ -122,7 +122,7 @@ def _balanced(cutoff: int) -> np.ndarray:
 
 
 def _points(name: str, values, dtype) -> jax.Array:
-    values = jnp.asarray(values, dtype)
+    values = as_real(name, values, dtype)
     if values.ndim != 1:
         raise ValueError(f"Argument `{name}` must have one axis, got shape {values.shape}.")
     return values

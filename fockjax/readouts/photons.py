@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from fockjax._eager import is_known
 from fockjax._linear import contract
+from fockjax._numerics import as_real
 from fockjax.readouts.factored import Factored, Modes, Moments, outer, readout
 
 
@@ -148,14 +149,14 @@ class PhotonNumbers(Factored):
         modes = self._checked_modes(modes)
         shape = tuple(self.cutoffs[mode] for mode in modes)
         if isinstance(values, tuple):
-            vectors = [jnp.asarray(vector) for vector in values]
+            vectors = [as_real("values", vector, self._real) for vector in values]
             if [vector.shape for vector in vectors] != [(length,) for length in shape]:
                 raise ValueError(
                     f"Argument `values` must be vectors of the lengths {shape}, the cutoffs of "
                     f"modes {modes}, got the shapes {[vector.shape for vector in vectors]}."
                 )
             return self._diagonal(dict(zip(modes, vectors, strict=True)))
-        values = jnp.asarray(values, self._real)
+        values = as_real("values", values, self._real)
         if values.shape != shape:
             raise ValueError(
                 f"Argument `values` must have shape {shape}, the cutoffs of modes {modes}, got "

@@ -11,7 +11,7 @@ import numpy as np
 
 from fockjax._eager import is_known
 from fockjax._linear import contract
-from fockjax._numerics import checked_integer
+from fockjax._numerics import as_real, checked_integer
 from fockjax._phases import cos_sin
 from fockjax.readouts.factored import Factored, Modes, Moments, readout
 
@@ -214,7 +214,7 @@ def _power_of_quadrature(cutoff: int, power: int) -> dict[int, np.ndarray]:
 
 
 def _coefficients(name: str, values: Any, shape: tuple[int, ...], dtype) -> jax.Array:
-    values = jnp.zeros(shape, dtype) if values is None else jnp.asarray(values, dtype)
+    values = jnp.zeros(shape, dtype) if values is None else as_real(name, values, dtype)
     if values.shape != shape:
         raise ValueError(
             f"Argument `{name}` must have shape {shape}, got {values.shape}: x of all modes comes "
