@@ -10,7 +10,7 @@ from fockjax._numerics import ratio
 
 def check_key(key) -> None:
     """Raise ValueError unless ``key`` is a single JAX random key."""
-    array = isinstance(key, jax.Array)
+    array = isinstance(key, jax.Array | np.ndarray)  # NumPy's, from a checkpoint for example
     typed = array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     raw = array and key.dtype == np.uint32 and key.ndim == 1
     if not raw and not (typed and not key.ndim):

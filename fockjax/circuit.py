@@ -411,19 +411,31 @@ class Circuit(Builder):
                 If they are traced, its `State.selection_probability` is 0 up to rounding.
         """
         given = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
-        state = _run(self.operations, **given, hbar=self.hbar, memory_limit=memory_limit)
-        self._refuse_impossible(state)
+        run = partial(_run, **given, hbar=self.hbar, memory_limit=memory_limit)
+        state = run(self.operations)
+        self._refuse_impossible(state, run)
         return state
 
-    def _refuse_impossible(self, state: State) -> None:
-        selections = [
-            step for step in flat(self.operations) if isinstance(step, Measurement) and step.selects
-        ]
+    def _refuse_impossible(self, state: State, run: Callable[[Operations], State]) -> None:
+        selections = [step for step in flat(self.operations) if _selects(step)]
         probability = state.selection_probability
         if not selections or isinstance(probability, Tracer) or np.ndim(probability):
             return
-        rounding = (10 * np.finfo(state.dtype).eps) ** (2 * len(selections))
-        if probability <= rounding:  # it is NaN if a parameter is
+        rounding = (10 * np.finfo(state.dtype).eps) ** 2
+
+        def one_is_impossible() -> bool:
+            """Whether one is, given those before it. Many that are possible may be rare in all."""
+            before = 1.0
+            for position, operation in enumerate(self.operations):
+                if count := sum(map(_selects, flat((operation,)))):
+                    after = float(run(self.operations[: position + 1]).selection_probability)
+                    if not after > before * rounding**count:
+                        return True
+                    before = after
+            return False
+
+        # A probability that is NaN, as parameters may be, is not impossible.
+        if probability <= rounding and (len(selections) == 1 or one_is_impossible()):
             raise ValueError(
                 f"The outcomes selected are impossible: {'; '.join(map(str, selections))} have the "
                 f"probability {float(probability):.1e} in all at cutoffs {state.truncation}, not "
@@ -649,6 +661,10 @@ def _init_layers(weight: Weight, key, shape, dtype):
     """Initialise a weight separately for each layer, so that fan-in rules see one layer only."""
     keys = jax.random.split(key, shape[0])
     return jax.vmap(lambda key: weight.init(key, shape[1:], dtype))(keys)
+
+
+def _selects(step: Step) -> bool:
+    return isinstance(step, Measurement) and step.selects
 
 
 def _lines(operations: Operations, indent: str) -> Iterator[str]:

@@ -51,6 +51,7 @@ def monte_carlo(
 
     Raises:
         ValueError: for fewer than 2 samples or a batch size below 1.
+        TypeError: if ``run`` returns no `State`, or ``readout`` one.
 
     Example:
         >>> import jax, fockjax as fj
@@ -75,9 +76,14 @@ def monte_carlo(
 
     def one(key):
         state = run(key)
-        return jax.tree.map(
-            lambda value: _number(value, state.weight), readout(state)
-        ), state.weight
+        if not isinstance(state, State):
+            raise TypeError(f"Argument `run` must return a State, got {type(state).__name__}.")
+        read = readout(state)
+        if isinstance(read, State):
+            raise TypeError(
+                "Argument `readout` must return numbers, got a State: read some from it."
+            )
+        return jax.tree.map(lambda value: _number(value, state.weight), read), state.weight
 
     @jax.checkpoint
     def batch(keys) -> tuple[Any, Any]:

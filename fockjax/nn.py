@@ -92,6 +92,10 @@ class QuantumLayer(nnx.Module):
     ):
         if not isinstance(circuit, Circuit | Grouped):
             raise TypeError(f"Argument `circuit` must be a fockjax.Circuit, got {circuit!r}.")
+        if not callable(readout):
+            raise TypeError(f"Argument `readout` must be a function of a State, got {readout!r}.")
+        if not isinstance(rngs, nnx.Rngs):
+            raise TypeError(f"Argument `rngs` must be flax.nnx.Rngs, as nnx.Rngs(0), got {rngs!r}.")
         self.circuit = circuit
         self.cutoff = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else cutoff
         self.readout = readout

@@ -381,3 +381,24 @@ def test_measuring_needs_a_key_only_where_it_draws():
         with pytest.raises(ValueError, match="`key` must be one JAX random key"):
             fj.Circuit(1).measure_photons(modes=0)({}, cutoff=3, key=key)
     fj.Circuit(1).measure_photons(modes=0)({}, cutoff=3, key=jax.random.PRNGKey(0))
+
+
+def test_monte_carlo_wants_a_state_and_numbers_of_it():
+    circuit, key = fj.Circuit(1).displace(0.3, mode=0).measure_photons(modes=0), jax.random.key(0)
+
+    def run(key):
+        return circuit({}, cutoff=3, key=key)
+
+    with pytest.raises(TypeError, match="`run` must return a State, got "):
+        fj.monte_carlo(lambda key: run(key).norm, lambda state: state.norm, key, 4)
+    with pytest.raises(TypeError, match="`readout` must return numbers, got a State"):
+        fj.monte_carlo(run, lambda state: state, key, 4)
+
+
+def test_a_raw_key_of_numpy_is_a_key():
+    circuit, key = (
+        fj.Circuit(1).displace(0.3, mode=0).measure_photons(modes=0),
+        jax.random.PRNGKey(2),
+    )
+    one, other = (circuit({}, cutoff=3, key=k).outcomes["m0"] for k in (key, np.asarray(key)))
+    assert one == other

@@ -277,3 +277,12 @@ def test_two_layers_that_share_a_circuit_have_weights_of_their_own():
 def test_it_prints():
     text = repr(layer())
     assert "QuantumLayer" in text and "displacement(r=x[0], phi=phi)" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"readout": "x"}, "`readout` must be a function"), ({"rngs": 0}, "`rngs` must be flax.nnx")],
+)
+def test_what_cannot_be_called_is_refused_when_the_layer_is_made(given, message):
+    with pytest.raises(TypeError, match=message):
+        fj.nn.QuantumLayer(fj.Circuit(1), 4, **{"rngs": nnx.Rngs(0)} | given)
