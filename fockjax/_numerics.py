@@ -63,7 +63,8 @@ def is_number(value, number: float) -> bool:
 
 def as_real(name: str, value, dtype) -> jax.Array:
     """An argument as a real array; TypeError if it is complex."""
-    array = jnp.asarray(value)
+    # JAX refuses NumPy's masked arrays, which Matplotlib gives.
+    array = jnp.asarray(np.asarray(value) if isinstance(value, np.ndarray) else value)
     if jnp.iscomplexobj(array):
         raise TypeError(
             f"Argument `{name}` must be real, got dtype {array.dtype}: give modulus and phase "

@@ -362,9 +362,11 @@ def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
             soft_wrap=True,
         )
     elif summary.notable:
+        planned = len(predictor.labels) > 1
+        cutoff = "cutoffs" if planned else f"cutoff {predictor.config.cutoff}"
         console.print(
             f"[yellow]warning:[/] {summary.notable} rows lose more than {NOTABLE_LEAKAGE:.0%} to "
-            "the cutoff; see column leakage"
+            f"the {cutoff}; see column leakage"
         )
     if predictor.classes is not None and len(predictor.classes) == 2:
         console.print(f"probability is that of {predictor.target} = {predictor.classes[1]!r}")

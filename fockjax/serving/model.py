@@ -9,7 +9,6 @@ import numpy as np
 from fockjax._advice import UserError
 from fockjax.inference import Predictions, Predictor, load_model
 from fockjax.runtime.run_record import RunRecord
-from fockjax.runtime.runner import Runner
 from fockjax.serving import rows
 from fockjax.serving.batcher import Answer
 from fockjax.serving.errors import Refused
@@ -31,7 +30,7 @@ class Model:
         warn: called with a message if something is odd about the folder.
 
     Attributes:
-        runner: runs its batches; each thread beyond the first has another one of the same programs.
+        runners: run its batches, one for each thread; they share their programs.
         version: the first digits of the predictor's fingerprint.
         probe: a row whose answer is known, as inputs of the model; (1, inputs).
 
@@ -42,9 +41,9 @@ class Model:
     def __init__(self, path: Path, name: str, metrics: Metrics, records: deque[RunRecord], warn):
         self.name, self._metrics, self._records = name, metrics, records
         self.predictor: Predictor = load_model(path, warn)
-        self.runner = self.predictor.runner(largest_batch=LARGEST, watch_memory=False)
+        runner = self.predictor.runner(largest_batch=LARGEST, watch_memory=False)
+        self.runners, self._free = [runner], [runner]
         self._counted, self._counting = 0, threading.Lock()
-        self._free: list[Runner] = []  # no thread uses these; the last one was used last
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
         try:
@@ -54,8 +53,10 @@ class Model:
 
     def warm_up(self) -> None:
         """Compile the programs for all sizes of batches."""
-        self.runner.warm_up(self.probe)
-        self._free = [*(self.runner.twin() for _ in range(THREADS - 1)), self.runner]
+        first = self.runners[0]
+        first.warm_up(self.probe)
+        self.runners = [first, *(first.twin() for _ in range(THREADS - 1))]
+        self._free = list(self.runners)
         self._count_compiled()
 
     def run(self, inputs: np.ndarray) -> Answer:
@@ -76,7 +77,7 @@ class Model:
 
     def _count_compiled(self) -> None:
         with self._counting:
-            compiled = self.runner.executables.compiled
+            compiled = self.runners[0].executables.compiled
             self._metrics.compiles.inc(compiled - self._counted)
             self._counted = compiled
 

@@ -3,6 +3,7 @@
 On real sockets, the server in a thread of this process; whole processes: `test_serving_process.py`.
 """
 
+import contextlib
 import json
 import shutil
 import socket
@@ -290,31 +291,35 @@ def test_a_full_queue_refuses_fast_and_answers_what_it_took(folder):
 # the device
 
 
+@contextlib.contextmanager
+def device(served, gateway):
+    """The server reaches its device through this, whichever of its threads does."""
+    runners = served.service.model.runners
+    whole = [runner.gateway for runner in runners]
+    for runner in runners:
+        runner.gateway = gateway
+    try:
+        yield
+    finally:
+        for runner, own in zip(runners, whole, strict=True):
+            runner.gateway = own
+
+
 @pytest.mark.parametrize("status, at_most", [("UNAVAILABLE", 0.0), ("RESOURCE_EXHAUSTED", 1e-6)])
 def test_a_fault_that_passes_changes_no_answer(served, status, at_most):
     before = outputs(ask(served.port, one(rows=70)))["prediction"]
     recovered = metric(served, "fockjax_recoveries_total")
-    runner = served.service.model.runner
-    whole = runner.gateway
-    runner.gateway = FaultyDevice("execute", 1, status)
-    try:
+    with device(served, FaultyDevice("execute", 1, status)):
         after = outputs(ask(served.port, one(rows=70)))["prediction"]
-    finally:
-        runner.gateway = whole
     np.testing.assert_allclose(after, before, rtol=0, atol=at_most)
     assert metric(served, "fockjax_recoveries_total") == recovered + 1
 
 
 def test_a_fault_that_stays_is_told_as_such_until_it_passes(served, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    runner = served.service.model.runner
-    whole = runner.gateway
-    runner.gateway = FaultyDevice("execute", 1, for_good=True)
-    try:
+    with device(served, FaultyDevice("execute", 1, for_good=True)):
         answer = ask(served.port, one())
         assert answer.status == 503 and answer.header("Retry-After")
-    finally:
-        runner.gateway = whole
 
 
 def test_a_device_that_hangs_is_not_live_until_it_goes_on(folder):
