@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-from jax.core import Tracer
 
 from fockjax import checks, decompositions
-from fockjax.parameters import TRACED
 
 
 class Builder(abc.ABC):
@@ -138,8 +136,7 @@ class Builder(abc.ABC):
 
         Trainable matrices: ``circuit.add("unitary", real, imag, modes=modes)``.
         """
-        matrix = _constant(matrix, "Argument `matrix`")
-        return self.add("unitary", matrix, modes=self._or_all(modes))
+        return self.add("unitary", np.real(matrix), np.imag(matrix), modes=self._or_all(modes))
 
     def interferometer(
         self,
@@ -294,8 +291,8 @@ class Builder(abc.ABC):
         *cutoffs)`` with output photon numbers first, or ``(J, size, size)``. ``truncated``: they
         may sum to less than the identity, what is missing being lost.
         """
-        operators = _constant(operators, "Argument `operators`")
-        return self.add("kraus", operators, modes=modes, truncated=truncated)
+        parts = np.real(operators), np.imag(operators)
+        return self.add("kraus", *parts, modes=modes, truncated=truncated)
 
     # measurements, see `measure`
 
@@ -338,13 +335,6 @@ class Builder(abc.ABC):
         ``<alpha| rho |alpha> / pi``.
         """
         return self.measure("heterodyne", modes=mode, select=select, name=name)
-
-
-def _constant(array, where: str) -> np.ndarray:
-    """An array of numbers that are known before tracing, complex."""
-    if isinstance(array, Tracer):
-        raise TypeError(TRACED.format(where))
-    return np.asarray(array, complex)
 
 
 def _of_modes(matrix, name: str, rows: int, modes):

@@ -150,16 +150,20 @@ def density_defect(rho):
     return _size((rho - adjoint) / 2) + xp.maximum(-lowest, 0) + xp.maximum(excess, 0)
 
 
-def constant(matrix, name: str) -> np.ndarray:
+def constant(matrix, name: str, instead: str = "") -> np.ndarray:
     """A finite square matrix that is known before tracing, as float64 or complex128.
+
+    Args:
+        matrix: the matrix.
+        name: of the argument, for the errors.
+        instead: what to do where it is traced.
 
     Raises:
         TypeError, ValueError: naming the argument.
     """
     if isinstance(matrix, Tracer):
         raise TypeError(
-            f"Argument `{name}` is traced by JAX, but must be known before tracing."
-            + (" For a trainable interferometer use `circuit.mesh`." if name == "U" else "")
+            f"Argument `{name}` is traced by JAX, but must be known before tracing.{instead}"
         )
     matrix = np.asarray(matrix)
     if matrix.dtype.kind not in "fiuc":
@@ -176,7 +180,8 @@ def constant_unitary(U) -> np.ndarray:
     Raises:
         TypeError, ValueError: if it is not, with its defect.
     """
-    U = constant(U, "U").astype(complex)
+    instead = " For a trainable interferometer use `circuit.mesh` or `circuit.passive`."
+    U = constant(U, "U", instead).astype(complex)
     defect = unitary_defect(U)
     if defect > UNITARY_TOLERANCE:
         raise ValueError(

@@ -105,6 +105,7 @@ class Circuit(Builder):
     def __init__(self, modes: int, *, hbar: float = 2.0):
         self.modes = checked_integer(modes, "Argument `modes`")
         self.hbar = checked_hbar(hbar)
+        # These are replaced and not changed, so that copies go their own ways.
         self._operations: list[Step | Repeat] = []
         self._weights: dict[str, Weight] = {}
         self._record = Record()
@@ -302,10 +303,10 @@ class Circuit(Builder):
                 "block's (of `cvqnn_layers`: give another `name`)."
             )
         self._append([Repeat(block.operations, tuple(block._weights), times, remat)], where)
-        self._weights = dict(self._weights)
-        for name, weight in block._weights.items():
-            shape, init = (times, *weight.shape), partial(_init_layers, weight)
-            self._weights[name] = Weight(name, shape, init)
+        self._weights = self._weights | {
+            name: Weight(name, (times, *weight.shape), partial(_init_layers, weight))
+            for name, weight in block._weights.items()
+        }
         return self
 
     def cvqnn_layers(
@@ -654,7 +655,7 @@ class Circuit(Builder):
                         f"{where}: weight {leaf.name!r} has shape {leaf.shape} here and "
                         f"{known.shape} before."
                     )
-        self._weights = self._weights | new  # a copy of the circuit keeps its own
+        self._weights = self._weights | new
 
 
 def _init_layers(weight: Weight, key, shape, dtype):

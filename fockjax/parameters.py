@@ -395,7 +395,7 @@ def as_array_parameter(value, where: str):
         entries = tuple(as_parameter(entry, where) for entry in value)
         return Function(stack, entries, "stack")
     if isinstance(value, Tracer):
-        raise TypeError(TRACED.format(where))
+        raise TypeError(_TRACED.format(where))
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
         raise ValueError(
@@ -412,7 +412,7 @@ def stack(*values):
     return jnp.stack([jnp.asarray(value, dtype) for value in values])
 
 
-TRACED = (
+_TRACED = (
     "{} is traced by JAX; a circuit is data: use fj.Weight or fj.Input and pass the value at the "
     "call."
 )
@@ -443,7 +443,7 @@ def as_parameter(value, where: str):
             "parameters is fj.apply(function, parameter, ..)."
         )
     if isinstance(value, Tracer):
-        raise TypeError(TRACED.format(where))
+        raise TypeError(_TRACED.format(where))
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "fiu":
         raise ValueError(

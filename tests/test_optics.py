@@ -480,7 +480,7 @@ def test_what_does_not_fit_is_refused_before_it_is_made(write, cutoff, message):
 
 
 def test_traced_matrices_are_refused_where_constants_are_wanted():
-    with pytest.raises(TypeError, match=r"circuit.mesh"):
+    with pytest.raises(TypeError, match=r"circuit.passive"):
         jax.jit(lambda U: fj.Circuit(2).interferometer(U, modes=(0, 1)))(jnp.eye(2))
 
 

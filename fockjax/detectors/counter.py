@@ -54,9 +54,9 @@ class Counter(Detector):
 
 
 def count_of(outcome: Any) -> jax.Array:
-    """The outcome of a counter, which must be an integer, as one of JAX."""
+    """The outcome of a counter, an integer or whether it clicked, as an integer of JAX."""
     array = jnp.asarray(outcome)
-    if not jnp.issubdtype(array.dtype, jnp.integer):
+    if not (jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == bool):
         raise TypeError(f"Argument `outcome` must be an integer, got {outcome!r}.")
     return array.astype(jnp.int32)
 

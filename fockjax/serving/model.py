@@ -16,7 +16,7 @@ from fockjax.serving.metrics import Metrics
 from fockjax.training.probe import read_probe
 
 LARGEST = 128  # rows in a batch of the runner
-THREADS = 2  # that run batches at once: one prepares or reads its batch while the other computes
+THREADS = 2  # that may run batches at once
 
 
 class Model:
@@ -42,7 +42,8 @@ class Model:
         self.name, self._metrics, self._records = name, metrics, records
         self.predictor: Predictor = load_model(path, warn)
         runner = self.predictor.runner(largest_batch=LARGEST, watch_memory=False)
-        self.runners, self._free = [runner], [runner]
+        self.runners = [runner, *(runner.twin() for _ in range(THREADS - 1))]
+        self._free = list(self.runners)
         self._counted, self._counting = 0, threading.Lock()
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
@@ -53,10 +54,8 @@ class Model:
 
     def warm_up(self) -> None:
         """Compile the programs for all sizes of batches."""
-        first = self.runners[0]
-        first.warm_up(self.probe)
-        self.runners = [first, *(first.twin() for _ in range(THREADS - 1))]
-        self._free = list(self.runners)
+        for runner in self.runners:  # of which the first compiles
+            runner.warm_up(self.probe)
         self._count_compiled()
 
     def run(self, inputs: np.ndarray) -> Answer:
