@@ -60,6 +60,8 @@ class Validate:
     source: Literal["auto", "sf", "golden"] = "auto"
     """Compare with Strawberry Fields (sf), its stored answers (golden), or the first if it is
     installed (auto)."""
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME...]")] = ()
+    """Compare these operations and readouts only, for example: squeezing wigner."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +155,7 @@ def _run(command: Command) -> int:
         return 0
     from fockjax.validation import run  # may load Strawberry Fields
 
-    return run(command.model, source=command.source)
+    return run(command.model, source=command.source, only=command.only or None)
 
 
 def serve(config: ServeConfig) -> None:

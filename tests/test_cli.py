@@ -174,7 +174,9 @@ def test_validate_passes_the_model_on(monkeypatch, model):
     )
     arguments = [model] if model else []
     assert cli.main(["validate", *arguments, "--source", "golden"]) == 1
-    assert asked == [((Path(model) if model else None,), {"source": "golden"})]
+    assert asked == [((Path(model) if model else None,), {"source": "golden", "only": None})]
+    cli.main(["validate", *arguments, "--only", "wigner", "loss"])
+    assert asked[-1][1] == {"source": "auto", "only": ("wigner", "loss")}
 
 
 def test_importing_the_tool_loads_no_heavy_library():

@@ -15,6 +15,7 @@ from flax import nnx
 from rich.console import Console
 
 import fockjax as fj
+import fockjax.training
 from fockjax import validation
 from fockjax.channels import REGISTRY as CHANNELS
 from fockjax.detectors import REGISTRY as DETECTORS
@@ -451,10 +452,25 @@ def test_case_missing_from_the_golden_file_fails_and_says_how_to_write_it(monkey
     assert "python -m fockjax.validation.make_golden" in text
 
 
-def test_an_unknown_name_fails():
-    code, text = validate(only=["rotatoin"], source="golden")
-    assert code == 1
-    assert "rotatoin: no such operation or readout; there are displacement" in text
+def test_an_unknown_name_is_refused():
+    with pytest.raises(fj.training.UserError, match="readout 'rotatoin'; there are displacement"):
+        validate(only=["rotation", "rotatoin"], source="golden")
+
+
+def test_each_line_is_printed_when_it_is_known(monkeypatch):
+    """Also into a file, where no progress bar can be seen."""
+
+    def stop(check, futures):
+        if check.label == "squeezing":
+            raise KeyboardInterrupt
+        return line(check, futures)
+
+    line = report._line
+    monkeypatch.setattr(report, "_line", stop)
+    console = Console(width=80, file=io.StringIO())
+    with pytest.raises(KeyboardInterrupt):
+        validation.run(only=["rotation", "squeezing"], source="golden", console=console)
+    assert console.file.getvalue().rstrip().endswith("  ok      rotation")
 
 
 def test_nan_is_not_agreement():

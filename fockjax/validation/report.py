@@ -10,9 +10,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
+from fockjax._advice import UserError
 from fockjax.arguments import layout_of
 from fockjax.interop import oracle
 from fockjax.validation import golden, references
@@ -61,6 +62,7 @@ class Deviations(NamedTuple):
 
 
 TOLERANCES = Deviations(state=1e-10, observables=1e-9, gradients=1e-6, single=2e-5, draws=5)
+WIDTHS = 10, 13, 11, 11, 11  # of the columns of the table
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def run(
 
     Raises:
         ImportError: ``source`` is "sf" and Strawberry Fields cannot be imported.
-        fockjax.training.UserError: the model folder cannot be used.
+        fockjax.training.UserError: the model folder cannot be used, or there is no such name.
 
     Example:
         >>> from fockjax import validation
@@ -135,14 +137,14 @@ def run(
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     try:
         running = [(check, [_submit(pool, row) for row in check.rows]) for check in checks]
-        steps = track(running, "validating", console=console, transient=True)
-        lines = [_line(check, futures) for check, futures in steps]
+        title = f"Largest deviation of fockjax from {escape(reference.name)}"
+        console.print(f"[bold]{title}[/]\n{_header()}", soft_wrap=True, highlight=False)
+        lines = []
+        for check, futures in track(running, "validating", console=console, transient=True):
+            lines.append(_line(check, futures))
+            console.print(_printed(lines[-1]), soft_wrap=True, highlight=False)
     finally:
         pool.shutdown(cancel_futures=True)
-    console.print(_table(lines, reference))
-    for line in lines:
-        if line.problem:
-            console.print(f"{line.label}: {line.problem}", style="red", markup=False)
     failed = [line.label for line in lines if not line.passed]
     if failed:
         console.print(f"{len(failed)} of {len(lines)} lines failed", style="bold red")
@@ -179,9 +181,11 @@ def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) 
     """The checks to make: each operation and readout, random circuits, the trained model."""
     operations, readouts = names(), sorted(public_readouts())
     known = {readout.name: readout for readout in READOUTS + SAMPLES}
+    nameable = dict.fromkeys([*(name for _, name in operations), *readouts])
     for wanted in only or ():
-        if wanted not in {name for _, name in operations} | {*readouts}:
-            yield Check(wanted, problem=f"no such operation or readout; {_listed(operations)}")
+        if wanted not in nameable:
+            there_are = f"there are {', '.join(nameable)}"
+            raise UserError(f"There is no operation or readout {wanted!r}; {there_are}.")
     for kind, name in operations:
         if only is None or name in only:
             found = cases(kind, name)
@@ -220,10 +224,6 @@ def plan(reference: Reference, only: Sequence[str] | None, trained: Row | None) 
 def _apart(source: str) -> str:
     """The end of a label, which names a reference other than that of the table."""
     return "" if source == "Strawberry Fields" else f", against {source}"
-
-
-def _listed(operations: Sequence[tuple[str, str]]) -> str:
-    return f"there are {', '.join(name for _, name in operations)} and the methods of fockjax.State"
 
 
 def deviations(row: Row | ReadoutRow, reference: Reference, ours: Sequence[Readings]) -> Deviations:
@@ -288,27 +288,31 @@ def _trained_row(model: Path, console: Console) -> Row:
     return model_row(layer.circuit, weights, cutoff, trained.config.alpha_max)
 
 
-def _table(lines: Sequence[Line], reference: Reference) -> Table:
-    table = Table(title=f"Largest deviation of fockjax from {reference.name}")
-    table.add_column("checked")
-    for kind, limit in TOLERANCES._asdict().items():
-        header = "complex64" if kind == "single" else kind
-        shown = f"{limit:g} s.e." if kind == "draws" else f"{limit:.0e}"
-        table.add_column(f"{header}\n<= {shown}", justify="right")
-    table.add_column("")
-    for line in lines:
-        cells = ["-"] * len(TOLERANCES)
-        if line.deviations is not None:
-            cells = [
-                _cell(value, limit)
-                for value, limit in zip(line.deviations, TOLERANCES, strict=True)
-            ]
-        table.add_row(line.label, *cells, "[green]ok[/]" if line.passed else "[bold red]FAILED[/]")
-    return table
+def _header() -> str:
+    titles = ["complex64" if kind == "single" else kind for kind in Deviations._fields]
+    limits = [f"<= {limit:g} s.e." if limit >= 1 else f"<= {limit:.0e}" for limit in TOLERANCES]
+    return f"{_columns(titles)}\n{_columns(limits)}"
+
+
+def _printed(line: Line) -> str:
+    """A line of the table. The label comes last: it may be long."""
+    label = escape(line.label)
+    if line.deviations is None:
+        cells, problem = _columns([""] * len(WIDTHS)), escape(str(line.problem))
+        return f"{cells}  [bold red]FAILED[/]  {label}: {problem}"
+    pairs = list(zip(line.deviations, TOLERANCES, strict=True))
+    cells = _columns([_cell(*pair) for pair in pairs], [value <= limit for value, limit in pairs])
+    return f"{cells}  {'[green]ok[/]    ' if line.passed else '[bold red]FAILED[/]'}  {label}"
+
+
+def _columns(cells: Sequence[str], good: Sequence[bool] = (True,) * len(TOLERANCES)) -> str:
+    padded = [f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)]
+    return "".join(
+        text if fine else f"[bold red]{text}[/]" for text, fine in zip(padded, good, strict=True)
+    )
 
 
 def _cell(value: float, limit: float) -> str:
     if value == -np.inf:
         return "-"
-    shown = f"{value:.1f}" if limit >= 1 else f"{value:.1e}"
-    return shown if value <= limit else f"[bold red]{shown}[/]"
+    return f"{value:.1f}" if limit >= 1 else f"{value:.1e}"
