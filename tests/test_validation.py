@@ -461,7 +461,7 @@ def test_each_line_is_printed_when_it_is_known(monkeypatch):
     """Also into a file, where no progress bar can be seen."""
 
     def stop(check, futures):
-        if check.label == "squeezing":
+        if check.label == "rotation":
             raise KeyboardInterrupt
         return line(check, futures)
 
@@ -470,7 +470,7 @@ def test_each_line_is_printed_when_it_is_known(monkeypatch):
     console = Console(width=80, file=io.StringIO())
     with pytest.raises(KeyboardInterrupt):
         validation.run(only=["rotation", "squeezing"], source="golden", console=console)
-    assert console.file.getvalue().rstrip().endswith("  ok      rotation")
+    assert console.file.getvalue().rstrip().endswith("  ok      squeezing")
 
 
 def test_nan_is_not_agreement():
