@@ -69,6 +69,9 @@ class Spec:
             ``build`` where that parameter depends on an input or an outcome, so that it differs
             from sample to sample.
         of_total: the function that makes the operation instead of ``build`` under `TotalPhotons`.
+        truncates: whether part of the state may lie above the cutoff afterwards.
+        needs: called with the parameters and the options; the photons that the mode must be able to
+            hold, whatever the light. An operation that says so acts on one mode.
     """
 
     name: str
@@ -82,6 +85,8 @@ class Spec:
     reflects: Callable[[Mapping[str, Any]], bool] = lambda options: False
     of_sample: tuple[str, Callable[..., Any]] | None = None
     of_total: Callable[..., Any] | None = None
+    truncates: bool = True
+    needs: Callable[[Mapping[str, Any], Mapping[str, Any]], Any] = lambda parameters, options: 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +101,7 @@ class ChannelSpec(Spec):
 
 @dataclass(frozen=True, eq=False)
 class PreparationSpec(Spec):
-    """A preparation.
-
-    Attributes:
-        truncates: whether part of the state may lie above the cutoff.
-    """
-
-    truncates: bool = True
+    """A preparation of a state."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +122,11 @@ class DetectorSpec(Spec):
 
     Attributes:
         outcome: what an outcome is, "integer", "real" or "complex".
+        truncates: no: the mode is left in the vacuum.
     """
 
     outcome: str = "real"
+    truncates: bool = False
 
 
 def check_shapes(parameters: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) -> None:

@@ -94,44 +94,56 @@ class Factor(abc.ABC, Generic[Stored]):
         """The layout of kets of its modes."""
         return self.layout.kets
 
-    # what readouts need: see `fockjax.readouts.Part`
-
     @property
     def cutoffs(self) -> tuple[int, ...]:
+        """The cutoff of each mode."""
         return self.layout.cutoffs
 
     @property
     def is_batch(self) -> bool:
+        """Whether the array has axes besides those of one sample."""
         return self.array.ndim != self.layout.ndim
 
     @property
     def dtype(self) -> np.dtype:
+        """The complex dtype."""
         return self.array.dtype
-
-    def norm_squared(self) -> jax.Array:
-        return self.layout.norm_squared(self.array)
-
-    def probability(self, photons: Mapping[int, Any]) -> jax.Array:
-        return self.layout.probability(self.array, [photons[mode] for mode in self.modes])
-
-    def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
-        return self.layout.probabilities(self.array, self.positions(modes))
-
-    def band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
-        return self.layout.band(self.array, self.modes.index(mode), order, weights)
-
-    def reduced(self, modes: tuple[int, ...]) -> jax.Array:
-        return self.layout.reduced(self.array, self.positions(modes))
-
-    def isospectral(self, modes: tuple[int, ...]) -> jax.Array:
-        return self.layout.isospectral(self.array, self.positions(modes))
-
-    def gram(self, frame: Frame) -> jax.Array:
-        return self.layout.gram(self.array, frame)
 
     def positions(self, modes: Sequence[int]) -> tuple[int, ...]:
         """The positions of some of its modes among all of them."""
         return tuple(self.modes.index(mode) for mode in modes)
+
+    # What readouts are made of. ``modes`` are some of its own, in any order.
+
+    def norm_squared(self) -> jax.Array:
+        """The trace of the density matrix."""
+        return self.layout.norm_squared(self.array)
+
+    def probability(self, photons: Mapping[int, Any]) -> jax.Array:
+        """The probability of ``photons[mode]`` photons in each mode; 0 beyond the cutoff."""
+        return self.layout.probability(self.array, [photons[mode] for mode in self.modes])
+
+    def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
+        """Joint photon-number probabilities, an axis for each of ``modes``."""
+        return self.layout.probabilities(self.array, self.positions(modes))
+
+    def band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
+        """``sum_n weights[n] <n + order| rho |n>`` of one mode, the others traced out."""
+        return self.layout.band(self.array, self.modes.index(mode), order, weights)
+
+    def reduced(self, modes: tuple[int, ...]) -> jax.Array:
+        """The density matrix of ``modes``: their row axes, then their column axes."""
+        return self.layout.reduced(self.array, self.positions(modes))
+
+    def isospectral(self, modes: tuple[int, ...]) -> jax.Array:
+        """A square matrix with the same nonzero eigenvalues as the density matrix of ``modes``."""
+        return self.layout.isospectral(self.array, self.positions(modes))
+
+    def gram(self, frame: Frame) -> jax.Array:
+        """``trace(O_i^dagger O_j rho)``, where ``frame(layout, ket)`` stacks the ``O_j |ket>`` and
+        is linear in the ket.
+        """
+        return self.layout.gram(self.array, frame)
 
 
 @jax.tree_util.register_dataclass

@@ -136,7 +136,8 @@ def test_structured_channels_are_their_kraus_operators(x64, name):
     lows, highs = np.transpose(ENDS[name]).tolist()
     for point in (POINT[name], lows, highs):
         close(at(name, *point), superoperator(name, *point))
-    assert REGISTRY[name].build(*POINT[name], cutoff=D).truncations == (name not in LOSSLESS)
+    spec, cuts = REGISTRY[name], name not in LOSSLESS
+    assert spec.build(*POINT[name], cutoff=D).truncations == spec.truncates == cuts
 
 
 def test_batched_as_looped(x64):

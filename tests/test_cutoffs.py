@@ -17,15 +17,17 @@ from fockjax.channels import REGISTRY as CHANNELS
 from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.mixed import REGISTRY as MIXED
-from fockjax.runtime.cutoffs import gaussian
+from fockjax.runtime.cutoffs.gaussian import cuts
+from fockjax.runtime.cutoffs.moves import MOVES
+from fockjax.runtime.cutoffs.statistics import OneMode, tails, total_tails
 from fockjax.runtime.cutoffs.tally import Tally
 
 CUTOFFS = (1, 2, 3, 5, 8, 13, 21, 34)
 ONE_SAMPLE = np.zeros((1, 0))
 
 
-def one_mode(mean=0.0, photons=0.0, pairs=0.0) -> gaussian.OneMode:
-    return gaussian.OneMode(
+def one_mode(mean=0.0, photons=0.0, pairs=0.0) -> OneMode:
+    return OneMode(
         np.atleast_1d(mean).astype(complex), np.atleast_1d(photons), np.atleast_1d(pairs)
     )
 
@@ -34,8 +36,8 @@ def beyond(circuit: fj.Circuit, weights=None) -> tuple[np.ndarray, bool]:
     """What lies beyond each cutoff at the end, (modes, cutoffs), and whether that is exact."""
     for mode in range(circuit.modes):
         circuit.displace(0.0, mode=mode)
-    last = list(gaussian.cuts(circuit, weights or {}, ONE_SAMPLE))[-circuit.modes :]
-    found = [gaussian.tails(cut.moments[mode], CUTOFFS)[0] for mode, cut in enumerate(last)]
+    last = list(cuts(circuit, weights or {}, ONE_SAMPLE))[-circuit.modes :]
+    found = [tails(cut.moments[mode], CUTOFFS)[0] for mode, cut in enumerate(last)]
     return np.array(found), all(cut.exact for cut in last)
 
 
@@ -44,20 +46,20 @@ def beyond(circuit: fj.Circuit, weights=None) -> tuple[np.ndarray, bool]:
 
 @given(st.floats(0, 5), st.floats(0, 7))
 def test_beyond_a_cutoff_a_coherent_state_is_poisson(r, phi):
-    found = gaussian.tails(one_mode(r * np.exp(1j * phi)), CUTOFFS)[0]
+    found = tails(one_mode(r * np.exp(1j * phi)), CUTOFFS)[0]
     np.testing.assert_allclose(found, gammainc(CUTOFFS, r**2), atol=1e-11)
 
 
 @given(st.floats(0, 20))
 def test_beyond_a_cutoff_a_thermal_state_is_a_power(nbar):
-    found = gaussian.tails(one_mode(photons=nbar), CUTOFFS)[0]
+    found = tails(one_mode(photons=nbar), CUTOFFS)[0]
     np.testing.assert_allclose(found, (nbar / (1 + nbar)) ** np.array(CUTOFFS), atol=1e-11)
 
 
 @given(st.floats(-2, 2), st.floats(0, 7))
 def test_beyond_a_cutoff_a_squeezed_vacuum_has_pairs(r, phi):
     pairs = -np.exp(1j * phi) * np.sinh(r) * np.cosh(r)
-    found = gaussian.tails(one_mode(photons=np.sinh(r) ** 2, pairs=pairs), CUTOFFS)[0]
+    found = tails(one_mode(photons=np.sinh(r) ** 2, pairs=pairs), CUTOFFS)[0]
     k = np.arange(1, 20)
     ratios = np.concatenate([[1], np.cumprod(np.tanh(r) ** 2 * (2 * k - 1) / (2 * k))]) / np.cosh(r)
     photons = np.zeros(40)
@@ -67,16 +69,17 @@ def test_beyond_a_cutoff_a_squeezed_vacuum_has_pairs(r, phi):
 
 
 def test_far_beyond_the_cutoffs_nothing_comes_back():
-    np.testing.assert_allclose(gaussian.tails(one_mode(12.0), (4, 8)), 1, atol=1e-11)
+    np.testing.assert_allclose(tails(one_mode(12.0), (4, 8)), 1, atol=1e-11)
 
 
 # Moments through a circuit
 
 
 def test_every_gaussian_operation_is_known():
-    others = {"cubic_phase", "unitary", "kraus", "fock", "cat", "gkp", "ket", "density_matrix"}
-    names = {*GATES, *CHANNELS, *KETS, *MIXED}
-    assert names - others - set(gaussian.KEEPS_PHOTONS) <= set(gaussian.GAUSSIAN) <= names
+    others = {"cubic_phase", "unitary", "kraus", "cat", "gkp", "ket", "density_matrix"}
+    specs = GATES | CHANNELS | KETS | MIXED
+    names = {name for name, spec in specs.items() if spec.truncates}
+    assert names - others <= set(MOVES) <= set(specs)
 
 
 def test_moments_are_those_of_the_state():
@@ -152,11 +155,11 @@ def test_moments_of_each_operation(name):
 def test_kerr_gates_keep_the_photon_numbers_but_not_the_gaussian_state():
     circuit = fj.Circuit(3).displace(0.5, mode=0).two_mode_squeeze(0.3, modes=(0, 1))
     circuit.kerr(0.3, mode=0).cross_kerr(0.2, modes=(0, 2)).squeeze(0.2, mode=1)
-    assert all(cut.exact for cut in gaussian.cuts(circuit, {}, ONE_SAMPLE))
+    assert all(cut.exact for cut in cuts(circuit, {}, ONE_SAMPLE))
     circuit.rotate(0.2, mode=0).beamsplitter(modes=(0, 1)).displace(0.1, mode=1)
 
     def exact():
-        return [cut.exact for cut in gaussian.cuts(circuit, {}, ONE_SAMPLE) if cut.moments]
+        return [cut.exact for cut in cuts(circuit, {}, ONE_SAMPLE) if cut.moments]
 
     assert exact() == [True, True, True, False, False]
     circuit.prepare("coherent", 0.3, modes=1).squeeze(0.1, mode=1)  # what is new is Gaussian
@@ -248,6 +251,22 @@ def test_samples_run_where_a_circuit_is_not_gaussian():
     assert max(lost) <= plan.bound <= plan.tolerance
     np.testing.assert_allclose(lost[plan.trial.rows], plan.trial.lost, atol=1e-6)
     assert "Not Gaussian throughout" in str(plan)
+
+
+def test_a_measurement_leaves_modes_gaussian_that_were_not_entangled_with_it():
+    circuit = fj.Circuit(3).displace(fj.Input(0), 0.4, mode=0).squeeze(0.4, 0.3, mode=2)
+    circuit.beamsplitter(0.5, 0.7, modes=(0, 1)).beamsplitter(0.3, 0.2, modes=(2, 0))
+    circuit.prepare("coherent", 0.5, modes=0).measure_photons(modes=2)  # 0 and 2 are free of 1
+    circuit.displace(0.6, 0.1, mode=0).beamsplitter(0.6, 0.3, modes=(0, 2))
+    x, key = np.linspace(0.1, 0.9, 5)[:, None], jax.random.key(1)
+    plan = fj.runtime.plan_cutoffs(circuit, {}, x, key=key)
+    assert plan.trial is None  # a guarantee
+    keys = jax.random.split(key, len(x))
+    states = jax.vmap(lambda row, key: circuit({}, row, cutoff=plan.cutoffs, key=key))(x, keys)
+    assert max(jax.vmap(fj.runtime.lost)(states)) <= plan.bound <= plan.tolerance
+
+    circuit.squeeze(0.1, mode=1)  # which was entangled with the mode that was measured
+    assert fj.runtime.plan_cutoffs(circuit, {}, x, key=key).trial is not None
 
 
 @pytest.mark.slow
@@ -386,8 +405,8 @@ def totals_of(state: fj.State, below: int) -> np.ndarray:
 def test_beyond_a_total_two_squeezed_modes_have_pairs():
     """A two-mode squeezed vacuum has 2k photons with probability tanh^2k r / cosh^2 r."""
     circuit = fj.Circuit(2).two_mode_squeeze(0.6, 0.3).rotate(0.2, mode=0)
-    (cut,) = (cut for cut in gaussian.cuts(circuit, {}, ONE_SAMPLE) if cut.group)
-    found = gaussian.total_tails(cut.group, CUTOFFS)[0]
+    (cut,) = (cut for cut in cuts(circuit, {}, ONE_SAMPLE) if cut.group)
+    found = total_tails(cut.group, CUTOFFS)[0]
     pairs = (np.array(CUTOFFS) + 1) // 2  # so many pairs exceed it
     np.testing.assert_allclose(found, np.tanh(0.6) ** (2 * pairs), rtol=1e-5)
     np.testing.assert_allclose(cut.group.photons, 2 * np.sinh(0.6) ** 2, rtol=1e-6)
@@ -397,8 +416,8 @@ def test_a_total_acts_where_photons_are_made_or_groups_are_joined():
     circuit = fj.Circuit(3).displace(0.3, mode=0).beamsplitter(modes=(0, 1))
     circuit.beamsplitter(0.2, modes=(1, 0)).kerr(0.3, mode=0).add("cross_kerr", 0.2, modes=(1, 2))
     circuit.loss(0.8, mode=1).squeeze(0.2, mode=2)
-    cuts = [cut for cut in gaussian.cuts(circuit, {}, ONE_SAMPLE) if cut.group]
-    assert [(cut.number, len(cut.group.mean[0]) // 2, cut.group.exact) for cut in cuts] == [
+    found = [cut for cut in cuts(circuit, {}, ONE_SAMPLE) if cut.group]
+    assert [(cut.number, len(cut.group.mean[0]) // 2, cut.group.exact) for cut in found] == [
         *[(1, 1, True), (2, 2, True), (5, 3, False), (7, 3, False)],
     ]
 
@@ -406,8 +425,8 @@ def test_a_total_acts_where_photons_are_made_or_groups_are_joined():
 def test_totals_are_those_of_the_state():
     circuit = fj.Circuit(2).displace(0.4, 0.3, mode=0).squeeze(0.3, 1.1, mode=1)
     circuit.beamsplitter(0.5, 0.7).two_mode_squeeze(0.2, 0.4)
-    *_, cut = gaussian.cuts(circuit, {}, ONE_SAMPLE)
-    found = gaussian.total_tails(cut.group, tuple(range(1, 9)))[0]
+    *_, cut = cuts(circuit, {}, ONE_SAMPLE)
+    found = total_tails(cut.group, tuple(range(1, 9)))[0]
     np.testing.assert_allclose(found, 1 - totals_of(circuit({}, cutoff=16), 8), atol=2e-5)
 
 

@@ -256,8 +256,11 @@ def test_what_reflects_and_how_often_a_gate_cuts():
     assert after(fj.Circuit(1).cubic_phase(0.1, mode=0)) == (1, True)
     assert after(fj.Circuit(1).cubic_phase(0.1, padding=9, mode=0)) == (1, True)
     assert after(fj.Circuit(1).unitary(np.eye(3), modes=0)) == (1, True)
-    assert after(fj.Circuit(1).fourier(mode=0).snap([0.3], mode=0)) == (0, False)
+    diagonal = fj.Circuit(1).fourier(mode=0).rotate(0.2, mode=0).kerr(0.1, mode=0)
+    assert after(diagonal.snap([0.3], mode=0)) == (0, False)
     assert after(two().cross_kerr(0.1)) == (0, False)
+    keep = {name for name, spec in fj.gates.REGISTRY.items() if not spec.truncates}
+    assert keep == {"fourier", "rotation", "kerr", "snap", "cross_kerr"}
     assert after(two().two_mode_squeeze(0.1).mach_zehnder(0.1, 0.2)) == (2, False)
     for name, cuts in (("controlled_x", 4), ("controlled_z", 4), ("symmetric_mach_zehnder", 2)):
         values = [0.1] * len(REGISTRY[name].parameters)

@@ -31,4 +31,6 @@ def dephasing(sigma, *, cutoff: int, dtype=None) -> RandomRotation:
     return RandomRotation(in_range(sigma, "sigma", 0, np.inf, real_dtype(dtype)), cutoff)
 
 
-SPEC = ChannelSpec("dephasing", ("sigma",), 1, dephasing, check=check_ranges(sigma=(0, np.inf)))
+SPEC = ChannelSpec(
+    "dephasing", ("sigma",), 1, dephasing, check=check_ranges(sigma=(0, np.inf)), truncates=False
+)

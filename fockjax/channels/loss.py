@@ -206,7 +206,7 @@ def _tables(cutoff, rows):
 
 
 SPECS = (
-    ChannelSpec("loss", ("T",), 1, loss, check=check_ranges(T=(0, 1))),
+    ChannelSpec("loss", ("T",), 1, loss, check=check_ranges(T=(0, 1)), truncates=False),
     ChannelSpec(
         "amplifier",
         ("gain", "nbar"),

@@ -90,6 +90,11 @@ def photons(efficiency: Any = 1.0, dark_counts: Any = 0.0, *, cutoff: int, dtype
     )
 
 
+def _needs(parameters, options):
+    """The outcome selected, if all of it must be photons: dark counts do without."""
+    return parameters.get("select", 0) if parameters["dark_counts"] == 0 else 0
+
+
 SPEC = DetectorSpec(
     "photons",
     ("efficiency", "dark_counts"),
@@ -98,4 +103,5 @@ SPEC = DetectorSpec(
     defaults={"efficiency": 1.0, "dark_counts": 0.0},
     check=check,
     outcome="integer",
+    needs=_needs,
 )

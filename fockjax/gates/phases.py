@@ -155,9 +155,9 @@ def real_matrix(build, slope, r, cutoff) -> Matrix | Generated:
 
 
 SPECS = (
-    GateSpec("rotation", ("phi",), 1, rotation),
-    GateSpec("kerr", ("kappa",), 1, kerr),
-    GateSpec("fourier", (), 1, fourier),
-    GateSpec("snap", ("phases",), 1, snap, arrays=("phases",), check=_check_snap),
-    GateSpec("cross_kerr", ("kappa",), 2, cross_kerr),
+    GateSpec("rotation", ("phi",), 1, rotation, truncates=False),
+    GateSpec("kerr", ("kappa",), 1, kerr, truncates=False),
+    GateSpec("fourier", (), 1, fourier, truncates=False),
+    GateSpec("snap", ("phases",), 1, snap, arrays=("phases",), check=_check_snap, truncates=False),
+    GateSpec("cross_kerr", ("kappa",), 2, cross_kerr, truncates=False),
 )

@@ -53,5 +53,14 @@ def _check(parameters, modes, options):
 
 SPECS = (
     KetSpec("vacuum", (), 1, vacuum, truncates=False),
-    KetSpec("fock", (), 1, fock, options={"n": 0}, check=_check, truncates=False),
+    KetSpec(
+        "fock",
+        (),
+        1,
+        fock,
+        options={"n": 0},
+        check=_check,
+        truncates=False,
+        needs=lambda parameters, options: options["n"],
+    ),
 )

@@ -1,7 +1,7 @@
 """Readouts: what can be read from a state, one kind in each file.
 
 A readout is a method of the state. It is written in terms of a few primitives of the state's
-independent factors (`Part`), so that it works for every kind of state that has these.
+independent factors (`fockjax.factors.Factor`), so that it works for every layout that has these.
 
 Expectation values are taken in the state as it is, whose norm is below one if the cutoff lost
 something: as in Strawberry Fields, nothing is renormalised. All readouts are of one sample, are
@@ -10,7 +10,6 @@ batched by `jax.vmap`, and can be differentiated in forward and in reverse mode.
 """
 
 from fockjax.readouts.factored import Moments as Moments
-from fockjax.readouts.factored import Part as Part
 from fockjax.readouts.phase_space import PhaseSpace
 from fockjax.readouts.photons import PhotonNumbers
 from fockjax.readouts.quadratures import Quadratures
@@ -22,4 +21,4 @@ class Readouts(PhotonNumbers, Quadratures, PhaseSpace, Subsystems, Sampling):
     """All readouts of a product of independent factors."""
 
 
-__all__ = ["Moments", "Part", "Readouts"]
+__all__ = ["Moments", "Readouts"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce, wraps
 from string import ascii_letters
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 from fockjax._eager import jit_when_eager
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, is_integer, safe_sqrt
+from fockjax.factors import Factor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,68 +47,10 @@ class Moments(NamedTuple):
     variance: jax.Array
 
 
-class Part(Protocol):
-    """What readouts need from a factor. ``modes`` are always some of its own, in any order."""
-
-    @property
-    def modes(self) -> tuple[int, ...]:
-        """The modes it holds, increasing."""
-        ...
-
-    @property
-    def cutoffs(self) -> tuple[int, ...]:
-        """The cutoff of each."""
-        ...
-
-    @property
-    def is_batch(self) -> bool:
-        """Whether its array has axes besides those of one sample."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The complex dtype."""
-        ...
-
-    def positions(self, modes: Sequence[int]) -> tuple[int, ...]:
-        """The positions of ``modes`` among its own."""
-        ...
-
-    def norm_squared(self) -> jax.Array:
-        """The trace of its density matrix."""
-        ...
-
-    def probability(self, photons: Mapping[int, Any]) -> jax.Array:
-        """The probability of ``photons[mode]`` photons in each mode; 0 beyond the cutoff."""
-        ...
-
-    def probabilities(self, modes: tuple[int, ...]) -> jax.Array:
-        """Joint photon-number probabilities, an axis for each of ``modes``."""
-        ...
-
-    def band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
-        """``sum_n weights[n] <n + order| rho |n>`` of one mode, the others traced out."""
-        ...
-
-    def reduced(self, modes: tuple[int, ...]) -> jax.Array:
-        """The density matrix of ``modes``: their row axes, then their column axes."""
-        ...
-
-    def isospectral(self, modes: tuple[int, ...]) -> jax.Array:
-        """A square matrix with the same nonzero eigenvalues as the density matrix of ``modes``."""
-        ...
-
-    def gram(self, frame: Callable[[Any, jax.Array], jax.Array]) -> jax.Array:
-        """``trace(O_i^dagger O_j rho)``, where ``frame(layout, ket)`` stacks the ``O_j |ket>`` and
-        is linear in the ket.
-        """
-        ...
-
-
 class Factored:
     """A state that is a product of independent factors."""
 
-    factors: tuple[Part, ...]
+    factors: tuple[Factor, ...]
     hbar: float
 
     @property
@@ -184,7 +127,7 @@ class Factored:
         return jnp.finfo(self.dtype).dtype
 
     @property
-    def _parts(self) -> tuple[Part, ...]:
+    def _parts(self) -> tuple[Factor, ...]:
         """The factors, of one sample."""
         self._require_one_sample()
         return self.factors
@@ -197,7 +140,7 @@ class Factored:
                 "that makes the states."
             )
 
-    def _norm_squared(self, without: Part | None = None) -> jax.Array:
+    def _norm_squared(self, without: Factor | None = None) -> jax.Array:
         parts = [f.norm_squared() for f in self._parts if f is not without]
         return reduce(jnp.multiply, parts, jnp.ones((), self._real))
 
@@ -226,12 +169,12 @@ class Factored:
         band = factor.band(mode, order, weights.astype(self._real))
         return contract(self._norm_squared(without=factor), band, ",->")
 
-    def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Part, tuple[int, ...]]]:
+    def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Factor, tuple[int, ...]]]:
         """Every factor, with those of ``modes`` that belong to it."""
         for factor in self._parts:
             yield factor, tuple(mode for mode in modes if mode in factor.modes)
 
-    def _factor(self, mode: int) -> Part:
+    def _factor(self, mode: int) -> Factor:
         return next(factor for factor in self._parts if mode in factor.modes)
 
     def _checked_mode(self, mode: int) -> int:

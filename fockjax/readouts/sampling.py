@@ -15,7 +15,8 @@ from fockjax._numerics import checked_integer
 from fockjax._random import check_key, draw_photon_number, tails
 from fockjax.detectors import Detector
 from fockjax.detectors.counter import Counter
-from fockjax.readouts.factored import Factored, Modes, Part
+from fockjax.factors import Factor
+from fockjax.readouts.factored import Factored, Modes
 
 MEMORY = 64 * 2**20  # bytes that all shots in progress may take
 TOGETHER = 2**14  # the most shots in progress at one time
@@ -23,7 +24,7 @@ TOGETHER = 2**14  # the most shots in progress at one time
 Shot = Callable[[jax.Array], jax.Array]
 # Takes a factor, those of its modes that are measured, and their detectors. Returns a function that
 # makes one shot from a key, and the bytes that this takes.
-Prepare = Callable[[Part, tuple[int, ...], Sequence[Any]], tuple[Shot, int]]
+Prepare = Callable[[Factor, tuple[int, ...], Sequence[Any]], tuple[Shot, int]]
 
 
 class Sampling(Factored):
@@ -200,7 +201,7 @@ class Sampling(Factored):
         return jnp.stack([columns[mode] for mode in listed], -1)
 
 
-def _counted(factor: Part, own: tuple[int, ...], counters: Sequence[Counter]) -> tuple[Shot, int]:
+def _counted(factor: Factor, own: tuple[int, ...], counters: Sequence[Counter]) -> tuple[Shot, int]:
     """A `Prepare` that draws photon numbers from tables of tails, then the counters' responses."""
     joint = factor.probabilities(own)
     # For each mode the tails given the numbers of the modes before, which are one axis together.
@@ -222,7 +223,7 @@ def _counted(factor: Part, own: tuple[int, ...], counters: Sequence[Counter]) ->
 
 
 def _measured(
-    factor: Part, own: tuple[int, ...], detectors: Sequence[Detector]
+    factor: Factor, own: tuple[int, ...], detectors: Sequence[Detector]
 ) -> tuple[Shot, int]:
     """A `Prepare` that measures modes one after the other, each given the outcomes before."""
     measured = list(zip(own, detectors, strict=True))
@@ -240,6 +241,7 @@ def _measured(
         keys = jax.random.split(key, len(own))
         for (mode, detector), key in zip(measured[:-1], keys, strict=False):
             outcome, part = condition(part, mode, detector, key)
+            assert isinstance(part, Factor)  # of the modes still to be measured
             outcomes.append(outcome)
         mode, detector = measured[-1]
         return jnp.stack([*outcomes, detector.sample(keys[-1], part.reduced((mode,)))])
@@ -256,7 +258,7 @@ def _measured(
 @partial(jax.jit, static_argnames=("prepare", "own", "shots", "together"))
 def _in_rounds(
     prepare: Prepare,
-    factor: Part,
+    factor: Factor,
     own: tuple[int, ...],
     detectors: Sequence[Detector],
     key: jax.Array,

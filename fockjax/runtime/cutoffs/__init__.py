@@ -3,7 +3,9 @@
 - `modes`, `totals`: the planners. A cutoff for each mode, or a bound on all photons together.
 - `samples`: which samples a planner looks at.
 - `ladders`: the cutoffs that it chooses from.
-- `gaussian`: photon statistics of Gaussian circuits, exact and without a run.
+- `gaussian`: the moments of Gaussian states through a circuit, exact and without a run.
+- `moves`: what each Gaussian operation does to them.
+- `statistics`: the photon statistics that they give.
 - `pilot`: runs of a few samples, where the circuit is not Gaussian.
 - `trial`: which pilot runs are made, at generous cutoffs first, then at those planned.
 - `tally`: the probabilities beyond each cutoff, summed over the circuit, and the bound they give.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fockjax.circuit import Circuit
-from fockjax.operations import Measurement, flat
+from fockjax.operations import flat
 
 Ladder = tuple[int, ...]  # cutoffs, increasing
 Ladders = tuple[Ladder, ...]  # one for each mode
@@ -18,19 +18,13 @@ BUCKETS += tuple(range(128, 513, 32))
 def photons_needed(circuit: Circuit) -> list[int]:
     """For each mode the most photons that a Fock state prepared or an outcome selected there has.
 
-    Whatever the light, no smaller cutoff will do. An outcome counts only if it needs that many
-    photons: dark counts do without.
+    Whatever the light, no smaller cutoff will do.
     """
     needed = [0] * circuit.modes
     for step in flat(circuit.operations):
-        if step.name == "fock":
-            photons = step.options["n"]
-        elif isinstance(step, Measurement) and step.name == "photons" and step.selects:
-            photons = step.parameters["select"] if step.parameters["dark_counts"] == 0 else 0
-        else:
-            continue
-        (mode,) = step.modes
-        if isinstance(photons, int | float):  # else it is a parameter
+        photons = step.spec.needs(step.parameters, step.options)
+        if isinstance(photons, int | float) and photons:  # else none, or a parameter
+            (mode,) = step.modes
             needed[mode] = max(needed[mode], int(photons))
     return needed
 

@@ -2,8 +2,8 @@
 
 The probabilities beyond each cutoff are summed over the points of the circuit at which it acts;
 `tally` proves that the sum bounds what is lost. While a state is Gaussian these probabilities are
-known exactly (`gaussian`), and the plan is a guarantee. Where it is not, they are those of a few
-samples that run (`trial`).
+known exactly (`gaussian`, `statistics`), and the plan is a guarantee. Where it is not, they are
+those of a few samples that run (`trial`).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import numpy as np
 
 from fockjax import arguments
 from fockjax.circuit import Circuit, Weights
-from fockjax.runtime.cutoffs import gaussian
+from fockjax.runtime.cutoffs.gaussian import cuts
 from fockjax.runtime.cutoffs.ladders import (
     cutoffs_at,
     ladder_of,
@@ -25,6 +25,7 @@ from fockjax.runtime.cutoffs.ladders import (
 )
 from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
 from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
+from fockjax.runtime.cutoffs.statistics import tails
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
 from fockjax.runtime.cutoffs.trial import Trial, observed_tally, verified_levels
 from fockjax.runtime.memory import parse_size
@@ -111,9 +112,9 @@ def plan_cutoffs(
 
     If the circuit is Gaussian up to its last loss of photons at a cutoff, the plan is a guarantee,
     made from photon statistics alone. Otherwise (a squeezer after a Kerr gate, a cubic phase gate,
-    what follows a measurement) the most extreme samples run: at generous cutoffs, where their
-    photon numbers are looked at, and then at those planned. The other samples should be checked as
-    they run, which `run_adaptive` does.
+    modes that were entangled with one that is measured) the most extreme samples run: at generous
+    cutoffs, where their photon numbers are looked at, and then at those planned. The other samples
+    should be checked as they run, which `run_adaptive` does.
 
     Args:
         circuit: a circuit; it starts in the vacuum.
@@ -158,10 +159,10 @@ def plan_cutoffs(
 
     rows = rows_to_plan_for(samples)
     tally, exact = Tally(ladders, rows), True
-    for cut in gaussian.cuts(circuit, weights, samples[rows]):
+    for cut in cuts(circuit, weights, samples[rows]):
         exact = exact and cut.exact
         for mode, one in cut.moments.items():
-            beyond = gaussian.tails(one, ladders[mode])
+            beyond = tails(one, ladders[mode])
             tally.add(mode, beyond, one.photons + abs(one.mean) ** 2, cut.number, cut.step)
     spared, trial = int((1 - share) * len(rows)), None
     if exact:

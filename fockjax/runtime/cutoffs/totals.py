@@ -17,11 +17,12 @@ import numpy as np
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.layout import TotalPhotons
-from fockjax.runtime.cutoffs import gaussian
+from fockjax.runtime.cutoffs.gaussian import cuts
 from fockjax.runtime.cutoffs.ladders import ladder_of, photons_needed, raised_to_hold
 from fockjax.runtime.cutoffs.modes import CutoffPlan, plan_cutoffs
 from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
 from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
+from fockjax.runtime.cutoffs.statistics import total_tails
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
 from fockjax.runtime.cutoffs.trial import PILOTS, PilotTooLarge
 from fockjax.runtime.memory import parse_size
@@ -205,10 +206,10 @@ def plan_total(
     ladder = ladder_of(least, most)
     rows = rows_to_plan_for(samples)
     tally, exact = Tally((ladder,), rows), True
-    for cut in gaussian.cuts(circuit, weights, samples[rows]):
+    for cut in cuts(circuit, weights, samples[rows]):
         if cut.group:
             exact = exact and cut.group.exact
-            beyond = gaussian.total_tails(cut.group, ladder)
+            beyond = total_tails(cut.group, ladder)
             tally.add(0, beyond, cut.group.photons, cut.number, cut.step)
     spared = int((1 - share) * len(rows))
     (level,), short = tally.choose(tolerance / SAFETY, spared)
