@@ -30,6 +30,7 @@ from fockjax.states import State
 
 MEMORY_LIMIT = 8 * 2**30
 Outcomes = dict[str, jax.Array]
+RunLayer = Callable[[State, Any], State]
 
 
 def run(
@@ -329,25 +330,38 @@ def _run_layers(
         # The scan carries both, so they must be arrays from the start.
         state = replace(state, selected=state.selection_probability, score=state.weight)
     found: list[Outcomes] = []
-    done = 0
-    while done < repeat.times:
-        layer = pick(layers, done)
-        left = repeat.times - done
-        if left > 1:
-            after = jax.eval_shape(run_layer, state, layer)
-            if _kinds(after.factors) == _kinds(state.factors):
-                break
-            # Not for two layers: each is then compiled for the one time that it runs.
-            if left > 2 and (joined := _joined(state, after)):
-                after = jax.eval_shape(run_layer, joined, layer)
-                if _kinds(after.factors) == _kinds(joined.factors):
-                    state = joined
-                    break
+    for done in range(repeat.times):
+        layer, left = pick(layers, done), repeat.times - done
+        if steady := _steady(run_layer, state, layer, left):
+            state = _scanned(run_layer, *steady, pick(layers, slice(done, None)), left)
+            found.append(state.outcomes)
+            break
         state = run_layer(state, layer)
         found.append(pick(state.outcomes, None))
-        done += 1
-    else:
-        return replace(state, outcomes=_in_order(found))
+    return replace(state, outcomes=_in_order(found))
+
+
+def _steady(run_layer: RunLayer, state: State, layer: Any, left: int) -> tuple[State, State] | None:
+    """A state whose factors a layer leaves of the same kind, so that a scan can carry them, and the
+    state after that layer (shapes only). None if there is no such state, or one layer ``left``.
+    """
+    if left == 1:
+        return None
+    after = jax.eval_shape(run_layer, state, layer)
+    if _kinds(after.factors) == _kinds(state.factors):
+        return state, after
+    # Not for two layers: each is then compiled for the one time that it runs.
+    if left > 2 and (joined := _joined(state, after)):
+        after = jax.eval_shape(run_layer, joined, layer)
+        if _kinds(after.factors) == _kinds(joined.factors):
+            return joined, after
+    return None
+
+
+def _scanned(run_layer: RunLayer, state: State, after: State, layers: Any, left: int) -> State:
+    """The state after all layers ``left``, by a scan. ``after`` is the state after one of them,
+    which tells how often a layer cuts.
+    """
 
     def body(carry, layer):
         factors, selected, score = carry
@@ -355,19 +369,15 @@ def _run_layers(
         after = run_layer(before, layer)
         return (after.factors, after.selected, after.score), after.outcomes
 
-    left = repeat.times - done
     carry = (state.factors, state.selected, state.score)
-    (factors, selected, score), rest = jax.lax.scan(
-        body, carry, pick(layers, slice(done, None)), length=left
-    )
-    lossy = after.truncations - state.truncations  # pyright: ignore[reportPossiblyUnbound]
+    (factors, selected, score), outcomes = jax.lax.scan(body, carry, layers, length=left)
     return replace(
         state,
         factors=factors,
         selected=selected,
         score=score,
-        outcomes=_in_order([*found, rest]),
-        truncations=state.truncations + left * lossy,
+        outcomes=outcomes,
+        truncations=state.truncations + left * (after.truncations - state.truncations),
         reflects=after.reflects,
     )
 
