@@ -147,12 +147,10 @@ def parted_layer(r, a):
     return block.beamsplitter(0.4, a, modes=(2, 0)).squeeze(0.3, 0.1, mode=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layer, groups, truncations",
-    [
-        (joint_layer, ((0, 1, 2),), 5),
-        pytest.param(parted_layer, ((0, 2), (1,)), 5, marks=pytest.mark.slow),
-    ],
+    [(joint_layer, ((0, 1, 2),), 5), (parted_layer, ((0, 2), (1,)), 5)],
 )
 def test_preparations_in_repeated_layers(x64, layer, groups, truncations):
     """Under scan, as written out one after the other; losses add up, truncations are counted."""

@@ -162,7 +162,12 @@ COMPOSED = {
 }
 
 
-@pytest.mark.parametrize("name", COMPOSED)
+QUICK = ("controlled_z, exact", "gaussian_transform, exact")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in COMPOSED]
+)
 def test_gates_of_several_parts_turn_density_matrices_like_their_kets(name):
     made = []
     for circuit in (fj.Circuit(2), fj.Circuit(2).loss(1.0, mode=0).loss(1.0, mode=1)):
