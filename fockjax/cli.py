@@ -36,6 +36,8 @@ class Predict:
     """Leave the results of unusable rows empty instead of refusing the file."""
     restart: bool = False
     """Discard the journal of an interrupted run and begin anew."""
+    overwrite: bool = False
+    """Replace FILE if it exists, once the new one is complete."""
     memory: Annotated[str | None, tyro.conf.arg(metavar="SIZE")] = None
     """Memory the process may use, such as 8GB or 500MiB; by default half of what is available."""
     batch_size: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None

@@ -48,6 +48,7 @@ def predict(
     *,
     skip_bad: bool = False,
     restart: bool = False,
+    overwrite: bool = False,
     memory: int | str | None = None,
     batch_size: int | None = None,
     tolerance: float | None = None,
@@ -71,6 +72,7 @@ def predict(
             class; with a tolerance also cutoffs and ok.
         skip_bad: leave the results of unusable rows empty instead of refusing the file.
         restart: discard the journal of an interrupted run and begin anew.
+        overwrite: replace `out` if it exists, once the new one is complete.
         memory: what the process may use, such as "8GB"; see docs/runner.md.
         batch_size: the most rows in a batch; by default as many as run fast and fit in memory.
         tolerance: the leakage that a row may have. Cutoffs are planned for the first rows of the
@@ -85,8 +87,9 @@ def predict(
         The number of rows.
 
     Raises:
-        UserError: for a file that cannot be used, for unusable rows (listed by number), and for the
-            journal of an interrupted run with another model, other data or another tolerance.
+        UserError: for a file that cannot be used, for an output that exists, for unusable rows
+            (listed by number), and for the journal of an interrupted run with another model, other
+            data or another tolerance.
         TooLarge, RunError: as a `fockjax.runtime.Runner`; what was finished stays in the journal.
     """
     console = console or Console()
@@ -94,6 +97,10 @@ def predict(
     check_output(out)
     if out.exists() and data.exists() and out.samefile(data):
         raise UserError(f"the output {out} would replace the data it is made from")
+    path = out.with_name(f"{out.name}.journal")
+    # A run that is stopped after it wrote the output and before its journal went goes on, too.
+    if out.exists() and not path.exists() and not overwrite:
+        raise UserError(f"{out} exists: give another name, or --overwrite to replace it")
     predictor = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {text}"))
     _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff, log, trace)
     table = _open(data, predictor.columns)
@@ -106,7 +113,6 @@ def predict(
     out.parent.mkdir(parents=True, exist_ok=True)
     columns = result_columns(predictor.classes, predictor.labels if predictor.plan else ())
     kind = np.dtype([*columns.descr, ("usable", "?")])
-    path = out.with_name(f"{out.name}.journal")
     with open_journal(path, identity, kind, restart=restart) as journal:
         remove_leftovers(out)
         resumed = journal.rows

@@ -47,7 +47,7 @@ def test_train_then_predict(flowers, tmp_path, capsys, monkeypatch):
     assert cli.main(["train", "--data", str(flowers), "--target", "kind", *SMALL]) == 2
     assert "finished run: --resume" in one_line(capsys)
     (tmp_path / "other.csv").write_text("length,kind\n1,2\n")
-    assert cli.main(["predict", "runs/flowers", "other.csv", "-o", "out.csv"]) == 2
+    assert cli.main(["predict", "runs/flowers", "other.csv", "-o", "more.csv"]) == 2
     assert "lacks 1 of the model's columns: 'width'" in one_line(capsys)
 
 

@@ -205,7 +205,7 @@ def test_unusable_rows_are_listed_and_nothing_is_written(classifier, tmp_path, s
         said = ["row 3, column 'b'", "row 9, column 'a'", "row 60: a value is too large"]
     out.write_text("kept")
     with pytest.raises(UserError, match=".*; ".join(said) + r".*Nothing was written; --skip-bad"):
-        run(classifier, data, out)
+        run(classifier, data, out, overwrite=True)
     assert out.read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == [data.name, "out.csv"]
 
@@ -264,7 +264,17 @@ def test_the_output_is_checked_before_anything_is_done(classifier, tmp_path):
     with pytest.raises(UserError, match="must end in .csv, .parquet or .npy"):
         run(classifier, data, tmp_path / "out.txt")
     with pytest.raises(UserError, match="would replace the data"):
-        run(classifier, data, data)
+        run(classifier, data, data, overwrite=True)
+
+
+def test_an_output_that_exists_is_replaced_only_if_asked(classifier, tmp_path):
+    data, out = write_csv(tmp_path / "data.csv"), tmp_path / "out.csv"
+    out.write_text("mine")
+    with pytest.raises(UserError, match=r"out.csv exists: give another name, or --overwrite"):
+        run(classifier, data, out)
+    assert out.read_text() == "mine" and len(list(tmp_path.iterdir())) == 2
+    run(classifier, data, out, overwrite=True)
+    assert len(read_csv(out)) == len(FEATURES)
 
 
 def test_much_leakage_is_pointed_out(classifier, tmp_path, monkeypatch):
@@ -364,7 +374,7 @@ def test_a_limit_of_memory_makes_small_batches_or_is_refused(regressor, tmp_path
     run(regressor, data, tmp_path / "out.csv", memory="1GB", log=log)
     monkeypatch.setattr(memory, "room", lambda *_: 10)
     with pytest.raises(TooLarge, match="One row needs"):
-        run(regressor, data, tmp_path / "out.csv", memory="2GB", log=log)
+        run(regressor, data, tmp_path / "more.csv", memory="2GB", log=log)
     (record,) = read_records(log)
     assert record.batches == {"8": 8}
 
