@@ -41,7 +41,7 @@ class Values:
 
 
 class Parameter(abc.ABC):
-    """A real number known when the circuit runs. Supports ``+ - * / **`` and negation."""
+    """A real number known when the circuit runs. Supports ``+ - * / **``, signs and `abs`."""
 
     __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
 
@@ -100,6 +100,12 @@ class Parameter(abc.ABC):
 
     def __neg__(self):
         return Expression("-", (0.0, self))
+
+    def __pos__(self):
+        return self
+
+    def __abs__(self):
+        return apply(jnp.abs, self, name="abs")
 
 
 @dataclass(frozen=True)
@@ -328,7 +334,14 @@ class Function(Parameter):
     name: str
 
     def evaluate(self, values):
-        return self.function(*(evaluate(value, values) for value in self.operands))
+        operands = [evaluate(value, values) for value in self.operands]
+        try:
+            return self.function(*operands)
+        except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
+            raise TypeError(
+                f"{self}: function {self.name!r} needs numbers, but in a circuit it gets arrays "
+                "traced by JAX: make it of jax.numpy functions."
+            ) from error
 
     def leaves(self):
         yield from leaves(self.operands)
@@ -344,6 +357,10 @@ def apply(function: Callable[..., Any], *operands: Any, name: str | None = None)
         function: takes and returns what `jax.numpy` does; differentiable if gradients are wanted.
         operands: parameters, whole array weights among them, and numbers.
         name: what it is called where the circuit is shown; by default its own name.
+
+    Raises:
+        TypeError: if ``function`` is none; when the circuit is called, if it is not made of JAX
+            functions.
 
     Example:
         >>> import jax.numpy as jnp, fockjax as fj

@@ -145,3 +145,19 @@ def test_the_shape_of_a_weight_is_checked(shape):
         fj.Weight("a", shape)
     with pytest.raises(TypeError, match="`init` of weight 'a'.*got 0.3"):
         fj.Weight("a", (), 0.3)  # pyright: ignore[reportArgumentType]
+
+
+def test_signs_and_absolute_values():
+    weight = fj.Weight("w")
+    assert +weight is weight
+    circuit = fj.Circuit(1).displace(abs(-weight), mode=0)
+    assert "abs(-w)" in str(circuit)
+    given = pickle.loads(pickle.dumps(circuit))({"w": 0.4}, cutoff=6)
+    assert given.ket()[1].real > 0.3
+
+
+@pytest.mark.parametrize("function", [np.sin, math.sin])
+def test_a_function_that_is_not_of_jax_is_named(function):
+    circuit = fj.Circuit(1).displace(fj.apply(function, fj.Weight("w")), mode=0)
+    with pytest.raises(TypeError, match=r"sin\(w\): function 'sin' needs numbers.*jax.numpy"):
+        circuit({"w": 0.3}, cutoff=4)
