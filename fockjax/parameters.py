@@ -105,7 +105,7 @@ class Parameter(abc.ABC):
         return self
 
     def __abs__(self):
-        return apply(jnp.abs, self, name="abs")
+        return apply(operator.abs, self)
 
 
 @dataclass(frozen=True)
