@@ -110,7 +110,14 @@ class Parameter(abc.ABC):
 
 @dataclass(frozen=True)
 class Input(Parameter):
-    """Component ``index`` of the input vector that the circuit is called with."""
+    """Component ``index`` of the input vector that the circuit is called with.
+
+    Example:
+        >>> import fockjax as fj
+        >>> circuit = fj.Circuit(1).displace(0.5 * fj.Input(0) + fj.Input(1) ** 2, mode=0)
+        >>> print(circuit({}, [0.4, 0.1], cutoff=8).mean_amplitude(0).real.round(4))
+        0.21
+    """
 
     index: int
 
@@ -148,6 +155,14 @@ class Weight(Parameter):
         shape: its shape, a number by default.
         init: a JAX or Flax initialiser, called as ``init(key, shape, dtype)``; by default normal
             with standard deviation 0.1.
+
+    Example:
+        >>> import fockjax as fj
+        >>> r = fj.Weight("r", 2)
+        >>> circuit = fj.Circuit(2).squeeze(r[0], mode=0).squeeze(-r[1], mode=1)
+        >>> state = circuit({"r": [0.3, 0.2]}, cutoff=12)
+        >>> print(state.quadrature(0).variance.round(4), state.quadrature(1).variance.round(4))
+        0.5488 1.4918
     """
 
     name: str

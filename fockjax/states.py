@@ -80,6 +80,12 @@ class State(Readouts):
     def is_pure(self) -> bool:
         """Whether all its factors are kets, known before tracing. A factor that is held as a
         density matrix counts as mixed, whatever its purity.
+
+        Example:
+            >>> import fockjax as fj
+            >>> circuit = fj.Circuit(2).displace(0.5, mode=0)
+            >>> circuit({}, cutoff=4).is_pure, circuit.loss(0.9, mode=0)({}, cutoff=4).is_pure
+            (True, False)
         """
         return not self._mixed_groups
 
@@ -163,6 +169,15 @@ class State(Readouts):
 
         It is the product over the selections of the probability given what came before and that
         nothing was lost. If it is zero, or not more than rounding, the state means nothing.
+
+        Example:
+            >>> import fockjax as fj
+            >>> circuit = fj.Circuit(2).two_mode_squeeze(0.5).measure_photons(modes=0, select=1)
+            >>> state = circuit({}, cutoff=6)
+            >>> print(state.selection_probability.round(4))  # (tanh 0.5 / cosh 0.5)^2
+            0.168
+            >>> print(state.photon_number(1).mean)
+            1.0
         """
         return jnp.ones((), self._real) if self.selected is None else self.selected
 
@@ -173,8 +188,21 @@ class State(Readouts):
 
         The mean over keys of ``state.weight * f(state)`` has the derivative of the mean of f. The
         mean of ``f(state)`` alone does not, since it misses that other outcomes become likelier
-        (the score function estimator; J. Foerster et al., DiCE, ICML 2018). `fockjax.monte_carlo`
-        uses it.
+        (the score function estimator). `fockjax.monte_carlo` uses it.
+
+        Example:
+            >>> import jax, fockjax as fj
+            >>> circuit = fj.Circuit(1).displace(fj.Weight("r"), mode=0).measure_homodyne(mode=0)
+            >>> key = jax.random.key(0)
+            >>> def run(r):
+            ...     return circuit({"r": r}, cutoff=16, key=key)
+            >>> x = run(0.5).outcomes["m0"]
+            >>> slope = jax.grad(lambda r: run(r).weight)(0.5)
+            >>> print(run(0.5).weight, abs(slope - 2 * (x - 1)) < 0.01)  # log p = -(x - 2 r)^2 / 2
+            1.0 True
+
+        Reference:
+            J. Foerster et al., DiCE, ICML 2018.
         """
         return jnp.ones((), self._real) if self.score is None else self.score
 
@@ -348,7 +376,7 @@ def from_ket(
     A norm below one counts as probability lost before, in one truncation.
 
     Args:
-        ket: the amplitudes.
+        ket: the amplitudes, shape ``(cutoff of mode 0, cutoff of mode 1, ..)``.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
         cutoff: a truncation by total photons; by default the lengths of the axes are the cutoffs.
         hbar: the convention for the size of a quadrature.
@@ -357,6 +385,14 @@ def from_ket(
         ValueError: if it is a scalar or empty; where the amplitudes are known, not traced, if they
             are not finite, all zero, of norm above one (by 1e-6, or 1e-4 in single precision), or
             not zero outside the truncation.
+
+    Example:
+        >>> import numpy as np, fockjax as fj
+        >>> state = fj.from_ket(np.array([[0, 0.6], [0.8j, 0]]))  # a photon in one of two modes
+        >>> state
+        State(cutoffs=(2, 2), groups=((0, 1),), dtype=complex64)
+        >>> print(state.photon_number(0).mean.round(2), state.entropy(0).round(3))
+        0.64 0.653
     """
     ket = jnp.asarray(checks.ket(ket, "Argument `ket`"))
     layout = _layout_of(cutoff, ket.shape, "ket")

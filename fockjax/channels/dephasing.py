@@ -27,6 +27,9 @@ def dephasing(sigma, *, cutoff: int, dtype=None) -> RandomRotation:
         >>> fj.channels.dephasing(1.0, cutoff=2).apply(plus, (0,), (1,)).real.round(3)
         Array([[0.5  , 0.303],
                [0.303, 0.5  ]], dtype=float32)
+
+    Reference:
+        L. Lami and M. M. Wilde, Nat. Photonics 17, 525 (2023).
     """
     return RandomRotation(in_range(sigma, "sigma", 0, np.inf, real_dtype(dtype)), cutoff)
 

@@ -115,6 +115,10 @@ def thermal_loss(T, nbar, *, cutoff: int, dtype=None) -> Channel:
         >>> vacuum = fj.mixed.thermal(0.0, cutoff=3)
         >>> channel.apply(vacuum, (0,), (1,)).diagonal().real.round(4)
         Array([0.5  , 0.25 , 0.125], dtype=float32)
+
+    Reference:
+        As loss and then amplification: R. García-Patrón et al., Phys. Rev. Lett. 108, 110505
+        (2012).
     """
     real = real_dtype(dtype)
     if is_number(nbar, 0):
@@ -148,6 +152,10 @@ def additive_noise(variance, *, cutoff: int, hbar: float = 2.0, dtype=None) -> C
         >>> vacuum = fj.mixed.thermal(0.0, cutoff=3)
         >>> channel.apply(vacuum, (0,), (1,)).diagonal().real.round(4)
         Array([0.5  , 0.25 , 0.125], dtype=float32)
+
+    Reference:
+        As loss and then amplification: R. García-Patrón et al., Phys. Rev. Lett. 108, 110505
+        (2012).
     """
     added = in_range(variance, "variance", 0, np.inf, real_dtype(dtype)) / checked_hbar(hbar)
     gain = 1 + added

@@ -116,6 +116,9 @@ def homodyne(angle: Any = 0.0, *, cutoff: int, hbar: float = 2.0, dtype=None) ->
         >>> vacuum = np.diag([1 + 0j, 0])
         >>> print(fj.detectors.homodyne(cutoff=2).probability(0.0, vacuum).round(4))
         0.3989
+
+    Reference:
+        U. Leonhardt, Measuring the Quantum State of Light, Cambridge University Press (1997).
     """
     return Homodyne(jnp.asarray(angle, real_dtype(dtype)), cutoff, checked_hbar(hbar))
 

@@ -60,6 +60,9 @@ def threshold(
         >>> detector = fj.detectors.threshold(0.5, cutoff=3)
         >>> print(detector.probability(1, np.diag([0, 0, 1 + 0j])))  # two photons
         0.75
+
+    Reference:
+        P. L. Kelley and W. H. Kleiner, Phys. Rev. 136, A316 (1964).
     """
     return Threshold(*checked_parameters(efficiency, dark_counts, dtype), cutoff)
 

@@ -44,6 +44,10 @@ def controlled_x(s, *, cutoff: int | tuple[int, int], exact: bool = False, dtype
         [[ 0.89  0.    0.13]
          [ 0.    0.36  0.  ]
          [-0.13  0.    0.13]]
+
+    Reference:
+        D. Gottesman, A. Kitaev and J. Preskill, Phys. Rev. A 64, 012310 (2001), the SUM gate; as
+        two squeezers between beamsplitters: S. L. Braunstein, Phys. Rev. A 71, 055801 (2005).
     """
     return _controlled(s, cutoff, exact, dtype, turn=False)
 
@@ -70,6 +74,10 @@ def controlled_z(s, *, cutoff: int | tuple[int, int], exact: bool = False, dtype
         >>> print(np.asarray(gate[:, :, 0, 0]).round(2) + 0)
         [[0.89+0.j   0.  +0.j  ]
          [0.  +0.j   0.  +0.36j]]
+
+    Reference:
+        M. Gu et al., Phys. Rev. A 79, 062318 (2009); as two squeezers between beamsplitters: S. L.
+        Braunstein, Phys. Rev. A 71, 055801 (2005).
     """
     return _controlled(s, cutoff, exact, dtype, turn=True)
 

@@ -101,6 +101,9 @@ def x_displacement(x, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator
         >>> import fockjax as fj
         >>> print(fj.gates.x_displacement(1.0, cutoff=4).to_dense().round(3)[:, 0])
         [0.882 0.441 0.156 0.045]
+
+    Reference:
+        M. Gu et al., Phys. Rev. A 79, 062318 (2009).
     """
     return _core(_amplitude(x, hbar, dtype), cutoff)
 
@@ -122,6 +125,9 @@ def p_displacement(p, *, cutoff: int, hbar: float = 2.0, dtype=None) -> Operator
         >>> import fockjax as fj
         >>> print(fj.gates.p_displacement(1.0, cutoff=4).to_dense().round(3)[:, 0] + 0)
         [ 0.882+0.j     0.   +0.441j -0.156+0.j     0.   -0.045j]
+
+    Reference:
+        M. Gu et al., Phys. Rev. A 79, 062318 (2009).
     """
     core = _core(_amplitude(p, hbar, dtype), cutoff)
     return turned(core, 0.0, 0, dtype, steps=64)  # a quarter turn

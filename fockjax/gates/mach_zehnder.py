@@ -67,6 +67,9 @@ def symmetric_mach_zehnder(
         >>> print(gate[:, :, 1, 0].round(3).imag + 0)
         [[0. 1.]
          [0. 0.]]
+
+    Reference:
+        B. A. Bell and I. A. Walmsley, APL Photonics 6, 070804 (2021).
     """
     sizes = cutoffs_for(cutoff, 2)
     first, second = (jnp.asarray(phi, real_dtype(dtype)) for phi in (phi_in, phi_ex))

@@ -49,6 +49,9 @@ def kerr(kappa, *, cutoff: int, dtype=None) -> Diagonal:
         >>> import numpy as np, fockjax as fj
         >>> print(fj.gates.kerr(np.pi / 4, cutoff=3).values.round(3))
         [ 1.   +0.j     0.707+0.707j -1.   +0.j   ]
+
+    Reference:
+        B. Yurke and D. Stoler, Phys. Rev. Lett. 57, 13 (1986).
     """
     return Diagonal(kerr_diagonal(jnp.asarray(kappa, real_dtype(dtype)), cutoff))
 
@@ -130,6 +133,9 @@ def cross_kerr(kappa, *, cutoff: int | tuple[int, int], dtype=None) -> Diagonal:
         [[ 1.  1.  1.]
          [ 1. -1.  1.]
          [ 1.  1.  1.]]
+
+    Reference:
+        N. Imoto, H. A. Haus and Y. Yamamoto, Phys. Rev. A 32, 2287 (1985).
     """
     products = np.multiply.outer(*(np.arange(size) for size in cutoffs_for(cutoff, 2)))
     return Diagonal(phase_factor(jnp.asarray(kappa, real_dtype(dtype)), products))

@@ -39,6 +39,9 @@ def quadratic_phase(s, *, cutoff: int, dtype=None) -> Operator:
         >>> gate = np.asarray(fj.gates.quadratic_phase(1.0, cutoff=4).to_dense())
         >>> print(gate[:, 0].round(2) + 0)
         [ 0.95+0.j    0.  +0.j   -0.13+0.27j  0.  +0.j  ]
+
+    Reference:
+        M. Gu et al., Phys. Rev. A 79, 062318 (2009).
     """
     half = jnp.asarray(s, real_dtype(dtype)) / 2
     core = real_core(jnp.arcsinh(half), cutoff)

@@ -31,6 +31,9 @@ def two_mode_squeezed(r, phi: Any = 0.0, *, cutoff: int | tuple[int, int], dtype
         >>> print(np.asarray(fj.kets.two_mode_squeezed(0.5, cutoff=(2, 3))).real.round(3))
         [[0.887 0.    0.   ]
          [0.    0.41  0.   ]]
+
+    Reference:
+        C. M. Caves and B. L. Schumaker, Phys. Rev. A 31, 3068 (1985).
     """
     r = jnp.asarray(r, real_dtype(dtype))
     sizes = cutoffs_for(cutoff, 2)

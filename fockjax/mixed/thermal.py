@@ -26,6 +26,9 @@ def thermal(nbar, *, cutoff: int, dtype=None) -> jax.Array:
         >>> import fockjax as fj
         >>> fj.mixed.thermal(1.0, cutoff=3).diagonal().real
         Array([0.5  , 0.25 , 0.125], dtype=float32)
+
+    Reference:
+        R. J. Glauber, Phys. Rev. 131, 2766 (1963).
     """
     nbar = in_range(nbar, "nbar", 0, np.inf, real_dtype(dtype))
     vacuum = 1 / (1 + nbar)

@@ -85,6 +85,12 @@ class Factored:
     def norm(self) -> jax.Array:
         """The square root of the trace, which for a pure state is the 2-norm of its amplitudes. It
         is below 1 if the cutoff lost probability.
+
+        Example:
+            >>> import fockjax as fj
+            >>> state = fj.from_ket([0.6, 0.0])
+            >>> print(state.norm.round(2), state.trace.round(2))
+            0.6 0.36
         """
         return safe_sqrt(self._norm_squared())
 
@@ -95,6 +101,12 @@ class Factored:
 
         As gate elements are exact, it is all that was lost; after a gate that `reflects` it is a
         lower bound. Rounding moves it by about the precision, also below 0.
+
+        Example:
+            >>> import fockjax as fj
+            >>> state = fj.Circuit(1).displace(2.0, mode=0)({}, cutoff=10)
+            >>> print(state.leakage.round(4))  # the probability of 10 or more of 4 photons
+            0.0081
         """
         return 1 - self._norm_squared()
 

@@ -21,7 +21,14 @@ class Quadratures(Factored):
 
     @readout("mode")
     def mean_amplitude(self, mode: int) -> jax.Array:
-        """<a> of a mode, complex: ``(<x> + i <p>) / sqrt(2 hbar)``."""
+        """<a> of a mode, complex: ``(<x> + i <p>) / sqrt(2 hbar)``.
+
+        Example:
+            >>> import fockjax as fj
+            >>> state = fj.from_ket([0.6, 0.8j])
+            >>> print(state.mean_amplitude(0).round(2))  # <0|psi>^* <1|psi>
+            0.48j
+        """
         mode = self._checked_mode(mode)
         return self._band(mode, 1, np.sqrt(np.arange(1, self.cutoffs[mode])))
 
