@@ -83,7 +83,7 @@ def test_inputs_are_left_alone_though_donated():
     np.testing.assert_allclose(runner(x).values, np.sin(1), atol=1e-6)
     assert (x == 1).all()
     signature = _signature(x)
-    text = runner._lower(runner._trace(0, signature, 4), signature, 4).as_text()
+    text = runner.programs.lower(runner.programs.trace(0, signature, 4), signature, 4).as_text()
     assert "tf.aliasing_output" in text or "jax.buffer_donor" in text
 
 
@@ -317,7 +317,7 @@ def test_the_least_used_program_leaves_first(monkeypatch):
     monkeypatch.setattr(runner_module, "CHEAP", 0)
     runner = Runner(function, PARAMS, largest_batch=64, executables=Executables(2))
     runner(X[:10])  # plans with 64, and runs 16
-    runner._program(0, _signature(X), 4)
+    runner.programs.get(0, _signature(X), 4)
     assert len(runner.executables) == 2 and runner.executables.compiled == 3
     compiled = runner.executables.compiled
     runner(X[:10])

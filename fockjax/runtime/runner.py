@@ -5,30 +5,26 @@ import copy
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.extend.core import jaxpr_as_fun
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fockjax._numerics import checked_integer
-from fockjax.costs import Cost, cost_of
 from fockjax.runtime import guard, memory
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.executables import Executables
 from fockjax.runtime.gateway import Device, Gateway
 from fockjax.runtime.memory import BatchPlan, parse_size
+from fockjax.runtime.programs import Function, Programs
 from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
 from fockjax.runtime.rows import Results, Rows, Signature
 from fockjax.runtime.run_record import RunRecord, check_log, check_trace
-
-Function = Callable[[Any, Any], Any]
 
 FAR = 2  # a program whose trace needs this many times the room is not even compiled
 LARGEST = 1024  # rows; larger batches take memory and save no time
@@ -92,36 +88,9 @@ class Runner:
         watch_memory: bool = True,
         gateway: Gateway | None = None,
     ):
-        for name, given in (("function", function), *(("larger", each) for each in larger)):
-            if not callable(given):
-                raise TypeError(
-                    f"Argument `{name}` must be a function of the parameters and one sample, got "
-                    f"{type(given).__name__}."
-                )
-        if memory is not None:
-            parse_size(memory)
-        if tolerance is not None and not tolerance >= 0:
-            raise ValueError(f"Argument `tolerance` must be at least 0, got {tolerance!r}.")
-        if log is not None:
-            check_log(log, "Argument `log`")
-        if trace is not None:
-            check_trace(trace, "Argument `trace`")
-        if largest_batch is not None:
-            checked_integer(largest_batch, "Argument `largest_batch`")
-        if larger and tolerance is None:
-            raise ValueError(
-                "Argument `larger` needs a `tolerance`, above which a row is run again."
-            )
-        if devices is not None and not (
-            isinstance(devices, Sequence)
-            and devices
-            and all(isinstance(device, jax.Device) for device in devices)
-        ):
-            raise ValueError(
-                "Argument `devices` must be JAX devices, at least one, such as jax.devices('gpu'), "
-                f"got {devices!r}."
-            )
         self.functions = (function, *larger)
+        _check_functions(self.functions, tolerance, labels)
+        _check_options(memory, largest_batch, devices, log, trace)
         self.devices = tuple(devices or jax.local_devices())
         self.memory, self.tolerance = memory, tolerance
         self.patience = patience or Patience()
@@ -130,22 +99,14 @@ class Runner:
         self.gateway = gateway or Gateway()
         self.about, self.log, self.trace = str(about), log, trace
         self.labels = labels or [str(level) for level in range(len(self.functions))]
-        if len(self.labels) != len(self.functions):
-            raise ValueError(
-                f"Argument `labels` must be one for each of {len(self.functions)} functions, got "
-                f"{labels!r}."
-            )
         self.watch_memory = watch_memory
         self.record: RunRecord | None = None
         self._params, self._placed = _on_host(params), None
         self._largest = largest_batch
         self._plans: dict[Any, BatchPlan] = {}
-        self._names: dict[Any, str] = {}
-        mesh = jax.make_mesh(
-            (len(self.devices),), ("rows",), (AxisType.Auto,), devices=self.devices
+        self.programs = Programs(
+            self.functions, self._params, self.devices, self.executables, self.gateway
         )
-        self._split = NamedSharding(mesh, PartitionSpec("rows"))
-        self._whole = NamedSharding(mesh, PartitionSpec())
 
     # For users
 
@@ -216,7 +177,7 @@ class Runner:
         signature = Rows(x).signature
         for level in range(len(self.functions)):
             for size in self._batch_sizes(self._plan(level, signature)):
-                self._program(level, signature, size)
+                self.programs.get(level, signature, size)
 
     def twin(self) -> "Runner":
         """Another runner of the same, for another thread, which shares the compiled programs.
@@ -226,6 +187,7 @@ class Runner:
         twin = copy.copy(self)
         twin.gateway = copy.copy(self.gateway)
         twin.gateway.seconds = defaultdict(float)
+        twin.programs = self.programs.through(twin.gateway)
         twin.record, twin._plans, twin._shares = None, dict(self._plans), True
         return twin
 
@@ -274,8 +236,7 @@ class Runner:
     def _run_rows(self, rows: Rows, record: RunRecord) -> None:
         """Run rows by the first function, then those over the tolerance by each larger one."""
         if not len(rows):
-            samples = rows.signature.structs(0)
-            rows.allocate(jax.eval_shape(self._batched(0, rows.signature), self._params, *samples))
+            rows.allocate(self.programs.results(0, rows.signature, 0))
         for level in range(len(self.functions)):
             todo = np.flatnonzero(~rows.done)
             if todo.size:
@@ -327,7 +288,7 @@ class Runner:
             size = self._padded_size(
                 level, rows.signature, plan, len(numbers), few=total < plan.batch
             )
-            program = self._program(level, rows.signature, size)
+            program = self.programs.get(level, rows.signature, size)
             before, launched = launched, (numbers, self._launch(program, rows, numbers, size))
             record.batches[str(size)] = record.batches.get(str(size), 0) + 1
             if before is not None:
@@ -339,7 +300,7 @@ class Runner:
         """Start a program on some rows, padded to its size; returns results yet to be fetched."""
         if self._placed is None:
             # As a list: flattening a Flax state for each batch takes longer than sending its rows.
-            self._placed = self.gateway.put(jax.tree.leaves(self._params), self._whole)
+            self._placed = self.gateway.put(jax.tree.leaves(self._params), self.programs.whole)
         # A batch is padded by repeating its last row, which is known to be a valid sample.
         padded = numbers[np.minimum(np.arange(size), len(numbers) - 1)]
         return self.gateway.execute(program, self._placed, *(leaf[padded] for leaf in rows.leaves))
@@ -362,7 +323,7 @@ class Runner:
         """The most rows to put on each device: as told, or as many as run fast."""
         if self._largest is not None or self.devices[0].platform != "cpu":
             return self._largest or LARGEST
-        few = self._trace(level, signature, FEW).cost
+        few = self.programs.trace(level, signature, FEW).cost
         rows = FEW * CACHE / max(few.memory - few.parameters, 1)
         return 2 ** int(math.log2(min(max(rows, FEW), LARGEST)))
 
@@ -372,14 +333,15 @@ class Runner:
         Compiling takes memory as well, so a program that is far from fitting is not compiled.
         """
         size, traced = rows * len(self.devices), None
-        if self._names.get((level, signature, size)) not in self.executables:
-            traced = self._trace(level, signature, rows)
+        if not self.programs.has(level, signature, size):
+            traced = self.programs.trace(level, signature, rows)
             if traced.cost.memory > FAR * memory.room(self.memory, self.devices):
                 return traced.cost.memory, "its trace"
-        need = memory.compiled_bytes(self._program(level, signature, size, traced))
+        need = memory.compiled_bytes(self.programs.get(level, signature, size, traced))
         if need is not None:
             return need, "the compiler"
-        return (traced or self._trace(level, signature, rows)).cost.memory, "its trace"
+        traced = traced or self.programs.trace(level, signature, rows)
+        return traced.cost.memory, "its trace"
 
     def _halve(self, level: int, signature: Signature) -> bool:
         """Make batches half as large from now on; False if they have one row on each device."""
@@ -406,78 +368,53 @@ class Runner:
         sizes = [size for size in self._batch_sizes(plan) if size >= rows]
         if few and plan.bytes > CHEAP:
             return sizes[0]
-        compiled = (
-            size for size in sizes if self._names.get((level, signature, size)) in self.executables
-        )
+        compiled = (size for size in sizes if self.programs.has(level, signature, size))
         return next(compiled, sizes[-1])
 
-    # Programs
 
-    def _program(
-        self, level: int, signature: Signature, size: int, traced: "_Trace | None" = None
-    ) -> jax.stages.Compiled:
-        """The compiled program for batches of this size, on all devices together."""
-        key = level, signature, size
-        program = self.executables.find(self._names.get(key))
-        if program is None:
-            traced = traced or self._trace(level, signature, size // len(self.devices))
-            with self.gateway.clock("trace"):
-                lowered = self._lower(traced, signature, size)
-            name, program = self.executables.compile(lowered, self.devices, self.gateway)
-            self._names[key] = name
-        return program
-
-    def _trace(self, level: int, signature: Signature, rows: int) -> "_Trace":
-        """Trace what one device runs for this many rows."""
-        with self.gateway.clock("trace"):
-            jaxpr, result = jax.make_jaxpr(self._batched(level, signature), return_shape=True)(
-                self._params, *signature.structs(rows)
+def _check_functions(
+    functions: Sequence[Function], tolerance: float | None, labels: Sequence[str]
+) -> None:
+    for level, function in enumerate(functions):
+        if not callable(function):
+            raise TypeError(
+                f"Argument `{'larger' if level else 'function'}` must be a function of the "
+                f"parameters and one sample, got {type(function).__name__}."
             )
-        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(self._params))
-        return _Trace(jaxpr, result, weights)
-
-    def _lower(self, traced: "_Trace", signature: Signature, size: int) -> jax.stages.Lowered:
-        """Lower the trace for one device to a program that splits a batch over all of them."""
-        whole, split = PartitionSpec(), PartitionSpec("rows")
-        samples = signature.structs(size // len(self.devices))
-        jaxpr, result, _ = traced
-
-        def run(params, *leaves):
-            return jax.tree.unflatten(
-                jax.tree.structure(result), jaxpr_as_fun(jaxpr)(*params, *leaves)
-            )
-
-        # Each device runs the program of one device, so the compiler need not partition anything.
-        parallel = jax.shard_map(
-            run,
-            mesh=self._split.mesh,
-            in_specs=(whole, *[split] * len(samples)),
-            out_specs=split,
-            check_vma=False,
+    if tolerance is not None and not tolerance >= 0:
+        raise ValueError(f"Argument `tolerance` must be at least 0, got {tolerance!r}.")
+    if len(functions) > 1 and tolerance is None:
+        raise ValueError("Argument `larger` needs a `tolerance`, above which a row is run again.")
+    if labels and len(labels) != len(functions):
+        raise ValueError(
+            f"Argument `labels` must be one for each of {len(functions)} functions, got {labels!r}."
         )
-        # Donate an input if a result of the same shape and type can take its place.
-        free = [(out.shape, out.dtype) for out in jax.tree.leaves(result)]
-        donated = []
-        for index, sample in enumerate(samples):
-            if (sample.shape, sample.dtype) in free:
-                free.remove((sample.shape, sample.dtype))
-                donated.append(1 + index)
-        program = jax.jit(
-            parallel,
-            donate_argnums=tuple(donated),
-            in_shardings=(self._whole, *[self._split] * len(samples)),
-            out_shardings=self._split,
+
+
+def _check_options(
+    memory: int | str | None,
+    largest_batch: int | None,
+    devices: Sequence[Device] | None,
+    log: Path | str | None,
+    trace: Path | str | None,
+) -> None:
+    if memory is not None:
+        parse_size(memory)
+    if largest_batch is not None:
+        checked_integer(largest_batch, "Argument `largest_batch`")
+    if devices is not None and not (
+        isinstance(devices, Sequence)
+        and devices
+        and all(isinstance(device, jax.Device) for device in devices)
+    ):
+        raise ValueError(
+            "Argument `devices` must be JAX devices, at least one, such as jax.devices('gpu'), "
+            f"got {devices!r}."
         )
-        return program.lower(jax.tree.leaves(self._params), *signature.structs(size))
-
-    def _batched(self, level: int, signature: Signature) -> Callable:
-        """The function of the parameters and the leaves of a batch; adds the status of each row."""
-        function = self.functions[level]
-
-        def one(params, *leaves):
-            return guard.with_status(function(params, signature.tree.unflatten(leaves)))
-
-        return jax.vmap(one, in_axes=(None, *[0] * len(signature.shapes)))
+    if log is not None:
+        check_log(log, "Argument `log`")
+    if trace is not None:
+        check_trace(trace, "Argument `trace`")
 
 
 def functional(module: nnx.Module) -> tuple[Function, Any]:
@@ -491,19 +428,6 @@ def functional(module: nnx.Module) -> tuple[Function, Any]:
     """
     graph, params, rest = nnx.split(module, nnx.Param, ...)
     return lambda params, x: nnx.merge(graph, params, rest)(x), params
-
-
-class _Trace(NamedTuple):
-    """A traced function of a batch, the shapes of its results and the bytes of its parameters."""
-
-    jaxpr: Any
-    result: Any
-    weights: int
-
-    @property
-    def cost(self) -> Cost:
-        """Its predicted cost; docs/cost.md tells how accurate that is."""
-        return cost_of(self.jaxpr.jaxpr, self.weights)
 
 
 def _on_host(params: Any) -> Any:
