@@ -83,44 +83,61 @@ class Register:
 
     def prepare(self, step: Preparation, array: jax.Array, key: Any) -> None:
         """Give modes a new state. They are traced out of the factors they were in."""
-        for mode in step.modes:
+        self._drop_waiting(step.modes)
+        new, key = self._prepared(step, array, key)
+        for factor in self._factors(step.modes):
+            trace, key = self._trace_out(step, factor, key)
+            if trace is not None:  # the new state takes it over, so that losses stay
+                new = new.weighted(trace)
+        self._exchange([], [new])
+        self._count(step.spec.truncates, step.spec.reflects(step.options))
+
+    def _drop_waiting(self, modes: Sequence[int]) -> None:
+        """Apply what waits on modes about to be traced out, but for the last operators that lose
+        nothing: they are unitary, and make no difference to the trace.
+        """
+        for mode in modes:
             waiting = self.waiting[mode]
-            # An operator that loses nothing is unitary, and makes no difference to the trace.
             while waiting and not waiting[-1].truncations:
                 waiting.pop()
             self._apply_waiting((mode,))
+
+    def _prepared(self, step: Preparation, array: jax.Array, key: Any) -> tuple[Factor, Any]:
+        """The new factor, and a key for what else is drawn."""
         array = jnp.asarray(array, self.state.dtype)
         layout = self.layout.of(tuple(sorted(step.modes)))
         real, imag = (step.parameters.get(name) for name in ("real", "imag"))
         if isinstance(real, np.ndarray) and isinstance(imag, np.ndarray | float):
             refuse_outside(layout, real + 1j * imag, f"Preparation {step.name!r}")
         if step.is_mixed and not self.unravel:
-            new = Mixed.of_matrix(array, step.modes, layout)
-        else:
-            if step.is_mixed:
-                key, branch = jax.random.split(key)
-                array, weight = _ket_of(array, branch)
-                self._weigh(weight)
-            new = Pure.of_ket(array, step.modes, layout)
-        for factor in self._factors(step.modes):
-            covered = tuple(mode for mode in factor.modes if mode in step.modes)
-            rest = tuple(mode for mode in factor.modes if mode not in covered)
-            if rest and self.unravel:
-                for mode in covered:
-                    key, found = jax.random.split(key)
-                    self._forget(mode, found)
-                continue
-            self._check_memory(step, rest, Square(self.layout.of(rest)))
-            left = factor.trace_out(covered)
-            if isinstance(left, Factor):
-                self._exchange([factor], [left])
-            else:  # no other modes: the new state takes over the trace, so that losses stay
-                new = new.weighted(left)
-                self._exchange([factor], [])
-        for factor in self._factors(step.modes):  # of modes forgotten above, now in the vacuum
-            self._exchange([factor], [])
-        self._exchange([], [new])
-        self._count(step.spec.truncates, step.spec.reflects(step.options))
+            return Mixed.of_matrix(array, step.modes, layout), key
+        if step.is_mixed:
+            key, branch = jax.random.split(key)
+            array, weight = _ket_of(array, branch)
+            self._weigh(weight)
+        return Pure.of_ket(array, step.modes, layout), key
+
+    def _trace_out(
+        self, step: Preparation, factor: Factor, key: Any
+    ) -> tuple[jax.Array | None, Any]:
+        """Trace the modes of a step out of a factor. Returns its trace where it had no other modes,
+        and a key for what else is drawn.
+        """
+        covered = tuple(mode for mode in factor.modes if mode in step.modes)
+        rest = tuple(mode for mode in factor.modes if mode not in covered)
+        if rest and self.unravel:
+            for mode in covered:
+                key, found = jax.random.split(key)
+                self._forget(mode, found)
+            self._exchange(self._factors(covered), [])  # each in the vacuum now
+            return None, key
+        self._check_memory(step, rest, Square(self.layout.of(rest)))
+        left = factor.trace_out(covered)
+        if isinstance(left, Factor):
+            self._exchange([factor], [left])
+            return None, key
+        self._exchange([factor], [])
+        return left, key
 
     def measure(
         self, step: Measurement, detector: Detector, selected: jax.Array | None, key: Any
