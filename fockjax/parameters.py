@@ -7,7 +7,8 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -361,8 +362,36 @@ class Function(Parameter):
     def leaves(self):
         yield from leaves(self.operands)
 
+    def __reduce__(self):
+        # Pickle refuses functions under `jax.jit`, as most of jax.numpy are; their name will do.
+        return _restored, (_Named.of(self.function) or self.function, self.operands, self.name)
+
     def __str__(self):
         return f"{self.name}({', '.join(map(shown, self.operands))})"
+
+
+class _Named(NamedTuple):
+    """A function by its module and its name there."""
+
+    module: str
+    name: str
+
+    @staticmethod
+    def of(function: Any) -> "_Named | None":
+        """The name, if it leads back to the function."""
+        named = _Named(*(getattr(function, part, "") for part in ("__module__", "__qualname__")))
+        try:
+            return named if named.load() is function else None
+        except (ImportError, AttributeError, ValueError):
+            return None
+
+    def load(self) -> Any:
+        return operator.attrgetter(self.name)(import_module(self.module))
+
+
+def _restored(function: Any, operands: tuple[Any, ...], name: str) -> Function:
+    function = function.load() if isinstance(function, _Named) else function
+    return Function(function, operands, name)
 
 
 def apply(function: Callable[..., Any], *operands: Any, name: str | None = None) -> Parameter:
