@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fockjax import checks, decompositions
+from fockjax import _validated, decompositions
 
 
 class Builder(abc.ABC):
@@ -168,7 +168,7 @@ class Builder(abc.ABC):
             0.333
         """
         modes = self._or_all(modes)
-        U = _of_modes(checks.constant_unitary(U), "U", 1, modes)
+        U = _of_modes(_validated.unitary(U), "U", 1, modes)
         find = {"rectangular": decompositions.rectangular, "triangular": decompositions.triangular}
         if mesh not in find:
             raise ValueError(f"Argument `mesh` must be one of {tuple(find)}, got {mesh!r}.")
@@ -249,7 +249,7 @@ class Builder(abc.ABC):
             0.25
         """
         modes = self._or_all(modes)
-        S = _of_modes(checks.constant_symplectic(S), "S", 2, modes)
+        S = _of_modes(_validated.symplectic(S), "S", 2, modes)
         left, r, right = decompositions.bloch_messiah(S)
         if not r.any():
             return self.interferometer(left @ right, modes=modes, exact=exact)

@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from fockjax import arguments, checks, drawing, planning
+from fockjax import _validated, arguments, drawing, planning
 from fockjax._numerics import canonical_complex, checked_hbar, checked_integer, real_dtype
 from fockjax._random import check_key
 from fockjax.arguments import Cutoff
@@ -625,7 +625,7 @@ class Circuit(Builder):
                     f"Argument `initial` must have shape {layout.cutoffs}, the cutoffs, got "
                     f"{np.shape(initial)}."
                 )
-            initial = jnp.asarray(checks.ket(initial, "Argument `initial`"))
+            initial = jnp.asarray(_validated.ket(initial, "Argument `initial`"))
             if initial.shape == layout.cutoffs:
                 refuse_outside(layout, initial, "Argument `initial`")
         return {

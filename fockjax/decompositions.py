@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fockjax import checks
+from fockjax import _validated
 
 ZERO = 1e-13  # Strawberry Fields leaves out gates with angles below it
 
@@ -96,7 +96,7 @@ def rectangular(U) -> Mesh:
         W. R. Clements et al., Optimal design for universal multiport interferometers, Optica 3,
         1460 (2016), eq. (4).
     """
-    V = checks.constant_unitary(U)
+    V = _validated.unitary(U)
     modes = len(V)
     first, last = [], []
     for done in range(modes - 1):
@@ -134,7 +134,7 @@ def triangular(U) -> Mesh:
         M. Reck et al., Experimental realization of any discrete unitary operator, Phys. Rev. Lett.
         73, 58 (1994).
     """
-    V = checks.constant_unitary(U)
+    V = _validated.unitary(U)
     modes = len(V)
     last = [
         _null_from_left(V, modes - 1 - j, modes - 2 - i)
@@ -169,7 +169,7 @@ def generator(U) -> np.ndarray:
 
     # The Schur form of a normal matrix is diagonal, its vectors orthonormal also where eigenvalues
     # coincide.
-    values, vectors = schur(checks.constant_unitary(U), output="complex")[:2]
+    values, vectors = schur(_validated.unitary(U), output="complex")[:2]
     H = (vectors * np.angle(np.diag(values))) @ vectors.conj().T
     return np.triu(H.real) + np.triu(H.imag, 1).T
 
@@ -197,7 +197,7 @@ def takagi(A) -> tuple[np.ndarray, np.ndarray]:
     """
     from thewalrus import decompositions
 
-    A = checks.constant(A, "A")
+    A = _validated.finite_square(A, "A")
     _check_symmetric(A, "A")
     scale = float(np.max(abs(A))) or 1.0  # The Walrus takes small elements for zero
 
@@ -237,7 +237,7 @@ def bloch_messiah(S) -> BlochMessiah:
     """
     from thewalrus import decompositions
 
-    S = checks.constant_symplectic(S)
+    S = _validated.symplectic(S)
     n = len(S) // 2
 
     def seen_in(frame):
@@ -274,7 +274,7 @@ def williamson(V) -> tuple[np.ndarray, np.ndarray]:
     """
     from thewalrus import decompositions
 
-    V = checks.constant(V, "V")
+    V = _validated.finite_square(V, "V")
     if len(V) % 2 or np.iscomplexobj(V):
         raise ValueError(f"Argument `V` must be real of shape (2n, 2n), got {V.dtype} {V.shape}.")
     _check_symmetric(V, "V")
@@ -405,8 +405,8 @@ def _unitary(O) -> np.ndarray:  # noqa: E741
 
 def _check_symmetric(A, name: str) -> None:
     defect = np.linalg.norm(A - A.T)
-    if defect > checks.SYMPLECTIC_TOLERANCE:
+    if defect > _validated.SYMPLECTIC_TOLERANCE:
         raise ValueError(
             f"Argument `{name}` must be symmetric, but |{name} - {name}^T| = {defect:.1e} is over "
-            f"the tolerance {checks.SYMPLECTIC_TOLERANCE:.0e}."
+            f"the tolerance {_validated.SYMPLECTIC_TOLERANCE:.0e}."
         )

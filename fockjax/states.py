@@ -18,7 +18,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from fockjax import checks, kets
+from fockjax import _validated, kets
 from fockjax._eager import jit_when_eager
 from fockjax._linear import contract
 from fockjax._numerics import (
@@ -394,7 +394,7 @@ def from_ket(
         >>> print(state.photon_number(0).mean.round(2), state.entropy(0).round(3))
         0.64 0.653
     """
-    ket = jnp.asarray(checks.ket(ket, "Argument `ket`"))
+    ket = jnp.asarray(_validated.ket(ket, "Argument `ket`"))
     layout = _layout_of(cutoff, ket.shape, "ket")
     refuse_outside(layout, ket, "Argument `ket`")
     return ket_in(layout, resized(ket, layout.cutoffs), dtype, hbar=hbar)
@@ -434,7 +434,7 @@ def from_density_matrix(
         >>> print(state.photon_number(0).mean, state.purity(0).round(2))
         0.3 0.58
     """
-    rho = jnp.asarray(checks.density_matrix(rho, "Argument `rho`"))
+    rho = jnp.asarray(_validated.density_matrix(rho, "Argument `rho`"))
     modes = rho.ndim // 2
     layout = _layout_of(cutoff, rho.shape[:modes], "rho")
     refuse_outside(layout, rho, "Argument `rho`")

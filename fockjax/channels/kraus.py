@@ -7,7 +7,7 @@ import numpy as np
 from jax import lax
 from jax.core import Tracer
 
-from fockjax import checks
+from fockjax import _validated, checks
 from fockjax._numerics import real_dtype
 from fockjax._spec import ChannelSpec, cutoffs_for
 from fockjax.superoperators import Kraus
@@ -79,18 +79,18 @@ def _checked(real, imag, modes: int, truncated: bool) -> None:
     K = (real + 1j * imag).reshape(-1, size, size)
     if truncated:
         largest = np.linalg.norm(K.reshape(-1, size), 2) ** 2
-        if largest > 1 + checks.UNITARY_TOLERANCE:
+        if largest > 1 + _validated.UNITARY_TOLERANCE:
             raise ValueError(
                 "the Kraus operators must sum to the identity or less, but sum_j K_j^dagger K_j "
                 f"has an eigenvalue {largest:.6g} > 1."
             )
         return
     defect = checks.kraus_defect(K)
-    if defect > checks.UNITARY_TOLERANCE:
+    if defect > _validated.UNITARY_TOLERANCE:
         raise ValueError(
             "the Kraus operators must sum to the identity, but |sum_j K_j^dagger K_j - 1| = "
-            f"{defect:.1e} is over the tolerance {checks.UNITARY_TOLERANCE:.0e}; if they are cut "
-            "from operators on more photon numbers, say truncated=True."
+            f"{defect:.1e} is over the tolerance {_validated.UNITARY_TOLERANCE:.0e}; if they are "
+            "cut from operators on more photon numbers, say truncated=True."
         )
 
 

@@ -6,7 +6,7 @@ from jax import lax
 
 from fockjax._numerics import real_dtype
 from fockjax._spec import GateSpec, cutoffs_for
-from fockjax.checks import UNITARY_TOLERANCE
+from fockjax._validated import UNITARY_TOLERANCE
 from fockjax.operators import Matrix, Operator
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax import checks
+from fockjax import _validated
 from fockjax._numerics import canonical_complex, resized
 from fockjax._spec import KetSpec, cutoffs_for
 
@@ -38,7 +38,7 @@ def ket(amplitudes: Any, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Ar
         Array([0.6+0.j , 0. +0.8j, 0. +0.j ], dtype=complex64)
     """
     dtype = canonical_complex(dtype)
-    array = checks.ket(amplitudes)
+    array = _validated.ket(amplitudes)
     cutoffs = cutoffs_for(cutoff, array.ndim)
     if array.ndim != len(cutoffs):
         raise ValueError(
@@ -78,7 +78,7 @@ def _check(parameters, modes, options):
     if not (isinstance(real, np.ndarray) and isinstance(imag, np.ndarray)):
         return  # known at the call
     check_parts(real, imag, len(modes))
-    checks.ket(real + 1j * imag, "the array of amplitudes")
+    _validated.ket(real + 1j * imag, "the array of amplitudes")
 
 
 SPEC = KetSpec(

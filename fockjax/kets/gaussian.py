@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 from jax.core import Tracer
 
-from fockjax import checks
+from fockjax import _validated
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, real_dtype
 from fockjax._spec import KetSpec, cutoffs_for
@@ -54,7 +54,7 @@ def gaussian(
         N. Quesada et al., Simulating realistic non-Gaussian state preparation, Phys. Rev. A 100,
         022341 (2019); the recurrence: `fockjax.kets.recurrence`.
     """
-    cutoffs, plus, mean = prepared(cov, mean, cutoff, hbar, dtype, checks.constant_pure_covariance)
+    cutoffs, plus, mean = prepared(cov, mean, cutoff, hbar, dtype, _validated.pure_covariance)
     n = len(cutoffs)
     m = 2 * jnp.linalg.inv(plus)
     sign, log_det = jnp.linalg.slogdet(plus / 2)
@@ -119,5 +119,5 @@ SPEC = KetSpec(
     defaults={"mean": 0.0},
     arrays=("cov", "mean"),
     options={"hbar": 2.0},
-    check=check_with(checks.constant_pure_covariance),
+    check=check_with(_validated.pure_covariance),
 )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax import checks
+from fockjax import _validated
 from fockjax._numerics import canonical_complex
 from fockjax._spec import MixedSpec, cutoffs_for
 from fockjax.kets.array import check_parts, fitted
@@ -44,7 +44,7 @@ def density_matrix(elements: Any, *, cutoff: int | tuple[int, ...], dtype=None) 
                [0. +0.j , 0. +0.j , 0. +0.j ]], dtype=complex64)
     """
     dtype = canonical_complex(dtype)
-    array = checks.density_matrix(elements, "Argument `elements`")
+    array = _validated.density_matrix(elements, "Argument `elements`")
     half = array.ndim // 2
     cutoffs = cutoffs_for(cutoff, half)
     if half != len(cutoffs):
@@ -66,7 +66,7 @@ def _check(parameters, modes, options):
     if not (isinstance(real, np.ndarray) and isinstance(imag, np.ndarray)):
         return  # known at the call
     check_parts(real, imag, len(modes), axes=2)
-    checks.density_matrix(real + 1j * imag, "the density matrix")
+    _validated.density_matrix(real + 1j * imag, "the density matrix")
 
 
 SPEC = MixedSpec(

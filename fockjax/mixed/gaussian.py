@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax import checks
+from fockjax import _validated
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex
 from fockjax._spec import MixedSpec
@@ -55,7 +55,7 @@ def mixed_gaussian(
         V. V. Dodonov, O. V. Man'ko and V. I. Man'ko, Phys. Rev. A 50, 813 (1994); the recurrence:
         `fockjax.kets.recurrence`.
     """
-    cutoffs, plus, mean = prepared(cov, mean, cutoff, hbar, dtype, checks.constant_covariance)
+    cutoffs, plus, mean = prepared(cov, mean, cutoff, hbar, dtype, _validated.covariance)
     n, real = len(cutoffs), plus.dtype
     sign, log_det = jnp.linalg.slogdet(plus / 2)
     Q = jnp.linalg.inv(plus)
@@ -80,5 +80,5 @@ SPEC = MixedSpec(
     defaults={"mean": 0.0},
     arrays=("cov", "mean"),
     options={"hbar": 2.0},
-    check=check_with(checks.constant_covariance),
+    check=check_with(_validated.covariance),
 )
