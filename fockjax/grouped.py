@@ -1,5 +1,6 @@
 """The same block of gates on independent groups of modes."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -41,7 +42,7 @@ class Grouped:
             raise ValueError(
                 f"Argument `build` must return a Circuit of {modes} modes when called with {modes}."
             )
-        return block
+        return copy.copy(block)  # which the caller may go on building
 
     @property
     def num_inputs(self) -> int:

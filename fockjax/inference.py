@@ -100,13 +100,20 @@ class Predictor:
         """Predict for raw `features` (rows, columns), in the order of `columns`.
 
         A column of categories holds the index of the category. Features must be finite; if the
-        model was trained with `impute`, NaN is a missing value. For other options than the default
-        ones, make a runner by `runner` and pass it to each call.
+        model was trained with `impute`, NaN or a masked value is a missing one. For other options
+        than the default ones, make a runner by `runner` and pass it to each call.
         """
+        if np.ma.is_masked(features):  # masked values are missing
+            features = np.ma.filled(np.ma.asarray(features).astype(np.float64), np.nan)
         features = np.asarray(features, np.float64)
         if features.ndim != 2 or features.shape[1] != len(self.columns):
             raise UserError(
                 f"features must have shape (rows, {len(self.columns)}), got {features.shape}"
+            )
+        if runner is not None and list(runner.labels) != self.labels:
+            raise UserError(
+                f"the runner runs at cutoffs {', '.join(runner.labels)}, the predictor at "
+                f"{', '.join(self.labels)}: take its own, predictor.runner()"
             )
         bad = np.flatnonzero(~self.usable(features))
         if bad.size:

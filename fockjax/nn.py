@@ -1,5 +1,6 @@
 """Flax NNX: circuits as layers of a model."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -96,7 +97,7 @@ class QuantumLayer(nnx.Module):
             raise TypeError(f"Argument `readout` must be a function of a State, got {readout!r}.")
         if not isinstance(rngs, nnx.Rngs):
             raise TypeError(f"Argument `rngs` must be flax.nnx.Rngs, as nnx.Rngs(0), got {rngs!r}.")
-        self.circuit = circuit
+        self.circuit = copy.copy(circuit)  # which the caller may go on building
         self.cutoff = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else cutoff
         self.readout = readout
         self.dtype = dtype

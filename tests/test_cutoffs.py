@@ -242,6 +242,28 @@ def test_a_mode_holds_the_photons_that_are_selected_there():
     assert fj.runtime.plan_cutoffs(circuit(dark_counts=0.1), {}).cutoffs == (4, 4)
 
 
+def test_a_plan_says_what_samples_lose_that_is_not_seen_on_the_way():
+    """Inside a Gaussian transformation of several gates more is lost than after it can be seen."""
+    c, s = np.cosh(0.35), np.sinh(0.35)
+    S = np.block([[np.array([[c, s], [s, c]]), np.zeros((2, 2))], [np.zeros((2, 2)), np.eye(2)]])
+    S[2:, 2:] = [[c, -s], [-s, c]]
+    circuit = fj.Circuit(2).gaussian_transform(S).kerr(0.1, mode=0).displace(0.1, mode=0)
+    plan = fj.runtime.plan_cutoffs(circuit, {}, tolerance=1e-2)
+    assert plan.trial is not None
+    assert circuit({}, cutoff=plan.cutoffs).leakage <= 1.001 * plan.bound <= 1e-2
+
+
+def test_a_mode_holds_the_phases_of_its_snap_gates():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).snap(fj.Weight("p", 6), mode=0)
+    weights = {"p": np.linspace(0, 1, 6)}
+    plan = fj.runtime.plan_cutoffs(circuit, weights, [[0.3], [0.5]])
+    assert plan.cutoffs == (6,) and plan.trial is None
+    total = fj.runtime.plan_total(circuit, weights, [[0.3], [0.5]])
+    assert total.truncation.below == 6
+    with pytest.raises(ValueError, match="has a phase for 5 photons, got 5"):
+        fj.runtime.plan_cutoffs(circuit, weights, [[0.3]], maximum=5)
+
+
 def test_samples_run_where_a_circuit_is_not_gaussian():
     circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).kerr(0.3, mode=0).displace(0.8, mode=0)
     x = np.linspace(0.1, 1.2, 20)[:, None]
@@ -308,7 +330,7 @@ def test_bad_arguments_are_refused_by_name():
         "exceed `maximum`, got 9": lambda: fj.runtime.plan_total(
             circuit, {}, [[0.1]], minimum=9, maximum=8
         ),
-        "`maximum` must be at least 71, as the circuit prepares .* 70 photons, got 64": lambda: (
+        "`maximum` must be at least 71, as the circuit prepares, .* 70 photons, got 64": lambda: (
             plan(fj.Circuit(1).prepare("fock", 70, modes=0), {})
         ),
         "`maximum` must be an integer or one for each of 1": lambda: plan(
@@ -471,3 +493,19 @@ def test_a_total_is_found_by_running_where_it_is_not_gaussian(padding):
     assert not plan.guaranteed and plan.within == 2 and "as they ran" in str(plan)
     state = circuit({}, np.array([0.7]), cutoff=plan.truncation)
     assert fj.runtime.lost(state) <= 1e-3
+
+
+@pytest.mark.parametrize("plan", [fj.runtime.plan_cutoffs, fj.runtime.plan_total])
+def test_samples_that_are_no_numbers_are_refused(plan):
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+    masked = np.ma.masked_array([[0.2], [90.0]], [[False], [True]])
+    with pytest.raises(ValueError, match="`x` has masked values"):
+        plan(circuit, {}, masked)
+    for x in ([["a"]], [[None]]):
+        with pytest.raises(TypeError, match="`x` must be made of real numbers, got dtype"):
+            plan(circuit, {}, x)
+    swapped = plan(circuit, {}, np.array([[0.5]], ">f8"))
+    assert swapped.rungs == plan(circuit, {}, [[0.5]]).rungs
+    groups = fj.grouped(lambda n: fj.Circuit(n), modes=2, group_size=1)
+    with pytest.raises(TypeError, match="must be a Circuit, got Grouped; .* of one group"):
+        plan(groups, {}, None)

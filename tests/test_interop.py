@@ -944,8 +944,16 @@ def test_what_strawberry_fields_cannot_say_is_refused(circuit, message):
 
 
 def test_given_weights_and_inputs_are_checked():
-    with pytest.raises(ValueError, match=r"`x` must have shape \(1,\), got \(2,\)"):
-        fj.to_strawberryfields(fj.Circuit(1).rotate(fj.Input(0), mode=0), x=[0.1, 0.2])
+    for x in ([0.1, 0.2], [np.nan]):
+        with pytest.raises(ValueError, match=r"`x` must be finite, of shape \(1,\), got \["):
+            fj.to_strawberryfields(fj.Circuit(1).rotate(fj.Input(0), mode=0), x=x)
+    indexed = fj.Circuit(1).squeeze(fj.Weight("r", 3)[0], mode=0)
+    for r in ([1, 2], 0.1, [1, 2, np.inf]):
+        with pytest.raises(ValueError, match=r"'r' must be finite, of shape \(3,\), got"):
+            fj.to_strawberryfields(indexed, {"r": r})
+    groups = fj.grouped(lambda n: fj.Circuit(n), modes=2, group_size=1)
+    with pytest.raises(TypeError, match="must be a Circuit, got Grouped"):
+        fj.to_strawberryfields(groups)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"must have the names \['r'\], got \['s'\]"):
         fj.to_strawberryfields(fj.Circuit(1).rotate(fj.Weight("r"), mode=0), {"s": 0.1})
 
@@ -969,3 +977,13 @@ def test_gaussian_boson_sampling(x64):
         4, *((ops.Sgate(1), k) for k in range(4)), (ops.Interferometer(U), range(4))
     )
     assert_same(program, 7)
+
+
+@pytest.mark.parametrize("text", ["name a\nversion 1.0\nSgate(0.4 | 0\n", "a,b\n1,2\n"])
+def test_what_is_not_blackbird_is_refused(text, tmp_path):
+    with pytest.raises(ValueError, match="`program`: the script is not a Blackbird program"):
+        fj.from_strawberryfields(text)
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="data.csv is not a Blackbird program"):
+        fj.from_strawberryfields(path)

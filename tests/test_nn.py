@@ -274,6 +274,17 @@ def test_two_layers_that_share_a_circuit_have_weights_of_their_own():
     assert parameters(two) != [0.0]
 
 
+def test_a_layer_keeps_the_circuit_it_was_made_of():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
+    alone = fj.nn.QuantumLayer(circuit, 8, rngs=nnx.Rngs(0))
+    groups = fj.grouped(lambda modes: circuit, modes=1, group_size=1)
+    grouped = fj.nn.QuantumLayer(groups, 8, rngs=nnx.Rngs(0))
+    before = alone(jnp.array([0.3]))
+    circuit.squeeze(0.7, mode=0).squeeze(fj.Weight("r"), mode=0)  # meant for another layer
+    for made in (alone, grouped):
+        np.testing.assert_allclose(made(jnp.array([0.3])), before, atol=1e-6)
+
+
 def test_it_prints():
     text = repr(layer())
     assert "QuantumLayer" in text and "displacement(r=x[0], phi=phi)" in text

@@ -394,6 +394,11 @@ def test_rows_from_python_are_checked(classifier):
         predictor(np.zeros((2, 4)))
     with pytest.raises(UserError, match="rows 2, counted from 1"):
         predictor(np.array([[1.0, 2, 3], [1, np.inf, 3]]))
+    with pytest.raises(UserError, match="rows 2, counted from 1"):  # a missing value
+        predictor(np.ma.masked_array([[1, 2, 3], [1, 9, 3]], [[0, 0, 0], [0, 1, 0]]))
+    other = predictor.planned(predictor.scaler.features(FEATURES[:4]), 1e-3, 8)
+    with pytest.raises(UserError, match=r"the runner runs at cutoffs 5, .*predictor.runner\(\)"):
+        other(FEATURES, predictor.runner())
 
 
 def copy_of(model, to):

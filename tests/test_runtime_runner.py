@@ -19,7 +19,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fockjax.cli import main
-from fockjax.runtime import Checked, Executables, Runner, TooLarge, functional, memory
+from fockjax.runtime import (
+    Checked,
+    Executables,
+    RunError,
+    Runner,
+    TooLarge,
+    bounded,
+    functional,
+    memory,
+)
 from fockjax.runtime import runner as runner_module
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.rows import Rows
@@ -183,6 +192,24 @@ def test_rows_that_are_not_finite_are_refused_by_number(warm, bad):
         warm(x)
 
 
+def test_integers_that_do_not_fit_are_refused_and_masked_values_too():
+    runner = Runner(lambda _, x: x, None)
+    with pytest.raises(ValueError, match=r"`x` must fit in int32, but row 1 \(from 0\) does not"):
+        runner(np.array([1, 2**32 + 5, 2**31]))
+    with pytest.raises(ValueError, match="must fit in uint32, but row 0"):
+        runner(np.array([[2**32]], np.uint64))
+    with pytest.raises(ValueError, match="`x` has masked values"):
+        runner(np.ma.masked_array([1.0, 999.0], [False, True]))
+    whole = np.ma.masked_array([1.0, 2.0], [False, False])
+    np.testing.assert_array_equal(runner(whole).values, [1, 2])
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">i4", np.longdouble, ">c16", bool, np.int8, np.uint8])
+def test_numbers_of_other_kinds_are_converted(dtype):
+    results = Runner(lambda _, x: jnp.real(x).astype(jnp.float32), None)(np.array([1, 0, 1], dtype))
+    np.testing.assert_array_equal(results.values, [1, 0, 1])
+
+
 @pytest.mark.parametrize("x", [1.0, (X, X[:3]), ()])
 def test_arrays_that_do_not_belong_together_are_refused(warm, x):
     with pytest.raises(ValueError, match="rows as their first axis"):
@@ -216,6 +243,15 @@ def test_rows_over_the_tolerance_at_the_largest_cutoff_are_never_silent():
     assert results.ok.tolist() == [True, False] and results.leakage[1] == 4
 
 
+def test_larger_functions_return_the_types_of_the_first():
+    x = np.array([0.1, 2.0], np.float32)
+    rounded = Runner(
+        lambda _, x: Checked(jnp.int32(x), x * x), None, tolerance=0.5, larger=[level(9)]
+    )
+    with pytest.raises(RunError, match="function 1 returns other shapes or types"):
+        rounded(x)
+
+
 def test_a_tolerance_needs_to_know_the_leakage():
     with pytest.raises(ValueError, match="checked"):
         Runner(lambda _, x: x, None, tolerance=0.1)(X)
@@ -240,6 +276,27 @@ def test_arguments_that_cannot_work_are_refused_before_a_run(tmp_path):
             Runner(one, None, **options)
     with pytest.raises(TypeError, match="`x` must be made of numbers, got dtype <U1"):
         Runner(level(2), None)(np.array(["a"]))
+    with pytest.raises(TypeError, match="`x` must be made of numbers, got dtype datetime64"):
+        Runner(level(2), None)(np.array(["2026-11-30"], "datetime64[D]"))
+
+
+def test_bounds_of_parameters():
+    given = {"r": np.array([0.3, -2.0]), "phi": 9.0}
+    with pytest.warns(RuntimeWarning, match=r"parameter r is clipped to \[-1, 1\]: it was -2"):
+        kept = bounded(given, {"r": (-1, 1)}, clip=True)
+    np.testing.assert_allclose(kept["r"], [0.3, -1], rtol=1e-6)
+    assert kept["phi"] == 9.0
+    for bounds in ({"r": (1, -1)}, {"r": (np.nan, 1)}):
+        with pytest.raises(
+            ValueError, match="those of 'r' must be the lowest and then the highest"
+        ):
+            bounded(given, bounds, clip=True)
+    with pytest.raises(ValueError, match=r"names \['s'\]"):
+        bounded(given, {"s": (0, 1)})
+    with pytest.raises(TypeError, match="dictionary of real arrays, but 'layer' is a dict"):
+        bounded({"layer": {"r": 0.1}}, {})
+    with pytest.raises(ValueError, match="`r` is not finite"):
+        bounded({"r": np.nan}, {})
 
 
 def test_a_scoped_run_leaves_nothing_on_the_device():

@@ -164,6 +164,15 @@ SPECS = (
     GateSpec("rotation", ("phi",), 1, rotation, truncates=False),
     GateSpec("kerr", ("kappa",), 1, kerr, truncates=False),
     GateSpec("fourier", (), 1, fourier, truncates=False),
-    GateSpec("snap", ("phases",), 1, snap, arrays=("phases",), check=_check_snap, truncates=False),
+    GateSpec(
+        "snap",
+        ("phases",),
+        1,
+        snap,
+        arrays=("phases",),
+        check=_check_snap,
+        truncates=False,
+        needs=lambda parameters, options: parameters["phases"].shape[0] - 1,
+    ),
     GateSpec("cross_kerr", ("kappa",), 2, cross_kerr, truncates=False),
 )

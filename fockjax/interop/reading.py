@@ -57,7 +57,7 @@ def from_strawberryfields(
         ValueError: naming the operation, its position and its modes, for what a circuit cannot
             hold: operations that do not exist here, and parameters that are complex or depend on an
             outcome that is not measured before. Also for a name in ``inputs`` that is not a free
-            parameter of the program.
+            parameter of the program, and for a script that SF cannot read.
         ImportError: if SF is not installed.
 
     Example:
@@ -79,8 +79,7 @@ def from_strawberryfields(
     """
     sf = load()
     if isinstance(program, str | os.PathLike):
-        script = isinstance(program, str) and "\n" in program
-        program = sf.io.loads(program if script else Path(program).read_text())
+        program = _parsed(program)
     if not isinstance(program, sf.Program) or isinstance(program, sf.TDMProgram):
         raise TypeError(
             "Argument `program` must be a strawberryfields.Program (none in the time domain), the "
@@ -113,6 +112,19 @@ def from_strawberryfields(
                 f"are {sorted(reader.parameters.found)}."
             )
     return reader.circuit
+
+
+def _parsed(source: str | os.PathLike) -> Any:
+    """The program of a Blackbird script, or of a file that holds one."""
+    script = isinstance(source, str) and "\n" in source
+    text = source if script else Path(source).read_text(encoding="utf-8")
+    try:
+        return load().io.loads(text)
+    except Exception as error:  # the parser has no error of its own
+        raise ValueError(
+            f"Argument `program`: {'the script' if script else source} is not a Blackbird program "
+            f"that Strawberry Fields can read ({type(error).__name__}: {error})."
+        ) from error
 
 
 @dataclass

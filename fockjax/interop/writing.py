@@ -68,6 +68,8 @@ def to_strawberryfields(
         Rgate(0.6) | (q[1])
     """
     sf = load()
+    if not isinstance(circuit, Circuit):
+        raise TypeError(f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}.")
     if circuit.hbar != sf.hbar:
         raise ValueError(
             f"The circuit has hbar {circuit.hbar:g}, strawberryfields.hbar is {sf.hbar:g}; set "
@@ -77,17 +79,13 @@ def to_strawberryfields(
     shapes = jax.eval_shape(circuit.init, jax.random.key(0))
     if weights is None:
         weights = {name: _symbols(program, name, s.shape) for name, s in shapes.items()}
-    elif weights.keys() != shapes.keys():
-        raise ValueError(
-            f"Argument `weights` must have the names {sorted(shapes)}, got {sorted(weights)}."
-        )
     else:
-        weights = {name: np.asarray(value, float) for name, value in weights.items()}
+        weights = _checked(weights, shapes)
     if x is None:
         x = _symbols(program, "x", (circuit.num_inputs,))
-    elif np.shape(x) != (circuit.num_inputs,):
+    elif np.shape(x) != (circuit.num_inputs,) or not np.all(np.isfinite(x)):
         raise ValueError(
-            f"Argument `x` must have shape {(circuit.num_inputs,)}, got {np.shape(x)}."
+            f"Argument `x` must be finite, of shape {(circuit.num_inputs,)}, got {x!r}."
         )
     misplaced, outcomes = {}, {}
     with program.context as q:
@@ -109,6 +107,21 @@ def to_strawberryfields(
             stacklevel=2,
         )
     return program
+
+
+def _checked(weights: Mapping[str, Any], shapes: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The values of the weights, which must be finite, of these shapes."""
+    if weights.keys() != shapes.keys():
+        raise ValueError(
+            f"Argument `weights` must have the names {sorted(shapes)}, got {sorted(weights)}."
+        )
+    checked = {name: np.asarray(value, float) for name, value in weights.items()}
+    for name, value in checked.items():
+        if value.shape != shapes[name].shape or not np.all(np.isfinite(value)):
+            raise ValueError(
+                f"Weight {name!r} must be finite, of shape {shapes[name].shape}, got {value}."
+            )
+    return checked
 
 
 def _symbols(program: Any, name: str, shape: tuple[int, ...]) -> Any:

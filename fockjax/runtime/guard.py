@@ -26,7 +26,7 @@ def lost(state: State) -> jax.Array:
 
     This is its leakage. Where what crosses the cutoff comes back, leakage does not tell all
     (`State.reflects`): then the probability of the two top levels of each mode is added, or that of
-    the two top totals of each group.
+    the two top totals of each group; at most 1 in all.
     """
     lost = state.leakage
     if not state.reflects:
@@ -38,10 +38,10 @@ def lost(state: State) -> jax.Array:
             photons = abs(own) ** 2 if factor.is_pure else jnp.diagonal(own).real
             totals = state.truncation.states(len(factor.modes)).sum(1)
             lost = lost + jnp.sum(photons, where=totals >= below - 2)
-        return lost
+        return jnp.minimum(lost, 1)
     for mode in range(state.modes):
         lost = lost + jnp.sum(state.probabilities(mode)[-2:])
-    return lost
+    return jnp.minimum(lost, 1)
 
 
 def checked(state: State, readout: Callable[[State], Any]) -> Checked:
@@ -105,7 +105,7 @@ def bounded(
 
     Raises:
         ValueError: for a parameter that is not finite, for one outside its bounds unless ``clip``,
-            or for bounds of a parameter that does not exist.
+            or for bounds that are none or of a parameter that does not exist.
 
     Example:
         >>> bounded({"r": 0.3}, {"r": (-1, 1)})
@@ -119,8 +119,19 @@ def bounded(
             f"Argument `bounds` names {sorted(unknown)}, but the parameters are {sorted(params)}."
         )
     result = dict(params)
+    for name, (low, high) in bounds.items():
+        if not low <= high:
+            raise ValueError(
+                f"Argument `bounds`: those of {name!r} must be the lowest and then the highest "
+                f"value, got ({low}, {high})."
+            )
     for name, value in params.items():
         values = np.asarray(value)
+        if values.dtype.kind not in "fiu":
+            raise TypeError(
+                f"Argument `params` must be a dictionary of real arrays, but {name!r} is a "
+                f"{type(value).__name__}."
+            )
         if not np.isfinite(values).all():
             raise ValueError(f"Parameter `{name}` is not finite: {values}.")
         low, high = bounds.get(name, (-np.inf, np.inf))

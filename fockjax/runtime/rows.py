@@ -45,16 +45,7 @@ class Rows:
     def __init__(self, x: Any, first: int = 0):
         self.first = first  # the number of its first row in the stream
         leaves, tree = jax.tree.flatten(x)
-        arrays = [np.asarray(leaf) for leaf in leaves]
-        for array in arrays:
-            if array.dtype.kind in "OSU":
-                raise TypeError(f"Argument `x` must be made of numbers, got dtype {array.dtype}.")
-        # What overflows to infinity in single precision is reported by the guard, row by row.
-        with np.errstate(over="ignore"):
-            self.leaves = [
-                array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
-                for array in arrays
-            ]
+        self.leaves = [_canonical(leaf) for leaf in leaves]
         lengths = {leaf.shape[:1] for leaf in self.leaves}
         if len(lengths) != 1 or not all(lengths):
             scalars = any(leaf.shape == () for leaf in self.leaves)
@@ -93,11 +84,12 @@ class Rows:
         found, tree = jax.tree.flatten(arrays)
         out = self._out or self.allocate(arrays)
         if tree != self._tree or any(
-            own.shape[1:] != leaf.shape[1:] for own, leaf in zip(out, found, strict=True)
+            (own.shape[1:], own.dtype) != (leaf.shape[1:], leaf.dtype)
+            for own, leaf in zip(out, found, strict=True)
         ):
             raise ValueError(
-                f"Argument `larger`: function {level} returns other shapes than the first does. "
-                "What is read from a state must have the same shape at all cutoffs: read means, or "
+                f"Argument `larger`: function {level} returns other shapes or types than the first "
+                "does. What is read from a state must have the same at all cutoffs: read means, or "
                 "a fixed number of levels."
             )
         for own, leaf in zip(out, found, strict=True):
@@ -120,3 +112,26 @@ class Rows:
         lost = checked.leakage
         ok = finite if tolerance is None or lost is None else finite & (lost <= tolerance)
         return Results(checked.values, ok, finite, lost, self.level[done])
+
+
+def _canonical(leaf: Any) -> np.ndarray:
+    """An array of numbers in the precision that JAX computes in."""
+    if np.ma.is_masked(leaf):
+        raise ValueError("Argument `x` has masked values: fill them in, or leave their rows out.")
+    array = np.asarray(leaf)
+    if array.dtype.kind in "OSUMm":
+        raise TypeError(f"Argument `x` must be made of numbers, got dtype {array.dtype}.")
+    # Of what NumPy has, JAX knows neither other byte orders nor long doubles.
+    wide = {"f": np.dtype(np.float64), "c": np.dtype(np.complex128)}.get(array.dtype.kind)
+    native = array.dtype.newbyteorder("=")
+    dtype = wide if wide and native.itemsize > wide.itemsize else native
+    # What overflows to infinity in single precision is reported by the guard, row by row.
+    with np.errstate(over="ignore"):
+        canonical = array.astype(jax.dtypes.canonicalize_dtype(dtype), copy=False)
+    if array.dtype.kind in "iu" and array.ndim and np.any(wrong := canonical != array):
+        row = int(np.argmax(wrong.reshape(len(array), -1).any(1)))
+        raise ValueError(
+            f"Argument `x` must fit in {canonical.dtype}, but row {row} (from 0) does not: make it "
+            "floating-point, or turn on `jax_enable_x64`."
+        )
+    return canonical

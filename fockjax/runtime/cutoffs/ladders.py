@@ -16,7 +16,8 @@ BUCKETS += tuple(range(128, 513, 32))
 
 
 def photons_needed(circuit: Circuit) -> list[int]:
-    """For each mode the most photons that a Fock state prepared or an outcome selected there has.
+    """For each mode the most photons that a Fock state prepared, an outcome selected or a SNAP gate
+    there has.
 
     Whatever the light, no smaller cutoff will do.
     """
@@ -42,8 +43,8 @@ def raised_to_hold(
             raise ValueError(f"Argument `minimum` must not exceed `maximum`, got {low} and {high}.")
         if photons >= high:
             raise ValueError(
-                f"Argument `maximum` must be at least {photons + 1}, as the circuit prepares or "
-                f"selects {photons} photons, got {high}."
+                f"Argument `maximum` must be at least {photons + 1}, as the circuit prepares, "
+                f"selects or has a phase for {photons} photons, got {high}."
             )
     return tuple(max(low, photons + 1) for low, photons in zip(least, needed, strict=True))
 

@@ -149,11 +149,11 @@ def plan_cutoffs(
         Guaranteed for these samples: the state is Gaussian wherever it is cut.
         Where a sample loses more: (12, 10), (16, 12), .., (64, 64).
     """
+    samples = checked_samples(circuit, x)
     least = arguments.cutoffs_of(circuit.modes, minimum, "minimum")
     most = arguments.cutoffs_of(circuit.modes, maximum, "maximum")
     least = raised_to_hold(photons_needed(circuit), least, most)
     check_tolerance(tolerance, share)
-    samples = checked_samples(circuit, x)
     weights = circuit.checked(weights, samples[0], least, dtype, None, key)["weights"]
     ladders = tuple(ladder_of(low, high) for low, high in zip(least, most, strict=True))
 
@@ -173,7 +173,12 @@ def plan_cutoffs(
         levels, short = tally.choose(tolerance / SAFETY)
         levels, lost = verified_levels(pilots, tally, levels, short, ladders, tolerance)
         trial = Trial(tally.rows, generous, lost)
-    bound, within = verdict(SAFETY * tally.beyond(levels), tolerance)
+    bounds = SAFETY * tally.beyond(levels)
+    if trial:
+        # Not seen on the way is what a gate cuts inside, or what comes back at a cutoff.
+        bounds = np.maximum(bounds, trial.lost)
+        short = short | (trial.lost > tolerance)
+    bound, within = verdict(bounds, tolerance)
     return CutoffPlan(
         cutoffs=cutoffs_at(ladders, levels),
         tolerance=tolerance,

@@ -12,9 +12,19 @@ SHOWN = 8  # row numbers in a message
 
 
 def checked_samples(circuit: Circuit, x: Any) -> np.ndarray:
-    """The samples as an array of shape (rows, inputs), finite."""
+    """The samples as a float64 array of shape (rows, inputs), finite."""
+    if not isinstance(circuit, Circuit):
+        raise TypeError(
+            f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}; of "
+            "fockjax.grouped plan for the circuit of one group."
+        )
     wanted = circuit.num_inputs
+    if np.ma.is_masked(x):
+        raise ValueError("Argument `x` has masked values: fill them in, or leave their rows out.")
     samples = np.zeros((1, 0)) if x is None else np.atleast_2d(np.asarray(x))
+    if samples.dtype.kind not in "fiub":
+        raise TypeError(f"Argument `x` must be made of real numbers, got dtype {samples.dtype}.")
+    samples = samples.astype(float)
     if samples.ndim != 2 or samples.shape[1] != wanted or not len(samples):
         raise ValueError(
             f"Argument `x` must have shape (rows, {wanted}), the inputs of the circuit, got "

@@ -198,10 +198,10 @@ def plan_total(
         Beyond the next lower: 3.2e-04 of 2.34 photons, row 1, after step 3, BS on 0, 1.
         Guaranteed for these samples: the state is Gaussian wherever it is cut.
     """
+    samples = checked_samples(circuit, x)
     check_tolerance(tolerance, share)
     low, most = TotalPhotons(minimum).below, TotalPhotons(maximum).below
     (least,) = raised_to_hold([max(photons_needed(circuit))], [low], [most])
-    samples = checked_samples(circuit, x)
     weights = circuit.checked(weights, samples[0], TotalPhotons(least), dtype, None, key)["weights"]
     ladder = ladder_of(least, most)
     rows = rows_to_plan_for(samples)
