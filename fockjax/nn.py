@@ -108,7 +108,7 @@ class QuantumLayer(nnx.Module):
         """The `State` of one sample; ``x`` has shape ``(num_inputs,)``, ``key`` is for a circuit
         that draws at random.
         """
-        return self.circuit(self.values(), x, cutoff=self.cutoff, dtype=self.dtype, key=key)
+        return _state(self, x, key)
 
     def values(self) -> Any:
         """The weights as the circuit takes them."""
@@ -128,7 +128,7 @@ class QuantumLayer(nnx.Module):
             raise ValueError(f"Argument `x` must have shape (..., {wanted}), got {x.shape}.")
 
         def one(x, key):
-            return self.readout(self.state(x, key))
+            return self.readout(_state(self, x, key))
 
         if x.ndim == 1:
             return one(x, key)
@@ -136,3 +136,8 @@ class QuantumLayer(nnx.Module):
         keys = None if key is None else jax.random.split(key, count)
         batch = jax.vmap(one)(x.reshape(count, wanted), keys)
         return jax.tree.map(lambda leaf: leaf.reshape(*x.shape[:-1], *leaf.shape[1:]), batch)
+
+
+def _state(layer: QuantumLayer, x: Any, key: jax.Array | None) -> State:
+    # No method: `nnx.tabulate` shows what methods return, and cannot show a State.
+    return layer.circuit(layer.values(), x, cutoff=layer.cutoff, dtype=layer.dtype, key=key)

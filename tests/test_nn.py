@@ -288,6 +288,8 @@ def test_a_layer_keeps_the_circuit_it_was_made_of():
 def test_it_prints():
     text = repr(layer())
     assert "QuantumLayer" in text and "displacement(r=x[0], phi=phi)" in text
+    table = nnx.tabulate(layer(), jnp.zeros((3, 1)))
+    assert "QuantumLayer" in table and "phi" in table
 
 
 @pytest.mark.parametrize(
