@@ -62,9 +62,16 @@ def is_number(value, number: float) -> bool:
 
 
 def as_real(name: str, value, dtype) -> jax.Array:
-    """An argument as a real array; TypeError if it is complex."""
-    # JAX refuses NumPy's masked arrays, which Matplotlib gives.
-    array = jnp.asarray(np.asarray(value) if isinstance(value, np.ndarray) else value)
+    """An argument as a real array; TypeError if it is complex, ValueError if it is ragged."""
+    try:
+        # JAX refuses NumPy's masked arrays, which Matplotlib gives.
+        array = jnp.asarray(np.asarray(value) if isinstance(value, np.ndarray) else value)
+    except (TypeError, ValueError) as error:
+        if isinstance(value, list | tuple):
+            raise ValueError(
+                f"Argument `{name}` must be an array of real numbers, got {value!r}."
+            ) from error
+        raise
     if jnp.iscomplexobj(array):
         raise TypeError(
             f"Argument `{name}` must be real, got dtype {array.dtype}: give modulus and phase "

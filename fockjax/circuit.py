@@ -414,19 +414,22 @@ class Circuit(Builder):
         given = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
         run = partial(_run, **given, hbar=self.hbar, memory_limit=memory_limit)
         state = run(self.operations)
-        self._refuse_impossible(state, run)
+        self._refuse_impossible(state, run, given["initial"])
         return state
 
-    def _refuse_impossible(self, state: State, run: Callable[[Operations], State]) -> None:
+    def _refuse_impossible(
+        self, state: State, run: Callable[[Operations], State], initial: jax.Array | State | None
+    ) -> None:
         selections = [step for step in flat(self.operations) if _selects(step)]
         probability = state.selection_probability
         if not selections or isinstance(probability, Tracer) or np.ndim(probability):
             return
         rounding = (10 * np.finfo(state.dtype).eps) ** 2
+        past = float(initial.selection_probability) if isinstance(initial, State) else 1.0
 
         def one_is_impossible() -> bool:
             """Whether one is, given those before it. Many that are possible may be rare in all."""
-            before = 1.0
+            before = past
             for position, operation in enumerate(self.operations):
                 if count := sum(map(_selects, flat((operation,)))):
                     after = float(run(self.operations[: position + 1]).selection_probability)
@@ -436,7 +439,7 @@ class Circuit(Builder):
             return False
 
         # A probability that is NaN, as parameters may be, is not impossible.
-        if probability <= rounding and (len(selections) == 1 or one_is_impossible()):
+        if probability <= past * rounding and (len(selections) == 1 or one_is_impossible()):
             raise ValueError(
                 f"The outcomes selected are impossible: {'; '.join(map(str, selections))} have the "
                 f"probability {float(probability):.1e} in all at cutoffs {state.truncation}, not "
@@ -622,8 +625,9 @@ class Circuit(Builder):
         elif initial is not None:
             if np.shape(initial) not in (layout.cutoffs, layout.shape):
                 raise ValueError(
-                    f"Argument `initial` must have shape {layout.cutoffs}, the cutoffs, got "
-                    f"{np.shape(initial)}."
+                    f"Argument `initial` must be a ket of shape {layout.cutoffs}, the cutoffs, got "
+                    f"shape {np.shape(initial)}; a density matrix is made a state by "
+                    "fj.from_density_matrix."
                 )
             initial = jnp.asarray(_validated.ket(initial, "Argument `initial`"))
             if initial.shape == layout.cutoffs:

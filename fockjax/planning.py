@@ -384,7 +384,8 @@ def _scanned(run_layer: RunLayer, state: State, after: State, layers: Any, left:
 
 def _joined(state: State, after: State) -> State | None:
     """A state with its factors joined as they are after a layer. None unless this alone makes its
-    factors of the same kind, no factor has more than two modes, and joining loses nothing.
+    factors of the same kind, no factor has more than two modes, and joining loses nothing. (None
+    also if the layer parts modes that came in joined.)
 
     A first layer that joins pairs on the way would save at most one gate on two modes, and would be
     compiled apart from the others. With more modes the factors grow step by step within the layer,
@@ -395,7 +396,10 @@ def _joined(state: State, after: State) -> State | None:
     factors = []
     for factor in after.factors:
         parts = [part for part in state.factors if set(part.modes) <= set(factor.modes)]
-        if len(factor.modes) > 2 or any(type(part) is not type(factor) for part in parts):
+        covered = {mode for part in parts for mode in part.modes}
+        if len(factor.modes) > 2 or covered != set(factor.modes):
+            return None
+        if any(type(part) is not type(factor) for part in parts):
             return None
         factors.append(reduce(lambda a, b: a.join(b), parts))
     if _kinds(tuple(factors)) != _kinds(after.factors):

@@ -44,13 +44,15 @@ class State(Readouts):
 
     It is made by `vacuum`, `from_ket`, `from_density_matrix` or by calling a `fockjax.Circuit`. It
     is a pytree of one sample: under `jax.vmap` every array in it and every readout gains the batch
-    axis.
+    axis. It counts `truncations` statically, so a loop of your own (`jax.lax.scan`) cannot carry it
+    through a circuit that cuts: use `Circuit.repeat`, or carry its `ket` or `density_matrix`.
 
     Attributes:
         factors: the independent factors, ordered by their first mode.
         outcomes: what the circuit has measured or selected, by the names of the measurements.
             Photon numbers and clicks are integers, homodyne outcomes real (in the units of `hbar`),
             heterodyne outcomes complex. A measurement in a repeated block has one for each layer.
+            Those of an ``initial`` state stay, unless a measurement of the same name follows.
         selected, score: see `selection_probability` and `weight`.
         truncations: how many of the operators applied so far could lose probability at the cutoff.
         reflects: whether one of them was cut before it was exponentiated, as Strawberry Fields'
@@ -253,7 +255,8 @@ class State(Readouts):
                 *cutoffs)``, row axes first.
 
         Raises:
-            ValueError: if the cutoffs differ.
+            ValueError: if the cutoffs differ, or if an array that is known, not traced, is no
+                state, as `from_ket` and `from_density_matrix` tell.
 
         Example:
             >>> import numpy as np, fockjax as fj
@@ -268,16 +271,7 @@ class State(Readouts):
             A. Uhlmann, Rep. Math. Phys. 9, 273 (1976); R. Jozsa, J. Mod. Opt. 41, 2315 (1994).
         """
         if not isinstance(other, State):
-            array, every = jnp.asarray(other).astype(self.dtype), tuple(range(self.modes))
-            if array.shape == self.cutoffs * 2:
-                other = State((Mixed.of_matrix(array, every, self.layout),))
-            elif array.shape == self.cutoffs:
-                other = State((Pure.of_ket(array, every, self.layout),))
-            else:
-                raise ValueError(
-                    f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state, "
-                    f"or {self.cutoffs * 2} as a density matrix, got {array.shape}."
-                )
+            other = self._given(other)
         if other.truncation != self.truncation:
             raise ValueError(
                 f"Argument `other` must have the cutoffs of the state, {self.truncation}, got "
@@ -286,6 +280,21 @@ class State(Readouts):
         self._require_one_sample()
         other._require_one_sample()
         return _overlap(self.factors, other.factors)
+
+    def _given(self, other: ArrayLike) -> "State":
+        """The state in a ket or a density matrix that has an axis for each mode."""
+        kinds = {
+            self.cutoffs: (_validated.ket, Pure.of_ket),
+            self.cutoffs * 2: (_validated.density_matrix, Mixed.of_matrix),
+        }
+        if np.shape(other) not in kinds:
+            raise ValueError(
+                f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state, or "
+                f"{self.cutoffs * 2} as a density matrix, got {np.shape(other)}."
+            )
+        check, make = kinds[np.shape(other)]
+        array = jnp.asarray(check(other, "Argument `other`")).astype(self.dtype)
+        return State((make(array, tuple(range(self.modes)), self.layout),))
 
     @readout()
     def fidelity_coherent(self, r: Any, phi: Any = 0.0) -> jax.Array:

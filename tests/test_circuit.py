@@ -576,7 +576,13 @@ W, X = {"phi": np.float32(0.1)}, np.ones(1, np.float32)
         (W, X, {"cutoff": None}, TypeError, "`cutoff` must be an integer.*got None"),
         (W, X, {"dtype": np.float32}, ValueError, "`dtype` must be complex64 or complex128"),
         (W, X, {"dtype": np.complex128}, ValueError, "complex128.*jax_enable_x64"),
-        (W, X, {"initial": np.ones((3, 2))}, ValueError, r"`initial`.*\(3, 3\).*got \(3, 2\)"),
+        (
+            W,
+            X,
+            {"initial": np.ones((3, 2))},
+            ValueError,
+            r"`initial`.*\(3, 3\).*got shape \(3, 2\)",
+        ),
     ],
 )
 def test_what_cannot_be_called(weights, x, options, error, message):
@@ -758,3 +764,20 @@ def test_many_selections_that_are_each_possible():
     found = circuit({}, cutoff=2, dtype="complex64").selection_probability
     assert found < 1e-12
     np.testing.assert_allclose(found, (0.02**2 / (1 + 0.02**2)) ** 4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("times", [2, 3, 5])
+@pytest.mark.parametrize("parting", ["measure", "prepare"])
+def test_a_repeated_block_may_part_modes_that_came_in_joined(times, parting):
+    block = fj.Circuit(2).kerr(0.1, mode=0)
+    if parting == "measure":
+        block.measure_photons(modes=1, select=0).displace(0.3, mode=1)
+    else:
+        block.prepare("coherent", 0.2, modes=1)
+    start = fj.Circuit(2).squeeze(0.4, mode=0).beamsplitter()({}, cutoff=4)
+    repeated = fj.Circuit(2).repeat(block, times)({}, cutoff=4, initial=start)
+    written = start
+    for _ in range(times):
+        written = block({}, cutoff=4, initial=written)
+    close(repeated.density_matrix(), written.density_matrix(), 1e-6)
+    close(repeated.selection_probability, written.selection_probability, 1e-6)

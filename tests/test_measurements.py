@@ -373,6 +373,30 @@ def test_an_impossible_selection_is_refused_or_flagged():
     assert state.trace == 0
 
 
+def test_what_follows_an_impossible_selection_is_impossible_too():
+    circuit = fj.Circuit(3).two_mode_squeeze(0.5).measure_photons(modes=0, select=1)
+    circuit.beamsplitter(0.3, modes=(1, 2)).measure_photons(modes=(1, 2), select=(2, 1))
+    with pytest.raises(ValueError, match="impossible"):  # one photon is there
+        circuit({}, cutoff=6)
+    assert jax.jit(lambda: circuit({}, cutoff=6).selection_probability)() == 0
+    drawn = fj.Circuit(1).squeeze(0.5, mode=0).measure_photons(modes=0, select=1)
+    drawn.displace(0.2, mode=0).measure_homodyne(mode=0, name="x")
+    state = jax.jit(lambda key: drawn({}, cutoff=6, key=key))(jax.random.key(0))
+    assert state.weight == 1 and state.selection_probability == 0
+
+
+def test_a_selection_is_judged_apart_from_those_of_the_state_it_starts_from():
+    """Heralding in stages: each is likely, all together rarer than rounding."""
+    click = fj.Circuit(2).two_mode_squeeze(0.03).measure_photons(modes=0, select=1)
+    state = click({}, cutoff=9)
+    for stage in range(2, 7):
+        state = click({}, cutoff=9, initial=state)
+        assert 0 < state.selection_probability < 0.01**stage
+    never = fj.Circuit(2).beamsplitter(0.3).measure_photons(modes=(0, 1), select=(4, 4))
+    with pytest.raises(ValueError, match="impossible"):
+        never({}, cutoff=5, initial=fj.from_ket(np.eye(5)[:2].sum(0)[:, None] * np.eye(5)[0] / 2))
+
+
 def test_measuring_needs_a_key_only_where_it_draws():
     with pytest.raises(ValueError, match="Argument `key` is missing"):
         fj.Circuit(1).measure_photons(modes=0)({}, cutoff=3)

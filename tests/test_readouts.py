@@ -561,6 +561,17 @@ def test_single_precision_stays_single(x64):
         (lambda s: s.quadrature(0, np.ones(2)), r"`angle` must be one real.*got float32\[2\]"),
         (lambda s: s.quadrature_distribution(0, np.ones(2), 1j), "`angle` must be one real number"),
         (lambda s: s.quadrature_polynomial(angle=np.ones(1)), "`angle` must be one real number"),
+        (lambda s: s.quadrature_polynomial(k=1j), "`k` must be one real number, got complex64"),
+        (lambda s: s.quadrature_polynomial(k=np.ones(3)), r"`k` must be one real.*float32\[3\]"),
+        (
+            lambda s: s.diagonal_expectation([[0, 1], [0, 1, 2]], (0, 1)),
+            "`values` must be an array of real numbers, got .* give a tuple",
+        ),
+        (lambda s: s.fidelity(2 * np.eye(2, 3)), "`other` has norm 2.8.*, above 1"),
+        (
+            lambda s: s.fidelity(np.triu(np.ones((6, 6))).reshape(2, 3, 2, 3)),
+            "`other` must be Hermitian",
+        ),
         (lambda s: s.quadrature_polynomial(np.eye(2)), r"`A` must have shape \(4, 4\)"),
         (lambda s: s.quadrature_polynomial(np.tri(4)), "`A` must be symmetric"),
         (lambda s: s.quadrature_polynomial(d=np.ones(2)), r"`d` must have shape \(4,\)"),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from fockjax._linear import contract
+from fockjax._numerics import ratio
 
 
 class Detector(abc.ABC):
@@ -45,9 +46,9 @@ class Detector(abc.ABC):
 
     def probability(self, outcome: Any, rho: ArrayLike) -> jax.Array:
         """The probability of an outcome in ``rho / trace(rho)``, or its density if outcomes are
-        continuous.
+        continuous; 0 if rho is zero, as it is after an impossible outcome.
         """
-        return jnp.sum(self.chances(outcome, rho)) / jnp.trace(rho).real
+        return ratio(jnp.sum(self.chances(outcome, rho)), jnp.trace(rho).real)
 
     def chances(self, outcome: Any, rho: ArrayLike) -> jax.Array:
         """``weights[j] <bra_j| rho |bra_j>`` for each j of the `effect`, shape (J,)."""

@@ -198,14 +198,14 @@ class Factored:
     def _checked_hbar(self, hbar: float | None) -> float:
         return self.hbar if hbar is None else checked_hbar(hbar)
 
-    def _checked_angle(self, angle: Any) -> jax.Array:
-        angle = jnp.asarray(angle)
-        if angle.ndim or jnp.iscomplexobj(angle):
+    def _checked_number(self, name: str, value: Any) -> jax.Array:
+        value = jnp.asarray(value)
+        if value.ndim or jnp.iscomplexobj(value):
             raise ValueError(
-                "Argument `angle` must be one real number, got "
-                f"{angle.dtype.name}{list(angle.shape)}; of several, batch with jax.vmap."
+                f"Argument `{name}` must be one real number, got "
+                f"{value.dtype.name}{list(value.shape)}; of several, batch with jax.vmap."
             )
-        return angle.astype(self._real)
+        return value.astype(self._real)
 
 
 def checked_mode(mode: int, modes: int) -> int:

@@ -53,7 +53,7 @@ class PhaseSpace(Subsystems):
         x = _points("x", x, self._real)
         cutoff = self.cutoffs[mode]
         n = np.arange(cutoff)
-        turns = phase_factor(self._checked_angle(angle), n - n[:, None])
+        turns = phase_factor(self._checked_number("angle", angle), n - n[:, None])
         density = contract(turns, self.reduced(mode), "mn,mn->mn", real=True)
         waves = hermite_functions(x / math.sqrt(hbar), cutoff)
         half = contract(density, waves, "mn,nx->mx")

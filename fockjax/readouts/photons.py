@@ -156,7 +156,10 @@ class PhotonNumbers(Factored):
                     f"modes {modes}, got the shapes {[vector.shape for vector in vectors]}."
                 )
             return self._diagonal(dict(zip(modes, vectors, strict=True)))
-        values = as_real("values", values, self._real)
+        try:
+            values = as_real("values", values, self._real)
+        except ValueError as error:
+            raise ValueError(f"{error} Of vectors, one for each mode, give a tuple.") from None
         if values.shape != shape:
             raise ValueError(
                 f"Argument `values` must have shape {shape}, the cutoffs of modes {modes}, got "

@@ -87,7 +87,7 @@ class Quadratures(Factored):
             total = self._diagonal({mode: diagonals[0]})
         # Turned by the angle, element [n, n + k] of x^power gains the phase e^{-i k angle}.
         orders = [k for k in diagonals if k]
-        cosines, sines = cos_sin(self._checked_angle(angle), np.array(orders, int))
+        cosines, sines = cos_sin(self._checked_number("angle", angle), np.array(orders, int))
         for k, cos, sin in zip(orders, cosines, sines, strict=True):
             band = self._band(mode, k, diagonals[k])
             total = total + 2 * (cos * band.real + sin * band.imag)
@@ -189,9 +189,9 @@ class Quadratures(Factored):
 
     @readout("hbar", "padding")
     def _polynomial(self, A, d, k, angle, hbar: float, padding: int) -> Moments:
-        n, real = self.modes, self._real
+        n = self.modes
         # Coefficients of the quadratures unturned and in units of sqrt(hbar/2), by [mode, x or p].
-        angle = self._checked_angle(angle)
+        angle, k = self._checked_number("angle", angle), self._checked_number("k", k)
         cos, sin = jnp.cos(angle), jnp.sin(angle)
         turn = jnp.stack([jnp.stack([cos, sin]), jnp.stack([-sin, cos])])
         A = contract(hbar / 4 * (A + A.T).reshape(2, n, 2, n), turn, "kilj,ka->ialj")
@@ -206,7 +206,6 @@ class Quadratures(Factored):
             grams.append((own, factor.gram(frame)))
         _, gram = reduce(partial(_join, A=A), grams)
         norm, mean, square = gram[0, 0].real, gram[0, -1].real, gram[-1, -1].real
-        k = jnp.asarray(k, real)
         total = mean + k * norm
         return Moments(total, square + 2 * k * mean + k**2 * norm - total**2)
 
