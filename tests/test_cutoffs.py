@@ -300,8 +300,9 @@ def test_samples_run_as_many_at_a_time_as_fit():
     for memory in rooms:
         plan = fj.runtime.plan_total(circuit, {}, x, maximum=16, memory=f"{memory}B")
         assert plan.rungs == whole.rungs and plan.bound == pytest.approx(whole.bound)
-    with pytest.raises(fj.runtime.PilotTooLarge, match="only 100 may be used: raise `memory`"):
-        fj.runtime.plan_cutoffs(circuit, {}, x, maximum=16, memory=100)
+    for plan in (fj.runtime.plan_cutoffs, fj.runtime.plan_total, fj.runtime.plan_truncation):
+        with pytest.raises(fj.runtime.PilotTooLarge, match="only 100 may be used: raise `memory`"):
+            plan(circuit, {}, x, maximum=16, memory=100)
 
 
 @pytest.mark.slow

@@ -15,11 +15,12 @@ from starlette.testclient import TestClient
 from fockjax import cli
 from fockjax.prediction import predict
 from fockjax.serving import model as model_module
-from fockjax.serving import openapi
+from fockjax.serving import openapi, supervisor
 from fockjax.serving import service as service_module
 from fockjax.serving.app import make_app
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.idle import IdleConnections
+from fockjax.serving.metrics import Metrics
 from fockjax.serving.server import serve
 from fockjax.serving.service import Service
 from fockjax.training import UserError
@@ -573,3 +574,17 @@ def test_a_port_in_use_is_told(folders, tmp_path):
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1, port {port}"):
             serve(ServeConfig(folders / "numbers", port=port, compiled=tmp_path))
+
+
+def test_a_leakage_that_is_not_finite_does_not_spoil_the_sum():
+    metrics = Metrics()
+    metrics.batch(3, 0.1, np.array([0.1, np.nan, 0.2]), 0)
+    metrics.batch(1, 0.1, np.array([np.nan]), 0)
+    text = metrics.text().decode()
+    assert "fockjax_leakage_sum 0.2" in text and "fockjax_leakage_count 1.0" in text
+    assert "fockjax_rows_not_finite_total 2.0" in text
+
+
+def test_a_message_that_nobody_takes_is_no_fault(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
+    supervisor.notify("READY=1")

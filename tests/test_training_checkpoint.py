@@ -60,3 +60,14 @@ def test_an_atomic_file_is_readable_by_others_as_any_new_file(tmp_path):
         file.write("x")
     (tmp_path / "b").write_text("x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_a_newer_one_that_could_not_be_read_makes_room(tmp_path):
+    for epoch in (45, 50):
+        checkpoint.save(tmp_path, epoch, "run", {"a": np.zeros(2)})
+    (tmp_path / "epoch-00000050.ckpt").write_bytes(b"junk")
+    checkpoint.save(tmp_path, 47, "run", {"a": np.ones(2)})
+    assert [path.name for path in checkpoint.paths(tmp_path)] == [
+        "epoch-00000047.ckpt",
+        "epoch-00000045.ckpt",
+    ]

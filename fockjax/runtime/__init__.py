@@ -6,12 +6,12 @@ from fockjax.runtime.cutoffs.adaptive import run_adaptive as run_adaptive
 from fockjax.runtime.cutoffs.ladders import BUCKETS as BUCKETS
 from fockjax.runtime.cutoffs.modes import CutoffPlan as CutoffPlan
 from fockjax.runtime.cutoffs.modes import plan_cutoffs as plan_cutoffs
+from fockjax.runtime.cutoffs.pilot import PilotTooLarge as PilotTooLarge
 from fockjax.runtime.cutoffs.samples import spread as spread
 from fockjax.runtime.cutoffs.totals import TotalPlan as TotalPlan
 from fockjax.runtime.cutoffs.totals import TruncationPlan as TruncationPlan
 from fockjax.runtime.cutoffs.totals import plan_total as plan_total
 from fockjax.runtime.cutoffs.totals import plan_truncation as plan_truncation
-from fockjax.runtime.cutoffs.trial import PilotTooLarge as PilotTooLarge
 from fockjax.runtime.executables import Executables as Executables
 from fockjax.runtime.executables import keep_compiled as keep_compiled
 from fockjax.runtime.guard import Checked as Checked

@@ -45,6 +45,11 @@ class Metrics:
             buckets=LEAKAGE,
             registry=registry,
         )
+        self.not_finite = Counter(
+            "fockjax_rows_not_finite",
+            "Rows whose result was not finite.",
+            registry=registry,
+        )
         self.dropped = Counter(
             "fockjax_dropped",
             "Requests dropped before they ran, because they expired or the client vanished.",
@@ -90,7 +95,10 @@ class Metrics:
     def batch(self, rows: int, seconds: float, leakage: np.ndarray, recoveries: int) -> None:
         self.batch_rows.observe(rows)
         self.batch_seconds.observe(seconds)
-        self.leakage.observe(float(leakage.max()))
+        finite = leakage[np.isfinite(leakage)]
+        if finite.size:  # a NaN would stay in the sum for good
+            self.leakage.observe(float(finite.max()))
+        self.not_finite.inc(leakage.size - finite.size)
         self.recoveries.inc(recoveries)
 
     def text(self) -> bytes:

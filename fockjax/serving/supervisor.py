@@ -6,13 +6,18 @@ import socket
 
 
 def notify(state: str) -> None:
-    """Send "READY=1", "WATCHDOG=1" or "STOPPING=1" to whoever supervises this process."""
+    """Send "READY=1", "WATCHDOG=1" or "STOPPING=1" to whoever supervises this process.
+
+    A message that cannot be sent is none of the service's business: it goes on.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     if address.startswith("@"):  # in the abstract namespace
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+    with (
+        contextlib.suppress(OSError),  # nobody is there, or reading just now
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end,
+    ):
         end.setblocking(False)
-        with contextlib.suppress(BlockingIOError):  # the supervisor is not reading just now
-            end.sendto(state.encode(), address)
+        end.sendto(state.encode(), address)

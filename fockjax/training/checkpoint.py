@@ -28,14 +28,17 @@ class DamagedCheckpoint(Exception):
 
 
 def save(folder: Path, epoch: int, identity: str, tree: Any) -> Path:
-    """Save a pytree of arrays as the checkpoint of `epoch`, and remove all but the last two."""
+    """Save a pytree of arrays as the checkpoint of `epoch`, and remove all but this and the one
+    before. A newer one is from before a damage: it could not be read.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     payload = serialization.msgpack_serialize({"identity": identity, "arrays": _named(tree)})
     path = folder / f"epoch-{epoch:08d}.ckpt"
     with atomic_writer(path) as file:
         file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
-    for old in paths(folder)[KEPT:]:
-        old.unlink(missing_ok=True)
+    kept = [each for each in paths(folder) if each.name <= path.name][:KEPT]
+    for other in set(paths(folder)) - set(kept):
+        other.unlink(missing_ok=True)
     return path
 
 

@@ -177,7 +177,7 @@ def plan_cutoffs(
     if trial:
         # Not seen on the way is what a gate cuts inside, or what comes back at a cutoff.
         bounds = np.maximum(bounds, trial.lost)
-        short = short | (trial.lost > tolerance)
+        short = short | ~(trial.lost <= tolerance)  # NaN is not enough
     bound, within = verdict(bounds, tolerance)
     return CutoffPlan(
         cutoffs=cutoffs_at(ladders, levels),

@@ -45,6 +45,14 @@ class Pilot(NamedTuple):
     lost: np.ndarray
 
 
+class PilotTooLarge(ValueError):
+    """A pilot run needs more memory than it may take: `needed` bytes."""
+
+    def __init__(self, message: str, needed: int):
+        super().__init__(message)
+        self.needed = needed
+
+
 class PilotRunner(NamedTuple):
     """Runs some of the samples of a circuit at given cutoffs.
 
@@ -91,20 +99,36 @@ class PilotRunner(NamedTuple):
 
         def one(x, key):
             call = partial(self.circuit, cutoff=cutoffs, dtype=self.dtype)
-            return lost(call(self.weights, x, key=key))
+            return lost(call(self.weights, x, key=key, memory_limit=self.memory))
 
         keys = self._keys(rows)
         batch = jax.jit(jax.vmap(one, in_axes=(0, None if keys is None else 0)))
-        size = max(1, self.largest_batch(cutoffs))
+        size = self.batch(cutoffs)
         parts = [slice(first, first + size) for first in range(0, len(rows), size)]
         found = [
             batch(self.samples[rows[part]], None if keys is None else keys[part]) for part in parts
         ]
         return np.concatenate(jax.device_get(found))
 
-    def largest_batch(self, cutoffs: Cutoff) -> int:
-        """How many samples fit in memory at a time."""
-        return self.memory // (WORKING * self.state_bytes(cutoffs))
+    def batch(self, cutoffs: Cutoff) -> int:
+        """How many samples run at a time: as many as fit in memory.
+
+        Raises:
+            PilotTooLarge: if not even one fits.
+        """
+        needed = WORKING * self.state_bytes(cutoffs)
+        if needed > self.memory:
+            raise PilotTooLarge(
+                f"To plan, samples must run at cutoffs {cutoffs}, each in about {needed:,} bytes, "
+                f"but only {self.memory:,} may be used: raise `memory` or `tolerance`, or lower "
+                "`maximum`.",
+                needed,
+            )
+        return self.memory // needed
+
+    def fits(self, cutoffs: Cutoff) -> bool:
+        """Whether a sample fits in memory."""
+        return WORKING * self.state_bytes(cutoffs) <= self.memory
 
     def state_bytes(self, cutoffs: Cutoff) -> int:
         """Bytes of the state of one sample."""

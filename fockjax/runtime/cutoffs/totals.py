@@ -7,7 +7,6 @@ it acts, a sample loses at most 4 T. For a Gaussian state these are known exactl
 most extreme samples run at growing totals until they keep to the tolerance.
 """
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +19,11 @@ from fockjax.layout import TotalPhotons
 from fockjax.runtime.cutoffs.gaussian import cuts
 from fockjax.runtime.cutoffs.ladders import ladder_of, photons_needed, raised_to_hold
 from fockjax.runtime.cutoffs.modes import CutoffPlan, plan_cutoffs
-from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
+from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner, PilotTooLarge
 from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
 from fockjax.runtime.cutoffs.statistics import total_tails
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
-from fockjax.runtime.cutoffs.trial import PILOTS, PilotTooLarge
+from fockjax.runtime.cutoffs.trial import PILOTS
 from fockjax.runtime.memory import parse_size
 
 
@@ -87,7 +86,7 @@ class TruncationPlan:
     Attributes:
         plan: the plan that was chosen.
         sizes: bytes of the state of a sample by truncation, the chosen one first. It is the only
-            one if planning a cutoff for each mode would take a run that is too large.
+            one if planning the other would take a run that is too large.
     """
 
     plan: CutoffPlan | TotalPlan
@@ -154,9 +153,13 @@ def plan_truncation(
     given: dict[str, Any] = {"tolerance": tolerance, "share": share}
     given |= {"minimum": minimum, "maximum": maximum}
     given |= {"key": key, "dtype": dtype, "memory": memory}
-    plans: list[CutoffPlan | TotalPlan] = [plan_total(circuit, weights, x, **given)]
-    with contextlib.suppress(PilotTooLarge):
-        plans.append(plan_cutoffs(circuit, weights, x, **given))
+    plans: list[CutoffPlan | TotalPlan] = []
+    for make in (plan_total, plan_cutoffs):
+        try:
+            plans.append(make(circuit, weights, x, **given))
+        except PilotTooLarge:
+            if make is plan_cutoffs and not plans:
+                raise
     samples = checked_samples(circuit, x)
     pilots = PilotRunner(circuit, weights, samples, key, dtype, parse_size(memory))
     sizes = {plan.rungs[0]: pilots.state_bytes(plan.rungs[0]) for plan in plans}
@@ -189,6 +192,7 @@ def plan_total(
 
     Raises:
         ValueError: for arguments out of range, or samples that the circuit does not take.
+        PilotTooLarge: a ValueError too, if samples must run and not even one fits in memory.
 
     Example:
         >>> import fockjax as fj
@@ -219,10 +223,10 @@ def plan_total(
         rows = tally.worst_rows(PILOTS, spared)
         while True:
             bounds = pilots.losses(rows, TotalPhotons(ladder[level]))
-            short = bounds > tolerance
+            short = ~(bounds <= tolerance)  # NaN is not enough
             if not short.any() or level + 1 == len(ladder):
                 break
-            if pilots.largest_batch(TotalPhotons(ladder[level + 1])) < 1:
+            if not pilots.fits(TotalPhotons(ladder[level + 1])):
                 break
             level += 1
     bound, within = verdict(bounds, tolerance)

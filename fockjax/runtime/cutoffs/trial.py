@@ -10,20 +10,12 @@ import numpy as np
 
 from fockjax import planning
 from fockjax.runtime.cutoffs.ladders import Ladders, Levels, cutoffs_at
-from fockjax.runtime.cutoffs.pilot import WORKING, PilotRunner
+from fockjax.runtime.cutoffs.pilot import PilotRunner
 from fockjax.runtime.cutoffs.tally import SAFETY, Tally
 
 PILOTS = 8  # samples that run
 SHOTS = 4  # runs of each of them, if the circuit is random
 GENEROUS = 3  # levels of the ladders above those that the Gaussian part asks for
-
-
-class PilotTooLarge(ValueError):
-    """A pilot run needs more memory than it may take: `needed` bytes."""
-
-    def __init__(self, message: str, needed: int):
-        super().__init__(message)
-        self.needed = needed
 
 
 class Trial(NamedTuple):
@@ -56,16 +48,7 @@ def observed_tally(
         rows = np.repeat(rows, SHOTS)
     while True:
         cutoffs = cutoffs_at(ladders, levels)
-        most = pilots.largest_batch(cutoffs)
-        if most < 1:
-            needed = WORKING * pilots.state_bytes(cutoffs)
-            raise PilotTooLarge(
-                f"To plan, samples must run at cutoffs {cutoffs}, each in about {needed:,} bytes, "
-                f"but only {pilots.memory:,} may be used: raise `memory` or `tolerance`, or lower "
-                "`maximum`.",
-                needed,
-            )
-        rows = rows[:most]
+        rows = rows[: pilots.batch(cutoffs)]
         pilot = pilots.run(rows, cutoffs)
         tally = Tally(
             tuple(ladder[: level + 1] for ladder, level in zip(ladders, levels, strict=True)),
@@ -87,7 +70,7 @@ def observed_tally(
         enough = pilot.lost.max() <= tolerance / (4 * SAFETY)  # a quarter of what is allowed
         if enough or np.all(raised == levels):
             return tally, cutoffs
-        if pilots.largest_batch(cutoffs_at(ladders, raised)) < 1:
+        if not pilots.fits(cutoffs_at(ladders, raised)):
             return tally, cutoffs
         levels = raised
 
@@ -103,11 +86,14 @@ def verified_levels(
     """Levels at which the rows of the tally keep to the tolerance, and what they lose there.
 
     The rows run as the circuit itself will run, which cuts states inside gates as well; the levels
-    are raised until that is enough. Rows that are ``short`` do not count.
+    are raised until that is enough, or no more fit in memory. Rows that are ``short`` do not count.
     """
     top = np.array([len(ladder) - 1 for ladder in ladders])
     while True:
         lost = pilots.losses(tally.rows, cutoffs_at(ladders, levels))
-        if not np.any(lost[~short] > tolerance) or np.all(levels == top):
+        raised = np.minimum(np.array(levels) + 1, top)
+        if np.all(lost[~short] <= tolerance) or np.all(levels == top):
             return tuple(levels), lost
-        levels = np.minimum(np.array(levels) + 1, top)
+        if not pilots.fits(cutoffs_at(ladders, raised)):
+            return tuple(levels), lost
+        levels = raised
