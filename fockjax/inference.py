@@ -196,7 +196,7 @@ class Predictor:
         )
         cutoffs = self.cutoffs[results.level]
         if self.classes is None:
-            value = output * self.scaler.target_scale + self.scaler.target_mean
+            value = self.scaler.target_in_units(output)
             return Predictions(value, None, leakage, cutoffs, results.ok)
         index, probability = decide(output)
         label = np.array(self.classes)[index]

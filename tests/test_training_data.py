@@ -376,6 +376,14 @@ def test_no_part_may_lack_a_class_or_all_values_of_a_column():
         UserError, match="cannot be split by --test-fraction 0.02: a class would have no row"
     ):
         data.make_splits(dataset, TrainConfig(test_fraction=0.02))
+    few = dataset_of(np.arange(400)[:, None], np.repeat([0, 1], [395, 5]), ("a", "b"))
+    with pytest.raises(UserError, match="fraction 0.9: a class would have no row left to train on"):
+        data.make_splits(few, TrainConfig(validation_fraction=0.9))
+    numbers = dataset_of(np.arange(20.0)[:, None], np.arange(20.0), None)
+    with pytest.raises(UserError, match="fraction 0.05: one row alone would be there"):
+        data.make_splits(numbers, TrainConfig(test_fraction=0.05))
+    with pytest.raises(UserError, match="--folds 11 is more than half of the 20 rows"):
+        data.make_splits(numbers, TrainConfig(folds=11))
     features = np.column_stack([np.arange(30.0), np.full(30, NAN)])
     split = data.make_splits(dataset_of(features[:, :1], np.arange(30), None), TrainConfig())[0]
     features[split.test, 1] = 1

@@ -245,3 +245,12 @@ def test_regression_minimises_the_squared_error():
     y = jnp.asarray([-1.0, 1.0])
     assert float(loop.score("regression", y, y)) == 1.0
     assert float(loop.score("regression", jnp.zeros(2), y)) == 0.0
+
+
+def test_no_finite_loss_of_the_validation_rows_is_an_error():
+    """Else the weights delivered would be those before the first step."""
+    setup = Setup(dataclasses.replace(CONFIG, epochs=2))
+    setup.validation = setup.validation._replace(y=jnp.full_like(setup.validation.y, jnp.inf))
+    with pytest.raises(UserError, match="loss of the validation rows was not finite in any epoch"):
+        setup.fit()
+    assert len(setup.history) == 2

@@ -165,6 +165,14 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_temporary_files_of_others_are_left_alone(tmp_path):
+    for name in (".draft.tmp", ".config.json.abc.tmp"):  # the second may be that of a killed run
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match="not empty and holds no run"):
+        quietly(config(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [".draft.tmp"]
+
+
 class Stop(Exception):
     """Ends a run at a chosen place."""
 
@@ -272,6 +280,31 @@ def test_regression_is_reported_in_the_units_of_the_target(tmp_path):
     assert not (tmp_path / "r" / "roc.png").exists()
     assert "RMSE" in text and "R²" in text
     assert "constant in training, so without effect: c" in text
+
+
+def test_targets_beyond_single_precision_are_learned(tmp_path):
+    dataset = made(classes=None)
+    large = dataclasses.replace(dataset, target=1e60 * dataset.target)
+    results, _ = quietly(config(tmp_path / "large", epochs=3), large)
+    same, _ = quietly(config(tmp_path / "same", epochs=3), dataset)
+    for model, figures in results["figures"].items():
+        assert figures["rmse"] == pytest.approx(1e60 * same["figures"][model]["rmse"], rel=1e-3)
+        assert figures["r2"] == pytest.approx(same["figures"][model]["r2"], abs=1e-3)
+
+
+@pytest.mark.parametrize("folds", [1, 4])
+def test_a_row_far_from_the_others_is_named_before_anything_is_written(tmp_path, folds):
+    dataset = made(classes=None)
+    options = config(tmp_path / "run", folds=folds)
+    row = make_splits(dataset, options)[0].test[0]
+    features, target = dataset.features.copy(), dataset.target.copy()
+    features[row, 1], target[row] = 1e60, 1e60
+    for changed in ({"features": features}, {"target": target}):
+        far = dataclasses.replace(dataset, **changed)
+        name = far.columns[1] if "features" in changed else far.target_name
+        with pytest.raises(UserError, match=f"row {row + 1} of .*: its '{name}' is too far"):
+            quietly(options, far)
+    assert not (tmp_path / "run").exists()
 
 
 def several(rows=90):

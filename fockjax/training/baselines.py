@@ -12,12 +12,18 @@ import numpy as np
 from fockjax.layout import TotalPhotons
 from fockjax.training.data import Task
 from fockjax.training.metrics import Evaluation
+from fockjax.training.scaling import Scaler
 
 HIDDEN_UNITS = 16
 
 
 def evaluate_baselines(
-    task: Task, modes: int, seed: int, fit: tuple[np.ndarray, ...], test: tuple[np.ndarray, ...]
+    task: Task,
+    modes: int,
+    seed: int,
+    scaler: Scaler,
+    fit: tuple[np.ndarray, ...],
+    test: tuple[np.ndarray, ...],
 ) -> Iterator[tuple[str, Evaluation]]:
     """Yield (key, evaluation) of "linear", "linear_pca" and "mlp".
 
@@ -25,6 +31,8 @@ def evaluate_baselines(
         task: classification or regression.
         modes: number of modes of the circuit, and so of PCA components.
         seed: for the MLP.
+        scaler: standardises the target of a regression, which scikit-learn could not take if it
+            were beyond single precision.
         fit: standardised features (rows, columns) and the target (rows,) to fit on.
         test: the same, to evaluate on.
     """
@@ -34,11 +42,13 @@ def evaluate_baselines(
     for key, estimator in _estimators(task, min(modes, *x.shape), seed).items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            estimator.fit(x, y)
-        prediction = scores = estimator.predict(test[0])
+            estimator.fit(x, y if task == "classification" else scaler.target(y))
+        prediction = estimator.predict(test[0])
         if task == "classification":
             scores = estimator.predict_proba(test[0])
             scores = scores[:, 1] if scores.shape[1] == 2 else scores
+        else:
+            prediction = scores = scaler.target_in_units(prediction)
         yield key, Evaluation(test[1], prediction, scores, np.zeros(len(prediction)))
 
 

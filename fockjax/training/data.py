@@ -129,8 +129,11 @@ def make_splits(dataset: Dataset, config: TrainConfig) -> list[Split]:
             )
         except ValueError:
             raise UserError(f"{refusal}: a part would have too few rows") from None
-        if labels is not None and len(np.unique(labels[held_out])) < len(np.unique(labels)):
-            raise UserError(f"{refusal}: a class would have no row there")
+        for part, where in ((held_out, "there"), (kept, "left to train on")):
+            if labels is not None and len(np.unique(labels[part])) < len(np.unique(labels)):
+                raise UserError(f"{refusal}: a class would have no row {where}")
+            if len(part) < 2:  # R^2 of one row means nothing
+                raise UserError(f"{refusal}: one row alone would be {where}")
         return np.sort(kept), np.sort(held_out)
 
     if config.folds == 1:
@@ -181,8 +184,11 @@ def _check_dataset(dataset: Dataset, config: TrainConfig) -> None:
             )
         if np.ptp(dataset.target) == 0:
             raise UserError(f"the target {dataset.target_name!r} is constant: nothing to learn")
-        if config.folds > len(dataset.target):
-            raise UserError(f"--folds {config.folds} is more than the {len(dataset.target)} rows")
+        if 2 * config.folds > len(dataset.target):
+            raise UserError(
+                f"--folds {config.folds} is more than half of the {len(dataset.target)} rows: a "
+                "fold needs two to test"
+            )
         return
     needed = max(MINIMUM_PER_CLASS, config.folds)
     for index, label in enumerate(dataset.classes):

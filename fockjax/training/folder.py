@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 
 from fockjax._advice import UserError
-from fockjax._files import atomic_writer, write_json
+from fockjax._files import atomic_writer, remove_leftovers, write_json
 from fockjax.training import checkpoint
 from fockjax.training.config import TrainConfig, identity_hash
 
@@ -38,16 +38,15 @@ def claim(folder: Path, description: dict, config: TrainConfig) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the model folder {folder}: {error.strerror}") from None
-    for place in (folder, folder / CHECKPOINTS):
-        for leftover in place.glob(".*.tmp"):  # of a process killed while writing
-            leftover.unlink(missing_ok=True)
     if not (folder / CONFIG).exists():
+        remove_leftovers(folder / CONFIG)  # all that a run killed this early can leave
         if any(folder.iterdir()):
             raise UserError(f"{folder} is not empty and holds no run: choose another --out")
     elif config.overwrite:
         clear(folder)
     elif config.resume:
         _check_same(folder, read_config(folder)["identity"], description["identity"])
+        _remove_leftovers(folder)
         return
     else:
         state = "a finished run" if (folder / RESULTS).exists() else "an unfinished run"
@@ -58,8 +57,17 @@ def claim(folder: Path, description: dict, config: TrainConfig) -> None:
     write_json(folder / CONFIG, description | {DIGEST: identity_hash(description)})
 
 
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a process killed while writing a file of a run has left beside it."""
+    for name in (CONFIG, RESULTS, PROBE, REPORT, METRICS, *PLOTS):
+        remove_leftovers(folder / name)
+    for leftover in (folder / CHECKPOINTS).glob(".epoch-*.ckpt.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
 def clear(folder: Path) -> None:
     """Remove the files of a run and folders that are empty then, but nothing else."""
+    _remove_leftovers(folder)
     for name in (RESULTS, PROBE, REPORT, METRICS, *PLOTS):
         (folder / name).unlink(missing_ok=True)
     for path in checkpoint.paths(folder / CHECKPOINTS):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
@@ -301,9 +302,9 @@ def fit(
     Returns:
         The final state.
     """
-    first, stale = (int(value) for value in fetch((carry.epoch, carry.stale)))
+    first, stale, best = fetch((carry.epoch, carry.stale, carry.best_loss))
     waiting: jax.Array | None = None  # metrics of the epoch before
-    for epoch in range(first, config.epochs + 1):
+    for epoch in range(int(first), config.epochs + 1):
         snapshot = copy(carry) if waiting is not None and due() else None
         running = None
         if epoch < config.epochs and stale < config.patience:
@@ -314,10 +315,15 @@ def fit(
             if snapshot is not None:
                 save(snapshot)
             _check_progress(epoch, metrics, config, train.x.shape[0])
-            stale = metrics.stale
+            stale, best = metrics.stale, metrics.best_val_loss
         if running is None or stale >= config.patience:
             break
         waiting = running
+    if not np.isfinite(best):
+        raise UserError(
+            "the loss of the validation rows was not finite in any epoch, so there are no best "
+            f"weights; try a smaller --learning-rate (now {config.learning_rate:g})"
+        )
     return carry
 
 

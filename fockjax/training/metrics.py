@@ -40,7 +40,7 @@ def from_output(
     if task == "classification":
         index, probability = decide(output)
         return Evaluation(truth, index.astype(np.float64), probability, leakage)
-    value = output.astype(np.float64) * scaler.target_scale + scaler.target_mean
+    value = scaler.target_in_units(output)
     return Evaluation(truth, value, value, leakage)
 
 

@@ -21,7 +21,7 @@ from fockjax.training.model import build_model
 from fockjax.training.probe import Probe
 from fockjax.training.progress import TrainingProgress
 from fockjax.training.reading import load_dataset
-from fockjax.training.scaling import Scaler
+from fockjax.training.scaling import Scaler, check_scaled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +86,8 @@ class _Run:
         self, config: TrainConfig, dataset: Dataset, splits: list[Split], console: Console
     ):
         self.config, self.dataset, self.console = config, dataset, console
+        for split in splits:
+            check_scaled(dataset, self.scaler(split))
         rows = min(len(split.train) for split in splits)
         self.inputs = self.scaler(splits[0]).inputs
 
@@ -138,7 +140,7 @@ class _Run:
 
         def standardised(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             x, y = dataset.features[rows], dataset.target[rows]
-            return scaler.features(x), scaler.target(y)
+            return scaler.features(x), scaler.target(y).astype(np.float32)
 
         train, validation = (
             loop.Rows(*jax.device_put(standardised(rows)))
@@ -161,6 +163,7 @@ class _Run:
             dataset.task,
             config.modes,
             config.seed,
+            scaler,
             (scaler.features(dataset.features[both]), dataset.target[both]),
             (test, truth),
         )

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fockjax._advice import UserError
 from fockjax.training.config import Imputation
-from fockjax.training.data import Task
+from fockjax.training.data import Dataset, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +69,12 @@ class Scaler:
         )
 
     def target(self, values: np.ndarray) -> np.ndarray:
-        """Standardised target, float32, (rows,)."""
-        return ((values - self.target_mean) / self.target_scale).astype(np.float32)
+        """Standardised target, float64, (rows,)."""
+        return (values - self.target_mean) / self.target_scale
+
+    def target_in_units(self, standardised: np.ndarray) -> np.ndarray:
+        """Undoes `target`, float64."""
+        return standardised.astype(np.float64) * self.target_scale + self.target_mean
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -88,6 +93,22 @@ class Scaler:
         categories = np.asarray(value["categories"], int)
         target = float(value["target_mean"]), float(value["target_scale"])
         return cls(mean, scale, *target, categories, fill)
+
+
+def check_scaled(dataset: Dataset, scaler: Scaler) -> None:
+    """Raise UserError for a row that is not finite in single precision once it is standardised."""
+    largest = np.finfo(np.float32).max
+    with np.errstate(over="ignore", invalid="ignore"):
+        features = abs((dataset.features - scaler.mean) / scaler.scale) > largest
+    target = abs(scaler.target(dataset.target)) > largest
+    for names, far in ((dataset.columns, features), ((dataset.target_name,), target[:, None])):
+        if far.any():
+            row, column = np.argwhere(far)[0]
+            raise UserError(
+                f"row {row + 1} of {dataset.name}: its {names[column]!r} is too far from those of "
+                "the training rows to standardise: leave it out, or give the column on another "
+                "scale, such as its logarithm"
+            )
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
