@@ -87,8 +87,8 @@ def test_one_compile_and_one_fetch_per_epoch(caplog, monkeypatch):
     lines = [record.getMessage() for record in caplog.records]
     compilations = [line for line in lines if line.startswith("Compiling ")]
     assert len(compilations) == 1 and "epoch" in compilations[0], compilations
-    # Where to start (epoch, stale), then one vector per epoch.
-    assert brought == [(), ()] + [(len(loop.EpochMetrics._fields),)] * CONFIG.epochs
+    # Where to start (epoch, stale, best loss), then one vector per epoch.
+    assert brought == [(), (), ()] + [(len(loop.EpochMetrics._fields),)] * CONFIG.epochs
 
 
 def test_the_figures_of_an_epoch_are_awaited_while_the_next_one_runs(monkeypatch):
