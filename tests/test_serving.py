@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -15,13 +16,16 @@ from starlette.testclient import TestClient
 from fockjax import cli
 from fockjax.prediction import predict
 from fockjax.serving import model as model_module
-from fockjax.serving import openapi
+from fockjax.serving import openapi, protocol
+from fockjax.serving import rows as rows_module
 from fockjax.serving import service as service_module
-from fockjax.serving.app import make_app
+from fockjax.serving.app import LARGE_BODY, make_app
 from fockjax.serving.config import ServeConfig
+from fockjax.serving.errors import Refused
 from fockjax.serving.idle import IdleConnections
 from fockjax.serving.server import serve
 from fockjax.serving.service import Service
+from fockjax.serving.tensors import from_bytes, from_json
 from fockjax.training import UserError
 
 pytestmark = pytest.mark.loose_promotion  # Flax promotes
@@ -189,7 +193,7 @@ def test_server_and_model_describe_themselves(client, mixed):
 
 
 def test_columns_of_categories_are_tensors_of_their_own(mixed):
-    columns = {"a": [0.5, None, 2.5], "place": ["there", "", "here"], "c": [1, 2, 3]}
+    columns = {"a": [0.5, None, 2.5], "place": ["there", None, "here"], "c": [1, 2, 3]}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     inputs = [
         {
@@ -278,21 +282,30 @@ def wrong(**changes):
     [
         ({}, '"inputs" must be a list'),
         ({"inputs": []}, "the inputs must be 'features'; got none"),
-        ({"inputs": [{"name": "x"}]}, "unknown datatype: None"),
+        ({"inputs": [{"name": "x"}]}, "the inputs must be 'features'; got 'x'"),
+        (wrong(datatype=None), "unknown datatype: None"),
         (wrong(name="x"), "the inputs must be 'features'; got 'x'"),
         (wrong(datatype="FP63"), "unknown datatype: 'FP63'"),
         (wrong(shape=[2, -1]), '"shape" must be a list of sizes'),
         (wrong(shape=[3, 3]), "its shape says [3, 3]"),
-        (wrong(shape=[3, 2]), "its shape says [3, 2]"),
+        (wrong(shape=[3, 2]), "must have shape [-1, 3], got [3, 2]"),
+        (wrong(shape=[1] * 65, data=[1.0]), "must have shape [-1, 3], got [1, 1,"),
+        (wrong(shape=[0, 2**63 - 1], data=[]), "must have shape [-1, 3]"),
+        (wrong(shape=[0, 1, 3], data=[]), "have no rows"),
         (wrong(shape=[6], data=list(range(6))), "must have shape [-1, 3], got [6]"),
         (wrong(shape=[0, 3], data=[]), "have no rows"),
-        (wrong(shape=[], data=[]), "its shape says []"),
-        (wrong(data=[[1, 2, 3], [4, 5]]), "not of one shape"),
+        (wrong(shape=[], data=[]), "must have shape [-1, 3], got []"),
+        (wrong(data=[[1, 2, 3], [4, 5]]), "its shape says [2, 3]"),
+        (wrong(data=[1, 2, 3, 4, 5, [6]]), "not numbers"),
+        (wrong(data=[[1, 2, 3], 4]), "its shape says [2, 3]"),
+        (wrong(data=7), "its shape says [2, 3]"),
         (wrong(data=[[1, 2, 3], [4, 5, "6"]]), "not numbers"),
         (wrong(data=[[1, 2, 3], [4, 5, {}]]), "not numbers"),
         (wrong(data=[[1, 2, 3], [4, 5, None]]), "row 2, column 'c': the value is missing"),
         (wrong(datatype="INT8", data=[[1, 2, 3], [4, 5, 300]]), "not of datatype INT8"),
         (wrong(datatype="UINT8", data=[[1, 2, 3], [4, 5, None]]), "not of datatype UINT8"),
+        (wrong(datatype="INT64", data=[[1, 2, 3], [4, 5, 0.5]]), "not of datatype INT64"),
+        (wrong(datatype="BOOL", data=[[1, 0, 1], [1, 0, 2]]), "not of datatype BOOL"),
         (wrong(datatype="BYTES"), "not UTF-8 text"),
         (
             wrong(datatype="BYTES", data=[["1", "2", "x"], ["1", "2", "3"]]),
@@ -311,6 +324,87 @@ def wrong(**changes):
 def test_a_bad_tensor_is_told_what_is_wrong(client, body, message):
     response = client.post(INFER, json=body)
     assert response.status_code == 400 and message in response.json()["error"]
+
+
+def test_a_tensor_of_any_shape_is_read_or_refused():
+    """With the shape checked only against the data, as here, and not against the model."""
+    assert from_json("x", "FP64", [1] * 65, [1.0]).tolist() == [1.0]
+    assert from_json("x", "FP64", [0, 2**63 - 1], []).size == 0
+    assert from_bytes("x", "FP64", [0, 2**62], b"").size == 0
+    for shape in ([2**62, 4], [2**63 - 1]):
+        with pytest.raises(Refused, match="its shape says"):
+            from_json("x", "FP64", shape, [1.0])
+        with pytest.raises(Refused, match="has 8 bytes"):
+            from_bytes("x", "FP64", shape, bytes(8))
+
+
+def test_bytes_that_say_nothing_of_the_model_are_refused(client):
+    about = {"name": "features", "datatype": "FP64", "shape": [0, 2**62]}
+    header = json.dumps({"inputs": [about | {"parameters": {"binary_data_size": 0}}]})
+    length = {"Inference-Header-Content-Length": str(len(header))}
+    response = client.post(INFER, content=header.encode(), headers=length)
+    assert response.status_code == 400 and "must have shape" in response.json()["error"]
+
+
+def test_text_takes_the_memory_of_its_letters():
+    texts = ["x" * 200_000, *[""] * 4000]
+    tracemalloc.start()
+    try:
+        assert from_json("x", "BYTES", [4001], texts).tolist() == texts
+        assert tracemalloc.get_traced_memory()[1] < 1e6  # of one length it would be 3.2 GB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", {"rows": [[None] * 3] * 101}),
+        (INFER, as_json(np.zeros((101, 3)))),
+        (INFER, {"inputs": [as_json(ROWS[:1])["inputs"][0] | {"shape": [101, 3]}]}),
+    ],
+)
+def test_too_many_rows_are_refused_before_they_are_read(client, path, body, monkeypatch):
+    for module in (rows_module, protocol):
+        for name in ("encode", "tensors"):
+            monkeypatch.delattr(module, name, raising=False)  # an attempt to read would be a 500
+    response = client.post(path, json=body)
+    assert response.status_code == 413 and "101 rows; at most 100" in response.json()["error"]
+
+
+def test_the_first_bad_rows_are_described_and_all_are_counted(client, mixed):
+    error = client.post("/predict", json={"rows": [[1, None, 1e300]] * 99}).json()["error"]
+    assert error.count("the value is missing") == 10 and error.endswith("and 89 more rows")
+    error = client.post("/predict", json={"rows": [[1, 1e300, 1]] * 99}).json()["error"]
+    assert error.count("too large") == 10 and error.endswith("and 89 more rows")
+    rows = [[None, None, None], [1, "nowhere", 1e300]] * 30  # of which every second can be used
+    error = mixed.post("/predict", json={"rows": rows}).json()["error"]
+    assert error.count("'nowhere' is not among") == 10 and error.endswith("and 20 more rows")
+    assert error.startswith("row 2, ") and "row 20, " in error
+
+
+def test_a_large_request_holds_up_no_other(client, monkeypatch):
+    reached, released = threading.Event(), threading.Event()
+    encode = rows_module.encode
+
+    def slow(raw, *args, **options):
+        if raw.count > 1:
+            reached.set()
+            assert released.wait(20)
+        return encode(raw, *args, **options)
+
+    monkeypatch.setattr(rows_module, "encode", slow)
+    large = json.dumps({"rows": [[1, 2, 3]] * 2}) + " " * LARGE_BODY
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.post, "/predict", content=large)
+        try:
+            assert reached.wait(20)
+            small = client.post("/predict", json={"rows": [[1, 2, 3]]})
+            assert small.status_code == 200 and not answer.done()
+        finally:
+            released.set()
+        found = answer.result()
+    assert found.json()["predictions"][1] == pytest.approx(small.json()["predictions"][0])
 
 
 def test_bytes_that_do_not_fit_are_refused(client):

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -67,6 +68,7 @@ class Chunk:
     values: np.ndarray  # (rows, columns) float64, NaN where a value is missing or unusable
     lines: list[int] | None
     problems: list[Problem]  # in the order of rows
+    bad: np.ndarray  # (rows,) whether a row has a problem, described or not
 
 
 class Table(abc.ABC):
@@ -125,32 +127,48 @@ def survey(
     return tuple(columns)
 
 
-def encode(raw: Raw, columns: Sequence[Column], filled: bool = False) -> Chunk:
+def encode(
+    raw: Raw, columns: Sequence[Column], filled: bool = False, described: float = math.inf
+) -> Chunk:
     """Turn a chunk into numbers, and find all fields that cannot be used.
 
     Args:
         raw: the chunk.
         columns: the columns to take, in this order.
         filled: whether missing values will be filled in later, so that they are no problem.
+        described: describe the problems of so many rows, the first that have some.
     """
     values = np.empty((raw.count, len(columns)))
-    problems = list(raw.problems)
-    misshapen = {problem.row for problem in problems}
+    odd = np.empty(values.shape, bool)
     for index, column in enumerate(columns):
         field = raw.fields[column.name]
         if column.categories is None:
             values[:, index] = _numbers(field)
         else:
             values[:, index] = _codes(field, column.categories)
-    for offset, index in zip(*np.nonzero(~np.isfinite(values)), strict=True):
-        values[offset, index] = np.nan
-        column, (row, line) = columns[index], raw.place(offset)
-        field = raw.fields[column.name]
-        reason = _reason(as_text(field[offset : offset + 1])[0], column, filled)
-        if reason and row not in misshapen:
-            problems.append(Problem(row, line, column.name, reason))
+        odd[:, index] = ~np.isfinite(values[:, index])
+        if filled and isinstance(field, np.ndarray):
+            odd[:, index] &= ~np.isnan(field)
+    values[odd] = np.nan
+    problems = list(raw.problems)
+    misshapen = np.zeros(raw.count, bool)
+    misshapen[[problem.row - raw.start - 1 for problem in problems]] = True
+    bad, rows = misshapen.copy(), 0
+    at = (each.tolist() for each in np.nonzero(odd))  # row by row
+    for offset, index in zip(*at, strict=True):
+        if misshapen[offset] or (rows > described and bad[offset]):
+            continue
+        column = columns[index]
+        text = as_text(raw.fields[column.name][offset : offset + 1])[0]
+        if filled and is_missing(text):
+            continue
+        if not bad[offset]:
+            bad[offset] = True
+            rows += 1
+        if rows <= described:
+            problems.append(Problem(*raw.place(offset), column.name, _reason(text, column)))
     problems.sort(key=lambda problem: problem.row)
-    return Chunk(values, raw.lines, problems)
+    return Chunk(values, raw.lines, problems, bad)
 
 
 def is_missing(text: str) -> bool:
@@ -198,9 +216,9 @@ def plain(number: float) -> int | float:
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-def _reason(text: str, column: Column, filled: bool) -> str | None:
+def _reason(text: str, column: Column) -> str:
     if is_missing(text):
-        return None if filled else missing_reason(text)
+        return missing_reason(text)
     if column.categories is None:
         return f"{quoted(text)} is not a finite number"
     shown = ", ".join(column.categories[:8]) + (", ..." if len(column.categories) > 8 else "")
