@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from models import categories, make_folder, numbers, without_circuits
+from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from fockjax import cli
@@ -27,6 +29,7 @@ from fockjax.serving.server import serve
 from fockjax.serving.service import Service
 from fockjax.serving.tensors import from_bytes, from_json
 from fockjax.training import UserError
+from fockjax.training.reading import read_table
 
 pytestmark = pytest.mark.loose_promotion  # Flax promotes
 
@@ -229,6 +232,62 @@ def test_predictions_are_those_of_fockjax_predict(mixed, folders, tmp_path, monk
     assert list(found[0]) == list(expected.dtype.names)
     for name in found[0]:
         np.testing.assert_allclose([row[name] for row in found], expected[name], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def truths(tmp_path_factory):
+    """A model of a column of truth values and one of long codes, and its table in two formats."""
+    place = tmp_path_factory.mktemp("truths")
+    rng = np.random.default_rng(1)
+    codes = [2**53 - 1, 2**53, 2**53 + 1, 2**63]
+    columns = {
+        "ill": rng.random(60) < 0.5,
+        "code": np.array(codes, np.uint64)[np.arange(60) % 4],
+        "x": rng.normal(size=60),
+    }
+    columns["y"] = columns["ill"] ^ (columns["x"] > 0)
+    parquet.write_table(pa.table(columns), place / "t.parquet")
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    lines = [",".join(map(str, row)) for row in rows]
+    (place / "t.csv").write_text("\n".join(["ill,code,x,y", *lines]))
+    data = [read_table(place / name, "y", categorical=("code",)) for name in ("t.csv", "t.parquet")]
+    assert data[0].fingerprint() == data[1].fingerprint()
+    assert data[0].classes == ("False", "True") == data[0].categories["ill"]
+    make_folder(place / "model", data[0], impute="median")
+    with Client(place / "model") as client:
+        yield client, place, {name: values.tolist() for name, values in columns.items()}
+
+
+def test_truth_values_and_long_integers_mean_the_same_in_every_format(truths):
+    client, place, columns = truths
+    predict(place / "model", place / "t.csv", place / "out.npy")
+    expected = np.load(place / "out.npy")
+    assert len(np.unique(expected["probability"])) == 60
+    predict(place / "model", place / "t.parquet", place / "other.npy")
+    np.testing.assert_array_equal(np.load(place / "other.npy"), expected)
+    given = {name: columns[name] for name in ("ill", "code", "x")}
+    rows = [list(row) for row in zip(*given.values(), strict=True)]
+    found = client.post("/predict", json={"rows": rows}).json()["predictions"]
+    same = {"atol": 1e-6, "rtol": 0}
+    np.testing.assert_allclose([r["probability"] for r in found], expected["probability"], **same)
+    assert [row["prediction"] for row in found] == expected["prediction"].tolist()
+    for kinds in (("BOOL", "UINT64"), ("BYTES", "BYTES")):
+        inputs = [
+            {"name": name, "datatype": kind, "shape": [60], "data": values}
+            for (name, values), kind in zip(given.items(), (*kinds, "FP64"), strict=True)
+        ]
+        for each in inputs:
+            if each["datatype"] == "BYTES":
+                each["data"] = list(map(str, each["data"]))
+        answer = tensors(client.post("/v2/models/model/infer", json={"inputs": inputs}))
+        np.testing.assert_allclose(answer["probability"], expected["probability"], **same)
+
+
+def test_a_long_integer_is_not_taken_for_its_neighbour(truths):
+    client, *_ = truths
+    for code in (2**53 + 2, 2**63 + 1, 2**64):
+        response = client.post("/predict", json={"rows": [[True, code, 0.5]]})
+        assert response.status_code == 400 and "is not among" in response.json()["error"]
 
 
 def test_the_probe_is_a_request(client, folders):

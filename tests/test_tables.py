@@ -71,9 +71,9 @@ def test_parquet_has_numbers_truth_values_and_text_of_many_types(tmp_path):
     )
     columns = survey(table, table.names)
     kinds = {column.name: column.categories for column in columns}
-    assert kinds == dict.fromkeys(("small", "half", "exact", "truth", "none")) | dict.fromkeys(
+    assert kinds == dict.fromkeys(("small", "half", "exact", "none")) | dict.fromkeys(
         ("text", "large", "coded"), ("x", "y")
-    )
+    ) | {"truth": ("False", "True")}
     (raw,) = table.chunks(table.names)
     chunk = encode(raw, columns, filled=True)
     nan = np.nan
@@ -164,6 +164,41 @@ def test_numbers_as_categories_are_compared_as_numbers_unless_one_is_a_code(
     assert column.categories == categories
     (raw,) = table(given).chunks(["k"])
     np.testing.assert_array_equal(encode(raw, [column]).values[:, 0], codes)
+
+
+@pytest.mark.parametrize(
+    ("trained", "categories", "given", "codes"),
+    [
+        ("True False", ("False", "True"), "true FALSE True 1 yes", [1, 0, 1, NAN, NAN]),
+        ("true FALSE TRUE", ("False", "True"), "True false", [1, 0]),
+        ("True maybe", ("True", "maybe"), "True true", [0, NAN]),
+        ("0 1", None, "True false 1 tru", [1, 0, 1, NAN]),
+        ("1 0 x", ("0", "1", "x"), "1 True", [1, NAN]),
+    ],
+)
+def test_truth_values_are_two_categories_or_1_and_0(tmp_path, trained, categories, given, codes):
+    def table(values):
+        return csv_of(tmp_path, "\n".join(["k", *values.split()]))
+
+    (column,) = survey(table(trained), ["k"], categorical=["k"] if "x" in trained else [])
+    assert column.categories == categories
+    (raw,) = table(given).chunks(["k"])
+    chunk = encode(raw, [column])
+    np.testing.assert_array_equal(chunk.values[:, 0], codes)
+    np.testing.assert_array_equal(chunk.bad, np.isnan(codes))
+
+
+def test_truth_values_are_the_same_in_parquet_and_in_csv(tmp_path):
+    values = [True, None, False]
+    stored = of(tmp_path, k=pa.array(values))
+    written = csv_of(tmp_path, "k,l\nTrue,\n,\nFalse,\n")
+    assert survey(stored, ["k"]) == survey(written, ["k"]) == (Column("k", ("False", "True")),)
+    for column in (Column("k", ("False", "True")), Column("k", ("0", "1")), Column("k")):
+        for table in (stored, written):
+            (raw,) = table.chunks(["k"])
+            chunk = encode(raw, [column], filled=True)
+            np.testing.assert_array_equal(chunk.values[:, 0], [1, NAN, 0])
+            assert not chunk.problems and not chunk.bad.any()
 
 
 def test_a_category_that_is_new_is_named(tmp_path):

@@ -52,13 +52,17 @@ def inputs_from_rows(rows: Any, predictor: Predictor, most: int) -> np.ndarray:
 
 
 def field(values: list[Any], name: str) -> Field:
-    """A column: numbers if all values are (null is a missing one), else text."""
+    """A column as a file would give it: numbers where null is a missing one, or text if there is
+    text, a truth value, or an integer that float64 may not hold.
+    """
     kinds = set(map(type, values))
     if strange := kinds - {int, float, bool, str, type(None)}:
         row = next(i for i, value in enumerate(values, 1) if type(value) in strange)
         raise bad_request(f"row {row}, column {name!r}: neither a number nor text nor null")
-    if str not in kinds:
-        return np.array(values, np.float64)
+    if kinds <= {int, float, type(None)}:
+        numbers = np.array(values, np.float64)
+        if int not in kinds or not (np.abs(numbers) >= 2**53).any():
+            return numbers
     return [_text(value) for value in values]
 
 
@@ -101,4 +105,4 @@ def as_objects(answer: Answer, predictor: Predictor) -> list[dict[str, Any]]:
 def _text(value: str | float | None) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else repr(plain(float(value)))
+    return repr(plain(value)) if isinstance(value, float) else str(value)

@@ -15,6 +15,7 @@ CHUNK_ROWS = 16384
 MOST_CATEGORIES = 64
 LONGEST_SHOWN = 60
 MISSING = ("", "na", "n/a", "nan", "null")  # in lower case
+TRUTH = {"True": True, "False": False, "true": True, "false": False, "TRUE": True, "FALSE": False}
 PLAIN = re.compile(r"([+-]?)(0|[1-9][0-9]*|(?=\.[0-9]))(?:\.([0-9]*))?(e[+-]?[0-9]+)?", re.I)
 
 Field = np.ndarray | list[str]
@@ -25,7 +26,8 @@ Field = np.ndarray | list[str]
 class Column:
     """A feature: numbers, or text that is one of its `categories`.
 
-    If these are all numbers, as `plain_text` writes them, so is the text: 2.0 is category 2.
+    If these are all numbers, as `plain_text` writes them, so is the text: 2.0 is category 2. If
+    these are True and False, TRUE is True. Where numbers are expected, truth values are 1 and 0.
     """
 
     name: str
@@ -117,7 +119,7 @@ def survey(
                 numeric.add(name)
     columns = []
     for name in names:
-        categories = tuple(sorted(set(labels(texts[name]).values())))
+        categories = _categories(texts[name])
         if len(categories) > MOST_CATEGORIES and name not in numeric:
             raise UserError(
                 f"{table.path}: column {name!r} has {len(categories)} distinct values, too many "
@@ -160,6 +162,9 @@ def encode(
             continue
         column = columns[index]
         text = as_text(raw.fields[column.name][offset : offset + 1])[0]
+        if column.categories is None and text in TRUTH:
+            values[offset, index] = TRUTH[text]
+            continue
         if filled and is_missing(text):
             continue
         if not bad[offset]:
@@ -241,12 +246,27 @@ def _numbers(field: Field) -> np.ndarray:
         return np.array([_number(text) for text in field])
 
 
+def _categories(texts: set[str]) -> tuple[str, ...]:
+    """The categories of a column with these texts, in order."""
+    truths = {str(TRUTH[text]) for text in texts if text in TRUTH}
+    return tuple(sorted(truths if texts <= TRUTH.keys() else set(labels(texts).values())))
+
+
 def _codes(field: Field, categories: tuple[str, ...]) -> np.ndarray:
     index = {category: float(position) for position, category in enumerate(categories)}
     texts = as_text(field)
-    if all(plain_text(category) == category for category in categories):
-        texts = [text if text in index else plain_text(text) or text for text in texts]
+    for meaning in (_number_text, _truth_text):
+        if all(meaning(category) == category for category in categories):
+            texts = [text if text in index else meaning(text) or text for text in texts]
     return np.array([index.get(text, np.nan) for text in texts])
+
+
+def _number_text(text: str) -> str | None:
+    return str(int(TRUTH[text])) if text in TRUTH else plain_text(text)
+
+
+def _truth_text(text: str) -> str | None:
+    return str(TRUTH[text]) if text in TRUTH else None
 
 
 def _number(text: str) -> float:
