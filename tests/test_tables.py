@@ -51,6 +51,26 @@ def test_columns_go_by_name_in_the_order_asked_for(tmp_path):
         np.testing.assert_array_equal(encode(raw, [Column("b")]).values, NUMBERS[:, 1:])
 
 
+@pytest.mark.parametrize("header", [",a,", "n,a, "])
+def test_a_column_without_a_name_may_be_there_but_not_be_used(tmp_path, header):
+    table = csv_of(tmp_path, f"{header}\n0,1.5,\n1,2.5,\n")
+    (raw,) = table.chunks(["a"])
+    np.testing.assert_array_equal(encode(raw, [Column("a")]).values[:, 0], [1.5, 2.5])
+    position = 1 + header.split(",").index("" if header[0] == "," else " ")
+    with pytest.raises(UserError, match=f"column {position} has no name.*index=False"):
+        survey(table, table.names)
+
+
+def test_in_one_column_a_blank_line_is_a_missing_value(tmp_path):
+    for text in ("\na\n1\n\n3\n\n", '\na\n1\n""\n3\n""\n'):
+        (raw,) = csv_of(tmp_path, text).chunks(["a"])
+        chunk = encode(raw, [Column("a")])
+        np.testing.assert_array_equal(chunk.values[:, 0], [1, NAN, 3, NAN])
+        assert str(chunk.problems[0]) == "row 2 (line 4), column 'a': the value is missing"
+    (raw,) = csv_of(tmp_path, "a,b\n1,2\n\n3,4\n\n").chunks(["a"])
+    assert raw.fields == {"a": ["1", "3"]} and raw.lines == [2, 4]
+
+
 def of(tmp_path, **columns):
     path = tmp_path / "t.parquet"
     parquet.write_table(pa.table(columns), path)

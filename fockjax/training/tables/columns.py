@@ -86,11 +86,11 @@ class Table(abc.ABC):
 
 
 def check_names(path: Path, names: list[str]) -> list[str]:
-    """The `names`, if every column has a name of its own; else UserError."""
-    for position, name in enumerate(names, 1):
-        if not name:
-            raise UserError(f"{path}: column {position} has no name in the header")
-        if names.count(name) > 1:
+    """The `names`, if no two columns share one; else UserError. A column may have none, as pandas'
+    index has in CSV, and is then one that nobody asks for.
+    """
+    for name in names:
+        if name and names.count(name) > 1:
             raise UserError(f"{path}: the header names column {name!r} {names.count(name)} times")
     return names
 
@@ -102,6 +102,12 @@ def survey(
 
     A column with both numbers and text counts as numbers, so that `encode` reports the text.
     """
+    if not all(names):
+        position = (table.names or []).index("") + 1
+        raise UserError(
+            f"{table.path}: column {position} has no name in the header: give it one, or take it "
+            "out of the file (pandas writes its index so, unless index=False)"
+        )
     texts: dict[str, set[str]] = {name: set() for name in names}
     numeric: set[str] = set()  # columns in which a number was found that is not a category
     for raw in table.chunks(names):
