@@ -266,8 +266,7 @@ def _encoded(predictor: Predictor, table: Table, start: int, size: int) -> Itera
     names = [column.name for column in predictor.columns]
     for raw in table.chunks(names, start, size):
         chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
-        usable = predictor.usable(chunk.values)
-        usable[[problem.row - 1 - raw.start for problem in chunk.problems]] = False  # rows from 1
+        usable = predictor.usable(chunk.values) & ~chunk.bad
         # Unusable rows run as the mean row, so that they do not affect the others.
         values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
         yield _Encoded(raw, chunk, usable, predictor.scaler.features(values))
@@ -401,7 +400,9 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray) -> list[str]:
+def describe_bad(
+    chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray, most: int | None = None
+) -> list[str]:
     """One line for each row that is not good: its first problem.
 
     Args:
@@ -409,16 +410,17 @@ def describe_bad(chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray)
         start: how many rows come before them.
         usable: which rows the model could take; the others have a value that is too large.
         good: which rows have a finite result.
+        most: for at most so many rows, the first ones, which `chunk` must describe.
     """
     first: dict[int, str] = {}
     for problem in chunk.problems:
         first.setdefault(problem.row, str(problem))
-    for offset in np.flatnonzero(~good):
+    for offset in np.flatnonzero(~good)[:most]:
         row = start + int(offset) + 1
         place = f"row {row} (line {chunk.lines[offset]})" if chunk.lines else f"row {row}"
         what = "the result is not finite" if usable[offset] else "a value is too large"
         first.setdefault(row, f"{place}: {what}")
-    return [first[row] for row in sorted(first)]
+    return [first[row] for row in sorted(first)[:most]]
 
 
 def first_reasons(reasons: Sequence[str], count: int) -> str:

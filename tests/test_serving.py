@@ -4,26 +4,33 @@ import json
 import shutil
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from models import categories, make_folder, numbers, without_circuits
+from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from fockjax import cli
 from fockjax.prediction import predict
 from fockjax.serving import model as model_module
-from fockjax.serving import openapi, supervisor
+from fockjax.serving import openapi, protocol, supervisor
+from fockjax.serving import rows as rows_module
 from fockjax.serving import service as service_module
-from fockjax.serving.app import make_app
+from fockjax.serving.app import LARGE_BODY, make_app
 from fockjax.serving.config import ServeConfig
+from fockjax.serving.errors import Refused
 from fockjax.serving.idle import IdleConnections
 from fockjax.serving.metrics import Metrics
 from fockjax.serving.server import serve
 from fockjax.serving.service import Service
+from fockjax.serving.tensors import from_bytes, from_json
 from fockjax.training import UserError
+from fockjax.training.reading import read_table
 
 pytestmark = pytest.mark.loose_promotion  # Flax promotes
 
@@ -190,7 +197,7 @@ def test_server_and_model_describe_themselves(client, mixed):
 
 
 def test_columns_of_categories_are_tensors_of_their_own(mixed):
-    columns = {"a": [0.5, None, 2.5], "place": ["there", "", "here"], "c": [1, 2, 3]}
+    columns = {"a": [0.5, None, 2.5], "place": ["there", None, "here"], "c": [1, 2, 3]}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     inputs = [
         {
@@ -226,6 +233,62 @@ def test_predictions_are_those_of_fockjax_predict(mixed, folders, tmp_path, monk
     assert list(found[0]) == list(expected.dtype.names)
     for name in found[0]:
         np.testing.assert_allclose([row[name] for row in found], expected[name], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def truths(tmp_path_factory):
+    """A model of a column of truth values and one of long codes, and its table in two formats."""
+    place = tmp_path_factory.mktemp("truths")
+    rng = np.random.default_rng(1)
+    codes = [2**53 - 1, 2**53, 2**53 + 1, 2**63]
+    columns = {
+        "ill": rng.random(60) < 0.5,
+        "code": np.array(codes, np.uint64)[np.arange(60) % 4],
+        "x": rng.normal(size=60),
+    }
+    columns["y"] = columns["ill"] ^ (columns["x"] > 0)
+    parquet.write_table(pa.table(columns), place / "t.parquet")
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    lines = [",".join(map(str, row)) for row in rows]
+    (place / "t.csv").write_text("\n".join(["ill,code,x,y", *lines]))
+    data = [read_table(place / name, "y", categorical=("code",)) for name in ("t.csv", "t.parquet")]
+    assert data[0].fingerprint() == data[1].fingerprint()
+    assert data[0].classes == ("False", "True") == data[0].categories["ill"]
+    make_folder(place / "model", data[0], impute="median")
+    with Client(place / "model") as client:
+        yield client, place, {name: values.tolist() for name, values in columns.items()}
+
+
+def test_truth_values_and_long_integers_mean_the_same_in_every_format(truths):
+    client, place, columns = truths
+    predict(place / "model", place / "t.csv", place / "out.npy")
+    expected = np.load(place / "out.npy")
+    assert len(np.unique(expected["probability"])) == 60
+    predict(place / "model", place / "t.parquet", place / "other.npy")
+    np.testing.assert_array_equal(np.load(place / "other.npy"), expected)
+    given = {name: columns[name] for name in ("ill", "code", "x")}
+    rows = [list(row) for row in zip(*given.values(), strict=True)]
+    found = client.post("/predict", json={"rows": rows}).json()["predictions"]
+    same = {"atol": 1e-6, "rtol": 0}
+    np.testing.assert_allclose([r["probability"] for r in found], expected["probability"], **same)
+    assert [row["prediction"] for row in found] == expected["prediction"].tolist()
+    for kinds in (("BOOL", "UINT64"), ("BYTES", "BYTES")):
+        inputs = [
+            {"name": name, "datatype": kind, "shape": [60], "data": values}
+            for (name, values), kind in zip(given.items(), (*kinds, "FP64"), strict=True)
+        ]
+        for each in inputs:
+            if each["datatype"] == "BYTES":
+                each["data"] = list(map(str, each["data"]))
+        answer = tensors(client.post("/v2/models/model/infer", json={"inputs": inputs}))
+        np.testing.assert_allclose(answer["probability"], expected["probability"], **same)
+
+
+def test_a_long_integer_is_not_taken_for_its_neighbour(truths):
+    client, *_ = truths
+    for code in (2**53 + 2, 2**63 + 1, 2**64):
+        response = client.post("/predict", json={"rows": [[True, code, 0.5]]})
+        assert response.status_code == 400 and "is not among" in response.json()["error"]
 
 
 def test_the_probe_is_a_request(client, folders):
@@ -279,21 +342,30 @@ def wrong(**changes):
     [
         ({}, '"inputs" must be a list'),
         ({"inputs": []}, "the inputs must be 'features'; got none"),
-        ({"inputs": [{"name": "x"}]}, "unknown datatype: None"),
+        ({"inputs": [{"name": "x"}]}, "the inputs must be 'features'; got 'x'"),
+        (wrong(datatype=None), "unknown datatype: None"),
         (wrong(name="x"), "the inputs must be 'features'; got 'x'"),
         (wrong(datatype="FP63"), "unknown datatype: 'FP63'"),
         (wrong(shape=[2, -1]), '"shape" must be a list of sizes'),
         (wrong(shape=[3, 3]), "its shape says [3, 3]"),
-        (wrong(shape=[3, 2]), "its shape says [3, 2]"),
+        (wrong(shape=[3, 2]), "must have shape [-1, 3], got [3, 2]"),
+        (wrong(shape=[1] * 65, data=[1.0]), "must have shape [-1, 3], got [1, 1,"),
+        (wrong(shape=[0, 2**63 - 1], data=[]), "must have shape [-1, 3]"),
+        (wrong(shape=[0, 1, 3], data=[]), "have no rows"),
         (wrong(shape=[6], data=list(range(6))), "must have shape [-1, 3], got [6]"),
         (wrong(shape=[0, 3], data=[]), "have no rows"),
-        (wrong(shape=[], data=[]), "its shape says []"),
-        (wrong(data=[[1, 2, 3], [4, 5]]), "not of one shape"),
+        (wrong(shape=[], data=[]), "must have shape [-1, 3], got []"),
+        (wrong(data=[[1, 2, 3], [4, 5]]), "its shape says [2, 3]"),
+        (wrong(data=[1, 2, 3, 4, 5, [6]]), "not numbers"),
+        (wrong(data=[[1, 2, 3], 4]), "its shape says [2, 3]"),
+        (wrong(data=7), "its shape says [2, 3]"),
         (wrong(data=[[1, 2, 3], [4, 5, "6"]]), "not numbers"),
         (wrong(data=[[1, 2, 3], [4, 5, {}]]), "not numbers"),
         (wrong(data=[[1, 2, 3], [4, 5, None]]), "row 2, column 'c': the value is missing"),
         (wrong(datatype="INT8", data=[[1, 2, 3], [4, 5, 300]]), "not of datatype INT8"),
         (wrong(datatype="UINT8", data=[[1, 2, 3], [4, 5, None]]), "not of datatype UINT8"),
+        (wrong(datatype="INT64", data=[[1, 2, 3], [4, 5, 0.5]]), "not of datatype INT64"),
+        (wrong(datatype="BOOL", data=[[1, 0, 1], [1, 0, 2]]), "not of datatype BOOL"),
         (wrong(datatype="BYTES"), "not UTF-8 text"),
         (
             wrong(datatype="BYTES", data=[["1", "2", "x"], ["1", "2", "3"]]),
@@ -312,6 +384,87 @@ def wrong(**changes):
 def test_a_bad_tensor_is_told_what_is_wrong(client, body, message):
     response = client.post(INFER, json=body)
     assert response.status_code == 400 and message in response.json()["error"]
+
+
+def test_a_tensor_of_any_shape_is_read_or_refused():
+    """With the shape checked only against the data, as here, and not against the model."""
+    assert from_json("x", "FP64", [1] * 65, [1.0]).tolist() == [1.0]
+    assert from_json("x", "FP64", [0, 2**63 - 1], []).size == 0
+    assert from_bytes("x", "FP64", [0, 2**62], b"").size == 0
+    for shape in ([2**62, 4], [2**63 - 1]):
+        with pytest.raises(Refused, match="its shape says"):
+            from_json("x", "FP64", shape, [1.0])
+        with pytest.raises(Refused, match="has 8 bytes"):
+            from_bytes("x", "FP64", shape, bytes(8))
+
+
+def test_bytes_that_say_nothing_of_the_model_are_refused(client):
+    about = {"name": "features", "datatype": "FP64", "shape": [0, 2**62]}
+    header = json.dumps({"inputs": [about | {"parameters": {"binary_data_size": 0}}]})
+    length = {"Inference-Header-Content-Length": str(len(header))}
+    response = client.post(INFER, content=header.encode(), headers=length)
+    assert response.status_code == 400 and "must have shape" in response.json()["error"]
+
+
+def test_text_takes_the_memory_of_its_letters():
+    texts = ["x" * 200_000, *[""] * 4000]
+    tracemalloc.start()
+    try:
+        assert from_json("x", "BYTES", [4001], texts).tolist() == texts
+        assert tracemalloc.get_traced_memory()[1] < 1e6  # of one length it would be 3.2 GB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", {"rows": [[None] * 3] * 101}),
+        (INFER, as_json(np.zeros((101, 3)))),
+        (INFER, {"inputs": [as_json(ROWS[:1])["inputs"][0] | {"shape": [101, 3]}]}),
+    ],
+)
+def test_too_many_rows_are_refused_before_they_are_read(client, path, body, monkeypatch):
+    for module in (rows_module, protocol):
+        for name in ("encode", "tensors"):
+            monkeypatch.delattr(module, name, raising=False)  # an attempt to read would be a 500
+    response = client.post(path, json=body)
+    assert response.status_code == 413 and "101 rows; at most 100" in response.json()["error"]
+
+
+def test_the_first_bad_rows_are_described_and_all_are_counted(client, mixed):
+    error = client.post("/predict", json={"rows": [[1, None, 1e300]] * 99}).json()["error"]
+    assert error.count("the value is missing") == 10 and error.endswith("and 89 more rows")
+    error = client.post("/predict", json={"rows": [[1, 1e300, 1]] * 99}).json()["error"]
+    assert error.count("too large") == 10 and error.endswith("and 89 more rows")
+    rows = [[None, None, None], [1, "nowhere", 1e300]] * 30  # of which every second can be used
+    error = mixed.post("/predict", json={"rows": rows}).json()["error"]
+    assert error.count("'nowhere' is not among") == 10 and error.endswith("and 20 more rows")
+    assert error.startswith("row 2, ") and "row 20, " in error
+
+
+def test_a_large_request_holds_up_no_other(client, monkeypatch):
+    reached, released = threading.Event(), threading.Event()
+    encode = rows_module.encode
+
+    def slow(raw, *args, **options):
+        if raw.count > 1:
+            reached.set()
+            assert released.wait(20)
+        return encode(raw, *args, **options)
+
+    monkeypatch.setattr(rows_module, "encode", slow)
+    large = json.dumps({"rows": [[1, 2, 3]] * 2}) + " " * LARGE_BODY
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.post, "/predict", content=large)
+        try:
+            assert reached.wait(20)
+            small = client.post("/predict", json={"rows": [[1, 2, 3]]})
+            assert small.status_code == 200 and not answer.done()
+        finally:
+            released.set()
+        found = answer.result()
+    assert found.json()["predictions"][1] == pytest.approx(small.json()["predictions"][0])
 
 
 def test_bytes_that_do_not_fit_are_refused(client):

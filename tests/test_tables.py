@@ -51,6 +51,26 @@ def test_columns_go_by_name_in_the_order_asked_for(tmp_path):
         np.testing.assert_array_equal(encode(raw, [Column("b")]).values, NUMBERS[:, 1:])
 
 
+@pytest.mark.parametrize("header", [",a,", "n,a, "])
+def test_a_column_without_a_name_may_be_there_but_not_be_used(tmp_path, header):
+    table = csv_of(tmp_path, f"{header}\n0,1.5,\n1,2.5,\n")
+    (raw,) = table.chunks(["a"])
+    np.testing.assert_array_equal(encode(raw, [Column("a")]).values[:, 0], [1.5, 2.5])
+    position = 1 + header.split(",").index("" if header[0] == "," else " ")
+    with pytest.raises(UserError, match=f"column {position} has no name.*index=False"):
+        survey(table, table.names)
+
+
+def test_in_one_column_a_blank_line_is_a_missing_value(tmp_path):
+    for text in ("\na\n1\n\n3\n\n", '\na\n1\n""\n3\n""\n'):
+        (raw,) = csv_of(tmp_path, text).chunks(["a"])
+        chunk = encode(raw, [Column("a")])
+        np.testing.assert_array_equal(chunk.values[:, 0], [1, NAN, 3, NAN])
+        assert str(chunk.problems[0]) == "row 2 (line 4), column 'a': the value is missing"
+    (raw,) = csv_of(tmp_path, "a,b\n1,2\n\n3,4\n\n").chunks(["a"])
+    assert raw.fields == {"a": ["1", "3"]} and raw.lines == [2, 4]
+
+
 def of(tmp_path, **columns):
     path = tmp_path / "t.parquet"
     parquet.write_table(pa.table(columns), path)
@@ -71,9 +91,9 @@ def test_parquet_has_numbers_truth_values_and_text_of_many_types(tmp_path):
     )
     columns = survey(table, table.names)
     kinds = {column.name: column.categories for column in columns}
-    assert kinds == dict.fromkeys(("small", "half", "exact", "truth", "none")) | dict.fromkeys(
+    assert kinds == dict.fromkeys(("small", "half", "exact", "none")) | dict.fromkeys(
         ("text", "large", "coded"), ("x", "y")
-    )
+    ) | {"truth": ("False", "True")}
     (raw,) = table.chunks(table.names)
     chunk = encode(raw, columns, filled=True)
     nan = np.nan
@@ -164,6 +184,41 @@ def test_numbers_as_categories_are_compared_as_numbers_unless_one_is_a_code(
     assert column.categories == categories
     (raw,) = table(given).chunks(["k"])
     np.testing.assert_array_equal(encode(raw, [column]).values[:, 0], codes)
+
+
+@pytest.mark.parametrize(
+    ("trained", "categories", "given", "codes"),
+    [
+        ("True False", ("False", "True"), "true FALSE True 1 yes", [1, 0, 1, NAN, NAN]),
+        ("true FALSE TRUE", ("False", "True"), "True false", [1, 0]),
+        ("True maybe", ("True", "maybe"), "True true", [0, NAN]),
+        ("0 1", None, "True false 1 tru", [1, 0, 1, NAN]),
+        ("1 0 x", ("0", "1", "x"), "1 True", [1, NAN]),
+    ],
+)
+def test_truth_values_are_two_categories_or_1_and_0(tmp_path, trained, categories, given, codes):
+    def table(values):
+        return csv_of(tmp_path, "\n".join(["k", *values.split()]))
+
+    (column,) = survey(table(trained), ["k"], categorical=["k"] if "x" in trained else [])
+    assert column.categories == categories
+    (raw,) = table(given).chunks(["k"])
+    chunk = encode(raw, [column])
+    np.testing.assert_array_equal(chunk.values[:, 0], codes)
+    np.testing.assert_array_equal(chunk.bad, np.isnan(codes))
+
+
+def test_truth_values_are_the_same_in_parquet_and_in_csv(tmp_path):
+    values = [True, None, False]
+    stored = of(tmp_path, k=pa.array(values))
+    written = csv_of(tmp_path, "k,l\nTrue,\n,\nFalse,\n")
+    assert survey(stored, ["k"]) == survey(written, ["k"]) == (Column("k", ("False", "True")),)
+    for column in (Column("k", ("False", "True")), Column("k", ("0", "1")), Column("k")):
+        for table in (stored, written):
+            (raw,) = table.chunks(["k"])
+            chunk = encode(raw, [column], filled=True)
+            np.testing.assert_array_equal(chunk.values[:, 0], [1, NAN, 0])
+            assert not chunk.problems and not chunk.bad.any()
 
 
 def test_a_category_that_is_new_is_named(tmp_path):

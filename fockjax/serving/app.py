@@ -7,8 +7,11 @@ import io
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from typing import TypeVar
 
+import numpy as np
 import orjson
 from rich.console import Console
 from starlette.requests import Request
@@ -26,6 +29,9 @@ from fockjax.serving.openapi import description
 from fockjax.serving.service import Service
 
 Handler = Callable[[Request], Awaitable[Response]]
+T = TypeVar("T")
+
+LARGE_BODY = 2**18  # bytes, which take some milliseconds to read as JSON
 
 log = logging.getLogger("fockjax.serving")
 
@@ -118,6 +124,8 @@ class _Routes:
     def __init__(self, service: Service):
         self.service = service
         self.largest_body = parse_size(service.config.max_body)
+        self.most_rows = service.config.queue_rows
+        self._reader = ThreadPoolExecutor(1, "fockjax-reading")
 
     # Health and metadata
 
@@ -162,8 +170,13 @@ class _Routes:
         model = self._model(request)
         self.service.refuse_unless_right()
         body = await self._body(request)
-        asked = protocol.read(body, request.headers.get(protocol.HEADER_LENGTH), model.predictor)
-        inputs = rows.inputs_from_fields(asked.fields, asked.rows, model.predictor)
+        length = request.headers.get(protocol.HEADER_LENGTH)
+
+        def read() -> tuple[protocol.Request, np.ndarray]:
+            asked = protocol.read(body, length, model.predictor, self.most_rows)
+            return asked, rows.inputs_from_fields(asked.fields, asked.rows, model.predictor)
+
+        asked, inputs = await self._aside(body, read)
         answer = await self.service.answer(model, inputs, asked.seconds, request.receive)
         rows.refuse_not_finite(answer)
         content, headers = protocol.write(asked, answer, model.name, model.version)
@@ -172,9 +185,14 @@ class _Routes:
     async def predict(self, request: Request) -> Response:
         model = self.service.current()
         self.service.refuse_unless_right()
-        value = protocol.parse(await self._body(request))
-        inputs = rows.inputs_from_rows(value.get("rows"), model.predictor)
-        seconds = protocol.patience(value)
+        body = await self._body(request)
+
+        def read() -> tuple[np.ndarray, float | None]:
+            value = protocol.parse(body)
+            inputs = rows.inputs_from_rows(value.get("rows"), model.predictor, self.most_rows)
+            return inputs, protocol.patience(value)
+
+        inputs, seconds = await self._aside(body, read)
         answer = await self.service.answer(model, inputs, seconds, request.receive)
         rows.refuse_not_finite(answer)
         return _json(
@@ -218,6 +236,19 @@ class _Routes:
         if wanted not in (None, model.version):
             raise Refused(404, f"there is no version {wanted!r}; this is {model.version!r}")
         return model
+
+    async def _aside(self, body: bytes, read: Callable[[], T]) -> T:
+        """What `read` makes of a body. A large one is read in a thread of its own, so that other
+        requests are not held up; one at a time, for the memory that takes.
+        """
+        if len(body) < LARGE_BODY:
+            return read()
+        deadline = self.service.config.deadline
+        try:
+            async with asyncio.timeout(deadline):
+                return await asyncio.get_running_loop().run_in_executor(self._reader, read)
+        except TimeoutError:
+            raise Refused(504, f"not read within {deadline:g} s") from None
 
     async def _body(self, request: Request) -> bytes:
         """The body of the request; Refused if it is too large or does not come in time."""

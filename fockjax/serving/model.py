@@ -48,7 +48,7 @@ class Model:
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
         try:
-            self.probe = rows.inputs_from_rows(self._probe.rows, self.predictor)
+            self.probe = rows.inputs_from_rows(self._probe.rows, self.predictor, most=1)
         except Refused as error:
             raise UserError(f"the probe of {path} is not a row of its model: {error}") from None
 

@@ -15,7 +15,7 @@ from fockjax.inference import Predictor
 from fockjax.serving import tensors
 from fockjax.serving.batcher import Answer
 from fockjax.serving.errors import bad_request
-from fockjax.serving.rows import field
+from fockjax.serving.rows import field, refuse_too_many
 from fockjax.training.tables import Field
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -93,19 +93,21 @@ def patience(value: dict[str, Any]) -> float | None:
     return timeout / 1e6
 
 
-def read(body: bytes, header_length: str | None, predictor: Predictor) -> Request:
-    """Read a request from its body and the header `HEADER_LENGTH`.
+def read(body: bytes, header_length: str | None, predictor: Predictor, most: int) -> Request:
+    """Read a request of at most `most` rows from its body and the header `HEADER_LENGTH`.
 
     Raises:
-        Refused: with status 400 and what is wrong.
+        Refused: with status 400 and what is wrong, or 413 for too many rows.
     """
     end = _end_of_json(body, header_length)
     value = parse(body[:end])
     name = value.get("id")
     if name is not None and not isinstance(name, str):
         raise bad_request('"id" must be text')
-    given = _read_inputs(_objects(value, "inputs"), memoryview(body)[end:])
-    fields, rows = _fields(given, predictor)
+    described = _objects(value, "inputs")
+    rows = _rows(described, inputs_of(predictor))
+    refuse_too_many(rows, most)
+    fields = _fields(_read_inputs(described, memoryview(body)[end:]), rows, predictor)
     binary = _parameters(value, "the request").get("binary_data_output") is True
     known = outputs_of(predictor)
     asked = _objects(value, "outputs") if value.get("outputs") is not None else []
@@ -156,50 +158,42 @@ def _end_of_json(body: bytes, header_length: str | None) -> int:
     return end
 
 
-def _fields(given: dict[str, np.ndarray], predictor: Predictor) -> tuple[dict[str, Field], int]:
-    """The columns of the model from the inputs of a request, and how many rows they have."""
-    expected = inputs_of(predictor)
+def _rows(described: list[dict], expected: list[dict]) -> int:
+    """How many rows the inputs of a request say they have, if they are those of the model."""
+    given = [each.get("name") for each in described]
     names = [each["name"] for each in expected]
-    if set(given) != set(names):
+    if sorted(map(repr, given)) != sorted(map(repr, names)):
         raise bad_request(
             f"the inputs must be {', '.join(map(repr, names))}; got "
             f"{', '.join(map(repr, given)) or 'none'}"
         )
-    rows = {array.shape[0] for array in given.values() if array.ndim}
-    if len(rows) != 1:
+    wanted = {each["name"]: each["shape"] for each in expected}
+    counts = set()
+    for each in described:
+        name, shape = each["name"], each.get("shape")
+        if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+            raise bad_request(f'input {name!r}: "shape" must be a list of sizes, got {shape!r}')
+        tail = wanted[name][1:]
+        if not shape or shape[1:] not in (tail, [1, *tail]):
+            raise bad_request(f"input {name!r} must have shape {wanted[name]}, got {shape}")
+        counts.add(shape[0])
+    if len(counts) != 1:
         raise bad_request("the inputs must have the same number of rows, their first axis")
-    count = rows.pop()
-    if count == 0:
+    if counts == {0}:
         raise bad_request("the inputs have no rows")
-    fields: dict[str, Field] = {}
-    for each in expected:
-        array, tail = given[each["name"]], tuple(each["shape"][1:])
-        if array.shape != (count, *tail) and array.shape != (count, 1, *tail):
-            raise bad_request(
-                f"input {each['name']!r} must have shape {each['shape']}, got {list(array.shape)}"
-            )
-        if tail:
-            if array.dtype == object:
-                raise bad_request(f"input {each['name']!r} must be numbers, not {tensors.TEXT}")
-            columns = array.reshape(count, -1).astype(np.float64).T
-            fields = {col.name: part for col, part in zip(predictor.columns, columns, strict=True)}
-        else:
-            fields[each["name"]] = field(array.ravel().tolist(), each["name"])
-    return fields, count
+    return counts.pop()
 
 
 def _read_inputs(described: list[dict], rest: memoryview) -> dict[str, np.ndarray]:
-    """The input tensors by name, from their descriptions and the bytes after the JSON."""
+    """The elements of the input tensors by name, from their descriptions and the bytes after the
+    JSON.
+    """
     found: dict[str, np.ndarray] = {}
     start = 0
     for each in described:
-        name, datatype, shape = (each.get(key) for key in ("name", "datatype", "shape"))
-        if not isinstance(name, str) or name in found:
-            raise bad_request('each input must have a "name" of its own')
+        name, datatype, shape = each["name"], each.get("datatype"), each["shape"]
         if not isinstance(datatype, str) or datatype not in (*tensors.DATATYPES, tensors.TEXT):
             raise bad_request(f"input {name!r} has an unknown datatype: {datatype!r}")
-        if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-            raise bad_request(f'input {name!r}: "shape" must be a list of sizes, got {shape!r}')
         size = _parameters(each, f"input {name!r}").get("binary_data_size")
         if (size is None) == ("data" not in each):
             raise bad_request(
@@ -218,6 +212,16 @@ def _read_inputs(described: list[dict], rest: memoryview) -> dict[str, np.ndarra
     if start != len(rest):
         raise bad_request(f"{len(rest) - start} bytes follow that belong to no input")
     return found
+
+
+def _fields(given: dict[str, np.ndarray], rows: int, predictor: Predictor) -> dict[str, Field]:
+    """The columns of the model from the elements of the inputs."""
+    if len(inputs_of(predictor)[0]["shape"]) == 1:
+        return {name: field(elements.tolist(), name) for name, elements in given.items()}
+    if given[FEATURES].dtype == object:
+        raise bad_request(f"input {FEATURES!r} must be numbers, not {tensors.TEXT}")
+    columns = given[FEATURES].reshape(rows, -1).astype(np.float64).T
+    return {col.name: part for col, part in zip(predictor.columns, columns, strict=True)}
 
 
 def _read_outputs(described: list[dict], known: list[dict], binary: bool) -> list[tuple[str, bool]]:

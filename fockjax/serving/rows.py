@@ -5,24 +5,31 @@ from typing import Any
 import numpy as np
 
 from fockjax.inference import Predictor
-from fockjax.prediction import describe_bad, first_reasons, result_columns
+from fockjax.prediction import SHOWN_PROBLEMS, describe_bad, first_reasons, result_columns
 from fockjax.serving.batcher import Answer
 from fockjax.serving.errors import Refused, bad_request
 from fockjax.training.tables import Field, Raw, encode, plain
 
 
-def inputs_from_rows(rows: Any, predictor: Predictor) -> np.ndarray:
-    """Inputs of the model (rows, inputs) from JSON rows.
+def refuse_too_many(rows: int, most: int) -> None:
+    """Raise `Refused` if a request has more rows than a request may have."""
+    if rows > most:
+        raise Refused(413, f"{rows} rows; at most {most} in a request")
+
+
+def inputs_from_rows(rows: Any, predictor: Predictor, most: int) -> np.ndarray:
+    """Inputs of the model (rows, inputs) from at most `most` JSON rows.
 
     Each row is an object by column names, whose other entries are ignored, or a list of values in
     the order of the training.
 
     Raises:
-        Refused: with the numbers of rows that cannot be used, and why.
+        Refused: with the numbers of the first rows that cannot be used, and why.
     """
     names = [column.name for column in predictor.columns]
     if not isinstance(rows, list) or not rows:
         raise bad_request('"rows" must be a list of rows, at least one')
+    refuse_too_many(len(rows), most)
     lists = []
     for number, row in enumerate(rows, 1):
         if isinstance(row, dict):
@@ -45,13 +52,17 @@ def inputs_from_rows(rows: Any, predictor: Predictor) -> np.ndarray:
 
 
 def field(values: list[Any], name: str) -> Field:
-    """A column: numbers if all values are (null is a missing one), else text."""
+    """A column as a file would give it: numbers where null is a missing one, or text if there is
+    text, a truth value, or an integer that float64 may not hold.
+    """
     kinds = set(map(type, values))
     if strange := kinds - {int, float, bool, str, type(None)}:
         row = next(i for i, value in enumerate(values, 1) if type(value) in strange)
         raise bad_request(f"row {row}, column {name!r}: neither a number nor text nor null")
-    if str not in kinds:
-        return np.array(values, np.float64)
+    if kinds <= {int, float, type(None)}:
+        numbers = np.array(values, np.float64)
+        if int not in kinds or not (np.abs(numbers) >= 2**53).any():
+            return numbers
     return [_text(value) for value in values]
 
 
@@ -59,16 +70,15 @@ def inputs_from_fields(fields: dict[str, Field], count: int, predictor: Predicto
     """Inputs of the model (rows, inputs) from columns of `count` rows, all of them usable.
 
     Raises:
-        Refused: with the numbers, from 1, of rows that cannot be used, and why.
+        Refused: with the numbers, from 1, of the first rows that cannot be used, and why.
     """
-    raw = Raw(0, count, fields)
-    chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
+    raw, filled = Raw(0, count, fields), predictor.scaler.fill is not None
+    chunk = encode(raw, predictor.columns, filled=filled, described=SHOWN_PROBLEMS)
     inputs = predictor.scaler.features(chunk.values)
-    finite = np.isfinite(inputs)
-    if chunk.problems or not finite.all():
-        good = np.all(finite, axis=1)
-        good[[problem.row - 1 for problem in chunk.problems]] = False
-        raise _refused(describe_bad(chunk, 0, good, good))
+    good = np.isfinite(inputs).all(axis=1) & ~chunk.bad
+    if not good.all():
+        reasons = describe_bad(chunk, 0, good, good, SHOWN_PROBLEMS)
+        raise bad_request(first_reasons(reasons, int((~good).sum())))
     return inputs
 
 
@@ -77,8 +87,9 @@ def refuse_not_finite(answer: Answer) -> None:
     finite = [np.isfinite(part) for part in answer.values() if part.dtype.kind == "f"]
     if not all(part.all() for part in finite):
         good = np.all([part.reshape(len(part), -1).all(axis=1) for part in finite], axis=0)
-        reasons = [f"row {row}: the result is not finite" for row in np.flatnonzero(~good) + 1]
-        raise _refused(reasons)
+        bad = np.flatnonzero(~good) + 1
+        reasons = [f"row {row}: the result is not finite" for row in bad[:SHOWN_PROBLEMS]]
+        raise bad_request(first_reasons(reasons, len(bad)))
 
 
 def as_objects(answer: Answer, predictor: Predictor) -> list[dict[str, Any]]:
@@ -94,8 +105,4 @@ def as_objects(answer: Answer, predictor: Predictor) -> list[dict[str, Any]]:
 def _text(value: str | float | None) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else repr(plain(float(value)))
-
-
-def _refused(reasons: list[str]) -> Refused:
-    return bad_request(first_reasons(reasons, len(reasons)))
+    return repr(plain(value)) if isinstance(value, float) else str(value)

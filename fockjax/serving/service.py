@@ -154,16 +154,14 @@ class Service:
 
         Args:
             model: the model.
-            inputs: inputs of the model, (rows, inputs).
+            inputs: inputs of the model, (rows, inputs); at most as many rows as the queue takes.
             seconds: the time within which the client wants them; None if it does not say.
             gone: a coroutine function that returns once the client has gone.
 
         Raises:
-            Refused: with status 413, 429, 503 or 504, or 499 if the client has gone.
+            Refused: with status 429, 503 or 504, or 499 if the client has gone.
         """
         seconds = min(seconds or math.inf, self.config.deadline)
-        if len(inputs) > self.config.queue_rows:
-            raise Refused(413, f"{len(inputs)} rows; at most {self.config.queue_rows} in a request")
         self._asked = time.monotonic()
         try:
             answer = self.batcher.submit(model.run, inputs, seconds)

@@ -1,6 +1,9 @@
 """The tensors of the Open Inference Protocol, in JSON and in its binary extension."""
 
+import contextlib
+import itertools
 import math
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -27,42 +30,36 @@ def datatype_of(array: np.ndarray) -> str:
 
 
 def from_json(name: str, datatype: str, shape: list[int], data: Any) -> np.ndarray:
-    """A tensor from its elements in row-major order, nested like its shape or flat.
+    """The elements of a tensor in row-major order, from data nested like its shape or flat.
 
-    null becomes NaN, and text an array of objects.
+    null becomes NaN, or None in text. Text is an array of objects.
+
+    >>> from_json("x", "FP64", [2, 2], [[1, 2], [3, None]])
+    array([ 1.,  2.,  3., nan])
     """
-    try:
-        array = np.array(data)
-    except (ValueError, OverflowError):
-        raise bad_request(f"input {name!r}: its data are not of one shape") from None
-    wanted = "UTF-8 text" if datatype == TEXT else "numbers"
-    if array.dtype.kind == "O" and not _has_only(array, {int, float, bool, type(None)}):
-        raise bad_request(f"input {name!r}: its data are not {wanted}")
-    if array.size and (array.dtype.kind == "U") != (datatype == TEXT):
+    elements = _flat(name, shape, data)
+    text = datatype == TEXT
+    if set(map(type, elements)) - ({str, NoneType} if text else {int, float, bool, NoneType}):
+        wanted = "UTF-8 text" if text else "numbers"
         raise bad_request(f"input {name!r}: its data are not {wanted}, as {datatype} says")
-    if array.shape != tuple(shape) and (array.ndim != 1 or array.size != math.prod(shape)):
-        raise bad_request(
-            f"input {name!r} has data of shape {list(array.shape)}, its shape says {shape}"
-        )
-    if datatype == TEXT:
-        return array.astype(object).reshape(shape)
-    return _cast(name, datatype, array).reshape(shape)
+    # As NumPy's own text each element would take as many bytes as the longest.
+    return np.array(elements, object) if text else _cast(name, datatype, elements)
 
 
 def from_bytes(name: str, datatype: str, shape: list[int], content: bytes) -> np.ndarray:
-    """A tensor from little-endian bytes. Each element of text follows its length in 4 bytes."""
+    """The elements of a tensor in row-major order, from little-endian bytes. Each element of text
+    follows its length in 4 bytes.
+    """
+    count = math.prod(shape)
     if datatype == TEXT:
-        texts = _split(name, content)
-        if len(texts) != math.prod(shape):
-            raise bad_request(f"input {name!r} has {len(texts)} elements, its shape says {shape}")
-        return np.array(texts, object).reshape(shape)
+        return np.array(_split(name, content, count), object)
     kind = DATATYPES[datatype]
-    if len(content) != math.prod(shape) * kind.itemsize:
+    if len(content) != count * kind.itemsize:
         raise bad_request(
             f"input {name!r} has {len(content)} bytes, but shape {shape} of {datatype} takes "
-            f"{math.prod(shape) * kind.itemsize}"
+            f"{count * kind.itemsize}"
         )
-    return np.frombuffer(content, kind).reshape(shape)
+    return np.frombuffer(content, kind)
 
 
 def to_bytes(array: np.ndarray) -> bytes:
@@ -72,24 +69,37 @@ def to_bytes(array: np.ndarray) -> bytes:
     return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
 
 
-def _cast(name: str, datatype: str, array: np.ndarray) -> np.ndarray:
+def _flat(name: str, shape: list[int], data: Any) -> list[Any]:
+    """The elements of data that are nested like a shape, or flat."""
+    if isinstance(data, list) and data and isinstance(data[0], list):
+        found = [data]
+        for size in shape:
+            if not all(isinstance(each, list) and len(each) == size for each in found):
+                break
+            found = list(itertools.chain.from_iterable(found))
+        else:
+            return found
+    elif isinstance(data, list) and len(data) == math.prod(shape):
+        return data
+    raise bad_request(f"input {name!r}: its shape says {shape}, but its data are not of that shape")
+
+
+def _cast(name: str, datatype: str, numbers: list[Any]) -> np.ndarray:
     """Cast numbers to a datatype. Rounding is allowed; values it cannot hold are refused."""
-    numbers = array.astype(np.float64) if array.dtype.kind == "O" else array
     kind = DATATYPES[datatype]
-    with np.errstate(invalid="ignore", over="ignore"):
-        cast = numbers.astype(kind)
-    if kind.kind != "f" and not np.array_equal(cast, numbers):
-        raise bad_request(f"input {name!r} holds values that are not of datatype {datatype}")
-    return cast
+    if kind.kind == "f":
+        with np.errstate(over="ignore"):
+            return np.array(numbers, np.float64).astype(kind)
+    with contextlib.suppress(OverflowError, TypeError):  # too large, or null
+        cast = np.array(numbers, kind)
+        if cast.tolist() == numbers:  # which Python compares exactly
+            return cast
+    raise bad_request(f"input {name!r} holds values that are not of datatype {datatype}")
 
 
-def _has_only(array: np.ndarray, kinds: set[type]) -> bool:
-    return set(map(type, array.ravel().tolist())) <= kinds
-
-
-def _split(name: str, content: bytes) -> list[str]:
+def _split(name: str, content: bytes, count: int) -> list[str]:
     texts, start = [], 0
-    while start < len(content):
+    while start < len(content) and len(texts) <= count:
         stop = start + 4 + int.from_bytes(content[start : start + 4], "little")
         if stop > len(content):
             raise bad_request(f"input {name!r}: its bytes end within an element")
@@ -98,4 +108,7 @@ def _split(name: str, content: bytes) -> list[str]:
         except UnicodeDecodeError:
             raise bad_request(f"input {name!r}: element {len(texts)} is not UTF-8 text") from None
         start = stop
+    if len(texts) != count:
+        found = "more" if len(texts) > count else f"{len(texts)}"
+        raise bad_request(f"input {name!r} has {found} elements, its shape says {count}")
     return texts

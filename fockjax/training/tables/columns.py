@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ CHUNK_ROWS = 16384
 MOST_CATEGORIES = 64
 LONGEST_SHOWN = 60
 MISSING = ("", "na", "n/a", "nan", "null")  # in lower case
+TRUTH = {"True": True, "False": False, "true": True, "false": False, "TRUE": True, "FALSE": False}
 PLAIN = re.compile(r"([+-]?)(0|[1-9][0-9]*|(?=\.[0-9]))(?:\.([0-9]*))?(e[+-]?[0-9]+)?", re.I)
 
 Field = np.ndarray | list[str]
@@ -24,7 +26,8 @@ Field = np.ndarray | list[str]
 class Column:
     """A feature: numbers, or text that is one of its `categories`.
 
-    If these are all numbers, as `plain_text` writes them, so is the text: 2.0 is category 2.
+    If these are all numbers, as `plain_text` writes them, so is the text: 2.0 is category 2. If
+    these are True and False, TRUE is True. Where numbers are expected, truth values are 1 and 0.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Chunk:
     values: np.ndarray  # (rows, columns) float64, NaN where a value is missing or unusable
     lines: list[int] | None
     problems: list[Problem]  # in the order of rows
+    bad: np.ndarray  # (rows,) whether a row has a problem, described or not
 
 
 class Table(abc.ABC):
@@ -82,11 +86,11 @@ class Table(abc.ABC):
 
 
 def check_names(path: Path, names: list[str]) -> list[str]:
-    """The `names`, if every column has a name of its own; else UserError."""
-    for position, name in enumerate(names, 1):
-        if not name:
-            raise UserError(f"{path}: column {position} has no name in the header")
-        if names.count(name) > 1:
+    """The `names`, if no two columns share one; else UserError. A column may have none, as pandas'
+    index has in CSV, and is then one that nobody asks for.
+    """
+    for name in names:
+        if name and names.count(name) > 1:
             raise UserError(f"{path}: the header names column {name!r} {names.count(name)} times")
     return names
 
@@ -98,6 +102,12 @@ def survey(
 
     A column with both numbers and text counts as numbers, so that `encode` reports the text.
     """
+    if not all(names):
+        position = (table.names or []).index("") + 1
+        raise UserError(
+            f"{table.path}: column {position} has no name in the header: give it one, or take it "
+            "out of the file (pandas writes its index so, unless index=False)"
+        )
     texts: dict[str, set[str]] = {name: set() for name in names}
     numeric: set[str] = set()  # columns in which a number was found that is not a category
     for raw in table.chunks(names):
@@ -115,7 +125,7 @@ def survey(
                 numeric.add(name)
     columns = []
     for name in names:
-        categories = tuple(sorted(set(labels(texts[name]).values())))
+        categories = _categories(texts[name])
         if len(categories) > MOST_CATEGORIES and name not in numeric:
             raise UserError(
                 f"{table.path}: column {name!r} has {len(categories)} distinct values, too many "
@@ -125,32 +135,51 @@ def survey(
     return tuple(columns)
 
 
-def encode(raw: Raw, columns: Sequence[Column], filled: bool = False) -> Chunk:
+def encode(
+    raw: Raw, columns: Sequence[Column], filled: bool = False, described: float = math.inf
+) -> Chunk:
     """Turn a chunk into numbers, and find all fields that cannot be used.
 
     Args:
         raw: the chunk.
         columns: the columns to take, in this order.
         filled: whether missing values will be filled in later, so that they are no problem.
+        described: describe the problems of so many rows, the first that have some.
     """
     values = np.empty((raw.count, len(columns)))
-    problems = list(raw.problems)
-    misshapen = {problem.row for problem in problems}
+    odd = np.empty(values.shape, bool)
     for index, column in enumerate(columns):
         field = raw.fields[column.name]
         if column.categories is None:
             values[:, index] = _numbers(field)
         else:
             values[:, index] = _codes(field, column.categories)
-    for offset, index in zip(*np.nonzero(~np.isfinite(values)), strict=True):
-        values[offset, index] = np.nan
-        column, (row, line) = columns[index], raw.place(offset)
-        field = raw.fields[column.name]
-        reason = _reason(as_text(field[offset : offset + 1])[0], column, filled)
-        if reason and row not in misshapen:
-            problems.append(Problem(row, line, column.name, reason))
+        odd[:, index] = ~np.isfinite(values[:, index])
+        if filled and isinstance(field, np.ndarray):
+            odd[:, index] &= ~np.isnan(field)
+    values[odd] = np.nan
+    problems = list(raw.problems)
+    misshapen = np.zeros(raw.count, bool)
+    misshapen[[problem.row - raw.start - 1 for problem in problems]] = True
+    bad, rows = misshapen.copy(), 0
+    at = (each.tolist() for each in np.nonzero(odd))  # row by row
+    for offset, index in zip(*at, strict=True):
+        if misshapen[offset] or (rows > described and bad[offset]):
+            continue
+        column = columns[index]
+        text = as_text(raw.fields[column.name][offset : offset + 1])[0]
+        if column.categories is None and text in TRUTH:
+            values[offset, index] = TRUTH[text]
+            continue
+        if filled and is_missing(text):
+            continue
+        if not bad[offset]:
+            bad[offset] = True
+            rows += 1
+        if rows <= described:
+            problems.append(Problem(*raw.place(offset), column.name, _reason(text, column)))
     problems.sort(key=lambda problem: problem.row)
-    return Chunk(values, raw.lines, problems)
+    return Chunk(values, raw.lines, problems, bad)
 
 
 def is_missing(text: str) -> bool:
@@ -198,9 +227,9 @@ def plain(number: float) -> int | float:
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-def _reason(text: str, column: Column, filled: bool) -> str | None:
+def _reason(text: str, column: Column) -> str:
     if is_missing(text):
-        return None if filled else missing_reason(text)
+        return missing_reason(text)
     if column.categories is None:
         return f"{quoted(text)} is not a finite number"
     shown = ", ".join(column.categories[:8]) + (", ..." if len(column.categories) > 8 else "")
@@ -223,12 +252,27 @@ def _numbers(field: Field) -> np.ndarray:
         return np.array([_number(text) for text in field])
 
 
+def _categories(texts: set[str]) -> tuple[str, ...]:
+    """The categories of a column with these texts, in order."""
+    truths = {str(TRUTH[text]) for text in texts if text in TRUTH}
+    return tuple(sorted(truths if texts <= TRUTH.keys() else set(labels(texts).values())))
+
+
 def _codes(field: Field, categories: tuple[str, ...]) -> np.ndarray:
     index = {category: float(position) for position, category in enumerate(categories)}
     texts = as_text(field)
-    if all(plain_text(category) == category for category in categories):
-        texts = [text if text in index else plain_text(text) or text for text in texts]
+    for meaning in (_number_text, _truth_text):
+        if all(meaning(category) == category for category in categories):
+            texts = [text if text in index else meaning(text) or text for text in texts]
     return np.array([index.get(text, np.nan) for text in texts])
+
+
+def _number_text(text: str) -> str | None:
+    return str(int(TRUTH[text])) if text in TRUTH else plain_text(text)
+
+
+def _truth_text(text: str) -> str | None:
+    return str(TRUTH[text]) if text in TRUTH else None
 
 
 def _number(text: str) -> float:

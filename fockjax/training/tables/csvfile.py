@@ -12,7 +12,9 @@ from fockjax.training.tables.columns import CHUNK_ROWS, Problem, Raw, Table, che
 
 
 class CsvTable(Table):
-    """A CSV file; blank lines are skipped, a row with too few or too many fields is a problem."""
+    """A CSV file; a row with too few or too many fields is a problem. Blank lines are skipped, but
+    in a file of one column they are rows without a value.
+    """
 
     def __init__(self, path: Path):
         self.path, self.rows = path, None
@@ -75,10 +77,11 @@ def write(
 def _lines(path: Path) -> Generator[tuple[int, list[str]], None, None]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
+            reader, width = csv.reader(file, strict=True), 0
             for fields in reader:
-                if fields:
-                    yield reader.line_num, fields
+                if fields or width == 1:
+                    yield reader.line_num, fields or [""]
+                width = width or len(fields)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:

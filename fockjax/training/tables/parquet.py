@@ -14,7 +14,7 @@ READ_BUFFER = 2**20  # bytes of a column read at once, so a row group need not f
 
 
 class ParquetTable(Table):
-    """A Parquet file with columns of numbers, booleans (as 1 and 0) and text."""
+    """A Parquet file with columns of numbers, booleans (as the text True and False) and text."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -52,13 +52,11 @@ class ParquetTable(Table):
             column, kind = column.dictionary_decode(), kind.value_type
         if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
             return ["" if text is None else text for text in column.to_pylist()]
-        if types.is_boolean(kind):
-            column = column.cast(pa.uint8())
-        elif types.is_integer(kind) and not _fits_float64(column):
-            return ["" if number is None else str(number) for number in column.to_pylist()]
-        elif types.is_null(kind):
+        if types.is_boolean(kind) or (types.is_integer(kind) and not _fits_float64(column)):
+            return ["" if value is None else str(value) for value in column.to_pylist()]
+        if types.is_null(kind):
             return np.full(len(column), np.nan)
-        elif not (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
+        if not (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
             raise UserError(
                 f"{self.path}: column {name!r} is of type {kind}, neither numbers nor text: "
                 "leave it out with --drop, or convert it"
