@@ -168,7 +168,8 @@ class _Run:
         results = self.summarise(split, evaluations, history, best, seconds)
         probe = Probe.of(dataset, split.test[0], evaluations["photonic"])
         write_json(out / folder.PROBE, probe.to_json())
-        names = _draw(out, dataset, evaluations, history, best, results["titles"])
+        names, failures = _draw(out, dataset, evaluations, history, best, results["titles"])
+        results["notes"] += failures
         report.write_report(out / folder.REPORT, results, names)
         write_json(out / folder.RESULTS, results)
         return results
@@ -319,17 +320,33 @@ def _draw(
     history: list[dict],
     best: int,
     titles: dict[str, str],
-) -> list[str]:
-    """Draw the plots of a split; returns the names of their files."""
+) -> tuple[list[str], list[str]]:
+    """Draw the plots of a split; returns the names of their files, and a note for each failure.
+
+    A training that has come this far is not lost because a plot of it fails, say for its fonts.
+    """
     curve, matrix, roc, scatter = folder.PLOTS
+    photonic, classes = evaluations["photonic"], dataset.classes
     score = "accuracy" if dataset.task == "classification" else TITLES["r2"]
-    plots.learning_curve(out / curve, history, best, score)
-    if dataset.classes is None:
-        plots.predicted_against_true(out / scatter, evaluations["photonic"], dataset.target_name)
-        return [curve, scatter]
-    plots.confusion_matrix(out / matrix, evaluations["photonic"], dataset.classes)
-    if dataset.outputs == 1:
-        plots.roc_of_models(out / roc, {titles[key]: each for key, each in evaluations.items()})
+    wanted = {curve: lambda path: plots.learning_curve(path, history, best, score)}
+    if classes is None:
+        name = dataset.target_name
+        wanted[scatter] = lambda path: plots.predicted_against_true(path, photonic, name)
     else:
-        plots.roc_of_classes(out / roc, evaluations["photonic"], dataset.classes)
-    return [curve, matrix, roc]
+        wanted[matrix] = lambda path: plots.confusion_matrix(path, photonic, classes)
+        if dataset.outputs == 1:
+            models = {titles[key]: each for key, each in evaluations.items()}
+            wanted[roc] = lambda path: plots.roc_of_models(path, models)
+        else:
+            wanted[roc] = lambda path: plots.roc_of_classes(path, photonic, classes)
+    drawn, failures = [], []
+    for name, draw in wanted.items():
+        try:
+            draw(out / name)
+            drawn.append(name)
+        except OSError:  # of the disk: nothing else could be written, either
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            failures.append(f"{name} could not be drawn: {type(error).__name__}: {reason}")
+    return drawn, failures
