@@ -94,6 +94,29 @@ def test_labels_are_kept_as_they_are_written(table, target, classes):
     assert [float(name) for name in named] == [float(target[i % len(target)]) for i in range(30)]
 
 
+@pytest.mark.parametrize("codes", [("1_1", "1_2", "2_1"), ("１", "２", "３"), ("inf", "sup")])
+def test_codes_that_only_python_takes_for_numbers_are_text(table, codes):
+    path = table(lambda i: codes[i % len(codes)])
+    assert read_table(path, "y").classes == codes
+    with pytest.raises(UserError, match=f"row 1 .*'y': '{codes[0]}' is not a finite number"):
+        read_table(path, "y", task="regression")
+    path = table(edit={(row, 0): codes[row % len(codes)] for row in range(1, 31)})
+    dataset = read_table(path, "y")
+    assert dataset.categories == {"a": codes}
+    expected = [row % len(codes) for row in range(1, 31)]
+    np.testing.assert_array_equal(dataset.features[:, 0], expected)
+    with pytest.raises(UserError, match=f"row 3 .*'a': '{codes[0]}' is not a finite number"):
+        read_table(table(edit={(3, 0): codes[0]}), "y")
+
+
+def test_blanks_of_any_kind_around_numbers_are_harmless(table):
+    numbers = [f"\u00a0{row / 7} \t" for row in range(1, 31)]
+    path = table(lambda i: numbers[i], edit={(row, 0): numbers[row - 1] for row in range(1, 31)})
+    dataset = read_table(path, "y")
+    np.testing.assert_array_equal(dataset.features[:, 0], np.arange(1, 31) / 7)
+    np.testing.assert_array_equal(dataset.target, np.arange(1, 31) / 7)
+
+
 def test_labels_of_parquet_are_exact_numbers(tmp_path):
     for labels, classes in [
         ([2**53, 2**53 + 1], ("9007199254740992", "9007199254740993")),
