@@ -363,6 +363,81 @@ def test_arrays_that_do_not_belong_together_are_refused(columns, target, classes
         data.Dataset("made", np.ones((30, 2)), target * 1.0, columns, "y", classes)
 
 
+OBJECTS, KINDS = np.array([1, "x"], object), np.array(["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": ("u",), "target": np.zeros(30)}, r"`classes` must be two or more.*got \('u',"),
+        ({"classes": ("u", "u")}, "`classes` has 'u' more than once"),
+        ({"classes": (1, "1")}, "`classes` has '1' more than once"),
+        ({"classes": ("u", "")}, "`classes` must be text, not empty, .* got ''"),
+        ({"classes": (0, None)}, "`classes` must be .* got None"),
+        ({"classes": (0.5, NAN)}, "`classes` must be .* got nan"),
+        ({"classes": (0, 2**53)}, r"below 2\^53\), got 9007199254740992"),
+        ({"classes": "uv"}, "`classes` must be a tuple of labels, got 'uv'"),
+        ({"classes": 2}, "`classes` must be a tuple of labels, got 2"),
+        ({"columns": ("a", "a")}, "`columns` has 'a' more than once"),
+        ({"columns": (0, 1)}, "`columns` must be text, not empty, got 0"),
+        ({"columns": ("a", "")}, "`columns` must be text, not empty, got ''"),
+        ({"columns": "ab"}, "`columns` must be a tuple of text, got 'ab'"),
+        ({"target_name": 3}, "`target_name` must be text, not empty, got 3"),
+        ({"name": None}, "`name` must be text, not empty, got None"),
+        ({"categories": {"zz": ("u", "v")}}, "names 'zz', which is not among the columns: a, b"),
+        ({"categories": {"b": ("u", "u")}}, r"`categories\['b'\]` has 'u' more than once"),
+        ({"categories": {"b": (1, 2)}}, r"`categories\['b'\]` must be text, not empty, got 1"),
+        ({"categories": {"b": ()}}, r"`categories\['b'\]` must not be empty"),
+        ({"features": np.resize(OBJECTS, (30, 2))}, "`features` must be .* real numbers, got obj"),
+        ({"features": np.resize(KINDS, (30, 2))}, "`features` must be .* real numbers, got <U1: g"),
+        ({"features": np.ones((30, 2)) * 1j}, "`features` must be .* real numbers, got complex128"),
+        ({"features": [[1, 2]] * 29 + [[1]]}, "`features` must be .* got rows of different length"),
+        ({"features": None}, "`features` must be .* real numbers, got object"),
+        ({"target": np.resize(KINDS, 30)}, "`target` must be .* real numbers, got <U1: .* index"),
+        ({"target": 0.0}, r"the target \(rows,\), got \(30, 2\) and \(\)"),
+    ],
+)
+def test_a_data_set_that_would_fail_later_is_refused_at_once(changes, message):
+    good = {
+        "name": "made",
+        "features": np.ones((30, 2)),
+        "target": np.arange(30) % 2,
+        "columns": ("a", "b"),
+        "target_name": "y",
+        "classes": ("u", "v"),
+        "categories": {"b": ("u", "v")},
+    }
+    data.Dataset(**good)
+    with pytest.raises(UserError, match=message):
+        data.Dataset(**(good | changes))
+
+
+def test_lists_and_what_numpy_makes_of_labels_are_taken():
+    kind = np.array([3, 8, 5] * 10)
+    labels, indices = np.unique(kind, return_inverse=True)
+    names = np.array(["a", "b"])
+    rows = [[row, row % 2] for row in range(30)]
+    words = {np.str_("b"): np.array(["u", "v"])}
+    dataset = data.Dataset("made", rows, indices, names, np.str_("y"), labels, words)
+    plain = data.Dataset(
+        "made",
+        np.array(rows, np.float64),
+        np.array([0, 2, 1] * 10, np.float64),
+        ("a", "b"),
+        "y",
+        (3, 5, 8),
+        {"b": ("u", "v")},
+    )
+    assert dataset.features.dtype == dataset.target.dtype == np.float64
+    assert dataset.fingerprint() == plain.fingerprint()
+    labels = json.dumps([dataset.columns, dataset.classes, dataset.categories])
+    assert labels == json.dumps([plain.columns, plain.classes, plain.categories])
+    assert len(data.make_splits(dataset, TrainConfig())) == 1
+    for given, taken in ((KINDS, ("x", "y")), (np.array([0.5, 1e20]), (0.5, 1e20))):
+        found = data.Dataset("made", rows, kind == 5, names, "y", given).classes
+        assert found == taken and json.loads(json.dumps(found)) == list(taken)
+
+
 @pytest.mark.parametrize(
     ("how", "fill"), [("mean", [3.5, 1]), ("median", [2, 1]), ("most-frequent", [1, 1])]
 )
