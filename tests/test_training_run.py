@@ -166,6 +166,21 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+NUMERIC = [each.name for each in dataclasses.fields(TrainConfig) if each.type in (int, float)]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", NUMERIC)
+def test_no_number_among_the_options_may_be_infinite(tmp_path, name, value):
+    out = tmp_path / "run"
+    options = config(out, **{name: value})
+    if (name, value) == ("checkpoint_seconds", np.inf):
+        return options.check()  # only at the end
+    with pytest.raises(UserError, match=f"--{name.replace('_', '-')} must .* got {value}"):
+        quietly(options)
+    assert not out.exists()
+
+
 class Stop(Exception):
     """Ends a run at a chosen place."""
 
