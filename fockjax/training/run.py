@@ -226,7 +226,7 @@ class _Run:
         def due() -> bool:
             return time.monotonic() - last_saved >= config.checkpoint_seconds
 
-        with folder.MetricsLog(out / folder.METRICS, done) as log:
+        with folder.MetricsLog(out / folder.METRICS, done, loop.EpochMetrics._fields) as log:
 
             def record(epoch: int, metrics: loop.EpochMetrics) -> None:
                 rate = progress.epoch(epoch, metrics)
