@@ -196,7 +196,7 @@ def report(log: Path, out: Path | None = None) -> None:
         return
     with atomic_writer(out, "w", encoding="utf-8") as file:
         file.write(html_report(records))
-    console.print(f"{log} -> {out}", soft_wrap=True)
+    console.print(escape(f"{log} -> {out}"), soft_wrap=True)
 
 
 def _refused(reason: str) -> int:

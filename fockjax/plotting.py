@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax import drawing
-from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate
+from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate, verbatim
 from fockjax.circuit import Circuit
 from fockjax.inspection import Inspection, Row
 from fockjax.readouts.factored import Modes, checked_mode, checked_modes
@@ -195,7 +195,7 @@ def _letters(text: str):
     from matplotlib.transforms import Affine2D
 
     font = FontProperties(family="DejaVu Sans")
-    path = TextPath((0, 0), text.replace("$", r"\$"), size=_SIZE, prop=font)
+    path = TextPath((0, 0), verbatim(text), size=_SIZE, prop=font)
     path = path.transformed(Affine2D().scale(1 / 72))
     return path, float(np.asarray(path.vertices)[:, 0].max())
 
@@ -458,7 +458,8 @@ def inspection(
     for axis in (losses, photons):
         axis.legend(frameon=False, fontsize=8, ncols=8, loc="lower left", bbox_to_anchor=(0, 1))
     if few:
-        lowest.set_xticks(steps, [row.name for row in rows], rotation=90, fontsize=8)
+        names = [verbatim(row.name) for row in rows]
+        lowest.set_xticks(steps, names, rotation=90, fontsize=8)
     else:
         lowest.set_xlabel("step")
     return figure

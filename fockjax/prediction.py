@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from fockjax._advice import UserError
@@ -101,7 +102,11 @@ def predict(
     # A run that is stopped after it wrote the output and before its journal went goes on, too.
     if out.exists() and not path.exists() and not overwrite:
         raise UserError(f"{out} exists: give another name, or --overwrite to replace it")
-    predictor = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {text}"))
+
+    def warn(text: str) -> None:
+        console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
+
+    predictor = load_model(model, warn)
     _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff, log, trace)
     table = _open(data, predictor.columns)
     began, before = time.perf_counter(), data.stat()
@@ -126,7 +131,7 @@ def predict(
         journal.discard()
     seconds = time.perf_counter() - began
     rows = f"{journal.rows:,} rows" + (f" ({resumed:,} of them before)" if resumed else "")
-    console.print(f"{rows} in {seconds:.1f} s -> {out}", soft_wrap=True)
+    console.print(f"{rows} in {seconds:.1f} s -> {escape(str(out))}", soft_wrap=True)
     _report(console, predictor, summary)
     return journal.rows
 
@@ -352,7 +357,7 @@ class _Summary:
 def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
     """Print the summary, with warnings."""
     if summary.bad:
-        console.print(f"[yellow]left empty:[/] {summary.bad}", soft_wrap=True)
+        console.print(f"[yellow]left empty:[/] {escape(str(summary.bad))}", soft_wrap=True)
     if summary.rows:
         mean = max(summary.total / summary.rows, 0)
         console.print(f"leakage: mean {mean:.2%}, most {summary.most:.2%}")
@@ -374,7 +379,8 @@ def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
             f"the {cutoff}; see column leakage"
         )
     if predictor.classes is not None and len(predictor.classes) == 2:
-        console.print(f"probability is that of {predictor.target} = {predictor.classes[1]!r}")
+        second = escape(f"{predictor.target} = {predictor.classes[1]!r}")
+        console.print(f"probability is that of {second}", soft_wrap=True)
 
 
 def _open(data: Path, columns: tuple[Column, ...]) -> Table:

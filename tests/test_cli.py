@@ -75,7 +75,13 @@ def one_line(capsys):
         (["--cutoff", "-3"], "--cutoff must be at least 1"),
         (["--batch-size", "0"], "--batch-size must be at least 1"),
         (["--learning-rate", "nan"], "--learning-rate must be positive and finite"),
-        (["--leakage-penalty", "-1"], "--leakage-penalty must not be negative"),
+        (["--leakage-penalty", "-1"], "--leakage-penalty must be finite and not negative, got -1"),
+        (
+            ["--leakage-penalty", "inf"],
+            "--leakage-penalty must be finite and not negative, got inf",
+        ),
+        (["--weight-decay", "inf"], "--weight-decay must be finite and not negative, got inf"),
+        (["--checkpoint-seconds", "nan"], "--checkpoint-seconds must not be negative, got nan"),
         (["--seed", "5000000000"], "--seed must lie between 0 and 4294967295, got 5000000000"),
         (["--test-fraction", "1.5"], "--test-fraction must lie between 0 and 1"),
         (

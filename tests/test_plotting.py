@@ -231,6 +231,14 @@ def test_an_inspection_along_the_circuit():
     np.testing.assert_allclose(drawn, [(1, 1), (1, mixed.rows[1].purities[1])])
 
 
+def test_names_in_an_inspection_are_no_formulae():
+    circuit = fj.Circuit(1).displace(0.3, mode=0).measure_photons(modes=0, name="n$_$")
+    figure = fj.plotting.inspection(fj.inspect(circuit, {}, cutoff=5, key=jax.random.key(0)))
+    figure.canvas.draw()
+    names = [text.get_text() for text in figure.axes[-1].get_xticklabels()]
+    assert r"n\$_\$" in names[-1]
+
+
 def test_bad_arguments():
     from matplotlib import pyplot as plt
 

@@ -1,6 +1,7 @@
 """Inference over files: order, padding, columns by name, unusable rows by number."""
 
 import csv
+import dataclasses
 import functools
 import io
 import json
@@ -641,6 +642,20 @@ def test_data_that_change_under_the_run_are_noticed(classifier, tmp_path, monkey
     with pytest.raises(UserError, match="was changed while it was read"):
         run(classifier, data, tmp_path / "out.csv", **OPTIONS)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_names_and_labels_are_printed_as_they_stand(tmp_path):
+    columns = ("a", "[/b]", "c")
+    dataset = dataclasses.replace(
+        numbers(("[/no]", "[red]")), columns=columns, target_name="is [/b]"
+    )
+    data = write_csv(tmp_path / "data.csv", columns=columns, edit={(2, 1): "[/b]"})
+    with without_circuits():
+        model = make_folder(tmp_path / "model", dataset, **SMALL)
+        _, text = run(model, data, tmp_path / "out [/b].csv", skip_bad=True)
+    assert "out [/b].csv\n" in text
+    assert "row 2 (line 3), column '[/b]': '[/b]' is not a finite number" in text
+    assert "probability is that of is [/b] = '[red]'\n" in text
 
 
 def test_nothing_is_computed_after_a_row_that_is_refused(classifier, tmp_path, long):

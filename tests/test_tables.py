@@ -270,6 +270,20 @@ def test_what_is_written_can_be_read_and_bad_rows_are_empty(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+@pytest.mark.parametrize("name", ["probability_größer", "probability_β", "probability_高" * 9])
+def test_columns_may_have_any_name(tmp_path, suffix, name):
+    kind = np.dtype([("label", "<U3"), (name, "<f8"), ("leakage", "<f8")])
+    path = tmp_path / f"t{suffix}"
+    write_table(path, kind, 3, [(RECORDS.astype(kind), USABLE)])
+    if suffix == ".npy":
+        array = np.load(path)
+        assert array.dtype == kind and array["leakage"].tolist()[::2] == [0.5, 1e-300]
+        assert np.load(path, mmap_mode="r").offset % 64 == 0
+    else:
+        assert open_table(path).names == list(kind.names)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
 def test_a_table_that_is_not_finished_does_not_appear(tmp_path, suffix):
     def parts():
         yield RECORDS, USABLE

@@ -94,6 +94,29 @@ def test_labels_are_kept_as_they_are_written(table, target, classes):
     assert [float(name) for name in named] == [float(target[i % len(target)]) for i in range(30)]
 
 
+@pytest.mark.parametrize("codes", [("1_1", "1_2", "2_1"), ("１", "２", "３"), ("inf", "sup")])
+def test_codes_that_only_python_takes_for_numbers_are_text(table, codes):
+    path = table(lambda i: codes[i % len(codes)])
+    assert read_table(path, "y").classes == codes
+    with pytest.raises(UserError, match=f"row 1 .*'y': '{codes[0]}' is not a finite number"):
+        read_table(path, "y", task="regression")
+    path = table(edit={(row, 0): codes[row % len(codes)] for row in range(1, 31)})
+    dataset = read_table(path, "y")
+    assert dataset.categories == {"a": codes}
+    expected = [row % len(codes) for row in range(1, 31)]
+    np.testing.assert_array_equal(dataset.features[:, 0], expected)
+    with pytest.raises(UserError, match=f"row 3 .*'a': '{codes[0]}' is not a finite number"):
+        read_table(table(edit={(3, 0): codes[0]}), "y")
+
+
+def test_blanks_of_any_kind_around_numbers_are_harmless(table):
+    numbers = [f"\u00a0{row / 7} \t" for row in range(1, 31)]
+    path = table(lambda i: numbers[i], edit={(row, 0): numbers[row - 1] for row in range(1, 31)})
+    dataset = read_table(path, "y")
+    np.testing.assert_array_equal(dataset.features[:, 0], np.arange(1, 31) / 7)
+    np.testing.assert_array_equal(dataset.target, np.arange(1, 31) / 7)
+
+
 def test_labels_of_parquet_are_exact_numbers(tmp_path):
     for labels, classes in [
         ([2**53, 2**53 + 1], ("9007199254740992", "9007199254740993")),
@@ -338,6 +361,81 @@ def test_arrays_of_single_precision_are_split_without_a_warning():
 def test_arrays_that_do_not_belong_together_are_refused(columns, target, classes, message):
     with pytest.raises(UserError, match=message):
         data.Dataset("made", np.ones((30, 2)), target * 1.0, columns, "y", classes)
+
+
+OBJECTS, KINDS = np.array([1, "x"], object), np.array(["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": ("u",), "target": np.zeros(30)}, r"`classes` must be two or more.*got \('u',"),
+        ({"classes": ("u", "u")}, "`classes` has 'u' more than once"),
+        ({"classes": (1, "1")}, "`classes` has '1' more than once"),
+        ({"classes": ("u", "")}, "`classes` must be text, not empty, .* got ''"),
+        ({"classes": (0, None)}, "`classes` must be .* got None"),
+        ({"classes": (0.5, NAN)}, "`classes` must be .* got nan"),
+        ({"classes": (0, 2**53)}, r"below 2\^53\), got 9007199254740992"),
+        ({"classes": "uv"}, "`classes` must be a tuple of labels, got 'uv'"),
+        ({"classes": 2}, "`classes` must be a tuple of labels, got 2"),
+        ({"columns": ("a", "a")}, "`columns` has 'a' more than once"),
+        ({"columns": (0, 1)}, "`columns` must be text, not empty, got 0"),
+        ({"columns": ("a", "")}, "`columns` must be text, not empty, got ''"),
+        ({"columns": "ab"}, "`columns` must be a tuple of text, got 'ab'"),
+        ({"target_name": 3}, "`target_name` must be text, not empty, got 3"),
+        ({"name": None}, "`name` must be text, not empty, got None"),
+        ({"categories": {"zz": ("u", "v")}}, "names 'zz', which is not among the columns: a, b"),
+        ({"categories": {"b": ("u", "u")}}, r"`categories\['b'\]` has 'u' more than once"),
+        ({"categories": {"b": (1, 2)}}, r"`categories\['b'\]` must be text, not empty, got 1"),
+        ({"categories": {"b": ()}}, r"`categories\['b'\]` must not be empty"),
+        ({"features": np.resize(OBJECTS, (30, 2))}, "`features` must be .* real numbers, got obj"),
+        ({"features": np.resize(KINDS, (30, 2))}, "`features` must be .* real numbers, got <U1: g"),
+        ({"features": np.ones((30, 2)) * 1j}, "`features` must be .* real numbers, got complex128"),
+        ({"features": [[1, 2]] * 29 + [[1]]}, "`features` must be .* got rows of different length"),
+        ({"features": None}, "`features` must be .* real numbers, got object"),
+        ({"target": np.resize(KINDS, 30)}, "`target` must be .* real numbers, got <U1: .* index"),
+        ({"target": 0.0}, r"the target \(rows,\), got \(30, 2\) and \(\)"),
+    ],
+)
+def test_a_data_set_that_would_fail_later_is_refused_at_once(changes, message):
+    good = {
+        "name": "made",
+        "features": np.ones((30, 2)),
+        "target": np.arange(30) % 2,
+        "columns": ("a", "b"),
+        "target_name": "y",
+        "classes": ("u", "v"),
+        "categories": {"b": ("u", "v")},
+    }
+    data.Dataset(**good)
+    with pytest.raises(UserError, match=message):
+        data.Dataset(**(good | changes))
+
+
+def test_lists_and_what_numpy_makes_of_labels_are_taken():
+    kind = np.array([3, 8, 5] * 10)
+    labels, indices = np.unique(kind, return_inverse=True)
+    names = np.array(["a", "b"])
+    rows = [[row, row % 2] for row in range(30)]
+    words = {np.str_("b"): np.array(["u", "v"])}
+    dataset = data.Dataset("made", rows, indices, names, np.str_("y"), labels, words)
+    plain = data.Dataset(
+        "made",
+        np.array(rows, np.float64),
+        np.array([0, 2, 1] * 10, np.float64),
+        ("a", "b"),
+        "y",
+        (3, 5, 8),
+        {"b": ("u", "v")},
+    )
+    assert dataset.features.dtype == dataset.target.dtype == np.float64
+    assert dataset.fingerprint() == plain.fingerprint()
+    labels = json.dumps([dataset.columns, dataset.classes, dataset.categories])
+    assert labels == json.dumps([plain.columns, plain.classes, plain.categories])
+    assert len(data.make_splits(dataset, TrainConfig())) == 1
+    for given, taken in ((KINDS, ("x", "y")), (np.array([0.5, 1e20]), (0.5, 1e20))):
+        found = data.Dataset("made", rows, kind == 5, names, "y", given).classes
+        assert found == taken and json.loads(json.dumps(found)) == list(taken)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from rich.console import Console
 from fockjax.inference import load_model
 from fockjax.training import TrainConfig, UserError, breast_cancer, folder, loop, plots, run, train
 from fockjax.training.data import Dataset, make_splits
+from fockjax.training.metrics import Evaluation
 
 pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
 
@@ -171,6 +172,21 @@ def test_temporary_files_of_others_are_left_alone(tmp_path):
     with pytest.raises(UserError, match="not empty and holds no run"):
         quietly(config(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == [".draft.tmp"]
+
+
+NUMERIC = [each.name for each in dataclasses.fields(TrainConfig) if each.type in (int, float)]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", NUMERIC)
+def test_no_number_among_the_options_may_be_infinite(tmp_path, name, value):
+    out = tmp_path / "run"
+    options = config(out, **{name: value})
+    if (name, value) == ("checkpoint_seconds", np.inf):
+        return options.check()  # only at the end
+    with pytest.raises(UserError, match=f"--{name.replace('_', '-')} must .* got {value}"):
+        quietly(options)
+    assert not out.exists()
 
 
 class Stop(Exception):
@@ -436,3 +452,65 @@ def test_an_epoch_without_a_finite_loss_is_drawn_and_is_not_the_best(tmp_path):
     history = [{"epoch": 1} | dict.fromkeys(keys, 0.5), {"epoch": 2} | dict.fromkeys(keys)]
     plots.learning_curve(tmp_path / "curve.png", history, 1, "accuracy")
     assert (tmp_path / "curve.png").read_bytes().startswith(PNG)
+
+
+MONEY = ("$0_to_$10k", "_$10k_to_$50k")  # to Matplotlib a formula it cannot read, and a hidden one
+
+
+def test_labels_are_drawn_as_they_stand(tmp_path, monkeypatch):
+    out = tmp_path / "money"
+    results, _ = quietly(config(out), made(classes=MONEY))
+    assert (out / "results.json").exists()
+    assert not [note for note in results["notes"] if "drawn" in note]
+    truth, score = np.arange(12.0) % 3, np.eye(3)[np.arange(12) % 3]
+    evaluation = Evaluation(truth, truth, score, np.zeros(12))
+    plots.predicted_against_true(tmp_path / "scatter.png", evaluation, "$_usd_$")
+    figures, save = [], plots._save
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    plots.roc_of_classes(tmp_path / "roc.png", evaluation, (*MONEY, "rest"))
+    plots.confusion_matrix(tmp_path / "matrix.png", evaluation, (*MONEY, "rest"))
+    curves, matrix = (figure.axes[0] for figure in figures)
+    named = [text.get_text().replace("\\", "") for text in curves.get_legend().get_texts()]
+    assert named == [f"{name}: 1.000" for name in (*MONEY, "rest")]
+    for axis in (matrix.xaxis, matrix.yaxis):
+        words = [text.get_text().replace("\\", "") for text in axis.get_ticklabels()]
+        assert words == [*MONEY, "rest"]
+    for figure in figures:
+        save(figure, tmp_path / "drawn.png")
+
+
+def test_a_plot_that_fails_does_not_take_the_training_with_it(tmp_path, monkeypatch):
+    def failing(*_):
+        raise ValueError("no such\nfont")
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, "confusion_matrix", failing)
+        results, text = quietly(config(out))
+    note = "confusion_matrix.png could not be drawn: ValueError: no such font"
+    assert note in results["notes"] and note in text
+    report = (out / "report.md").read_text()
+    assert note in report and "![confusion" not in report and "![roc.png]" in report
+    assert quietly(config(out, resume=True))[0] == results
+
+
+def test_a_disk_that_fails_under_a_plot_leaves_the_run_to_be_resumed(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, "confusion_matrix", full)
+        with pytest.raises(OSError, match="No space"):
+            quietly(config(out))
+    assert not (out / "results.json").exists()
+    quietly(config(out, resume=True))
+    assert (out / "confusion_matrix.png").exists()
+
+
+def test_names_are_printed_as_they_stand(tmp_path):
+    dataset = dataclasses.replace(made(), name="of [/b]", columns=("a", "b", "c [/b]", "[red]"))
+    dataset.features[:, 2:] = 4.0
+    _, text = quietly(config(tmp_path / "run [/b]"), dataset)
+    assert "Test rows of of [/b]" in text and "run [/b]\n" in text
+    assert "constant in training, so without effect: c [/b], [red]\n" in text

@@ -111,7 +111,12 @@ class TrainConfig:
 
     def check(self) -> None:
         """Raise UserError for a value that cannot work, naming its option."""
-        for name in ("modes", "cutoff", "layers", "epochs", "patience", "batch_size", "folds"):
+        counts = ("modes", "cutoff", "layers", "epochs", "patience", "batch_size", "folds")
+        for name in (*counts, "seed"):
+            value = getattr(self, name)
+            if not isinstance(value, int):
+                raise UserError(f"--{_dashed(name)} must be an integer, got {value!r}")
+        for name in counts:
             value = getattr(self, name)
             if value < 1:
                 raise UserError(f"--{_dashed(name)} must be at least 1, got {value}")
@@ -119,10 +124,14 @@ class TrainConfig:
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise UserError(f"--{_dashed(name)} must be positive and finite, got {value}")
-        for name in ("weight_decay", "leakage_penalty", "checkpoint_seconds"):
+        for name in ("weight_decay", "leakage_penalty"):
             value = getattr(self, name)
-            if not value >= 0:
-                raise UserError(f"--{_dashed(name)} must not be negative, got {value}")
+            if not 0 <= value < float("inf"):
+                raise UserError(f"--{_dashed(name)} must be finite and not negative, got {value}")
+        if not self.checkpoint_seconds >= 0:  # inf: only at the end
+            raise UserError(
+                f"--checkpoint-seconds must not be negative, got {self.checkpoint_seconds}"
+            )
         if not 0 <= self.seed <= LARGEST_SEED:
             raise UserError(f"--seed must lie between 0 and {LARGEST_SEED}, got {self.seed}")
         for name in ("test_fraction", "validation_fraction"):

@@ -2,7 +2,8 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -14,11 +15,14 @@ Task = Literal["classification", "regression"]
 MINIMUM_ROWS = 20
 MINIMUM_PER_CLASS = 5
 LARGEST_TARGET = 1e100  # squares of errors, some larger than any target, are added up
+LARGEST_LABEL = 2**53  # the integers below it are exact in any format
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """A table of features with a target.
+
+    Real numbers of any type become float64, and labels and names plain Python.
 
     Attributes:
         name: short name, used for the model folder.
@@ -27,11 +31,20 @@ class Dataset:
         target: float64 (rows,): the class index from 0, or the value to predict.
         columns: names of the features.
         target_name: name of the target.
-        classes: the labels; of two, the second is the "positive" one. None for regression.
+        classes: the labels, at least two; of two, the second is the "positive" one. None for
+            regression.
         categories: for each column of categories, by name, these.
 
     Raises:
-        UserError: if shapes differ, or a target is not finite or not one of the classes.
+        UserError: if shapes differ, a target is not finite or not one of the classes, a name,
+            label or category is not what it must be or is there twice, or `categories` names no
+            column.
+
+    Example:
+        >>> x, kind = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 3 + 5
+        >>> labels, indices = np.unique(kind, return_inverse=True)
+        >>> Dataset("made", x, indices, ("a", "b"), "kind", labels).classes
+        (5, 6, 7)
     """
 
     name: str
@@ -43,8 +56,28 @@ class Dataset:
     categories: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        shapes = np.shape(self.features), np.shape(self.target)
-        rows = len(self.features)
+        for name in ("name", "target_name"):
+            (text,) = self._texts(name, [getattr(self, name)])
+            self._set(name, text)
+        for name in ("features", "target"):
+            self._set(name, self._numbers(name))
+        self._set("columns", self._texts("columns", self.columns))
+        if self.classes is not None:
+            self._set("classes", self._labels(self.classes))
+        categories = {
+            name: self._texts(f"categories[{name!r}]", self.categories[name])
+            for name in self._texts("categories", self.categories)
+        }
+        if strangers := [name for name in categories if name not in self.columns]:
+            raise UserError(
+                f"{self.name}: `categories` names {strangers[0]!r}, which is not among the "
+                f"columns: {', '.join(self.columns)}"
+            )
+        if empty := [name for name, each in categories.items() if not each]:
+            raise UserError(f"{self.name}: `categories[{empty[0]!r}]` must not be empty")
+        self._set("categories", categories)
+        shapes = self.features.shape, self.target.shape
+        rows = shapes[0][0] if shapes[0] else 0
         if shapes != ((rows, len(self.columns)), (rows,)):
             raise UserError(
                 f"{self.name}: the features must have shape (rows, {len(self.columns)}), a column "
@@ -57,6 +90,63 @@ class Dataset:
                 f"{self.name}: the target must be indices, from 0, of the {len(self.classes)} "
                 "classes (None for a regression)"
             )
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _numbers(self, name: str) -> np.ndarray:
+        """`features` or `target` as float64."""
+        try:
+            array = np.asarray(getattr(self, name))
+        except ValueError:  # rows of different lengths
+            raise UserError(
+                f"{self.name}: `{name}` must be an array of numbers, got rows of different lengths"
+            ) from None
+        if array.dtype.kind not in "biuf":
+            raise UserError(
+                f"{self.name}: `{name}` must be an array of real numbers, got {array.dtype}: give "
+                "float64, where a category or class is its index and a missing value NaN"
+            )
+        return np.asarray(array, np.float64)
+
+    def _texts(self, name: str, texts: Iterable[Any]) -> tuple[str, ...]:
+        """Names or categories as plain text, all different."""
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            raise UserError(f"{self.name}: `{name}` must be a tuple of text, got {texts!r}")
+        found = tuple(texts)
+        for text in found:
+            if not (isinstance(text, str) and text):
+                raise UserError(f"{self.name}: `{name}` must be text, not empty, got {text!r}")
+        self._check_different(name, found)
+        return tuple(map(str, found))
+
+    def _labels(self, classes: Iterable[Any]) -> tuple[str | int | float, ...]:
+        """Labels as plain Python, all different and at least two."""
+        if isinstance(classes, str) or not isinstance(classes, Iterable):
+            raise UserError(f"{self.name}: `classes` must be a tuple of labels, got {classes!r}")
+        labels = tuple(each.item() if isinstance(each, np.generic) else each for each in classes)
+        for label in labels:
+            text = isinstance(label, str) and label
+            whole = isinstance(label, int) and abs(label) < LARGEST_LABEL
+            number = isinstance(label, float) and np.isfinite(label)
+            if not (text or whole or number):
+                raise UserError(
+                    f"{self.name}: `classes` must be text, not empty, or finite numbers (integers "
+                    f"below 2^53), got {label!r}"
+                )
+        self._check_different("classes", labels)
+        if len(labels) < 2:
+            raise UserError(
+                f"{self.name}: `classes` must be two or more, or None for a regression, got "
+                f"{labels!r}"
+            )
+        return labels
+
+    def _check_different(self, name: str, values: tuple) -> None:
+        """Raise UserError if two of `values` print alike, as names of columns would then."""
+        counts = Counter(map(str, values))
+        if twice := [text for text, count in counts.items() if count > 1]:
+            raise UserError(f"{self.name}: `{name}` has {twice[0]!r} more than once")
 
     @property
     def task(self) -> Task:

@@ -12,7 +12,9 @@ fold_0/, ...       one model folder per fold, with --folds
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fockjax._advice import UserError
 from fockjax._files import atomic_writer, remove_leftovers, write_json
@@ -103,13 +105,31 @@ def read_results(folder: Path) -> dict | None:
     """results.json of a finished run, None if the run is not finished."""
     path = folder / RESULTS
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UserError(
-            f"{path} is damaged ({error}): remove it, and --resume writes it anew"
-        ) from None
+        reason = str(error)
+    else:
+        if _are_results(results):
+            return results
+        reason = "it lacks figures, or has some that are no numbers"
+    raise UserError(f"{path} is damaged ({reason}): remove it, and --resume writes it anew")
+
+
+def _are_results(results: Any) -> bool:
+    """Whether `results` has all that is shown of a finished run, and combined over folds."""
+    try:
+        titles, figures, leakage = (results[name] for name in ("titles", "figures", "leakage"))
+        complete = {"photonic", "identity"} <= titles.keys() == figures.keys() and all(
+            each.keys() >= set(results["figure_names"]) for each in figures.values()
+        )
+        numbers = [number for each in figures.values() for number in each.values()]
+        numbers += leakage["mean"], leakage["max"], results["skipped_steps"], results["seconds"]
+        texts = [results["task"], results["data"], *titles.values(), *results["notes"]]
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return complete and all(map(_is_number, numbers)) and all(isinstance(t, str) for t in texts)
 
 
 def _check_same(folder: Path, stored: dict, given: dict) -> None:
@@ -130,10 +150,14 @@ class MetricsLog:
     Args:
         path: the file.
         epochs: how many epochs to keep the lines of; 0 for a new run.
+        names: the metrics of each epoch.
+
+    Raises:
+        UserError: if one of these lines is missing or damaged.
     """
 
-    def __init__(self, path: Path, epochs: int):
-        self.history = [line for line in _lines(path) if line["epoch"] <= epochs]
+    def __init__(self, path: Path, epochs: int, names: Sequence[str]):
+        self.history = _read_history(path, epochs, names)
         with atomic_writer(path, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in self.history)
         self._file = open(path, "a", encoding="utf-8")
@@ -160,13 +184,26 @@ def _finite(value: object) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _lines(path: Path) -> list[dict]:
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _read_history(path: Path, epochs: int, names: Sequence[str]) -> list[dict]:
+    """The lines of the first `epochs`. A kill can have cut short only a later one."""
+    texts = path.read_bytes().splitlines() if path.exists() else []
+    history = []
+    for epoch in range(1, epochs + 1):
         try:
-            lines.append(json.loads(text))
-        except ValueError:  # cut off by a kill, so younger than any checkpoint
-            break
-    return lines
+            line = json.loads(texts[epoch - 1])
+            whole = line["epoch"] == epoch and all(
+                line[name] is None or _is_number(line[name]) for name in names
+            )
+        except (ValueError, LookupError, TypeError):
+            whole = False
+        if not whole:
+            raise UserError(
+                f"{path} is damaged: line {epoch} is not that of epoch {epoch}. Put a copy in its "
+                "place, or start afresh by --overwrite"
+            )
+        history.append(line)
+    return history

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate
+from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate, verbatim
 from fockjax._files import atomic_writer
 from fockjax.training.metrics import Evaluation, one_against_rest
 
@@ -64,8 +64,9 @@ def confusion_matrix(path: Path, evaluation: Evaluation, classes: tuple) -> None
         axis.text(column, row - 0.06, str(value), size=big, **style)
         if value:
             axis.text(column, row + 0.24, f"{share:.1%}", size=small, **style)
-    axis.set_xticks(places, names, rotation=90 if sum(map(len, names)) > 40 else 0)
-    axis.set_yticks(places, names, rotation=90 if len(names) <= 4 else 0, va="center")
+    shown = list(map(verbatim, names))
+    axis.set_xticks(places, shown, rotation=90 if sum(map(len, names)) > 40 else 0)
+    axis.set_yticks(places, shown, rotation=90 if len(names) <= 4 else 0, va="center")
     axis.tick_params(length=0)
     axis.set(xlabel="predicted", ylabel="true", title=f"test rows: {counts.sum()}")
     axis.spines[:].set_visible(False)
@@ -95,10 +96,11 @@ def _roc(
 
     figure = _figure(5.4, 5.0)
     axis = figure.subplots()
+    lines = []
     for index, (title, (truth, score)) in enumerate(curves.items()):
         false, true, _ = curve(truth, score)
         first = first_on_top and index == 0
-        axis.plot(
+        lines += axis.plot(
             false,
             true,
             color=COLOURS[index % len(COLOURS)],
@@ -106,14 +108,16 @@ def _roc(
             linewidth=2.4 if first else 1.2,
             alpha=1 if first else 0.85,
             zorder=3 if first else 2,
-            label=f"{title}: {roc_auc_score(truth, score):.3f}",
+            label=f"{verbatim(title)}: {roc_auc_score(truth, score):.3f}",
         )
     axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     axis.set_aspect("equal")
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     decorate(axis, "false positive rate", "true positive rate")
     if len(curves) <= MOST_NAMED:
-        axis.legend(frameon=False, fontsize=8, loc="lower right", title=legend, alignment="left")
+        style: dict[str, Any] = {"loc": "lower right", "alignment": "left"}
+        # The lines are given, since Matplotlib itself would leave out labels that begin with "_".
+        axis.legend(handles=lines, title=legend, frameon=False, fontsize=8, **style)
     _save(figure, path)
 
 
@@ -128,7 +132,8 @@ def predicted_against_true(path: Path, evaluation: Evaluation, target: str) -> N
         evaluation.truth, evaluation.prediction, s=18, color=BLUE, alpha=0.6, edgecolors="none"
     )
     axis.set_aspect("equal", adjustable="datalim")
-    decorate(axis, f"true {target}", f"predicted {target}")
+    name = verbatim(target)
+    decorate(axis, f"true {name}", f"predicted {name}")
     axis.set_title(f"test rows: {len(evaluation.truth)}")
     _save(figure, path)
 

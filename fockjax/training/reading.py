@@ -14,6 +14,7 @@ from fockjax.training.tables import (
     is_missing,
     labels,
     missing_reason,
+    numbers,
     open_table,
     plain,
     quoted,
@@ -128,27 +129,23 @@ def _read_target(
     written: bool,
 ) -> tuple[np.ndarray, tuple[str | int | float, ...] | None]:
     """The values and classes of the target column, which decide the task if it is "auto"."""
-    try:
-        numbers = np.array(texts, dtype=np.float64)
-        usable = np.isfinite(numbers)
-    except ValueError:
-        numbers, usable = None, np.array([_is_finite(text) for text in texts])
-    if task == "regression" or numbers is not None:
+    values = numbers(texts)
+    numeric = not np.isnan(values).any()
+    if task == "regression" or numeric:
         problems = [
             Problem(*places[at], name, f"{quoted(texts[at])} is not a finite number")
-            for at in np.flatnonzero(~usable)
+            for at in np.flatnonzero(~np.isfinite(values))
         ]
         raise_problems(path, problems)
-    if numbers is not None:
-        if task == "regression" or (task == "auto" and len(np.unique(numbers)) > 2):
-            return numbers, None
+        if task == "regression" or (task == "auto" and len(np.unique(values)) > 2):
+            return values, None
     meaning = labels(set(texts))
     found = set(meaning.values())
-    if numbers is None:
+    if not numeric:
         ordered = sorted(found)
     else:
         if task == "auto" and len(found) != 2:
-            return numbers, None
+            return values, None
         ordered = sorted(found, key=lambda label: (_value(label), label))
     if len(ordered) < 2:
         raise UserError(
@@ -156,7 +153,7 @@ def _read_target(
             f"{name!r} has {len(ordered)} ({', '.join(ordered)})"
         )
     position = {label: float(index) for index, label in enumerate(ordered)}
-    if numbers is None:
+    if not numeric:
         classes = tuple(ordered)
     elif not written:
         classes = tuple(plain(float(label)) for label in ordered)
@@ -186,10 +183,3 @@ def _value(text: str) -> int | float:
         return int(text)
     except ValueError:
         return float(text)
-
-
-def _is_finite(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fockjax._files import atomic_writer
 from fockjax.training.metrics import TITLES
@@ -39,7 +40,7 @@ def contribution(results: dict) -> str:
 
 def print_table(console: Console, results: dict) -> None:
     """Print the comparison and the notes."""
-    table = Table(title=f"Test rows of {results['data']}", title_justify="left")
+    table = Table(title=Text(f"Test rows of {results['data']}"), title_justify="left")
     table.add_column("model")
     for name in results["figure_names"]:
         table.add_column(TITLES[name], justify="right", no_wrap=True)
@@ -48,7 +49,7 @@ def print_table(console: Console, results: dict) -> None:
         table.add_row(*cells, style="bold" if index == 0 else None)
     console.print(table)
     for line in (contribution(results), *results["notes"]):
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(Text(line), soft_wrap=True)
 
 
 def write_report(path: Path, results: dict, plots: list[str]) -> None:

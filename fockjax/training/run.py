@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from fockjax._advice import UserError
 from fockjax._files import write_json
@@ -75,7 +76,7 @@ def train(
             raise
         raise config.beyond_memory(str(error).splitlines()[0]) from error
     report.print_table(console, results)
-    console.print(f"model folder: {out}", soft_wrap=True)
+    console.print(f"model folder: {escape(str(out))}", soft_wrap=True)
     return TrainResult(out, results)
 
 
@@ -171,7 +172,8 @@ class _Run:
         results = self.summarise(split, evaluations, history, best, seconds)
         probe = Probe.of(dataset, split.test[0], evaluations["photonic"])
         write_json(out / folder.PROBE, probe.to_json())
-        names = _draw(out, dataset, evaluations, history, best, results["titles"])
+        names, failures = _draw(out, dataset, evaluations, history, best, results["titles"])
+        results["notes"] += failures
         report.write_report(out / folder.REPORT, results, names)
         write_json(out / folder.RESULTS, results)
         return results
@@ -202,9 +204,11 @@ class _Run:
         config, console, carry = self.config, self.console, self.photonic.start()
         checkpoints = out / folder.CHECKPOINTS
         done = 0
-        stored = checkpoint.latest(
-            checkpoints, lambda text: console.print(f"[yellow]warning:[/] {text}", soft_wrap=True)
-        )
+
+        def warn(text: str) -> None:
+            console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
+
+        stored = checkpoint.latest(checkpoints, warn)
         if stored is not None:
             if stored[0] != identity:
                 raise UserError(
@@ -228,7 +232,7 @@ class _Run:
         def due() -> bool:
             return time.monotonic() - last_saved >= config.checkpoint_seconds
 
-        with folder.MetricsLog(out / folder.METRICS, done) as log:
+        with folder.MetricsLog(out / folder.METRICS, done, loop.EpochMetrics._fields) as log:
 
             def record(epoch: int, metrics: loop.EpochMetrics) -> None:
                 rate = progress.epoch(epoch, metrics)
@@ -322,17 +326,33 @@ def _draw(
     history: list[dict],
     best: int,
     titles: dict[str, str],
-) -> list[str]:
-    """Draw the plots of a split; returns the names of their files."""
+) -> tuple[list[str], list[str]]:
+    """Draw the plots of a split; returns the names of their files, and a note for each failure.
+
+    A training that has come this far is not lost because a plot of it fails, say for its fonts.
+    """
     curve, matrix, roc, scatter = folder.PLOTS
+    photonic, classes = evaluations["photonic"], dataset.classes
     score = "accuracy" if dataset.task == "classification" else TITLES["r2"]
-    plots.learning_curve(out / curve, history, best, score)
-    if dataset.classes is None:
-        plots.predicted_against_true(out / scatter, evaluations["photonic"], dataset.target_name)
-        return [curve, scatter]
-    plots.confusion_matrix(out / matrix, evaluations["photonic"], dataset.classes)
-    if dataset.outputs == 1:
-        plots.roc_of_models(out / roc, {titles[key]: each for key, each in evaluations.items()})
+    wanted = {curve: lambda path: plots.learning_curve(path, history, best, score)}
+    if classes is None:
+        name = dataset.target_name
+        wanted[scatter] = lambda path: plots.predicted_against_true(path, photonic, name)
     else:
-        plots.roc_of_classes(out / roc, evaluations["photonic"], dataset.classes)
-    return [curve, matrix, roc]
+        wanted[matrix] = lambda path: plots.confusion_matrix(path, photonic, classes)
+        if dataset.outputs == 1:
+            models = {titles[key]: each for key, each in evaluations.items()}
+            wanted[roc] = lambda path: plots.roc_of_models(path, models)
+        else:
+            wanted[roc] = lambda path: plots.roc_of_classes(path, photonic, classes)
+    drawn, failures = [], []
+    for name, draw in wanted.items():
+        try:
+            draw(out / name)
+            drawn.append(name)
+        except OSError:  # of the disk: nothing else could be written, either
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            failures.append(f"{name} could not be drawn: {type(error).__name__}: {reason}")
+    return drawn, failures

@@ -278,7 +278,7 @@ def _line(check: Check, futures: Sequence[Sequence[Future[Readings]]]) -> Line:
 def _trained_row(model: Path, console: Console) -> Row:
     from fockjax.inference import load_model  # the training stack, not needed without a model
 
-    trained = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {text}"))
+    trained = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {escape(text)}"))
     layer = trained.model.quantum
     if layer is None:
         raise ValueError(f"The model in {model} has no circuit to validate.")

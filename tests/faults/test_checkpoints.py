@@ -1,5 +1,6 @@
 """Damaged, foreign and half-written checkpoints: the one before is taken, or nothing is begun."""
 
+import json
 import os
 import signal
 import subprocess
@@ -169,10 +170,89 @@ def test_a_flipped_bit_of_the_description_never_goes_unseen(described):
 def test_damaged_results_are_not_taken_for_results(described):
     path = described / folder.RESULTS
     assert folder.read_results(described) is None
-    for content in ("", '{"figures": {"pho', "\x00"):
-        path.write_text(content)
+    for content in (b"", b'{"figures": {"pho', b"\0", b"\xff", b"[1]", b"{}", b"null", b'"text"'):
+        path.write_bytes(content)
         with pytest.raises(UserError, match="results.json is damaged .* --resume"):
             folder.read_results(described)
+
+
+RESULTS = {
+    "task": "classification",
+    "data": "made",
+    "figure_names": ["accuracy"],
+    "titles": {"photonic": "circuit", "identity": "no circuit"},
+    "figures": {"photonic": {"accuracy": 0.9}, "identity": {"accuracy": 0.8}},
+    "leakage": {"mean": 0.0, "max": 0.1},
+    "skipped_steps": 0,
+    "seconds": 1.5,
+    "notes": ["best epoch: 1 of 3"],
+}
+
+
+def parts(value):
+    """Every dict in a value, with each of its keys."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield value, key
+            yield from parts(each)
+
+
+def test_results_that_lack_a_part_are_not_taken_for_results(described):
+    path = described / folder.RESULTS
+    path.write_text(json.dumps(RESULTS))
+    assert folder.read_results(described) == RESULTS
+    damaged = json.loads(path.read_text())
+    for place, key in list(parts(damaged)):
+        kept = place.pop(key)
+        for wrong in ({}, {key: None}, {key: [[]]}):
+            place.update(wrong)
+            path.write_text(json.dumps(damaged))
+            with pytest.raises(UserError, match="results.json is damaged"):
+                folder.read_results(described)
+        place[key] = kept
+    assert damaged == RESULTS
+
+
+def lines(epochs):
+    return [json.dumps({"epoch": k, "loss": 0.1 * k, "skipped": 0.0}) for k in epochs]
+
+
+def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):
+    path = tmp_path / folder.METRICS
+    for rest in ("", '{"epoch": 4, "lo', "\n".join([*lines([4, 5]), "\x80"])):
+        path.write_text("\n".join([*lines([1, 2, 3]), rest]), encoding="latin-1")
+        with folder.MetricsLog(path, 3, ("loss", "skipped")) as log:
+            log.append({"epoch": 4, "loss": float("nan"), "skipped": 1.0})
+        *before, last = path.read_text().splitlines()
+        assert before == lines([1, 2, 3]) and json.loads(last)["loss"] is None
+        with folder.MetricsLog(path, 4, ("loss", "skipped")) as log:
+            assert [line["epoch"] for line in log.history] == [1, 2, 3, 4]
+    with folder.MetricsLog(path, 0, ("loss", "skipped")) as log:
+        assert log.history == [] and path.read_text() == ""
+
+
+DAMAGED = [b"\xff\xfe", b"5", b"{}", b"[1]", b"null", b"", b"\0", b'{"epoch": 2, "loss": 0.2']
+DAMAGED += [line.encode() for line in lines([1, 3])]  # of another epoch
+DAMAGED += [b'{"epoch": 2, "loss": 0.2}', b'{"epoch": 2, "loss": "0.2", "skipped": 0.0}']
+
+
+@pytest.mark.parametrize("line", DAMAGED)
+def test_a_damaged_line_of_the_log_is_named_and_nothing_is_written(tmp_path, line):
+    path = tmp_path / folder.METRICS
+    content = b"\n".join([lines([1])[0].encode(), line, lines([3])[0].encode()]) + b"\n"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"metrics.jsonl is damaged: line 2 .*epoch 2.*--overwrite"):
+        folder.MetricsLog(path, 3, ("loss", "skipped"))
+    assert path.read_bytes() == content
+
+
+def test_a_log_that_is_missing_or_too_short_is_told(tmp_path):
+    path = tmp_path / folder.METRICS
+    with pytest.raises(UserError, match="line 1 is not that of epoch 1"):
+        folder.MetricsLog(path, 3, ("loss", "skipped"))
+    path.write_text("\n".join(lines([1, 2])))
+    with pytest.raises(UserError, match="line 3 is not that of epoch 3"):
+        folder.MetricsLog(path, 3, ("loss", "skipped"))
 
 
 @pytest.fixture

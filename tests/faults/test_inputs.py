@@ -136,7 +136,8 @@ def test_predict_refuses_and_leaves_what_was_there(model, tmp_path, capsys, name
     out = tmp_path / "out.csv"
     out.write_text("of an earlier run")
     before = sorted(tmp_path.iterdir())
-    assert re.search(message, refusal(capsys, "predict", model, tmp_path / name, "-o", out))
+    options = [model, tmp_path / name, "-o", out, "--overwrite"]
+    assert re.search(message, refusal(capsys, "predict", *options))
     assert out.read_text() == "of an earlier run" and sorted(tmp_path.iterdir()) == before
 
 

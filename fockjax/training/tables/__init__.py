@@ -18,6 +18,7 @@ from fockjax.training.tables.columns import encode as encode
 from fockjax.training.tables.columns import is_missing as is_missing
 from fockjax.training.tables.columns import labels as labels
 from fockjax.training.tables.columns import missing_reason as missing_reason
+from fockjax.training.tables.columns import numbers as numbers
 from fockjax.training.tables.columns import plain as plain
 from fockjax.training.tables.columns import quoted as quoted
 from fockjax.training.tables.columns import survey as survey

@@ -119,7 +119,7 @@ def survey(
             if name in categorical:
                 words = found
             else:
-                words = {text for text in found if np.isnan(_number(text))}
+                words = {text for text in found if not np.isfinite(_number(text))}
             texts[name] |= words
             if len(words) < len(found):
                 numeric.add(name)
@@ -151,7 +151,7 @@ def encode(
     for index, column in enumerate(columns):
         field = raw.fields[column.name]
         if column.categories is None:
-            values[:, index] = _numbers(field)
+            values[:, index] = numbers(field)
         else:
             values[:, index] = _codes(field, column.categories)
         odd[:, index] = ~np.isfinite(values[:, index])
@@ -236,20 +236,32 @@ def _reason(text: str, column: Column) -> str:
     return f"{quoted(text)} is not among the categories of the training ({shown})"
 
 
+def numbers(field: Field) -> np.ndarray:
+    """The fields as float64, NaN where one is no number."""
+    values = _at_once(field)
+    return np.array([_number(text) for text in field]) if values is None else values
+
+
 def _has_only_numbers(field: Field) -> bool:
     if isinstance(field, np.ndarray):
         return True
-    try:
-        return bool(np.isfinite(np.array(field, np.float64)).any())
-    except ValueError:
-        return False
+    values = _at_once(field)
+    return values is not None and bool(np.isfinite(values).any())
 
 
-def _numbers(field: Field) -> np.ndarray:
+def _at_once(field: Field) -> np.ndarray | None:
+    """The fields as `_number` reads them, but faster; None if some may be no number."""
+    if isinstance(field, list) and not _may_be_numbers("".join(field)):
+        return None
     try:
         return np.array(field, np.float64)
-    except ValueError:  # some field is no number: parse one by one
-        return np.array([_number(text) for text in field])
+    except ValueError:
+        return None
+
+
+def _may_be_numbers(text: str) -> bool:
+    """False for what only Python takes for numbers: 1_2, a code, and digits of other scripts."""
+    return "_" not in text and text.isascii()
 
 
 def _categories(texts: set[str]) -> tuple[str, ...]:
@@ -277,6 +289,6 @@ def _truth_text(text: str) -> str | None:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float(text) if _may_be_numbers(text.strip()) else float("nan")
     except ValueError:
         return float("nan")

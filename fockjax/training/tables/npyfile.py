@@ -47,12 +47,23 @@ def write(
     fields = [(name, _emptiable(kind[name])) for name in kind.names or ()]
     header = {"descr": fields, "fortran_order": False, "shape": (rows,)}
     with atomic_writer(path) as file:
-        np.lib.format.write_array_header_2_0(file, header)
+        try:
+            np.lib.format.write_array_header_2_0(file, header)
+        except UnicodeEncodeError:  # a name has letters beyond Latin-1
+            file.write(_header_3_0(header))
         for records, usable in parts:
             out = records.astype(fields)
             for name, _ in fields:
                 out[name][~usable] = "" if out.dtype[name].kind == "U" else np.nan
             file.write(out.tobytes())
+
+
+def _header_3_0(header: dict[str, object]) -> bytes:
+    """What write_array_header_2_0 writes, but in UTF-8, for which NumPy has no public function."""
+    magic, text = np.lib.format.magic(3, 0), repr(header).encode("utf-8")
+    spaces = -(len(magic) + 4 + len(text) + 1) % np.lib.format.ARRAY_ALIGN
+    text += b" " * spaces + b"\n"
+    return magic + len(text).to_bytes(4, "little") + text
 
 
 def _emptiable(kind: np.dtype) -> str:
