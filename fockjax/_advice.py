@@ -20,3 +20,8 @@ class UserError(ValueError):
     """Input, options or files that cannot be used, which the user can fix. It says what was found
     and what to do about it, and a command prints it as one line.
     """
+
+
+def option(field: str) -> str:
+    """The option of a command for a field of its options: ``--batch-size`` for ``batch_size``."""
+    return "--" + field.replace("_", "-")

@@ -57,8 +57,8 @@ def monte_carlo(
         >>> import jax, fockjax as fj
         >>> circuit = fj.Circuit(1).displace(1.0, mode=0).kerr(0.4, mode=0).loss(0.7, mode=0)
         >>> run = lambda key: circuit({}, cutoff=12, key=key, unravel=True)
-        >>> photons = lambda state: state.quadrature(0).mean
-        >>> mean, error = fj.monte_carlo(run, photons, jax.random.key(0), 2000)
+        >>> position = lambda state: state.quadrature(0).mean
+        >>> mean, error = fj.monte_carlo(run, position, jax.random.key(0), 2000)
         >>> exact = circuit({}, cutoff=12).quadrature(0).mean
         >>> print(abs(mean - exact) < 3 * error, error < 0.02)
         True True

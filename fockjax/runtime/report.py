@@ -71,7 +71,7 @@ RUN_HEADER = ("UTC", "rows", "again", "bad", "seconds", "memory", "leakage", "fa
 def _run(record: RunRecord) -> list[str]:
     """A row under `RUN_HEADER`. Rows run "again" had a larger cutoff; "bad" are not finite."""
     return [
-        record.started[11:19],
+        record.started[:19].replace("T", " "),
         f"{record.rows:,}",
         f"{sum([*record.levels.values()][1:]):,}",
         f"{record.not_finite:,}",

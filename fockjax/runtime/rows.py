@@ -89,8 +89,8 @@ class Rows:
         ):
             raise ValueError(
                 f"Argument `larger`: function {level} returns other shapes or types than the first "
-                "does. What is read from a state must have the same at all cutoffs: read means, or "
-                "a fixed number of levels."
+                "does. What is read from a state must have the same shape at all cutoffs, and the "
+                "same type: read means, or a fixed number of levels."
             )
         for own, leaf in zip(out, found, strict=True):
             own[numbers] = leaf[: len(numbers)]

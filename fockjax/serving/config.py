@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from fockjax._advice import UserError
+from fockjax._advice import UserError, option
 from fockjax.runtime.memory import parse_size
 
 
@@ -52,13 +52,15 @@ class ServeConfig:
 
     def check(self) -> None:
         """Raise UserError for a value that cannot work, naming its option."""
+        if self.name is not None and (not self.name or "/" in self.name):
+            raise UserError(f"--name must be a part of an address, without /, got {self.name!r}")
         for name in ("queue_rows", "max_connections"):
             if getattr(self, name) < 1:
-                raise UserError(f"--{_dashed(name)} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"{option(name)} must be at least 1, got {getattr(self, name)}")
         for name in ("max_wait", "drain"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(
-                    f"--{_dashed(name)} must be finite and not negative, got {getattr(self, name)}"
+                    f"{option(name)} must be finite and not negative, got {getattr(self, name)}"
                 )
         if not 0 < self.deadline < float("inf"):
             raise UserError(f"--deadline must be positive and finite, got {self.deadline}")
@@ -92,7 +94,3 @@ class ServeConfig:
     def compiled_folder(self) -> Path:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         return self.compiled or Path(base) / "fockjax"
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")

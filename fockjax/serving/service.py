@@ -192,9 +192,9 @@ class Service:
         return self.model
 
     def refuse_unless_right(self) -> None:
-        """Raise `Refused` while the model does not give the known answer to its probe row."""
+        """Raise `Refused` unless the model last gave the known answer to its probe row."""
         if not self._right:
-            raise Refused(503, "the model does not give its known answer", retry_after=30)
+            raise Refused(503, "the model has not given its known answer", retry_after=30)
 
     def _deliver(self, function: Callable[[], object]) -> None:
         """Call a function in the thread of the event loop, if that still runs."""
@@ -229,8 +229,9 @@ class Service:
         assert model is not None
         try:
             right = await self._is_right(model)
-        except Full:
-            return  # the service is not idle
+        except Full:  # the service is not idle
+            self._asked = time.monotonic()
+            return
         except Exception as error:
             log.error("the probe row was not answered: %r", error)
             right = False

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fockjax._advice import UserError
+from fockjax._advice import UserError, option
 from fockjax.layout import TotalPhotons
 
 LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
@@ -115,19 +115,19 @@ class TrainConfig:
         for name in (*counts, "seed"):
             value = getattr(self, name)
             if not isinstance(value, int):
-                raise UserError(f"--{_dashed(name)} must be an integer, got {value!r}")
+                raise UserError(f"{option(name)} must be an integer, got {value!r}")
         for name in counts:
             value = getattr(self, name)
             if value < 1:
-                raise UserError(f"--{_dashed(name)} must be at least 1, got {value}")
+                raise UserError(f"{option(name)} must be at least 1, got {value}")
         for name in ("alpha_max", "learning_rate", "clip_norm"):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
-                raise UserError(f"--{_dashed(name)} must be positive and finite, got {value}")
+                raise UserError(f"{option(name)} must be positive and finite, got {value}")
         for name in ("weight_decay", "leakage_penalty"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
-                raise UserError(f"--{_dashed(name)} must be finite and not negative, got {value}")
+                raise UserError(f"{option(name)} must be finite and not negative, got {value}")
         if not self.checkpoint_seconds >= 0:  # inf: only at the end
             raise UserError(
                 f"--checkpoint-seconds must not be negative, got {self.checkpoint_seconds}"
@@ -137,7 +137,7 @@ class TrainConfig:
         for name in ("test_fraction", "validation_fraction"):
             value = getattr(self, name)
             if not 0 < value < 1:
-                raise UserError(f"--{_dashed(name)} must lie between 0 and 1, got {value}")
+                raise UserError(f"{option(name)} must lie between 0 and 1, got {value}")
         if self.resume and self.overwrite:
             raise UserError("--resume continues a run and --overwrite discards it: give only one")
         if self.data is None and (self.target is not None or self.drop or self.categorical):
@@ -156,7 +156,3 @@ class TrainConfig:
 def identity_hash(identity: dict[str, object]) -> str:
     """Short SHA-256 of what decides the results of a run, stored in every checkpoint."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
