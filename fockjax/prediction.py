@@ -196,7 +196,8 @@ def _run(
     """Run all rows of the table and append their results to the journal.
 
     While one chunk runs, the next is read and the one before is stored. Once a row is refused no
-    more chunks are begun; the rest of the table is only searched for more such rows.
+    more chunks are begun; the rest of the table is only searched for more such rows. The chunks
+    before it are stored.
 
     Returns:
         The refused rows.
@@ -217,13 +218,15 @@ def _run(
                 refused.add(len(reasons), reasons)
                 show(each.raw.start + each.raw.count)
 
+    storing = True
     for results in ahead(runner.stream(inputs())):
         raw, chunk, usable, _ = begun.popleft()
         part = _records(predictor, results, usable, journal.kind)
         reasons = describe_bad(chunk, raw.start, usable, part["usable"])
         if reasons and not skip_bad:
             refused.add(len(reasons), reasons)
-        if not refused:
+            storing = False
+        if storing:
             journal.append(part, reasons[:SHOWN_PROBLEMS])
         show(raw.start + raw.count)
     return refused
@@ -238,17 +241,22 @@ def _chunk_size(predictor: Predictor, runner: Runner) -> int:
 def _check_finished(
     data: Path, before: os.stat_result, journal: Journal, refused: _BadRows
 ) -> None:
-    """Raise UserError if the data changed during the run, had unusable rows, or had no rows."""
+    """Raise UserError if the data changed during the run, had unusable rows, or had no rows.
+
+    The journal stays if it has rows: these may have taken hours.
+    """
     after = data.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise UserError(f"{data} was changed while it was read: run again with --restart")
     if refused:
-        journal.discard()
-        raise UserError(
-            f"{data}: {refused}. Nothing was written; --skip-bad leaves such rows empty"
-        )
+        advice = "Nothing was written; --skip-bad leaves such rows empty"
+        if journal.rows:
+            advice = (
+                f"The first {journal.rows:,} rows are finished; --skip-bad goes on from here and "
+                "leaves such rows empty, --restart discards what is finished"
+            )
+        raise UserError(f"{data}: {refused}. {advice}")
     if journal.rows == 0:
-        journal.discard()
         raise UserError(f"{data} has no rows")
 
 

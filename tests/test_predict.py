@@ -643,12 +643,57 @@ def test_data_that_change_under_the_run_are_noticed(classifier, tmp_path, monkey
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_nothing_is_computed_after_a_row_that_is_refused(classifier, tmp_path, long):
+ROWS_REFUSED = r"row 21, column 'b'.*; row 104, column 'b'.* first {} rows.*--skip-bad goes on from"
+
+
+def test_nothing_is_computed_after_a_row_that_is_refused_and_what_was_before_is_kept(
+    classifier, tmp_path, long
+):
     data, computed = long
-    with pytest.raises(UserError, match=r"row 21, column 'b'.*; row 104, column 'b'"):
+    out = tmp_path / "out.csv"
+    for _ in range(2):
+        with pytest.raises(UserError, match=ROWS_REFUSED.format(16)):
+            run(classifier, data, out, batch_size=16)
+        assert sum(computed) == 16 and not out.exists()
+    rows, text = run(classifier, data, out, **OPTIONS)
+    assert rows == sum(computed) == 105 and "resuming after row 16" in text
+
+
+@pytest.mark.parametrize("place", [("before it is stored", 5), ("within the output", 0)])
+def test_a_forgotten_skip_bad_loses_no_finished_row(classifier, tmp_path, monkeypatch, long, place):
+    """One row that it has to refuse is among those finished, the other after them, or too."""
+    data, computed = long
+    out, journal = tmp_path / "out.csv", tmp_path / "out.csv.journal"
+    with monkeypatch.context() as patch:
+        stop_at(patch, *place)
+        with pytest.raises(Stop):
+            run(classifier, data, out, **OPTIONS)
+    before, kept = journal.read_bytes(), 105 if place[0] == "within the output" else 80
+    with pytest.raises(UserError, match=ROWS_REFUSED.format(kept) + ".*--restart discards"):
+        run(classifier, data, out, batch_size=16)
+    assert journal.read_bytes() == before and not out.exists()
+    computed.clear()
+    rows, text = run(classifier, data, out, **OPTIONS)
+    assert rows == 105 and sum(computed) == 105 - kept and f"after row {kept}" in text
+
+
+def test_a_result_that_is_not_finite_keeps_the_chunks_before_it(
+    classifier, tmp_path, monkeypatch, long
+):
+    """The chunk after it may be finished by then, but may not be stored without it."""
+    data, _ = long
+    write_parquet(data, np.tile(FEATURES, (2, 1))[:105])
+    original, calls = prediction._records, []
+
+    def third_bad(*arguments):
+        part = original(*arguments)
+        calls.append(0)
+        part["usable"][4] &= len(calls) != 3
+        return part
+
+    monkeypatch.setattr(prediction, "_records", third_bad)
+    with pytest.raises(UserError, match="row 37: the result is not finite.* first 32 rows"):
         run(classifier, data, tmp_path / "out.csv", batch_size=16)
-    assert sum(computed) == 16
-    assert [path.name for path in tmp_path.iterdir()] == [data.name]
 
 
 # A run in its own process, to be killed: this one compiles in another way.
