@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from fockjax._files import sync_folder
 
 DIGEST_BYTES, LENGTH_BYTES = 32, 8
 FORMAT = 1
+BEGIN = b'{"format": '  # of every journal
 
 
 class Journal:
@@ -89,7 +90,8 @@ def open_journal(
         restart: begin anew, whatever the file holds.
 
     Raises:
-        UserError: if the journal belongs to another run, or another process is writing to it.
+        UserError: if the file is not a journal, or belongs to another run, or if another process is
+            writing to it.
 
     Example:
         >>> import tempfile
@@ -102,11 +104,10 @@ def open_journal(
         3
     """
     head = {"format": FORMAT, **identity, "columns": [list(field) for field in kind.descr]}
-    with open(path, "a+b") as file:
-        _lock(file, path)
+    with _opened(path) as file:
         file.seek(0)
-        stored, begun = _parse(file.readline()), file.read(1)
-        if restart or stored is None or not begun:
+        stored = {} if restart else _read_head(file, path)
+        if not stored or not file.read(1):  # rows of whatever run would be after the head
             file.truncate(0)
             file.write(json.dumps(head).encode() + b"\n")
         else:
@@ -121,6 +122,25 @@ def open_journal(
                 journal.discard()
 
 
+def _opened(path: Path) -> IO[bytes]:
+    """The file, made if need be, which no other process may open so until this one closes it.
+
+    Raises:
+        UserError: if another process has it open.
+    """
+    while True:
+        file = open(path, "a+b")
+        try:
+            _lock(file, path)
+            # The process that had the lock before may have removed the file that it was on.
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
 def _lock(file: IO[bytes], path: Path) -> None:
     """Keep other processes from writing here. The lock ends with this process."""
     try:
@@ -131,14 +151,27 @@ def _lock(file: IO[bytes], path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(f"another process is writing to {path}: wait for it") from None
+    except OSError:  # some file systems have no locks
+        return
 
 
-def _parse(line: bytes) -> dict | None:
-    """The first line of a journal; None if it is missing or was cut short."""
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
+def _read_head(file: IO[bytes], path: Path) -> dict[str, Any]:
+    """The first line of a journal, which is then the position; empty if it was cut short.
+
+    Raises:
+        UserError: if this is no journal.
+    """
+    begin = file.read(len(BEGIN))
+    line = begin + (file.readline() if begin == BEGIN else b"")
+    if BEGIN.startswith(begin) and not line.endswith(b"\n"):
+        return {}
+    if begin == BEGIN:
+        with contextlib.suppress(ValueError):
+            return json.loads(line)
+    raise UserError(
+        f"{path} is not a journal, and is where the journal belongs: move it away, or --restart "
+        "replaces it"
+    )
 
 
 def _check_same(path: Path, stored: dict, head: dict) -> None:
