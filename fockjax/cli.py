@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from fockjax._files import atomic_writer
 from fockjax.prediction import predict
@@ -196,13 +196,13 @@ def report(log: Path, out: Path | None = None) -> None:
         return
     with atomic_writer(out, "w", encoding="utf-8") as file:
         file.write(html_report(records))
-    console.print(f"{log} -> {out}", soft_wrap=True)
+    console.print(Text(f"{log} -> {out}"), soft_wrap=True)
 
 
 def _refused(reason: str) -> int:
     """Print an error in one line; returns the exit code."""
-    text = escape(reason.replace("\n", " "))
-    Console(stderr=True).print(f"[bold red]error:[/] {text}", soft_wrap=True)
+    text = Text(reason.replace("\n", " "))
+    Console(stderr=True).print("[bold red]error:[/]", text, soft_wrap=True)
     return USER_ERROR
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from fockjax._advice import UserError
 from fockjax._files import remove_leftovers
@@ -101,7 +102,7 @@ def predict(
     # A run that is stopped after it wrote the output and before its journal went goes on, too.
     if out.exists() and not path.exists() and not overwrite:
         raise UserError(f"{out} exists: give another name, or --overwrite to replace it")
-    predictor = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {text}"))
+    predictor = load_model(model, lambda text: console.print("[yellow]warning:[/]", Text(text)))
     _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff, log, trace)
     table = _open(data, predictor.columns)
     began, before = time.perf_counter(), data.stat()
@@ -126,7 +127,7 @@ def predict(
         journal.discard()
     seconds = time.perf_counter() - began
     rows = f"{journal.rows:,} rows" + (f" ({resumed:,} of them before)" if resumed else "")
-    console.print(f"{rows} in {seconds:.1f} s -> {out}", soft_wrap=True)
+    console.print(Text(f"{rows} in {seconds:.1f} s -> {out}"), soft_wrap=True)
     _report(console, predictor, summary)
     return journal.rows
 
@@ -298,7 +299,7 @@ def _planned(
             planned = predictor.planned(first.inputs, tolerance, maximum, memory)
     except PilotTooLarge as error:
         raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
-    console.print(f"planned, rows counted from 0: {planned.plan}", soft_wrap=True)
+    console.print(Text(f"planned, rows counted from 0: {planned.plan}"), soft_wrap=True)
     if planned.plan and len(planned.plan.short):
         console.print("Here `maximum` is --maximum-cutoff.")
     return planned
@@ -359,9 +360,9 @@ class _Summary:
 
 
 def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
-    """Print the summary, with warnings."""
+    """Print the summary, with warnings. Names of users are `Text`, which has no markup."""
     if summary.bad:
-        console.print(f"[yellow]left empty:[/] {summary.bad}", soft_wrap=True)
+        console.print("[yellow]left empty:[/]", Text(str(summary.bad)), soft_wrap=True)
     if summary.rows:
         mean = max(summary.total / summary.rows, 0)
         console.print(f"leakage: mean {mean:.2%}, most {summary.most:.2%}")
@@ -383,7 +384,8 @@ def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
             f"the {cutoff}; see column leakage"
         )
     if predictor.classes is not None and len(predictor.classes) == 2:
-        console.print(f"probability is that of {predictor.target} = {predictor.classes[1]!r}")
+        told = f"probability is that of {predictor.target} = {predictor.classes[1]!r}"
+        console.print(Text(told))
 
 
 def _open(data: Path, columns: tuple[Column, ...]) -> Table:

@@ -1,6 +1,7 @@
 """Inference over files: order, padding, columns by name, unusable rows by number."""
 
 import csv
+import dataclasses
 import functools
 import io
 import json
@@ -475,6 +476,30 @@ def test_several_classes_have_a_probability_each(mixed, tmp_path):
         got = np.array([[float(row[name]) for name in names] for row in rows])
         np.testing.assert_allclose(got, result.probability, atol=1e-6)
         assert [float(row["prediction"]) for row in rows] == result.prediction.tolist()
+
+
+def test_names_of_the_user_s_are_printed_as_they_are(tmp_path):
+    """Not as the markup or the emoji of the console."""
+    names = ("speed [m/s]", "[/s]", ":x:")
+    dataset = dataclasses.replace(
+        numbers(("[/no]", "[yes]")), columns=names, target_name="[bold] :car:"
+    )
+    with without_circuits():
+        model = make_folder(tmp_path / "model", dataset, **SMALL)
+        once(model)
+    edit = {
+        (row, column): ("[/x]", "nan", ":cat:")[column] for row, column in enumerate((0, 1, 2), 1)
+    }
+    data, out = write_csv(tmp_path / "data.csv", columns=names, edit=edit), tmp_path / "[i] out.csv"
+    _, text = run(model, data, out, skip_bad=True)
+    for told in (
+        "column 'speed [m/s]': '[/x]' is not",
+        "column '[/s]': the value is missing",
+        "column ':x:': ':cat:' is not",
+        f"-> {out}\n",
+        "that of [bold] :car: = '[yes]'",
+    ):
+        assert told in text, (told, text)
 
 
 def test_the_inputs_of_a_model_by_hand(mixed):

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 
 from fockjax._advice import UserError
 from fockjax._files import write_json
@@ -75,7 +76,7 @@ def train(
             raise
         raise config.beyond_memory(str(error).splitlines()[0]) from error
     report.print_table(console, results)
-    console.print(f"model folder: {out}", soft_wrap=True)
+    console.print(Text(f"model folder: {out}"), soft_wrap=True)
     return TrainResult(out, results)
 
 
@@ -200,7 +201,8 @@ class _Run:
         checkpoints = out / folder.CHECKPOINTS
         done = 0
         stored = checkpoint.latest(
-            checkpoints, lambda text: console.print(f"[yellow]warning:[/] {text}", soft_wrap=True)
+            checkpoints,
+            lambda text: console.print("[yellow]warning:[/]", Text(text), soft_wrap=True),
         )
         if stored is not None:
             if stored[0] != identity:
