@@ -182,12 +182,12 @@ def report(log: Path, out: Path | None = None) -> None:
     Raises:
         UserError: if the file has no records, or is not a file of records.
     """
-    console = Console()
+    console, told = Console(), Console(stderr=True, soft_wrap=True)
     try:
-        records = read_records(log)
+        records = read_records(log, lambda text: told.print("[yellow]warning:[/]", Text(text)))
     except FileNotFoundError:
         raise UserError(f"{log} does not exist") from None
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise UserError(f"{log} is not a file of records: {error}") from None
     if not records:
         raise UserError(f"{log} has no records yet")
