@@ -48,6 +48,17 @@ def remove_leftovers(path: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def same_file(first: Path, second: Path) -> bool:
+    """Whether two paths name one file, through whatever links; it need not exist.
+
+    >>> same_file(Path("here/new.csv"), Path("here/there/../new.csv"))
+    True
+    """
+    if first.exists() and second.exists():
+        return first.samefile(second)
+    return first.resolve() == second.resolve()
+
+
 def write_json(path: Path, value: object) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with atomic_writer(path, "w", encoding="utf-8") as file:

@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 from rich.text import Text
 
-from fockjax._files import atomic_writer
+from fockjax._files import atomic_writer, same_file
 from fockjax.prediction import predict
 from fockjax.runtime import RunError, TooLarge
 from fockjax.runtime.report import html_report, print_report
@@ -74,6 +74,8 @@ class Report:
     """File of records, one JSON object per line, as written by a Runner with log=..."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
     """Write an HTML page with plots to this file instead of showing the tables."""
+    overwrite: bool = False
+    """Replace FILE if it exists."""
 
 
 Command = (
@@ -153,7 +155,7 @@ def _run(command: Command) -> int:
         serve(command)
         return 0
     if isinstance(command, Report):
-        report(command.log, command.out)
+        report(command.log, command.out, command.overwrite)
         return 0
     from fockjax.validation import run  # may load Strawberry Fields
 
@@ -176,11 +178,12 @@ def serve(config: ServeConfig) -> None:
     run(config)
 
 
-def report(log: Path, out: Path | None = None) -> None:
+def report(log: Path, out: Path | None = None, overwrite: bool = False) -> None:
     """Show the records in a file, or write them as an HTML page, complete or not at all.
 
     Raises:
-        UserError: if the file has no records, or is not a file of records.
+        UserError: if the file has no records, or is not a file of records; if `out` is that file,
+            or exists and is not to be overwritten.
     """
     console, told = Console(), Console(stderr=True, soft_wrap=True)
     try:
@@ -191,6 +194,10 @@ def report(log: Path, out: Path | None = None) -> None:
         raise UserError(f"{log} is not a file of records: {error}") from None
     if not records:
         raise UserError(f"{log} has no records yet")
+    if out is not None and same_file(out, log):
+        raise UserError(f"the page {out} would replace the records it is made from")
+    if out is not None and out.exists() and not overwrite:
+        raise UserError(f"{out} exists: give another name, or --overwrite to replace it")
     if out is None:
         print_report(records, console)
         return

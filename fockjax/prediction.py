@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 
 from fockjax._advice import UserError
-from fockjax._files import remove_leftovers
+from fockjax._files import remove_leftovers, same_file
 from fockjax.inference import Predictor, load_model
 from fockjax.journal import Journal, open_journal
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
@@ -96,9 +96,13 @@ def predict(
     console = console or Console()
     data, out = Path(data), Path(out)
     check_output(out)
-    if out.exists() and data.exists() and out.samefile(data):
-        raise UserError(f"the output {out} would replace the data it is made from")
     path = out.with_name(f"{out.name}.journal")
+    if same_file(out, data):
+        raise UserError(f"the output {out} would replace the data it is made from")
+    if log is not None:
+        for what, other in (("the data", data), ("the output", out), ("the journal", path)):
+            if same_file(Path(log), other):
+                raise UserError(f"--log must be a file of its own, {log} is {what}")
     # A run that is stopped after it wrote the output and before its journal went goes on, too.
     if out.exists() and not path.exists() and not overwrite:
         raise UserError(f"{out} exists: give another name, or --overwrite to replace it")

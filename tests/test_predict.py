@@ -266,6 +266,17 @@ def test_the_output_is_checked_before_anything_is_done(classifier, tmp_path):
         run(classifier, data, tmp_path / "out.txt")
     with pytest.raises(UserError, match="would replace the data"):
         run(classifier, data, data, overwrite=True)
+    out, content = tmp_path / "out.csv", data.read_bytes()
+    (tmp_path / "link").symlink_to(data)
+    for log, what in (
+        (data, "the data"),
+        (tmp_path / "link", "the data"),
+        (out, "the output"),
+        (tmp_path / "out.csv.journal", "the journal"),
+    ):
+        with pytest.raises(UserError, match=f"--log must be a file of its own, .* is {what}"):
+            run(classifier, data, out, log=log)
+    assert data.read_bytes() == content and not out.exists()
 
 
 def test_an_output_that_exists_is_replaced_only_if_asked(classifier, tmp_path):
