@@ -4,9 +4,10 @@ The file is a line of JSON, which identifies the run, followed by records:
 
     SHA-256 of the rest, length of the payload (8 bytes), payload
 
-The payload is a line of JSON, then the rows as NumPy holds them in memory. A record is on the disk
-before `append` returns. One that was cut short or is damaged does not match its checksum: it and
-all that follows is ignored, and the next record is written in its place.
+The payload is a line of JSON, then the rows as NumPy holds them in memory; the last record of a
+run has no rows, and says that all are there. A record is on the disk before `append` returns. One
+that was cut short or is damaged does not match its checksum: it and all that follows is ignored,
+and the next record is written in its place.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from fockjax._advice import UserError
 from fockjax._files import sync_folder
 
 DIGEST_BYTES, LENGTH_BYTES = 32, 8
-FORMAT = 1
+FORMAT = 2
 BEGIN = b'{"format": '  # of every journal
 
 
@@ -34,18 +35,31 @@ class Journal:
         path: the file.
         kind: the dtype of the rows.
         rows: how many rows are in the journal; a run continues after these.
+        finished: whether these are all, so that the run may have written its output.
     """
 
     def __init__(self, path: Path, file: IO[bytes], kind: np.dtype):
-        self.path, self.kind, self.rows = path, kind, 0
+        self.path, self.kind, self.rows, self.finished = path, kind, 0, False
         self._file = file
         self._first = self._end = file.tell()
-        for part, _ in self.chunks():
+        for part, _ in self._records():
             self.rows += len(part)
+            self.finished = not len(part)
             self._end = file.tell()
 
     def append(self, rows: np.ndarray, notes: Sequence[str] = ()) -> None:
-        """Add finished rows; they are on the disk when this returns."""
+        """Add finished rows, at least one; they are on the disk when this returns."""
+        assert len(rows)
+        self._append(rows, notes)
+        self.rows += len(rows)
+
+    def finish(self) -> None:
+        """Note that all rows are there, before the output is written."""
+        if not self.finished:
+            self._append(np.empty(0, self.kind), [])
+            self.finished = True
+
+    def _append(self, rows: np.ndarray, notes: Sequence[str]) -> None:
         payload = json.dumps(list(notes)).encode() + b"\n" + rows.astype(self.kind).tobytes()
         record = len(payload).to_bytes(LENGTH_BYTES, "little") + payload
         self._file.truncate(self._end)  # what a kill or a full disk has left half-written
@@ -53,7 +67,6 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._end = self._file.tell()
-        self.rows += len(rows)
 
     def discard(self) -> None:
         """Remove the file, once its rows are no longer needed."""
@@ -62,6 +75,9 @@ class Journal:
 
     def chunks(self) -> Iterator[tuple[np.ndarray, list[str]]]:
         """The rows and notes of each record, in order, up to the first that is damaged."""
+        return ((rows, notes) for rows, notes in self._records() if len(rows))
+
+    def _records(self) -> Iterator[tuple[np.ndarray, list[str]]]:
         self._file.seek(self._first)
         while payload := self._payload():
             notes, _, rows = payload.partition(b"\n")

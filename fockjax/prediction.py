@@ -103,9 +103,8 @@ def predict(
         for what, other in (("the data", data), ("the output", out), ("the journal", path)):
             if same_file(Path(log), other):
                 raise UserError(f"--log must be a file of its own, {log} is {what}")
-    # A run that is stopped after it wrote the output and before its journal went goes on, too.
-    if out.exists() and not path.exists() and not overwrite:
-        raise UserError(f"{out} exists: give another name, or --overwrite to replace it")
+    if restart or not path.exists():
+        _check_absent(out, overwrite)
     predictor = load_model(model, lambda text: console.print("[yellow]warning:[/]", Text(text)))
     _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff, log, trace)
     table = _open(data, predictor.columns)
@@ -119,6 +118,8 @@ def predict(
     columns = result_columns(predictor.classes, predictor.labels if predictor.plan else ())
     kind = np.dtype([*columns.descr, ("usable", "?")])
     with open_journal(path, identity, kind, restart=restart) as journal:
+        # A run that was stopped after it wrote the output and before its journal went goes on.
+        _check_absent(out, overwrite or journal.finished)
         remove_leftovers(out)
         resumed = journal.rows
         if resumed:
@@ -127,6 +128,8 @@ def predict(
         with _progress(console, table.rows, resumed) as show:
             refused = _run(predictor, runner, table, journal, size, skip_bad, show)
         _check_finished(data, before, journal, refused)
+        _check_absent(out, overwrite or journal.finished)  # it may have come meanwhile
+        journal.finish()
         summary = _deliver(journal, out, columns)
         journal.discard()
     seconds = time.perf_counter() - began
@@ -134,6 +137,12 @@ def predict(
     console.print(Text(f"{rows} in {seconds:.1f} s -> {out}"), soft_wrap=True)
     _report(console, predictor, summary)
     return journal.rows
+
+
+def _check_absent(out: Path, may_exist: bool) -> None:
+    """Raise UserError for an output that exists and may not be replaced."""
+    if out.exists() and not may_exist:
+        raise UserError(f"{out} exists: give another name, or --overwrite to replace it")
 
 
 def _check_options(

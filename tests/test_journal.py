@@ -48,6 +48,22 @@ def test_a_journal_gives_back_what_was_put_in(three):
         assert journal.rows == 6 and stored(journal) == WHOLE == stored(journal)
 
 
+def test_a_journal_knows_whether_all_rows_are_there(three):
+    path, ends = three
+    with opened(path) as journal:
+        assert not journal.finished
+        journal.finish()
+        journal.finish()
+    size = path.stat().st_size
+    with opened(path) as journal:
+        assert journal.finished and journal.rows == 6 and stored(journal) == WHOLE
+        journal.finish()
+    assert path.stat().st_size == size
+    path.write_bytes(path.read_bytes()[: ends[2] + 5])
+    with opened(path) as journal:
+        assert not journal.finished and journal.rows == 6
+
+
 def test_a_record_cut_anywhere_does_not_count_and_is_written_over(three):
     path, ends = three
     content = path.read_bytes()

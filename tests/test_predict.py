@@ -665,6 +665,47 @@ def test_what_has_changed_since_is_noticed_and_restart_begins_anew(
     assert not journal.exists()
 
 
+def test_a_journal_alone_lets_no_output_be_replaced(classifier, tmp_path, monkeypatch, long):
+    """Whatever journal is there, and however far it is: only if the run itself wrote the output."""
+    data, computed = long
+    out, journal = tmp_path / "out.csv", tmp_path / "out.csv.journal"
+    out.write_text("mine")
+    for content in ("", '{"format": 1}\n'):  # of a run that was killed early
+        journal.write_text(content)
+        with pytest.raises(UserError, match="out.csv exists"):
+            run(classifier, data, out, **OPTIONS)
+        assert not journal.exists()
+    out.unlink()
+    for place, number in (("before a chunk", 3), ("before it is stored", 2)):
+        with monkeypatch.context() as patch:
+            stop_at(patch, place, number)
+            with pytest.raises(Stop):
+                run(classifier, data, out, **OPTIONS)
+        before = journal.read_bytes()
+        out.write_text("mine")
+        for options in ({}, {"restart": True}):
+            with pytest.raises(UserError, match="out.csv exists"):
+                run(classifier, data, out, **OPTIONS, **options)
+        assert out.read_text() == "mine" and journal.read_bytes() == before
+        out.unlink()
+
+    append = Journal.append
+
+    def meanwhile(self, *arguments):
+        append(self, *arguments)
+        out.write_text("mine")
+
+    computed.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", meanwhile)
+        with pytest.raises(UserError, match="out.csv exists"):
+            run(classifier, data, out, **OPTIONS)
+    assert out.read_text() == "mine" and sum(computed) > 0
+    computed.clear()
+    assert run(classifier, data, out, **OPTIONS, overwrite=True)[0] == 105 and not computed
+    assert not journal.exists() and len(read_csv(out)) == 105
+
+
 def test_data_that_change_under_the_run_are_noticed(classifier, tmp_path, monkeypatch, long):
     data, _ = long
     append = Journal.append
