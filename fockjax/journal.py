@@ -93,15 +93,33 @@ class Journal:
         return payload if hashlib.sha256(length + payload).digest() == digest else None
 
 
+def stored_identity(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """The identity of the interrupted run whose journal this is; empty if there is none.
+
+    Raises:
+        UserError: if the file is not a journal, or has other values for any of `identity`.
+    """
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        return {}
+    with file:
+        stored = _read_head(file, path)
+        if not stored or not file.read(1):
+            return {}
+    _check_same(path, stored, {"format": FORMAT, **identity})
+    return stored
+
+
 @contextlib.contextmanager
 def open_journal(
-    path: Path, identity: dict[str, str], kind: np.dtype, *, restart: bool = False
+    path: Path, identity: dict[str, Any], kind: np.dtype, *, restart: bool = False
 ) -> Iterator[Journal]:
     """Open the journal of a run: a new one, or the one that an interrupted run left behind.
 
     Args:
         path: the file. If it has rows, it stays until `Journal.discard`.
-        identity: hashes and texts that identify the run; they must equal those in the file.
+        identity: hashes and other JSON that identify the run; they must equal those in the file.
         kind: structured dtype of the rows.
         restart: begin anew, whatever the file holds.
 

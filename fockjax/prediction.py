@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -21,7 +21,7 @@ from rich.text import Text
 from fockjax._advice import UserError
 from fockjax._files import remove_leftovers, same_file
 from fockjax.inference import Predictor, load_model
-from fockjax.journal import Journal, open_journal
+from fockjax.journal import Journal, open_journal, stored_identity
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.run_record import check_log, check_trace
@@ -109,10 +109,21 @@ def predict(
     _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff, log, trace)
     table = _open(data, predictor.columns)
     began, before = time.perf_counter(), data.stat()
-    identity = {"data": _digest(data), "model": predictor.fingerprint}
+    identity: dict[str, Any] = {"data": _digest(data), "model": predictor.fingerprint}
     if tolerance is not None:
-        predictor = _planned(console, predictor, table, tolerance, maximum_cutoff, memory)
-        identity["tolerance"] = f"{tolerance!r} at cutoffs {', '.join(predictor.labels)}"
+        maximum = maximum_cutoff or predictor.maximum_cutoff
+        identity |= {"tolerance": tolerance, "maximum cutoff": maximum}
+        # Planned again it might come out otherwise, as that depends on the memory that is free.
+        stored = {} if restart else stored_identity(path, identity)
+        if stored:
+            predictor = predictor.replanned(tolerance, *stored["plan"])
+        else:
+            predictor = _planned(console, predictor, table, tolerance, maximum, memory)
+        plan = str(predictor.plan)
+        identity["plan"] = [predictor.cutoffs.tolist(), plan]
+        console.print(Text(f"planned, rows counted from 0: {plan}"), soft_wrap=True)
+        if "`maximum`" in plan:
+            console.print("Here `maximum` is --maximum-cutoff.")
     runner = predictor.runner(memory=memory, largest_batch=batch_size, log=log, trace=trace)
     out.parent.mkdir(parents=True, exist_ok=True)
     columns = result_columns(predictor.classes, predictor.labels if predictor.plan else ())
@@ -300,22 +311,18 @@ def _planned(
     predictor: Predictor,
     table: Table,
     tolerance: float,
-    maximum: int | None,
+    maximum: int,
     memory: int | str | None,
 ) -> Predictor:
-    """The predictor at cutoffs planned for the first rows of the table. Prints the plan."""
+    """The predictor at cutoffs planned for the first rows of the table."""
     first = next(_encoded(predictor, table, 0, PLAN_ROWS), None)
     if first is None:
         raise UserError(f"{table.path} has no rows")
     try:
         with console.status("planning cutoffs"):
-            planned = predictor.planned(first.inputs, tolerance, maximum, memory)
+            return predictor.planned(first.inputs, tolerance, maximum, memory)
     except PilotTooLarge as error:
         raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
-    console.print(Text(f"planned, rows counted from 0: {planned.plan}"), soft_wrap=True)
-    if planned.plan and len(planned.plan.short):
-        console.print("Here `maximum` is --maximum-cutoff.")
-    return planned
 
 
 def _records(

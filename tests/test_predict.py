@@ -351,6 +351,8 @@ def test_with_a_total_of_photons_rows_run_again_at_larger_totals(tmp_path):
     lost = predictor(features).leakage
     planned = predictor.planned(predictor.scaler.features(features), float(np.median(lost)))
     assert planned.plan.truncation == fj.TotalPhotons(int(planned.cutoffs[0, 0]))
+    again = predictor.replanned(1e-3, planned.cutoffs.tolist(), "as before")
+    assert again.plan.rungs == planned.plan.rungs and str(again.plan) == "as before"
     found = planned(features)
     again = found.cutoffs[:, 0] > 4
     assert again.sum() >= 30 and found.ok.all()
@@ -663,6 +665,37 @@ def test_what_has_changed_since_is_noticed_and_restart_begins_anew(
     rows, text = run(classifier, data, out, restart=True, **OPTIONS)
     assert rows == sum(computed) == 120 and "resuming" not in text
     assert not journal.exists()
+
+
+def test_a_run_that_goes_on_keeps_to_its_plan(classifier, tmp_path, monkeypatch, long):
+    """Another plan might be made meanwhile, since that depends on the memory that is free."""
+    data, _ = long
+    whole, out = tmp_path / "whole.csv", tmp_path / "out.csv"
+    options = OPTIONS | {"tolerance": 1e-3}
+    _, told = run(classifier, data, whole, **options)
+    with monkeypatch.context() as patch:
+        stop_at(patch, "before it is stored", 3)
+        with pytest.raises(Stop):
+            run(classifier, data, out, **options)
+    planned, largest = inference.Predictor.planned, {}
+
+    def other(self, inputs, tolerance, maximum=None, memory=None):
+        return planned(self, inputs, tolerance, **largest)
+
+    for options_then, message in (
+        ({"tolerance": 2e-3}, "with other tolerance;"),
+        ({"maximum_cutoff": 9}, "with other maximum cutoff;"),
+        ({"tolerance": None}, "with other columns;"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(classifier, data, out, **options | options_then)
+    monkeypatch.setattr(inference.Predictor, "planned", other)
+    largest["maximum"] = 9
+    log = tmp_path / "runs.jsonl"
+    _, text = run(classifier, data, out, **options, maximum_cutoff=32, log=log)
+    assert "resuming after row 48" in text and out.read_bytes() == whole.read_bytes()
+    plan = re.search(r"Cutoffs \(8,\).*Where a sample loses more: [^\n]*", told, re.DOTALL)[0]
+    assert plan in text and plan in read_records(log)[0].about
 
 
 def test_a_journal_alone_lets_no_output_be_replaced(classifier, tmp_path, monkeypatch, long):
