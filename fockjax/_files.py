@@ -4,7 +4,7 @@ import contextlib
 import glob
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +14,8 @@ from typing import IO, Any
 def atomic_writer(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
     """Open a file that appears at ``path``, complete and on disk, if the block ends without error.
 
+    If ``path`` is a link, the file that it points to is replaced.
+
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
@@ -22,18 +24,15 @@ def atomic_writer(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[A
         >>> (folder / "a.txt").read_text()
         'whole'
     """
-    path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-    )
+    path = _behind_links(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    # Not by `tempfile`, which makes private files: this is the mode that open() would give.
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with os.fdopen(descriptor, mode, **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)  # mkstemp makes private files; give the mode that open() would give
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -44,8 +43,24 @@ def atomic_writer(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[A
 
 def remove_leftovers(path: Path) -> None:
     """Remove the files that processes killed while writing ``path`` have left beside it."""
+    path = _behind_links(path)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         leftover.unlink(missing_ok=True)
+
+
+def same_file(first: Path, second: Path) -> bool:
+    """Whether two paths name one file, through whatever links; it need not exist.
+
+    >>> same_file(Path("here/new.csv"), Path("here/there/../new.csv"))
+    True
+    """
+    if first.exists() and second.exists():
+        return first.samefile(second)
+    return _behind_links(first) == _behind_links(second)
+
+
+def _behind_links(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def write_json(path: Path, value: object) -> None:

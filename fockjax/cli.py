@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-from fockjax._files import atomic_writer
+from fockjax._files import atomic_writer, same_file
 from fockjax.prediction import predict
 from fockjax.runtime import RunError, TooLarge
 from fockjax.runtime.report import html_report, print_report
@@ -74,6 +74,8 @@ class Report:
     """File of records, one JSON object per line, as written by a Runner with log=..."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
     """Write an HTML page with plots to this file instead of showing the tables."""
+    overwrite: bool = False
+    """Replace FILE if it exists."""
 
 
 Command = (
@@ -153,7 +155,7 @@ def _run(command: Command) -> int:
         serve(command)
         return 0
     if isinstance(command, Report):
-        report(command.log, command.out)
+        report(command.log, command.out, command.overwrite)
         return 0
     from fockjax.validation import run  # may load Strawberry Fields
 
@@ -176,33 +178,38 @@ def serve(config: ServeConfig) -> None:
     run(config)
 
 
-def report(log: Path, out: Path | None = None) -> None:
+def report(log: Path, out: Path | None = None, overwrite: bool = False) -> None:
     """Show the records in a file, or write them as an HTML page, complete or not at all.
 
     Raises:
-        UserError: if the file has no records, or is not a file of records.
+        UserError: if the file has no records, or is not a file of records; if `out` is that file,
+            or exists and is not to be overwritten.
     """
-    console = Console()
+    console, told = Console(), Console(stderr=True, soft_wrap=True)
     try:
-        records = read_records(log)
+        records = read_records(log, lambda text: told.print("[yellow]warning:[/]", Text(text)))
     except FileNotFoundError:
         raise UserError(f"{log} does not exist") from None
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise UserError(f"{log} is not a file of records: {error}") from None
     if not records:
         raise UserError(f"{log} has no records yet")
+    if out is not None and same_file(out, log):
+        raise UserError(f"the page {out} would replace the records it is made from")
+    if out is not None and out.exists() and not overwrite:
+        raise UserError(f"{out} exists: give another name, or --overwrite to replace it")
     if out is None:
         print_report(records, console)
         return
     with atomic_writer(out, "w", encoding="utf-8") as file:
         file.write(html_report(records))
-    console.print(escape(f"{log} -> {out}"), soft_wrap=True)
+    console.print(Text(f"{log} -> {out}"), soft_wrap=True)
 
 
 def _refused(reason: str) -> int:
     """Print an error in one line; returns the exit code."""
-    text = escape(reason.replace("\n", " "))
-    Console(stderr=True).print(f"[bold red]error:[/] {text}", soft_wrap=True)
+    text = Text(reason.replace("\n", " "))
+    Console(stderr=True).print("[bold red]error:[/]", text, soft_wrap=True)
     return USER_ERROR
 
 

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import outputs
 from fockjax.training.metrics import decide
-from fockjax.training.model import HybridModel, Plan, build_model, make_runner
+from fockjax.training.model import HybridModel, Plan, StoredPlan, build_model, make_runner
 from fockjax.training.reading import SHOWN_PROBLEMS
 from fockjax.training.scaling import Scaler
 from fockjax.training.tables import Column
@@ -164,8 +164,8 @@ class Predictor:
                 tolerance=tolerance,
                 share=SHARE,
                 minimum=self.config.cutoff,
-                maximum=maximum or max(MAXIMUM_CUTOFF, self.config.cutoff),
-                # At most the default: free memory varies, but a resumed run needs the same plan.
+                maximum=maximum or self.maximum_cutoff,
+                # At most the default, so that plans are the same while that much is free.
                 memory=max(1, min(MEMORY, left)),
             )
         except PilotTooLarge as error:
@@ -173,8 +173,30 @@ class Predictor:
                 message = f"{error} There is room for {show_size(left)}{reason}."
                 raise PilotTooLarge(message, error.needed) from None
             raise
+        return self._with(plan)
+
+    def replanned(
+        self, tolerance: float, cutoffs: Sequence[Sequence[int]], text: str
+    ) -> "Predictor":
+        """The same model by a plan that was made before.
+
+        Args:
+            tolerance: the leakage that a row may have.
+            cutoffs: the `cutoffs` of the predictor that was planned.
+            text: its plan, printed.
+        """
+        total = self.config.total_photons
+        rungs = tuple(TotalPhotons(each[0]) if total else tuple(each) for each in cutoffs)
+        return self._with(StoredPlan(tolerance, rungs, text))
+
+    def _with(self, plan: Plan) -> "Predictor":
         parts = self.model, self.config, self._data, self.scaler, self.fingerprint
         return Predictor(*parts, plan)
+
+    @property
+    def maximum_cutoff(self) -> int:
+        """The largest cutoff that is planned by default."""
+        return max(MAXIMUM_CUTOFF, self.config.cutoff)
 
     @property
     def labels(self) -> list[str]:

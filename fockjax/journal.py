@@ -4,9 +4,10 @@ The file is a line of JSON, which identifies the run, followed by records:
 
     SHA-256 of the rest, length of the payload (8 bytes), payload
 
-The payload is a line of JSON, then the rows as NumPy holds them in memory. A record is on the disk
-before `append` returns. One that was cut short or is damaged does not match its checksum: it and
-all that follows is ignored, and the next record is written in its place.
+The payload is a line of JSON, then the rows as NumPy holds them in memory; the last record of a
+run has no rows, and says that all are there. A record is on the disk before `append` returns. One
+that was cut short or is damaged does not match its checksum: it and all that follows is ignored,
+and the next record is written in its place.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ from fockjax._advice import UserError
 from fockjax._files import sync_folder
 
 DIGEST_BYTES, LENGTH_BYTES = 32, 8
-FORMAT = 1
+FORMAT = 2
+BEGIN = b'{"format": '  # of every journal
 
 
 class Journal:
@@ -33,18 +35,31 @@ class Journal:
         path: the file.
         kind: the dtype of the rows.
         rows: how many rows are in the journal; a run continues after these.
+        finished: whether these are all, so that the run may have written its output.
     """
 
     def __init__(self, path: Path, file: IO[bytes], kind: np.dtype):
-        self.path, self.kind, self.rows = path, kind, 0
+        self.path, self.kind, self.rows, self.finished = path, kind, 0, False
         self._file = file
         self._first = self._end = file.tell()
-        for part, _ in self.chunks():
+        for part, _ in self._records():
             self.rows += len(part)
+            self.finished = not len(part)
             self._end = file.tell()
 
     def append(self, rows: np.ndarray, notes: Sequence[str] = ()) -> None:
-        """Add finished rows; they are on the disk when this returns."""
+        """Add finished rows, at least one; they are on the disk when this returns."""
+        assert len(rows)
+        self._append(rows, notes)
+        self.rows += len(rows)
+
+    def finish(self) -> None:
+        """Note that all rows are there, before the output is written."""
+        if not self.finished:
+            self._append(np.empty(0, self.kind), [])
+            self.finished = True
+
+    def _append(self, rows: np.ndarray, notes: Sequence[str]) -> None:
         payload = json.dumps(list(notes)).encode() + b"\n" + rows.astype(self.kind).tobytes()
         record = len(payload).to_bytes(LENGTH_BYTES, "little") + payload
         self._file.truncate(self._end)  # what a kill or a full disk has left half-written
@@ -52,7 +67,6 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._end = self._file.tell()
-        self.rows += len(rows)
 
     def discard(self) -> None:
         """Remove the file, once its rows are no longer needed."""
@@ -61,6 +75,9 @@ class Journal:
 
     def chunks(self) -> Iterator[tuple[np.ndarray, list[str]]]:
         """The rows and notes of each record, in order, up to the first that is damaged."""
+        return ((rows, notes) for rows, notes in self._records() if len(rows))
+
+    def _records(self) -> Iterator[tuple[np.ndarray, list[str]]]:
         self._file.seek(self._first)
         while payload := self._payload():
             notes, _, rows = payload.partition(b"\n")
@@ -76,20 +93,39 @@ class Journal:
         return payload if hashlib.sha256(length + payload).digest() == digest else None
 
 
+def stored_identity(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """The identity of the interrupted run whose journal this is; empty if there is none.
+
+    Raises:
+        UserError: if the file is not a journal, or has other values for any of `identity`.
+    """
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        return {}
+    with file:
+        stored = _read_head(file, path)
+        if not stored or not file.read(1):
+            return {}
+    _check_same(path, stored, {"format": FORMAT, **identity})
+    return stored
+
+
 @contextlib.contextmanager
 def open_journal(
-    path: Path, identity: dict[str, str], kind: np.dtype, *, restart: bool = False
+    path: Path, identity: dict[str, Any], kind: np.dtype, *, restart: bool = False
 ) -> Iterator[Journal]:
     """Open the journal of a run: a new one, or the one that an interrupted run left behind.
 
     Args:
         path: the file. If it has rows, it stays until `Journal.discard`.
-        identity: hashes and texts that identify the run; they must equal those in the file.
+        identity: hashes and other JSON that identify the run; they must equal those in the file.
         kind: structured dtype of the rows.
         restart: begin anew, whatever the file holds.
 
     Raises:
-        UserError: if the journal belongs to another run, or another process is writing to it.
+        UserError: if the file is not a journal, or belongs to another run, or if another process is
+            writing to it.
 
     Example:
         >>> import tempfile
@@ -102,11 +138,10 @@ def open_journal(
         3
     """
     head = {"format": FORMAT, **identity, "columns": [list(field) for field in kind.descr]}
-    with open(path, "a+b") as file:
-        _lock(file, path)
+    with _opened(path) as file:
         file.seek(0)
-        stored, begun = _parse(file.readline()), file.read(1)
-        if restart or stored is None or not begun:
+        stored = {} if restart else _read_head(file, path)
+        if not stored or not file.read(1):  # rows of whatever run would be after the head
             file.truncate(0)
             file.write(json.dumps(head).encode() + b"\n")
         else:
@@ -121,6 +156,25 @@ def open_journal(
                 journal.discard()
 
 
+def _opened(path: Path) -> IO[bytes]:
+    """The file, made if need be, which no other process may open so until this one closes it.
+
+    Raises:
+        UserError: if another process has it open.
+    """
+    while True:
+        file = open(path, "a+b")
+        try:
+            _lock(file, path)
+            # The process that had the lock before may have removed the file that it was on.
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
 def _lock(file: IO[bytes], path: Path) -> None:
     """Keep other processes from writing here. The lock ends with this process."""
     try:
@@ -131,14 +185,27 @@ def _lock(file: IO[bytes], path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(f"another process is writing to {path}: wait for it") from None
+    except OSError:  # some file systems have no locks
+        return
 
 
-def _parse(line: bytes) -> dict | None:
-    """The first line of a journal; None if it is missing or was cut short."""
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
+def _read_head(file: IO[bytes], path: Path) -> dict[str, Any]:
+    """The first line of a journal, which is then the position; empty if it was cut short.
+
+    Raises:
+        UserError: if this is no journal.
+    """
+    begin = file.read(len(BEGIN))
+    line = begin + (file.readline() if begin == BEGIN else b"")
+    if BEGIN.startswith(begin) and not line.endswith(b"\n"):
+        return {}
+    if begin == BEGIN:
+        with contextlib.suppress(ValueError):
+            return json.loads(line)
+    raise UserError(
+        f"{path} is not a journal, and is where the journal belongs: move it away, or --restart "
+        "replaces it"
+    )
 
 
 def _check_same(path: Path, stored: dict, head: dict) -> None:

@@ -11,17 +11,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from fockjax._advice import UserError
-from fockjax._files import remove_leftovers
+from fockjax._files import remove_leftovers, same_file
 from fockjax.inference import Predictor, load_model
-from fockjax.journal import Journal, open_journal
+from fockjax.journal import Journal, open_journal, stored_identity
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.run_record import check_log, check_trace
@@ -96,29 +96,41 @@ def predict(
     console = console or Console()
     data, out = Path(data), Path(out)
     check_output(out)
-    if out.exists() and data.exists() and out.samefile(data):
-        raise UserError(f"the output {out} would replace the data it is made from")
     path = out.with_name(f"{out.name}.journal")
-    # A run that is stopped after it wrote the output and before its journal went goes on, too.
-    if out.exists() and not path.exists() and not overwrite:
-        raise UserError(f"{out} exists: give another name, or --overwrite to replace it")
-
-    def warn(text: str) -> None:
-        console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
-
-    predictor = load_model(model, warn)
+    if same_file(out, data):
+        raise UserError(f"the output {out} would replace the data it is made from")
+    if log is not None:
+        for what, other in (("the data", data), ("the output", out), ("the journal", path)):
+            if same_file(Path(log), other):
+                raise UserError(f"--log must be a file of its own, {log} is {what}")
+    if restart or not path.exists():
+        _check_absent(out, overwrite)
+    predictor = load_model(model, lambda text: console.print("[yellow]warning:[/]", Text(text)))
     _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff, log, trace)
     table = _open(data, predictor.columns)
     began, before = time.perf_counter(), data.stat()
-    identity = {"data": _digest(data), "model": predictor.fingerprint}
+    identity: dict[str, Any] = {"data": _digest(data), "model": predictor.fingerprint}
     if tolerance is not None:
-        predictor = _planned(console, predictor, table, tolerance, maximum_cutoff, memory)
-        identity["tolerance"] = f"{tolerance!r} at cutoffs {', '.join(predictor.labels)}"
+        maximum = maximum_cutoff or predictor.maximum_cutoff
+        identity |= {"tolerance": tolerance, "maximum cutoff": maximum}
+        # Planned again it might come out otherwise, as that depends on the memory that is free.
+        stored = {} if restart else stored_identity(path, identity)
+        if stored:
+            predictor = predictor.replanned(tolerance, *stored["plan"])
+        else:
+            predictor = _planned(console, predictor, table, tolerance, maximum, memory)
+        plan = str(predictor.plan)
+        identity["plan"] = [predictor.cutoffs.tolist(), plan]
+        console.print(Text(f"planned, rows counted from 0: {plan}"), soft_wrap=True)
+        if "`maximum`" in plan:
+            console.print("Here `maximum` is --maximum-cutoff.")
     runner = predictor.runner(memory=memory, largest_batch=batch_size, log=log, trace=trace)
     out.parent.mkdir(parents=True, exist_ok=True)
     columns = result_columns(predictor.classes, predictor.labels if predictor.plan else ())
     kind = np.dtype([*columns.descr, ("usable", "?")])
     with open_journal(path, identity, kind, restart=restart) as journal:
+        # A run that was stopped after it wrote the output and before its journal went goes on.
+        _check_absent(out, overwrite or journal.finished)
         remove_leftovers(out)
         resumed = journal.rows
         if resumed:
@@ -127,13 +139,21 @@ def predict(
         with _progress(console, table.rows, resumed) as show:
             refused = _run(predictor, runner, table, journal, size, skip_bad, show)
         _check_finished(data, before, journal, refused)
+        _check_absent(out, overwrite or journal.finished)  # it may have come meanwhile
+        journal.finish()
         summary = _deliver(journal, out, columns)
         journal.discard()
     seconds = time.perf_counter() - began
     rows = f"{journal.rows:,} rows" + (f" ({resumed:,} of them before)" if resumed else "")
-    console.print(f"{rows} in {seconds:.1f} s -> {escape(str(out))}", soft_wrap=True)
+    console.print(Text(f"{rows} in {seconds:.1f} s -> {out}"), soft_wrap=True)
     _report(console, predictor, summary)
     return journal.rows
+
+
+def _check_absent(out: Path, may_exist: bool) -> None:
+    """Raise UserError for an output that exists and may not be replaced."""
+    if out.exists() and not may_exist:
+        raise UserError(f"{out} exists: give another name, or --overwrite to replace it")
 
 
 def _check_options(
@@ -201,7 +221,8 @@ def _run(
     """Run all rows of the table and append their results to the journal.
 
     While one chunk runs, the next is read and the one before is stored. Once a row is refused no
-    more chunks are begun; the rest of the table is only searched for more such rows.
+    more chunks are begun; the rest of the table is only searched for more such rows. The chunks
+    before it are stored.
 
     Returns:
         The refused rows.
@@ -222,13 +243,15 @@ def _run(
                 refused.add(len(reasons), reasons)
                 show(each.raw.start + each.raw.count)
 
+    storing = True
     for results in ahead(runner.stream(inputs())):
         raw, chunk, usable, _ = begun.popleft()
         part = _records(predictor, results, usable, journal.kind)
         reasons = describe_bad(chunk, raw.start, usable, part["usable"])
         if reasons and not skip_bad:
             refused.add(len(reasons), reasons)
-        if not refused:
+            storing = False
+        if storing:
             journal.append(part, reasons[:SHOWN_PROBLEMS])
         show(raw.start + raw.count)
     return refused
@@ -243,17 +266,22 @@ def _chunk_size(predictor: Predictor, runner: Runner) -> int:
 def _check_finished(
     data: Path, before: os.stat_result, journal: Journal, refused: _BadRows
 ) -> None:
-    """Raise UserError if the data changed during the run, had unusable rows, or had no rows."""
+    """Raise UserError if the data changed during the run, had unusable rows, or had no rows.
+
+    The journal stays if it has rows: these may have taken hours.
+    """
     after = data.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise UserError(f"{data} was changed while it was read: run again with --restart")
     if refused:
-        journal.discard()
-        raise UserError(
-            f"{data}: {refused}. Nothing was written; --skip-bad leaves such rows empty"
-        )
+        advice = "Nothing was written; --skip-bad leaves such rows empty"
+        if journal.rows:
+            advice = (
+                f"The first {journal.rows:,} rows are finished; --skip-bad goes on from here and "
+                "leaves such rows empty, --restart discards what is finished"
+            )
+        raise UserError(f"{data}: {refused}. {advice}")
     if journal.rows == 0:
-        journal.discard()
         raise UserError(f"{data} has no rows")
 
 
@@ -282,22 +310,18 @@ def _planned(
     predictor: Predictor,
     table: Table,
     tolerance: float,
-    maximum: int | None,
+    maximum: int,
     memory: int | str | None,
 ) -> Predictor:
-    """The predictor at cutoffs planned for the first rows of the table. Prints the plan."""
+    """The predictor at cutoffs planned for the first rows of the table."""
     first = next(_encoded(predictor, table, 0, PLAN_ROWS), None)
     if first is None:
         raise UserError(f"{table.path} has no rows")
     try:
         with console.status("planning cutoffs"):
-            planned = predictor.planned(first.inputs, tolerance, maximum, memory)
+            return predictor.planned(first.inputs, tolerance, maximum, memory)
     except PilotTooLarge as error:
         raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
-    console.print(f"planned, rows counted from 0: {planned.plan}", soft_wrap=True)
-    if planned.plan and len(planned.plan.short):
-        console.print("Here `maximum` is --maximum-cutoff.")
-    return planned
 
 
 def _records(
@@ -355,9 +379,9 @@ class _Summary:
 
 
 def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
-    """Print the summary, with warnings."""
+    """Print the summary, with warnings. Names of users are `Text`, which has no markup."""
     if summary.bad:
-        console.print(f"[yellow]left empty:[/] {escape(str(summary.bad))}", soft_wrap=True)
+        console.print("[yellow]left empty:[/]", Text(str(summary.bad)), soft_wrap=True)
     if summary.rows:
         mean = max(summary.total / summary.rows, 0)
         console.print(f"leakage: mean {mean:.2%}, most {summary.most:.2%}")
@@ -379,8 +403,8 @@ def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
             f"the {cutoff}; see column leakage"
         )
     if predictor.classes is not None and len(predictor.classes) == 2:
-        second = escape(f"{predictor.target} = {predictor.classes[1]!r}")
-        console.print(f"probability is that of {second}", soft_wrap=True)
+        told = f"probability is that of {predictor.target} = {predictor.classes[1]!r}"
+        console.print(Text(told))
 
 
 def _open(data: Path, columns: tuple[Column, ...]) -> Table:

@@ -1,5 +1,6 @@
 """The journal: what was finished is there again, whatever happened to the end of the file."""
 
+import errno
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from fockjax.journal import open_journal
 from fockjax.training import UserError
 
 KIND = np.dtype([("label", "<U2"), ("x", "<f8"), ("usable", "?")])
+NEEDS_LOCKS = pytest.mark.skipif(sys.platform == "win32", reason="no flock")
 IDENTITY = {"data": "abc", "model": "def"}
 
 
@@ -44,6 +46,22 @@ WHOLE = [([0, 1, 2], ["one\ntwo", "é"]), ([3], []), ([4, 5], ["x"])]
 def test_a_journal_gives_back_what_was_put_in(three):
     with opened(three[0]) as journal:
         assert journal.rows == 6 and stored(journal) == WHOLE == stored(journal)
+
+
+def test_a_journal_knows_whether_all_rows_are_there(three):
+    path, ends = three
+    with opened(path) as journal:
+        assert not journal.finished
+        journal.finish()
+        journal.finish()
+    size = path.stat().st_size
+    with opened(path) as journal:
+        assert journal.finished and journal.rows == 6 and stored(journal) == WHOLE
+        journal.finish()
+    assert path.stat().st_size == size
+    path.write_bytes(path.read_bytes()[: ends[2] + 5])
+    with opened(path) as journal:
+        assert not journal.finished and journal.rows == 6
 
 
 def test_a_record_cut_anywhere_does_not_count_and_is_written_over(three):
@@ -102,7 +120,7 @@ def test_a_journal_without_rows_leaves_nothing_and_hinders_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt), opened(path):
         raise KeyboardInterrupt
     assert not path.exists()
-    path.write_text('{"data": "of a run killed before its first chunk"}\n')
+    path.write_text('{"format": 0, "data": "of a run killed before its first chunk"}\n')
     with opened(path) as journal:
         assert journal.rows == 0
 
@@ -118,7 +136,74 @@ def test_a_failed_write_can_be_repeated(three, monkeypatch):
         assert journal.rows == 8 and stored(journal) == [*WHOLE, ([6, 7], [])]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no flock")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"my notes\nof this week\n",
+        b"my notes",
+        b"12\n",
+        b"[1]\n",
+        b'{"data": "x"}\n',
+        b'{"format": 1, \n',
+        b"\xff\xfe\n",
+        b"\n",
+        b"\0" * 200,
+    ],
+)
+def test_a_file_that_is_not_a_journal_is_left_alone(tmp_path, content):
+    path = tmp_path / "journal"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="journal is not a journal.*move it away, or --restart"):
+        with opened(path):
+            pass
+    assert path.read_bytes() == content
+    with opened(path, restart=True) as journal:
+        journal.append(rows(0, 3))
+    with opened(path) as journal:
+        assert journal.rows == 3
+
+
+@NEEDS_LOCKS
+def test_a_lock_on_a_file_that_is_gone_does_not_count(three, monkeypatch):
+    """The process before discards its journal, or another begins one, just before the lock."""
+    import fcntl
+
+    path, _ = three
+    new, flock, replaced = path.with_name("new"), fcntl.flock, []
+    for begins_another in (False, True):
+        with open_journal(new, {"data": "x"}, KIND) as journal:
+            journal.append(rows(0, 2))
+
+        def late(*arguments, begins_another=begins_another):
+            if not replaced:
+                replaced.append(new.replace(path) if begins_another else path.unlink())
+            flock(*arguments)
+
+        replaced.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(fcntl, "flock", late)
+            if begins_another:
+                with pytest.raises(UserError, match="other data"), opened(path):
+                    pass
+                continue
+            with opened(path) as journal:
+                assert journal.rows == 0
+                journal.append(rows(0, 1))
+        with opened(path) as journal:
+            assert journal.rows == 1
+
+
+@NEEDS_LOCKS
+def test_a_file_system_without_locks_does(three, monkeypatch):
+    def unsupported(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    with opened(three[0]) as journal:
+        assert journal.rows == 6
+
+
+@NEEDS_LOCKS
 def test_two_processes_do_not_write_to_one_journal(three):
     path, _ = three
     code = f"import fcntl; fcntl.flock(open({str(path)!r}, 'rb'), fcntl.LOCK_EX | fcntl.LOCK_NB)"

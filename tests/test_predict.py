@@ -266,6 +266,17 @@ def test_the_output_is_checked_before_anything_is_done(classifier, tmp_path):
         run(classifier, data, tmp_path / "out.txt")
     with pytest.raises(UserError, match="would replace the data"):
         run(classifier, data, data, overwrite=True)
+    out, content = tmp_path / "out.csv", data.read_bytes()
+    (tmp_path / "link").symlink_to(data)
+    for log, what in (
+        (data, "the data"),
+        (tmp_path / "link", "the data"),
+        (out, "the output"),
+        (tmp_path / "out.csv.journal", "the journal"),
+    ):
+        with pytest.raises(UserError, match=f"--log must be a file of its own, .* is {what}"):
+            run(classifier, data, out, log=log)
+    assert data.read_bytes() == content and not out.exists()
 
 
 def test_an_output_that_exists_is_replaced_only_if_asked(classifier, tmp_path):
@@ -340,6 +351,8 @@ def test_with_a_total_of_photons_rows_run_again_at_larger_totals(tmp_path):
     lost = predictor(features).leakage
     planned = predictor.planned(predictor.scaler.features(features), float(np.median(lost)))
     assert planned.plan.truncation == fj.TotalPhotons(int(planned.cutoffs[0, 0]))
+    again = predictor.replanned(1e-3, planned.cutoffs.tolist(), "as before")
+    assert again.plan.rungs == planned.plan.rungs and str(again.plan) == "as before"
     found = planned(features)
     again = found.cutoffs[:, 0] > 4
     assert again.sum() >= 30 and found.ok.all()
@@ -476,6 +489,30 @@ def test_several_classes_have_a_probability_each(mixed, tmp_path):
         got = np.array([[float(row[name]) for name in names] for row in rows])
         np.testing.assert_allclose(got, result.probability, atol=1e-6)
         assert [float(row["prediction"]) for row in rows] == result.prediction.tolist()
+
+
+def test_names_of_the_user_s_are_printed_as_they_are(tmp_path):
+    """Not as the markup or the emoji of the console."""
+    names = ("speed [m/s]", "[/s]", ":x:")
+    dataset = dataclasses.replace(
+        numbers(("[/no]", "[yes]")), columns=names, target_name="[bold] :car:"
+    )
+    with without_circuits():
+        model = make_folder(tmp_path / "model", dataset, **SMALL)
+        once(model)
+    edit = {
+        (row, column): ("[/x]", "nan", ":cat:")[column] for row, column in enumerate((0, 1, 2), 1)
+    }
+    data, out = write_csv(tmp_path / "data.csv", columns=names, edit=edit), tmp_path / "[i] out.csv"
+    _, text = run(model, data, out, skip_bad=True)
+    for told in (
+        "column 'speed [m/s]': '[/x]' is not",
+        "column '[/s]': the value is missing",
+        "column ':x:': ':cat:' is not",
+        f"-> {out}\n",
+        "that of [bold] :car: = '[yes]'",
+    ):
+        assert told in text, (told, text)
 
 
 def test_the_inputs_of_a_model_by_hand(mixed):
@@ -630,6 +667,78 @@ def test_what_has_changed_since_is_noticed_and_restart_begins_anew(
     assert not journal.exists()
 
 
+def test_a_run_that_goes_on_keeps_to_its_plan(classifier, tmp_path, monkeypatch, long):
+    """Another plan might be made meanwhile, since that depends on the memory that is free."""
+    data, _ = long
+    whole, out = tmp_path / "whole.csv", tmp_path / "out.csv"
+    options = OPTIONS | {"tolerance": 1e-3}
+    _, told = run(classifier, data, whole, **options)
+    with monkeypatch.context() as patch:
+        stop_at(patch, "before it is stored", 3)
+        with pytest.raises(Stop):
+            run(classifier, data, out, **options)
+    planned, largest = inference.Predictor.planned, {}
+
+    def other(self, inputs, tolerance, maximum=None, memory=None):
+        return planned(self, inputs, tolerance, **largest)
+
+    for options_then, message in (
+        ({"tolerance": 2e-3}, "with other tolerance;"),
+        ({"maximum_cutoff": 9}, "with other maximum cutoff;"),
+        ({"tolerance": None}, "with other columns;"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(classifier, data, out, **options | options_then)
+    monkeypatch.setattr(inference.Predictor, "planned", other)
+    largest["maximum"] = 9
+    log = tmp_path / "runs.jsonl"
+    _, text = run(classifier, data, out, **options, maximum_cutoff=32, log=log)
+    assert "resuming after row 48" in text and out.read_bytes() == whole.read_bytes()
+    plan = re.search(r"Cutoffs \(8,\).*Where a sample loses more: [^\n]*", told, re.DOTALL)[0]
+    assert plan in text and plan in read_records(log)[0].about
+
+
+def test_a_journal_alone_lets_no_output_be_replaced(classifier, tmp_path, monkeypatch, long):
+    """Whatever journal is there, and however far it is: only if the run itself wrote the output."""
+    data, computed = long
+    out, journal = tmp_path / "out.csv", tmp_path / "out.csv.journal"
+    out.write_text("mine")
+    for content in ("", '{"format": 1}\n'):  # of a run that was killed early
+        journal.write_text(content)
+        with pytest.raises(UserError, match="out.csv exists"):
+            run(classifier, data, out, **OPTIONS)
+        assert not journal.exists()
+    out.unlink()
+    for place, number in (("before a chunk", 3), ("before it is stored", 2)):
+        with monkeypatch.context() as patch:
+            stop_at(patch, place, number)
+            with pytest.raises(Stop):
+                run(classifier, data, out, **OPTIONS)
+        before = journal.read_bytes()
+        out.write_text("mine")
+        for options in ({}, {"restart": True}):
+            with pytest.raises(UserError, match="out.csv exists"):
+                run(classifier, data, out, **OPTIONS, **options)
+        assert out.read_text() == "mine" and journal.read_bytes() == before
+        out.unlink()
+
+    append = Journal.append
+
+    def meanwhile(self, *arguments):
+        append(self, *arguments)
+        out.write_text("mine")
+
+    computed.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", meanwhile)
+        with pytest.raises(UserError, match="out.csv exists"):
+            run(classifier, data, out, **OPTIONS)
+    assert out.read_text() == "mine" and sum(computed) > 0
+    computed.clear()
+    assert run(classifier, data, out, **OPTIONS, overwrite=True)[0] == 105 and not computed
+    assert not journal.exists() and len(read_csv(out)) == 105
+
+
 def test_data_that_change_under_the_run_are_noticed(classifier, tmp_path, monkeypatch, long):
     data, _ = long
     append = Journal.append
@@ -658,12 +767,57 @@ def test_names_and_labels_are_printed_as_they_stand(tmp_path):
     assert "probability is that of is [/b] = '[red]'\n" in text
 
 
-def test_nothing_is_computed_after_a_row_that_is_refused(classifier, tmp_path, long):
+ROWS_REFUSED = r"row 21, column 'b'.*; row 104, column 'b'.* first {} rows.*--skip-bad goes on from"
+
+
+def test_nothing_is_computed_after_a_row_that_is_refused_and_what_was_before_is_kept(
+    classifier, tmp_path, long
+):
     data, computed = long
-    with pytest.raises(UserError, match=r"row 21, column 'b'.*; row 104, column 'b'"):
+    out = tmp_path / "out.csv"
+    for _ in range(2):
+        with pytest.raises(UserError, match=ROWS_REFUSED.format(16)):
+            run(classifier, data, out, batch_size=16)
+        assert sum(computed) == 16 and not out.exists()
+    rows, text = run(classifier, data, out, **OPTIONS)
+    assert rows == sum(computed) == 105 and "resuming after row 16" in text
+
+
+@pytest.mark.parametrize("place", [("before it is stored", 5), ("within the output", 0)])
+def test_a_forgotten_skip_bad_loses_no_finished_row(classifier, tmp_path, monkeypatch, long, place):
+    """One row that it has to refuse is among those finished, the other after them, or too."""
+    data, computed = long
+    out, journal = tmp_path / "out.csv", tmp_path / "out.csv.journal"
+    with monkeypatch.context() as patch:
+        stop_at(patch, *place)
+        with pytest.raises(Stop):
+            run(classifier, data, out, **OPTIONS)
+    before, kept = journal.read_bytes(), 105 if place[0] == "within the output" else 80
+    with pytest.raises(UserError, match=ROWS_REFUSED.format(kept) + ".*--restart discards"):
+        run(classifier, data, out, batch_size=16)
+    assert journal.read_bytes() == before and not out.exists()
+    computed.clear()
+    rows, text = run(classifier, data, out, **OPTIONS)
+    assert rows == 105 and sum(computed) == 105 - kept and f"after row {kept}" in text
+
+
+def test_a_result_that_is_not_finite_keeps_the_chunks_before_it(
+    classifier, tmp_path, monkeypatch, long
+):
+    """The chunk after it may be finished by then, but may not be stored without it."""
+    data, _ = long
+    write_parquet(data, np.tile(FEATURES, (2, 1))[:105])
+    original, calls = prediction._records, []
+
+    def third_bad(*arguments):
+        part = original(*arguments)
+        calls.append(0)
+        part["usable"][4] &= len(calls) != 3
+        return part
+
+    monkeypatch.setattr(prediction, "_records", third_bad)
+    with pytest.raises(UserError, match="row 37: the result is not finite.* first 32 rows"):
         run(classifier, data, tmp_path / "out.csv", batch_size=16)
-    assert sum(computed) == 16
-    assert [path.name for path in tmp_path.iterdir()] == [data.name]
 
 
 # A run in its own process, to be killed: this one compiles in another way.

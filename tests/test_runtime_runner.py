@@ -465,6 +465,17 @@ def test_the_report_shows_it_all(tmp_path, capsys):
     assert main(["report", str(log), "-o", str(page)]) == 0
     html = page.read_text()
     assert "TypeError" in html and html.count("<img") == 1 and "<script" not in html
+    page.write_text("mine")
+    kept, link = log.read_bytes(), tmp_path / "link"
+    link.symlink_to(log)
+    for other, message in ((log, "would replace the records"), (link, "would replace the records")):
+        assert main(["report", str(log), "-o", str(other), "--overwrite"]) == 2
+        assert message in capsys.readouterr().err and log.read_bytes() == kept
+    assert main(["report", str(log), "-o", str(page)]) == 2
+    assert "exists: give another name, or --overwrite" in capsys.readouterr().err
+    assert page.read_text() == "mine"
+    assert main(["report", str(log), "-o", str(page), "--overwrite"]) == 0
+    assert page.read_text() == html
     (tmp_path / "none.jsonl").write_text("1\n")
     assert main(["report", str(tmp_path / "none.jsonl")]) == 2
     assert "not a file of records" in capsys.readouterr().err

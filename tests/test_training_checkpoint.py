@@ -1,5 +1,6 @@
 """A checkpoint is whole or absent, whatever happens while it is written or afterwards."""
 
+import os
 from typing import NamedTuple
 
 import jax
@@ -55,10 +56,17 @@ def test_no_folder_and_no_files_are_no_checkpoint(tmp_path):
     assert loaded(tmp_path) is None
 
 
-def test_an_atomic_file_is_readable_by_others_as_any_new_file(tmp_path):
-    with files.atomic_writer(tmp_path / "a", "w") as file:
-        file.write("x")
-    (tmp_path / "b").write_text("x")
+@pytest.mark.parametrize("umask", [0o022, 0o007, 0o077])
+def test_an_atomic_file_is_readable_by_others_as_any_new_file(tmp_path, monkeypatch, umask):
+    before = os.umask(umask)
+    try:
+        with monkeypatch.context() as patch:  # which is that of all threads
+            patch.setattr(os, "umask", lambda mask: pytest.fail("the umask was changed"))
+            with files.atomic_writer(tmp_path / "a", "w") as file:
+                file.write("x")
+        (tmp_path / "b").write_text("x")
+    finally:
+        os.umask(before)
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
@@ -71,3 +79,20 @@ def test_a_newer_one_that_could_not_be_read_makes_room(tmp_path):
         "epoch-00000047.ckpt",
         "epoch-00000045.ckpt",
     ]
+
+
+def test_an_atomic_file_replaces_what_a_link_points_to(tmp_path):
+    target, link = tmp_path / "elsewhere" / "target", tmp_path / "link"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    for text in ("new", "newer"):
+        leftover = target.with_name(".target.abc.tmp")
+        leftover.write_text("of a process that was killed")
+        files.remove_leftovers(link)
+        with files.atomic_writer(link, "w") as file:
+            file.write(text)
+        assert link.is_symlink() and target.read_text() == text
+        assert list(target.parent.iterdir()) == [target]
+    with pytest.raises(ZeroDivisionError), files.atomic_writer(link, "w") as file:
+        file.write("half" if 1 / 0 else "")
+    assert target.read_text() == "newer" and list(target.parent.iterdir()) == [target]

@@ -68,6 +68,23 @@ def quietly(config, dataset=None):
     return train(config, dataset or made(), console).results, text.getvalue()
 
 
+def test_names_of_the_user_s_are_printed_as_they_are(tmp_path):
+    """Not as the markup or the emoji of the console."""
+    x, y = made().features, made().target
+    x[:, 1] = 7
+    names = ("speed [m/s]", "[/s]", "[bold]", ":x:")
+    dataset = Dataset("[/made] :car:", x, y, names, "y", ("no", "yes"))
+    out = tmp_path / "[red] runs"
+    _, text = quietly(config(out, epochs=1), dataset)
+    for told in ("Test rows of [/made] :car:", "so without effect: [/s]", f"folder: {out}\n"):
+        assert told in text, told
+    (only,) = (out / folder.CHECKPOINTS).iterdir()
+    (damaged := only.with_name(only.name.replace("1", "2"))).write_bytes(b"junk")
+    (out / folder.RESULTS).unlink()
+    _, text = quietly(config(out, epochs=1, resume=True), dataset)
+    assert f"{damaged} is damaged" in text
+
+
 def log_of(out):
     """metrics.jsonl without the one figure that is a timing."""
     lines = [json.loads(line) for line in (out / folder.METRICS).read_text().splitlines()]

@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Sequence
+import os
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -73,8 +75,9 @@ class RunRecord:
         outputs: "mean", "std", "min" and "max" of each array of the results, by its path in them.
         not_finite: how many rows have a NaN or an infinity.
         recoveries: what was done about failures, in order.
-        error: if the run failed, the "type" and "message", the numbers of the first "missing" rows,
-            the "count" of all of these, and their hash ("sha256").
+        error: if the run failed or did not come to its end, the "type" and "message" of the
+            exception, the numbers of the first "missing" rows, the "count" of all of these, and
+            their hash ("sha256"). A stream that was closed has the type "GeneratorExit".
     """
 
     started: str
@@ -106,7 +109,9 @@ class RunRecord:
             levels=dict.fromkeys(labels, 0),
         )
 
-    def failed(self, error: Exception, digest: str, missing: Sequence[int] | np.ndarray) -> None:
+    def failed(
+        self, error: BaseException, digest: str, missing: Sequence[int] | np.ndarray
+    ) -> None:
         self.error = {
             "type": type(error).__name__,
             "message": str(error),
@@ -139,10 +144,22 @@ class RunRecord:
         self.memory = watch.memory()
 
     def append_to(self, path: Path | str) -> None:
-        """Append the record to a file as a line, by a single write."""
-        line = json.dumps(asdict(self), allow_nan=False) + "\n"
+        """Append the record to a file as a line, by a single write if the system makes it so."""
+        line = json.dumps(asdict(self), allow_nan=False).encode() + b"\n"
+        if not _ends_with_a_line(Path(path)):
+            line = b"\n" + line
         with open(path, "ab", buffering=0) as file:
-            file.write(line.encode())
+            while line:
+                line = line[file.write(line) :]
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    """Whether a file is empty or its last line is complete; a full disk cuts lines short."""
+    if not path.is_file() or not path.stat().st_size:
+        return True
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 @cache
@@ -172,7 +189,30 @@ def check_trace(path: Path | str, name: str) -> None:
         raise ValueError(f"{name} must be a folder, got the file {str(path)!r}.")
 
 
-def read_records(path: Path | str) -> list[RunRecord]:
-    """The records in a file, without a last line that was cut off."""
-    lines = Path(path).read_text(encoding="utf-8").split("\n")[:-1]
-    return [RunRecord(**json.loads(line)) for line in lines if line]
+def read_records(path: Path | str, warn: Callable[[str], object] | None = None) -> list[RunRecord]:
+    """The records in a file, without lines that are not records.
+
+    Args:
+        path: the file.
+        warn: called with a message if lines are left out, other than a last one that is not
+            complete. Default: `warnings.warn`.
+
+    Raises:
+        ValueError: if no line is a record.
+    """
+    warn = warn or (lambda message: warnings.warn(message, RuntimeWarning, stacklevel=3))
+    records, bad, reason = [], [], None
+    for number, line in enumerate(Path(path).read_bytes().split(b"\n")[:-1], 1):
+        try:
+            if line:
+                records.append(RunRecord(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            bad.append(number)
+            reason = reason or f"line {number}: {error}"
+    if bad and not records:
+        raise ValueError(reason)
+    if bad:
+        shown = ", ".join(map(str, bad[:SHOWN_ROWS])) + (", .." if len(bad) > SHOWN_ROWS else "")
+        lines = "line" if len(bad) == 1 else "lines"
+        warn(f"{path}: cut short or not a record, and left out: {lines} {shown}")
+    return records

@@ -222,7 +222,7 @@ class Runner:
                     record.add(results)
                     rows = None
                     yield results
-        except Exception as error:
+        except BaseException as error:  # also if it is interrupted, or the stream closed
             if rows and (finished := rows.results(self.tolerance)):
                 record.add(finished)
             record.failed(error, rows.digest() if rows else "", rows.missing() if rows else [])
@@ -230,8 +230,20 @@ class Runner:
         finally:
             record.end(watch, self.gateway.seconds)
             self.gateway.seconds.clear()
-            if self.log is not None:
-                record.append_to(self.log)
+            self._append_to_log(record)
+
+    def _append_to_log(self, record: RunRecord) -> None:
+        """Append a record to the log, if there is one. The run goes on if that fails."""
+        if self.log is None:
+            return
+        try:
+            record.append_to(self.log)
+        except (OSError, ValueError) as error:
+            warnings.warn(
+                f"the record of this run could not be appended to {self.log}: {error}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def _run_rows(self, rows: Rows, record: RunRecord) -> None:
         """Run rows by the first function, then those over the tolerance by each larger one."""

@@ -1,5 +1,6 @@
 """The hybrid model: bounded linear encoder, photonic circuit, linear head."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -16,7 +17,26 @@ from fockjax.register import OverLimit
 from fockjax.runtime import Checked, CutoffPlan, Runner, TotalPlan, functional
 from fockjax.training.config import TrainConfig
 
-Plan = CutoffPlan | TotalPlan
+
+@dataclasses.dataclass(frozen=True)
+class StoredPlan:
+    """What has to be kept of a plan to run by it again. Printing it prints the plan that it was.
+
+    Attributes:
+        tolerance: the probability that a sample may lose.
+        rungs: the truncation, then larger ones for samples that lose more.
+        text: the printed plan.
+    """
+
+    tolerance: float
+    rungs: tuple[tuple[int, ...] | TotalPhotons, ...]
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Plan = CutoffPlan | TotalPlan | StoredPlan
 
 
 def photonic_circuit(modes: int, layers: int) -> Circuit:

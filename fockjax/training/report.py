@@ -39,14 +39,15 @@ def contribution(results: dict) -> str:
 
 
 def print_table(console: Console, results: dict) -> None:
-    """Print the comparison and the notes."""
-    table = Table(title=Text(f"Test rows of {results['data']}"), title_justify="left")
+    """Print the comparison and the notes. Names of users are `Text`, which has no markup."""
+    title = Text(f"Test rows of {results['data']}", style="table.title")
+    table = Table(title=title, title_justify="left")
     table.add_column("model")
     for name in results["figure_names"]:
         table.add_column(TITLES[name], justify="right", no_wrap=True)
     table.add_column("leakage", justify="right", no_wrap=True)
     for index, cells in enumerate(table_rows(results)):
-        table.add_row(*cells, style="bold" if index == 0 else None)
+        table.add_row(*map(Text, cells), style="bold" if index == 0 else None)
     console.print(table)
     for line in (contribution(results), *results["notes"]):
         console.print(Text(line), soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from fockjax._advice import UserError
 from fockjax._files import write_json
@@ -76,7 +76,7 @@ def train(
             raise
         raise config.beyond_memory(str(error).splitlines()[0]) from error
     report.print_table(console, results)
-    console.print(f"model folder: {escape(str(out))}", soft_wrap=True)
+    console.print(Text(f"model folder: {out}"), soft_wrap=True)
     return TrainResult(out, results)
 
 
@@ -204,11 +204,10 @@ class _Run:
         config, console, carry = self.config, self.console, self.photonic.start()
         checkpoints = out / folder.CHECKPOINTS
         done = 0
-
-        def warn(text: str) -> None:
-            console.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
-
-        stored = checkpoint.latest(checkpoints, warn)
+        stored = checkpoint.latest(
+            checkpoints,
+            lambda text: console.print("[yellow]warning:[/]", Text(text), soft_wrap=True),
+        )
         if stored is not None:
             if stored[0] != identity:
                 raise UserError(

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
+from rich.text import Text
 
 from fockjax._advice import UserError
 from fockjax.arguments import layout_of
@@ -278,7 +279,7 @@ def _line(check: Check, futures: Sequence[Sequence[Future[Readings]]]) -> Line:
 def _trained_row(model: Path, console: Console) -> Row:
     from fockjax.inference import load_model  # the training stack, not needed without a model
 
-    trained = load_model(model, lambda text: console.print(f"[yellow]warning:[/] {escape(text)}"))
+    trained = load_model(model, lambda text: console.print("[yellow]warning:[/]", Text(text)))
     layer = trained.model.quantum
     if layer is None:
         raise ValueError(f"The model in {model} has no circuit to validate.")

@@ -79,7 +79,7 @@ def test_a_checkpoint_of_another_model_is_refused(template, message):
         checkpoint.restore(template, {"['w']": np.zeros(2, np.float32)})
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace", "fdopen", "chmod"])
+@pytest.mark.parametrize("call", ["fsync", "replace", "fdopen", "open"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_failing_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch, call, count):
     """The n-th call of each kind fails: what is read next is the old state or the new one."""
@@ -100,7 +100,8 @@ def test_a_failing_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch, call, c
         save(tmp_path, 2)
     except OSError:
         failed = True
-    assert failed or len(calls) < count
+    folder_only = call == "open" and count == 2  # a folder that cannot be opened is not synced
+    assert failed or len(calls) < count or folder_only
     assert newest(tmp_path) in ((1.0, 2.0) if failed else (2.0,))
     if failed and call != "fsync":  # the second fsync is the folder's, after the rename
         assert newest(tmp_path) == 1
@@ -130,7 +131,7 @@ checkpoint.save(place, 2, "", {"w": jnp.full((3, 2), 2.0)})
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "count", "left"),
-    [("fsync", 1, 1), ("chmod", 1, 1), ("replace", 1, 1), ("fsync", 2, 2)],
+    [("fsync", 1, 1), ("replace", 1, 1), ("fsync", 2, 2)],
 )
 def test_a_kill_between_writing_and_renaming_leaves_a_whole_one(tmp_path, call, count, left):
     place = tmp_path / folder.CHECKPOINTS
