@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from fockjax._advice import UserError
+
 
 @contextlib.contextmanager
 def atomic_writer(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
@@ -79,3 +81,21 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lock(descriptor: int, path: Path) -> None:
+    """Keep other processes from locking an open file or folder, until it is closed.
+
+    Raises:
+        UserError: if another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"another process is writing to {path}: wait for it") from None
+    except OSError:  # some file systems have no locks
+        return

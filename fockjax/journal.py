@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 
 from fockjax._advice import UserError
-from fockjax._files import sync_folder
+from fockjax._files import lock, sync_folder
 
 DIGEST_BYTES, LENGTH_BYTES = 32, 8
 FORMAT = 2
@@ -165,7 +165,7 @@ def _opened(path: Path) -> IO[bytes]:
     while True:
         file = open(path, "a+b")
         try:
-            _lock(file, path)
+            lock(file.fileno(), path)
             # The process that had the lock before may have removed the file that it was on.
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 return file
@@ -173,20 +173,6 @@ def _opened(path: Path) -> IO[bytes]:
             file.close()
             raise
         file.close()
-
-
-def _lock(file: IO[bytes], path: Path) -> None:
-    """Keep other processes from writing here. The lock ends with this process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"another process is writing to {path}: wait for it") from None
-    except OSError:  # some file systems have no locks
-        return
 
 
 def _read_head(file: IO[bytes], path: Path) -> dict[str, Any]:

@@ -183,6 +183,13 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_folder_is_of_one_process_at_a_time(finished):
+    options = config(finished[0], resume=True)
+    with folder._locked(finished[0]), pytest.raises(UserError, match="another process is writing"):
+        quietly(options)
+    assert quietly(options)[0] == finished[1]
+
+
 def test_temporary_files_of_others_are_left_alone(tmp_path):
     for name in (".draft.tmp", ".config.json.abc.tmp"):  # the second may be that of a killed run
         (tmp_path / name).write_text("mine")

@@ -9,15 +9,16 @@ report.md, *.png   for people
 fold_0/, ...       one model folder per fold, with --folds
 """
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from fockjax._advice import UserError
-from fockjax._files import atomic_writer, remove_leftovers, write_json
+from fockjax._files import atomic_writer, lock, remove_leftovers, write_json
 from fockjax.training import checkpoint
 from fockjax.training.config import TrainConfig, identity_hash
 
@@ -28,8 +29,10 @@ FORMAT = 3
 DIGEST = "sha256"
 
 
-def claim(folder: Path, description: dict, config: TrainConfig) -> None:
-    """Make `folder` the place of this run; raises UserError if it cannot be.
+@contextlib.contextmanager
+def claimed(folder: Path, description: dict, config: TrainConfig) -> Iterator[None]:
+    """Make `folder` the place of this run, and of no other process until the block ends; raises
+    UserError if it cannot be.
 
     Args:
         folder: created if need be.
@@ -40,6 +43,26 @@ def claim(folder: Path, description: dict, config: TrainConfig) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the model folder {folder}: {error.strerror}") from None
+    with _locked(folder):
+        _claim(folder, description, config)
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows cannot open a folder
+        yield
+        return
+    try:
+        lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _claim(folder: Path, description: dict, config: TrainConfig) -> None:
     if not (folder / CONFIG).exists():
         remove_leftovers(folder / CONFIG)  # all that a run killed this early can leave
         if any(folder.iterdir()):

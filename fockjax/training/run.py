@@ -112,32 +112,36 @@ class _Run:
     def train_folds(self, splits: list[Split], out: Path) -> dict[str, Any]:
         """Train all folds, each in its own model folder inside `out`, and return the results."""
         description = self.describe() | {"folds": len(splits)}
-        folder.claim(out, description, self.config)
-        if finished := folder.read_results(out):
-            return finished
-        folds = [
-            self.train_split(split, out / f"fold_{number}", f"fold {number + 1}", number)
-            for number, split in enumerate(splits)
-        ]
-        results = report.combine(folds)
-        report.write_report(out / folder.REPORT, results, [])
-        write_json(out / folder.RESULTS, results)
-        return results
+        with folder.claimed(out, description, self.config):
+            if finished := folder.read_results(out):
+                return finished
+            folds = [
+                self.train_split(split, out / f"fold_{number}", f"fold {number + 1}", number)
+                for number, split in enumerate(splits)
+            ]
+            results = report.combine(folds)
+            report.write_report(out / folder.REPORT, results, [])
+            write_json(out / folder.RESULTS, results)
+            return results
 
     def train_split(
         self, split: Split, out: Path, title: str, fold: int | None = None
     ) -> dict[str, Any]:
         """Train on one split, write its model folder and return the results."""
-        began = time.perf_counter()
-        config, dataset = self.config, self.dataset
         scaler = self.scaler(split)
         description = self.describe(fold) | {
             "scaler": scaler.to_json(),
             "split": {part: len(rows) for part, rows in dataclasses.asdict(split).items()},
         }
-        folder.claim(out, description, config)
-        if finished := folder.read_results(out):
-            return finished
+        with folder.claimed(out, description, self.config):
+            finished = folder.read_results(out)
+            return finished or self._train(split, scaler, out, title, description["identity"])
+
+    def _train(
+        self, split: Split, scaler: Scaler, out: Path, title: str, identity: dict[str, Any]
+    ) -> dict[str, Any]:
+        began = time.perf_counter()
+        config, dataset = self.config, self.dataset
 
         def standardised(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             x, y = dataset.features[rows], dataset.target[rows]
@@ -155,8 +159,7 @@ class _Run:
             assert results.leakage is not None
             return from_output(dataset.task, scaler, results.values, truth, results.leakage)
 
-        identity = identity_hash(description["identity"])
-        carry, history = self.fit_photonic(train, validation, out, identity, title)
+        carry, history = self.fit_photonic(train, validation, out, identity_hash(identity), title)
         evaluations = {"photonic": evaluate(self.photonic, carry)}
         evaluations["identity"] = evaluate(self.identity, self.fit_identity(train, validation))
         both = np.concatenate([split.train, split.validation])

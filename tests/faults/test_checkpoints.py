@@ -141,7 +141,8 @@ def test_a_kill_between_writing_and_renaming_leaves_a_whole_one(tmp_path, call, 
     assert newest(place) == left
     assert len(list(place.glob(".*.tmp"))) == (left == 1)
     files.write_json(tmp_path / folder.CONFIG, {})  # as if of a run; then the next one begins
-    folder.claim(tmp_path, {}, TrainConfig(overwrite=True))
+    with folder.claimed(tmp_path, {}, TrainConfig(overwrite=True)):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == [folder.CONFIG]
 
 
@@ -151,7 +152,8 @@ def test_a_kill_between_writing_and_renaming_leaves_a_whole_one(tmp_path, call, 
 @pytest.fixture
 def described(tmp_path):
     description = {"format": folder.FORMAT, "identity": {"cutoff": 8}, "scaler": {"mean": [1.5]}}
-    folder.claim(tmp_path, description, TrainConfig())
+    with folder.claimed(tmp_path, description, TrainConfig()):
+        pass
     assert folder.read_config(tmp_path) == description
     return tmp_path
 
@@ -275,7 +277,8 @@ def read_only():
 def test_a_folder_that_cannot_be_written_is_refused_before_the_training(read_only):
     for place in (read_only, read_only / "new"):
         with pytest.raises((UserError, PermissionError), match=read_only.name):
-            folder.claim(place, {}, TrainConfig())
+            with folder.claimed(place, {}, TrainConfig()):
+                pass
     with pytest.raises(PermissionError):
         save(read_only, 1)
     assert not any(read_only.iterdir())
