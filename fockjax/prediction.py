@@ -130,7 +130,7 @@ def predict(
     kind = np.dtype([*columns.descr, ("usable", "?")])
     with open_journal(path, identity, kind, restart=restart) as journal:
         # A run that was stopped after it wrote the output and before its journal went goes on.
-        _check_absent(out, overwrite or journal.finished)
+        _check_absent(out, overwrite or journal.finished, journal.rows)
         remove_leftovers(out)
         resumed = journal.rows
         if resumed:
@@ -139,7 +139,7 @@ def predict(
         with _progress(console, table.rows, resumed) as show:
             refused = _run(predictor, runner, table, journal, size, skip_bad, show)
         _check_finished(data, before, journal, refused)
-        _check_absent(out, overwrite or journal.finished)  # it may have come meanwhile
+        _check_absent(out, overwrite or journal.finished, journal.rows)  # it may be there by now
         journal.finish()
         summary = _deliver(journal, out, columns)
         journal.discard()
@@ -150,10 +150,14 @@ def predict(
     return journal.rows
 
 
-def _check_absent(out: Path, may_exist: bool) -> None:
-    """Raise UserError for an output that exists and may not be replaced."""
+def _check_absent(out: Path, may_exist: bool, rows: int = 0) -> None:
+    """Raise UserError for an output that exists and may not be replaced.
+
+    If `rows` are finished the name has to stay: their journal goes by it.
+    """
     if out.exists() and not may_exist:
-        raise UserError(f"{out} exists: give another name, or --overwrite to replace it")
+        other = "move it away" if rows else "give another name"
+        raise UserError(f"{out} exists: {other}, or --overwrite to replace it")
 
 
 def _check_options(
@@ -243,17 +247,19 @@ def _run(
                 refused.add(len(reasons), reasons)
                 show(each.raw.start + each.raw.count)
 
-    storing = True
-    for results in ahead(runner.stream(inputs())):
-        raw, chunk, usable, _ = begun.popleft()
-        part = _records(predictor, results, usable, journal.kind)
-        reasons = describe_bad(chunk, raw.start, usable, part["usable"])
-        if reasons and not skip_bad:
-            refused.add(len(reasons), reasons)
-            storing = False
-        if storing:
-            journal.append(part, reasons[:SHOWN_PROBLEMS])
-        show(raw.start + raw.count)
+    storing, stream = True, runner.stream(inputs())
+    # Closed, so that the record of a run that is interrupted here is complete, and in its log.
+    with contextlib.closing(stream), contextlib.closing(ahead(stream)) as coming:
+        for results in coming:
+            raw, chunk, usable, _ = begun.popleft()
+            part = _records(predictor, results, usable, journal.kind)
+            reasons = describe_bad(chunk, raw.start, usable, part["usable"])
+            if reasons and not skip_bad:
+                refused.add(len(reasons), reasons)
+                storing = False
+            if storing:
+                journal.append(part, reasons[:SHOWN_PROBLEMS])
+            show(raw.start + raw.count)
     return refused
 
 

@@ -667,6 +667,19 @@ def test_what_has_changed_since_is_noticed_and_restart_begins_anew(
     assert not journal.exists()
 
 
+def test_an_interrupted_run_is_recorded_as_such(classifier, tmp_path, monkeypatch, long):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    data, _ = long
+    log = tmp_path / "runs.jsonl"
+    monkeypatch.setattr(Journal, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(classifier, data, tmp_path / "out.csv", log=log, **OPTIONS)
+    (record,) = read_records(log)
+    assert record.error["type"] == "GeneratorExit" and 16 <= record.rows < 105
+
+
 def test_a_run_that_goes_on_keeps_to_its_plan(classifier, tmp_path, monkeypatch, long):
     """Another plan might be made meanwhile, since that depends on the memory that is free."""
     data, _ = long
@@ -709,15 +722,15 @@ def test_a_journal_alone_lets_no_output_be_replaced(classifier, tmp_path, monkey
             run(classifier, data, out, **OPTIONS)
         assert not journal.exists()
     out.unlink()
-    for place, number in (("before a chunk", 3), ("before it is stored", 2)):
+    for place, number in (("before a chunk", 3), ("before it is stored", 2)):  # goes on from there
         with monkeypatch.context() as patch:
             stop_at(patch, place, number)
             with pytest.raises(Stop):
                 run(classifier, data, out, **OPTIONS)
         before = journal.read_bytes()
         out.write_text("mine")
-        for options in ({}, {"restart": True}):
-            with pytest.raises(UserError, match="out.csv exists"):
+        for options, other in (({}, "move it away"), ({"restart": True}, "give another name")):
+            with pytest.raises(UserError, match=f"out.csv exists: {other}, or --overwrite"):
                 run(classifier, data, out, **OPTIONS, **options)
         assert out.read_text() == "mine" and journal.read_bytes() == before
         out.unlink()

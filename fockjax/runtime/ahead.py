@@ -1,13 +1,13 @@
 """An iterator whose items a thread makes one step ahead."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
+def ahead(items: Iterable[T]) -> Generator[T, None, None]:
     """Yield the same items in the same order; a thread makes the next one meanwhile.
 
     An exception raised in making an item is raised in its place. Once this iterator is closed, no

@@ -114,7 +114,7 @@ class RunRecord:
     ) -> None:
         self.error = {
             "type": type(error).__name__,
-            "message": str(error),
+            "message": "closed" if isinstance(error, GeneratorExit) else str(error),
             "missing": [int(row) for row in missing[:SHOWN_ROWS]],
             "count": len(missing),
             "sha256": digest,

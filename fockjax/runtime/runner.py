@@ -5,7 +5,7 @@ import copy
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ class Runner:
             )
         return results
 
-    def stream(self, chunks: Iterable[Any]) -> Iterator[Results]:
+    def stream(self, chunks: Iterable[Any]) -> Generator[Results, None, None]:
         """Run one chunk of rows after another, as one run.
 
         Two chunks are in memory at a time: while one runs, a thread takes the next from ``chunks``
@@ -205,7 +205,7 @@ class Runner:
 
     # Batches
 
-    def _run(self, chunks: Iterable[Any]) -> Iterator[Results]:
+    def _run(self, chunks: Iterable[Any]) -> Generator[Results, None, None]:
         """Run chunks one after another, and keep a record of them all."""
         record = self.record = RunRecord.begin(self.about, self.devices, self.labels)
         watch = memory.Watch(self.devices[0] if self.watch_memory else None)
