@@ -217,6 +217,11 @@ def wigner(
         x, p: the grid in phase space, increasing 1-D arrays in the units of the state's hbar. By
             default a square around the region where the distributions of x and p exceed a
             thousandth of their peaks.
+
+    Example:
+        >>> import fockjax as fj
+        >>> cat = fj.Circuit(1).prepare("cat", 1.5, modes=0)({}, cutoff=20)
+        >>> fj.plotting.wigner(cat, 0).figure.savefig("cat.png")  # doctest: +SKIP
     """
     _check(state, mode)
     if x is None or p is None:
@@ -252,6 +257,13 @@ def quadratures(
         ax: where to draw; by default a new figure.
         x_samples, p_samples: outcomes of homodyne detection at the angles 0 and pi/2, real, shape
             ``(shots,)``; drawn as histograms, instead of filling the area under the curves.
+
+    Example:
+        >>> import jax, fockjax as fj
+        >>> state = fj.from_ket([0, 1])
+        >>> x = state.sample_homodyne(jax.random.key(0), 0, shots=500)
+        >>> ax = fj.plotting.quadratures(state, 0, x_samples=x)
+        >>> ax.figure.savefig("one_photon.png")  # doctest: +SKIP
     """
     _check(state, mode)
     angles = {"x": 0.0, "p": np.pi / 2}
@@ -300,6 +312,12 @@ def photon_numbers(
         samples: photon numbers that were counted, integers of shape ``(shots, modes)``, or
             ``(shots,)`` for one mode. Their frequencies are drawn as points over the bars, with the
             standard deviation for this number of shots.
+
+    Example:
+        >>> import fockjax as fj
+        >>> twins = fj.Circuit(2).two_mode_squeeze(0.8)({}, cutoff=12)
+        >>> ax = fj.plotting.photon_numbers(twins, joint=True)
+        >>> ax.figure.savefig("twins.png")  # doctest: +SKIP
     """
     _check(state)
     if modes is None:
@@ -366,6 +384,12 @@ def density_matrix(state: State, modes: Modes | None = 0, ax: "Axes | None" = No
             that exceeds a thousandth of the peak are shown; for several, the combinations that
             exceed it.
         ax: where to draw; by default a new figure.
+
+    Example:
+        >>> import fockjax as fj
+        >>> noisy = fj.Circuit(1).displace(1.0, 0.4, mode=0).dephasing(0.5, mode=0)
+        >>> ax = fj.plotting.density_matrix(noisy({}, cutoff=10))
+        >>> ax.figure.savefig("noisy.png")  # doctest: +SKIP
     """
     from matplotlib.collections import PolyCollection
     from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -412,6 +436,12 @@ def inspection(
     Args:
         report: what `fockjax.inspect` returned.
         figure: an empty figure or subfigure to draw on; by default a new one.
+
+    Example:
+        >>> import fockjax as fj
+        >>> circuit = fj.Circuit(2).squeeze(1.0, mode=0).beamsplitter()
+        >>> figure = fj.plotting.inspection(fj.inspect(circuit, {}, cutoff=8))
+        >>> figure.savefig("inspection.png")  # doctest: +SKIP
     """
     from matplotlib.figure import FigureBase
 

@@ -55,7 +55,8 @@ def serve(config: ServeConfig) -> None:
     ours = (DEVICE_THREAD, LOADING_THREAD)
     if any(thread.name in ours for thread in threading.enumerate()):
         # A thread still compiles, or hangs. XLA cannot be told to stop, and the interpreter would
-        # crash if it ended meanwhile. All requests are answered and no file is open for writing.
+        # crash if it ended meanwhile. All requests are answered, and no file of ours is being
+        # written.
         logging.shutdown()
         os._exit(0)
 

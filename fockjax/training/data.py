@@ -41,6 +41,8 @@ class Dataset:
             column.
 
     Example:
+        >>> import numpy as np
+        >>> from fockjax.training import Dataset
         >>> x, kind = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 3 + 5
         >>> labels, indices = np.unique(kind, return_inverse=True)
         >>> Dataset("made", x, indices, ("a", "b"), "kind", labels).classes

@@ -1,7 +1,7 @@
 """The model folder: its files, when it may be written to, and the log of epochs.
 
-config.json        options, data description, scaler: all that using the model takes
-checkpoints/       the last two states of the training, best weights included
+config.json        options, data description, scaler: all that using the model takes, but weights
+checkpoints/       the last two states of the training, with the best weights
 metrics.jsonl      one line per epoch
 probe.json         a test row and its answer: docs/serving.md
 results.json       test figures; its presence means the run is finished

@@ -291,7 +291,7 @@ class _Run:
             f"{sizes} rows to train / validate / test",
             f"best epoch: {best} of {len(history)}",
             f"largest leakage of a test row {max(leakage.max(), 0):.2%}",
-            f"{seconds:.0f} s in all",
+            f"{seconds:.0f} s since it was started or resumed",
         ]
         if skipped:
             notes.append(f"{skipped} steps skipped, as their loss or gradient was not finite")
