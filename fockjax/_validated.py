@@ -61,15 +61,21 @@ def unitary(U) -> np.ndarray:
     return U
 
 
+def _of_quadratures(matrix, name: str) -> np.ndarray:
+    """A finite real matrix of shape (2n, 2n) known before tracing."""
+    matrix = square(finite_square(matrix, name), name, even=True)
+    if np.iscomplexobj(matrix):
+        raise TypeError(f"Argument `{name}` must be real, got dtype {matrix.dtype}.")
+    return matrix
+
+
 def symplectic(S) -> np.ndarray:
     """A symplectic matrix known before tracing, float64.
 
     Raises:
         TypeError, ValueError: if it is not, with its defect.
     """
-    S = square(finite_square(S, "S"), "S", even=True)
-    if np.iscomplexobj(S):
-        raise TypeError(f"Argument `S` must be real, got dtype {S.dtype}.")
+    S = _of_quadratures(S, "S")
     defect = symplectic_defect(S)
     if defect > SYMPLECTIC_TOLERANCE:
         raise ValueError(
@@ -86,9 +92,7 @@ def covariance(cov, hbar: float = 2.0) -> np.ndarray:
     Raises:
         TypeError, ValueError: if it is not: what is wrong, and by how much.
     """
-    cov = square(finite_square(cov, "cov"), "cov", even=True)
-    if np.iscomplexobj(cov):
-        raise TypeError(f"Argument `cov` must be real, got dtype {cov.dtype}.")
+    cov = _of_quadratures(cov, "cov")
     V = cov * (2 / checked_hbar(hbar))
     size = max(1.0, np.linalg.norm(V))
     skew = abs(cov - cov.T).max()

@@ -114,16 +114,12 @@ def predict(
         maximum = maximum_cutoff or predictor.maximum_cutoff
         identity |= {"tolerance": tolerance, "maximum cutoff": maximum}
         # Planned again it might come out otherwise, as that depends on the memory that is free.
-        stored = {} if restart else stored_identity(path, identity)
-        if stored:
+        if stored := {} if restart else stored_identity(path, identity):
             predictor = predictor.replanned(tolerance, *stored["plan"])
         else:
             predictor = _planned(console, predictor, table, tolerance, maximum, memory)
-        plan = str(predictor.plan)
-        identity["plan"] = [predictor.cutoffs.tolist(), plan]
-        console.print(Text(f"planned, rows counted from 0: {plan}"), soft_wrap=True)
-        if "`maximum`" in plan:
-            console.print("Here `maximum` is --maximum-cutoff.")
+        identity["plan"] = [predictor.cutoffs.tolist(), str(predictor.plan)]
+        _show_plan(console, predictor)
     runner = predictor.runner(memory=memory, largest_batch=batch_size, log=log, trace=trace)
     out.parent.mkdir(parents=True, exist_ok=True)
     columns = result_columns(predictor.classes, predictor.labels if predictor.plan else ())
@@ -328,6 +324,13 @@ def _planned(
             return predictor.planned(first.inputs, tolerance, maximum, memory)
     except PilotTooLarge as error:
         raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
+
+
+def _show_plan(console: Console, predictor: Predictor) -> None:
+    plan = str(predictor.plan)
+    console.print(Text(f"planned, rows counted from 0: {plan}"), soft_wrap=True)
+    if "`maximum`" in plan:
+        console.print("Here `maximum` is --maximum-cutoff.")
 
 
 def _records(
