@@ -238,7 +238,7 @@ def draw(points: list[Point], path: Path) -> None:
         "v+g milliseconds": lambda p: 1e3 * p.seconds,
     }
     figure = Figure(figsize=(3.2 * len(modes), 8), layout="constrained")
-    axes = figure.subplots(len(prices), len(modes), sharey="col", squeeze=False)
+    axes = figure.subplots(len(prices), len(modes), sharey=True, squeeze=False)
     for row, (label, price) in zip(axes, prices.items(), strict=True):
         for axis, n in zip(row, modes, strict=True):
             for total, colour in ((False, ORANGE), (True, BLUE)):

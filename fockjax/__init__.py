@@ -1,4 +1,9 @@
-"""fockjax: Fock-basis simulation of photonic circuits in JAX."""
+"""fockjax: Fock-basis simulation of photonic circuits in JAX.
+
+`Circuit`, `Weight` and `Input` build circuits, whose calls return a `State` to read.
+`fockjax.gates`, `kets`, `mixed`, `channels` and `detectors` describe what circuits are built of;
+`fockjax.nn` makes circuits layers of Flax models, `fockjax.runtime` runs them over many rows.
+"""
 
 from importlib.metadata import version as _version
 

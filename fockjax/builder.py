@@ -36,42 +36,50 @@ class Builder(abc.ABC):
     # one mode
 
     def displace(self, r, phi: Any = 0.0, *, mode: int) -> Self:
-        """Displacement ``D(alpha) = exp(alpha a^dagger - alpha^* a)``, ``alpha = r e^{i phi}``."""
+        """Displacement ``D(alpha) = exp(alpha a^dagger - alpha^* a)``, ``alpha = r e^{i phi}``. See
+        `fockjax.gates.displacement`.
+        """
         return self.add("displacement", r, phi, modes=mode)
 
     def squeeze(self, r, phi: Any = 0.0, *, mode: int) -> Self:
-        """Squeezing ``S(z) = exp((z^* a^2 - z a^dagger^2)/2)``, ``z = r e^{i phi}``."""
+        """Squeezing ``S(z) = exp((z^* a^2 - z a^dagger^2)/2)``, ``z = r e^{i phi}``. See
+        `fockjax.gates.squeezing`.
+        """
         return self.add("squeezing", r, phi, modes=mode)
 
     def rotate(self, phi, *, mode: int) -> Self:
-        """Rotation ``R(phi) = exp(i phi n)``."""
+        """Rotation ``R(phi) = exp(i phi n)``. See `fockjax.gates.rotation`."""
         return self.add("rotation", phi, modes=mode)
 
     def fourier(self, *, mode: int) -> Self:
-        """Fourier gate ``F = R(pi/2)``: takes x to -p and p to x."""
+        """Fourier gate ``F = R(pi/2)``: takes x to -p and p to x. See `fockjax.gates.fourier`."""
         return self.add("fourier", modes=mode)
 
     def kerr(self, kappa, *, mode: int) -> Self:
-        """Kerr gate ``K(kappa) = exp(i kappa n^2)``."""
+        """Kerr gate ``K(kappa) = exp(i kappa n^2)``. See `fockjax.gates.kerr`."""
         return self.add("kerr", kappa, modes=mode)
 
     def snap(self, phases, *, mode: int) -> Self:
         """SNAP gate ``sum_n e^{i phases[n]} |n><n|``; photon numbers beyond the phases given are
-        left alone.
+        left alone. See `fockjax.gates.snap`.
         """
         return self.add("snap", phases, modes=mode)
 
     def x_displace(self, x, *, mode: int) -> Self:
-        """Position displacement ``X(x) = exp(-i x p_hat / hbar)``: adds x to the position."""
+        """Position displacement ``X(x) = exp(-i x p_hat / hbar)``: adds x to the position. See
+        `fockjax.gates.x_displacement`.
+        """
         return self.add("x_displacement", x, modes=mode)
 
     def p_displace(self, p, *, mode: int) -> Self:
-        """Momentum displacement ``Z(p) = exp(i p x_hat / hbar)``: adds p to the momentum."""
+        """Momentum displacement ``Z(p) = exp(i p x_hat / hbar)``: adds p to the momentum. See
+        `fockjax.gates.p_displacement`.
+        """
         return self.add("p_displacement", p, modes=mode)
 
     def quadratic_phase(self, s, *, mode: int) -> Self:
         """Quadratic phase gate ``P(s) = exp(i s x^2 / (2 hbar))``, up to a global phase: adds s x
-        to the momentum.
+        to the momentum. See `fockjax.gates.quadratic_phase`.
         """
         return self.add("quadratic_phase", s, modes=mode)
 
@@ -88,41 +96,45 @@ class Builder(abc.ABC):
         self, theta: Any = np.pi / 4, phi: Any = 0.0, *, modes: Sequence[int] = (0, 1)
     ) -> Self:
         """Beamsplitter ``BS(theta, phi) = exp(theta (e^{i phi} a1 a2^dagger - e^{-i phi} a1^dagger
-        a2))``.
+        a2))``. See `fockjax.gates.beamsplitter`.
         """
         return self.add("beamsplitter", theta, phi, modes=modes)
 
     def mach_zehnder(self, phi_in, phi_ex, *, modes: Sequence[int] = (0, 1)) -> Self:
-        """Mach-Zehnder interferometer ``BS(pi/4, pi/2) R1(phi_in) BS(pi/4, pi/2) R1(phi_ex)``."""
+        """Mach-Zehnder interferometer ``BS(pi/4, pi/2) R1(phi_in) BS(pi/4, pi/2) R1(phi_ex)``. See
+        `fockjax.gates.mach_zehnder`.
+        """
         return self.add("mach_zehnder", phi_in, phi_ex, modes=modes)
 
     def symmetric_mach_zehnder(
         self, phi_in, phi_ex, *, exact: bool = False, modes: Sequence[int] = (0, 1)
     ) -> Self:
         """Symmetric Mach-Zehnder interferometer ``BS(pi/4, pi/2) R1(phi_in - pi/2) R2(phi_ex -
-        pi/2) BS(pi/4, pi/2)``; with ``exact`` cut once, not after each beamsplitter.
+        pi/2) BS(pi/4, pi/2)``; with ``exact`` cut once, not after each beamsplitter. See
+        `fockjax.gates.symmetric_mach_zehnder`.
         """
         return self.add("symmetric_mach_zehnder", phi_in, phi_ex, exact=exact, modes=modes)
 
     def two_mode_squeeze(self, r, phi: Any = 0.0, *, modes: Sequence[int] = (0, 1)) -> Self:
         """Two-mode squeezing ``S2(r, phi) = exp(r (e^{i phi} a1^dagger a2^dagger - e^{-i phi} a1
-        a2))``.
+        a2))``. See `fockjax.gates.two_mode_squeezing`.
         """
         return self.add("two_mode_squeezing", r, phi, modes=modes)
 
     def cross_kerr(self, kappa, *, modes: Sequence[int] = (0, 1)) -> Self:
-        """Cross-Kerr gate ``CK(kappa) = exp(i kappa n1 n2)``."""
+        """Cross-Kerr gate ``CK(kappa) = exp(i kappa n1 n2)``. See `fockjax.gates.cross_kerr`."""
         return self.add("cross_kerr", kappa, modes=modes)
 
     def controlled_x(self, s, *, exact: bool = False, modes: Sequence[int] = (0, 1)) -> Self:
         """Controlled X gate ``CX(s) = exp(-i s x1 p2 / hbar)``: adds s x1 to x2; with ``exact`` cut
-        once, not after each beamsplitter and squeezer.
+        once, not after each beamsplitter and squeezer. See `fockjax.gates.controlled_x`.
         """
         return self.add("controlled_x", s, exact=exact, modes=modes)
 
     def controlled_z(self, s, *, exact: bool = False, modes: Sequence[int] = (0, 1)) -> Self:
-        """Controlled Z gate ``CZ(s) = exp(i s x1 x2 / hbar)``: adds s x2 to p1 and s x1 to p2;
-        with ``exact`` cut once, not after each beamsplitter and squeezer.
+        """Controlled Z gate ``CZ(s) = exp(i s x1 x2 / hbar)``: adds s x2 to p1 and s x1 to p2; with
+        ``exact`` cut once, not after each beamsplitter and squeezer. See
+        `fockjax.gates.controlled_z`.
         """
         return self.add("controlled_z", s, exact=exact, modes=modes)
 
@@ -263,33 +275,39 @@ class Builder(abc.ABC):
     # channels
 
     def loss(self, T, *, mode: int) -> Self:
-        """Loss: a beamsplitter of energy transmissivity T, in [0, 1], with the vacuum."""
+        """Loss: a beamsplitter of energy transmissivity T, in [0, 1], with the vacuum. See
+        `fockjax.channels.loss`.
+        """
         return self.add("loss", T, modes=mode)
 
     def thermal_loss(self, T, nbar, *, mode: int) -> Self:
         """Thermal loss: a beamsplitter of energy transmissivity T, in [0, 1], with a thermal state
-        of ``nbar >= 0`` photons.
+        of ``nbar >= 0`` photons. See `fockjax.channels.thermal_loss`.
         """
         return self.add("thermal_loss", T, nbar, modes=mode)
 
     def amplifier(self, gain, nbar: Any = 0.0, *, mode: int) -> Self:
         """Phase-insensitive amplifier: ``a -> sqrt(gain) a + sqrt(gain - 1) b^dagger``, gain >= 1,
-        with ``nbar >= 0`` photons in the idler b.
+        with ``nbar >= 0`` photons in the idler b. See `fockjax.channels.amplifier`.
         """
         return self.add("amplifier", gain, nbar, modes=mode)
 
     def dephasing(self, sigma, *, mode: int) -> Self:
-        """Dephasing: a rotation by a normally distributed angle of standard deviation sigma."""
+        """Dephasing: a rotation by a normally distributed angle of standard deviation sigma. See
+        `fockjax.channels.dephasing`.
+        """
         return self.add("dephasing", sigma, modes=mode)
 
     def additive_noise(self, variance, *, mode: int) -> Self:
-        """Additive Gaussian noise: adds ``variance >= 0`` to the variances of x and of p."""
+        """Additive Gaussian noise: adds ``variance >= 0`` to the variances of x and of p. See
+        `fockjax.channels.additive_noise`.
+        """
         return self.add("additive_noise", variance, modes=mode)
 
     def kraus(self, operators, *, modes: int | Sequence[int], truncated: bool = False) -> Self:
         """A channel given by its Kraus operators: a complex array of shape ``(J, *cutoffs,
         *cutoffs)`` with output photon numbers first, or ``(J, size, size)``. ``truncated``: they
-        may sum to less than the identity, what is missing being lost.
+        may sum to less than the identity, what is missing being lost. See `fockjax.channels.kraus`.
         """
         parts = np.real(operators), np.imag(operators)
         return self.add("kraus", *parts, modes=modes, truncated=truncated)
@@ -306,7 +324,7 @@ class Builder(abc.ABC):
         name=None,
     ) -> Self:
         """Count photons: each is seen with probability ``efficiency``, and ``dark_counts`` more are
-        counted on average.
+        counted on average. See `fockjax.detectors.photons`.
         """
         return self.measure(
             "photons", efficiency, dark_counts, modes=modes, select=select, name=name
@@ -321,18 +339,18 @@ class Builder(abc.ABC):
         select=None,
         name=None,
     ) -> Self:
-        """Detect whether there are photons: 1, a click, or 0."""
+        """Detect whether there are photons: 1, a click, or 0. See `fockjax.detectors.threshold`."""
         return self.measure(
             "threshold", efficiency, dark_counts, modes=modes, select=select, name=name
         )
 
     def measure_homodyne(self, angle: Any = 0.0, *, mode: int, select=None, name=None) -> Self:
-        """Measure the quadrature ``x cos(angle) + p sin(angle)``."""
+        """Measure ``x cos(angle) + p sin(angle)``. See `fockjax.detectors.homodyne`."""
         return self.measure("homodyne", angle, modes=mode, select=select, name=name)
 
     def measure_heterodyne(self, *, mode: int, select=None, name=None) -> Self:
-        """Measure x and p together: the outcome is a complex amplitude alpha, its density
-        ``<alpha| rho |alpha> / pi``.
+        """Measure x and p together: the outcome is a complex amplitude alpha, its density ``<alpha|
+        rho |alpha> / pi``. See `fockjax.detectors.heterodyne`.
         """
         return self.measure("heterodyne", modes=mode, select=select, name=name)
 

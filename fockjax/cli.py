@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fockjax._files import atomic_writer, same_file
+from fockjax._options import optional
 from fockjax.prediction import predict
 from fockjax.runtime import RunError, TooLarge
 from fockjax.runtime.report import html_report, print_report
@@ -38,18 +39,17 @@ class Predict:
     """Discard the journal of an interrupted run and begin anew."""
     overwrite: bool = False
     """Replace FILE if it exists, once the new one is complete."""
-    memory: Annotated[str | None, tyro.conf.arg(metavar="SIZE")] = None
-    """Memory the process may use, such as 8GB or 500MiB; by default half of what is available."""
-    batch_size: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    memory: Annotated[str | None, optional("SIZE")] = None
+    """Memory to use, such as 8GB; by default what JAX may use of a GPU, or half of what is free."""
+    batch_size: Annotated[int | None, optional("INT")] = None
     """Most rows in a batch; by default as many as run fast and fit in memory."""
-    tolerance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Leakage a row may have: cutoffs are planned for it, and rows that lose more run again at
-    larger ones. Adds the columns cutoffs and ok."""
-    maximum_cutoff: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """The largest of these cutoffs; by default 32."""
-    log: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    tolerance: Annotated[float | None, optional("FLOAT")] = None
+    """Leakage a row may have: cutoffs are planned for it. Adds the columns cutoffs and ok."""
+    maximum_cutoff: Annotated[int | None, optional("INT")] = None
+    """The largest of these cutoffs; by default 32, or that of the training if it is larger."""
+    log: Annotated[Path | None, optional("FILE")] = None
     """Append the record of the run to this file, as JSON, for fockjax report."""
-    trace: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    trace: Annotated[Path | None, optional("FOLDER")] = None
     """Write the trace of JAX's profiler to this folder."""
 
 
@@ -57,12 +57,11 @@ class Predict:
 class Validate:
     """Options of `fockjax validate`."""
 
-    model: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[MODEL]")] = None
+    model: Annotated[tyro.conf.Positional[Path | None], optional("[MODEL]")] = None
     """Model folder to validate as well."""
     source: Literal["auto", "sf", "golden"] = "auto"
-    """Compare with Strawberry Fields (sf), its stored answers (golden), or the first if it is
-    installed (auto)."""
-    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME...]")] = ()
+    """Compare with Strawberry Fields (sf) or its stored answers (golden); auto: sf if installed."""
+    only: Annotated[tuple[str, ...], optional("[NAME...]")] = ()
     """Compare these operations and readouts only, for example: squeezing wigner."""
 
 
@@ -71,7 +70,7 @@ class Report:
     """Options of `fockjax report`."""
 
     log: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="LOG")]
-    """File of records, one JSON object per line, as written by a Runner with log=..."""
+    """File of records, as written by fockjax predict --log or a Runner with log=..."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
     """Write an HTML page with plots to this file instead of showing the tables."""
     overwrite: bool = False
@@ -102,7 +101,7 @@ Command = (
         tyro.conf.subcommand(
             "validate",
             description="Compare every operation and readout, random circuits and a trained model "
-            "with Strawberry Fields.",
+            "with Strawberry Fields. This takes about eight minutes on 2 cores.",
         ),
     ]
     | Annotated[
@@ -124,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = tyro.cli(
         Command,  # pyright: ignore[reportArgumentType]
         prog="fockjax",
-        description="Photonic quantum machine learning in the Fock basis.",
+        description="Photonic quantum machine learning in the Fock basis. --version tells which.",
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
     )

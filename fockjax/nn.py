@@ -66,11 +66,15 @@ class QuantumLayer(nnx.Module):
         circuit: a `fockjax.Circuit`, or what `fockjax.grouped` returns.
         cutoff: photon numbers below it are kept; one for all modes or one for each, or
             `fockjax.TotalPhotons`.
-        readout: a function from the `State` of one sample to an array or pytree of arrays.
+        readout: a function from the `State` of one sample to an array or pytree of arrays; by
+            default `quadratures`.
         rngs: Flax random streams; "params" draws the initial weights.
         dtype: complex64 or complex128 to compute in; by default complex64, or complex128 where x64
             is on.
-        param_dtype: the real dtype of the weights.
+        param_dtype: the real dtype of the weights, float32 also where x64 is on.
+
+    Calls take inputs of shape ``(..., num_inputs)``, and for a circuit that draws at random a key,
+    which is split over the samples. The readout is returned with the same leading axes.
 
     Example:
         >>> import jax.numpy as jnp, fockjax as fj
@@ -119,9 +123,7 @@ class QuantumLayer(nnx.Module):
         )
 
     def __call__(self, x: ArrayLike, key: jax.Array | None = None) -> Any:
-        """The readout for inputs of shape ``(..., num_inputs)``; the leading axes stay. A circuit
-        that draws at random needs a key, which is split over the samples.
-        """
+        """The readout of every sample; see the class."""
         x = jnp.asarray(x)
         wanted = self.circuit.num_inputs
         if not x.ndim or x.shape[-1] != wanted:

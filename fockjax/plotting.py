@@ -283,7 +283,7 @@ def quadratures(
         if counted is None:
             ax.fill_between(grid, density, color=colour, alpha=0.15, linewidth=0)
         else:
-            label = f"{counted.size} samples"
+            label = f"{name}, {counted.size} samples"
             ax.hist(counted, bins="auto", density=True, color=colour, alpha=0.3, label=label)
     decorate(ax, _unit("x, p", state), "probability density")
     top = 1.2 * ax.dataLim.ymax  # room for the legend
@@ -464,8 +464,9 @@ def inspection(
     losses.step(steps, [row.leakage for row in rows], where="mid", color=BLUE, label="so far")
     for mode in range(report.state.modes):
         style = {"color": COLOURS[mode % len(COLOURS)], "marker": "." if few else ""}
-        tops.plot(steps, [row.top[mode] for row in rows], **style)
-        photons.plot(steps, [row.photons[mode] for row in rows], **style, label=f"mode {mode}")
+        top = [row.top[mode] or np.nan for row in rows]  # nothing is off a logarithmic scale
+        tops.plot(steps, top, **style, label=f"mode {mode}")
+        photons.plot(steps, [row.photons[mode] for row in rows], **style)
         for purities in more:
             purities.plot(steps, [_purity(row, mode) for row in rows], **style)
     decorate(losses, "", "leakage, at least" if report.state.reflects else "leakage")
@@ -485,7 +486,7 @@ def inspection(
         axis.set_ylim(report.rounding, max(2 * highest, 100 * report.rounding))
         axis.set_yscale("log")
     photons.set_ylim(bottom=0)
-    for axis in (losses, photons):
+    for axis in (losses, tops):
         axis.legend(frameon=False, fontsize=8, ncols=8, loc="lower left", bbox_to_anchor=(0, 1))
     if few:
         names = [verbatim(row.name) for row in rows]

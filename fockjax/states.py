@@ -247,8 +247,8 @@ class State(Readouts):
         with the same factor of the other are joined first.
 
         Two mixed factors are diagonalised. First and second derivatives are finite at eigenvalues
-        that are zero or equal. Where the rank of a matrix is about to change the derivatives are
-        infinite; given are those at the rank it has.
+        that are zero or equal. Where the rank of a matrix is about to change the derivatives may be
+        infinite; the result is what they would be if the rank stayed the same.
 
         Args:
             other: a `State`; a ket of shape ``cutoffs``; or a density matrix of shape ``(*cutoffs,

@@ -212,7 +212,12 @@ Fields 0.24-dev (its TensorFlow and NumPy Fock backends), Piquasso 8.0.1 (`PureF
 MrMustard 0.7.3 and 1.0.0a2-dev (the better of the two), DeepQuantum 4.5.0 (Fock backend), dynamiqs
 0.3.5 (an operator library, not one of circuits). In Strawberry Fields' TensorFlow backend,
 displacements, squeezers, beamsplitters and Mach-Zehnder interferometers run only eagerly, and
-those of a batch are built in a Python loop.
+those of a batch are built in a Python loop. Times ([benchmarks](../benchmarks/README.md)) are of
+Strawberry Fields 0.23 and Piquasso 8.0.2; MrMustard, DeepQuantum and dynamiqs were not timed.
+
+What others have and fockjax has not: simulation in phase space without a Fock basis (Gaussian and
+bosonic backends, hafnians, torontonians), master equations and time evolution, tensor networks,
+programs in the time domain, hardware.
 
 | mark | meaning |
 |-|-|

@@ -218,7 +218,9 @@ def test_an_inspection_along_the_circuit():
     assert [tick.get_text() for tick in photons.get_xticklabels()][1] == "D(1.2) on 0"
     np.testing.assert_allclose(losses.lines[0].get_ydata(), [row.leakage for row in report.rows])
     for mode in range(2):
-        np.testing.assert_allclose(tops.lines[mode].get_ydata(), [r.top[mode] for r in report.rows])
+        np.testing.assert_allclose(
+            tops.lines[mode].get_ydata(), [r.top[mode] or np.nan for r in report.rows]
+        )
     assert fj.plotting.inspection(report, figure) is figure
     broken = fj.plotting.inspection(fj.inspect(circuit, {"k": jnp.nan}, cutoff=(6, 5)))
     broken.canvas.draw()

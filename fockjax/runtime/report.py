@@ -59,17 +59,31 @@ def _summary(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     return [
         ("runs", f"{len(records)}, {len(good) / len(records):.1%} of them completed"),
         ("rows", f"{rows:,} in {time:.1f} s" + (f", {rows / time:,.0f} a second" if time else "")),
-        ("seconds", ", ".join(f"{part} {value:.2f}" for part, value in seconds.items())),
+        (
+            "seconds",
+            "running {total:.2f} (transfer {transfer:.2f}, compute {compute:.2f}), "
+            "tracing {trace:.2f}, compiling {compile:.2f}".format_map(seconds),
+        ),
         ("recoveries", str(sum(len(record.recoveries) for record in records))),
         ("errors", ", ".join(f"{name} {count}" for name, count in errors.items()) or "none"),
     ]
 
 
-RUN_HEADER = ("UTC", "rows", "again", "bad", "seconds", "memory", "leakage", "faults", "error")
+RUN_HEADER = (
+    "UTC",
+    "rows",
+    "rerun",
+    "not finite",
+    "seconds",
+    "memory",
+    "leakage",
+    "failures",
+    "error",
+)
 
 
 def _run(record: RunRecord) -> list[str]:
-    """A row under `RUN_HEADER`. Rows run "again" had a larger cutoff; "bad" are not finite."""
+    """A row under `RUN_HEADER`. Rows were "rerun" at a larger cutoff."""
     return [
         record.started[:19].replace("T", " "),
         f"{record.rows:,}",

@@ -66,8 +66,8 @@ class RunRecord:
         device: what it ran on.
         versions: of jax and fockjax.
         rows: how many rows were given.
-        seconds: "total", and its parts "trace", "compile", "transfer" and "compute". The parts also
-            count what was compiled since the run before, for example by `Runner.warm_up`.
+        seconds: "total" of the run, of which "transfer" and "compute" are parts, and "trace" and
+            "compile" since the run before: within it, or earlier, as by `Runner.warm_up`.
         memory: bytes in use "before" and "after", and at the "peak"; empty if it was not watched.
         batches: how many batches of each size were launched.
         levels: how many rows each function gave; functions after the first have larger cutoffs.

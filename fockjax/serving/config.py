@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from fockjax._advice import UserError, option
+from fockjax._options import optional
 from fockjax.runtime.memory import parse_size
 
 
@@ -18,18 +19,18 @@ class ServeConfig:
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """Model folder, from fockjax train."""
-    name: str | None = None
+    name: Annotated[str | None, optional("NAME")] = None
     """Name of the model in requests; by default that of its folder."""
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 is every interface."""
     port: int = 8000
     """Port to listen on; 0 takes a free one."""
-    api_key_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    api_key_file: Annotated[Path | None, optional("FILE")] = None
     """File with a key that requests other than health checks need (Authorization: Bearer KEY)."""
-    ssl_certfile: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    ssl_certfile: Annotated[Path | None, optional("FILE")] = None
     """TLS certificate."""
-    ssl_keyfile: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    ssl_keyfile: Annotated[Path | None, optional("FILE")] = None
     """Its private key."""
 
     max_wait: float = 1.0
@@ -38,17 +39,15 @@ class ServeConfig:
     """Rows that may wait in the queue, which is also the most that one request may have."""
     deadline: float = 5.0
     """Seconds within which a request is answered or given up; a request may ask for less."""
-    max_body: str = "16MB"
+    max_body: Annotated[str, tyro.conf.arg(metavar="SIZE")] = "16MB"
     """Largest body of a request, such as 16MB."""
     max_connections: int = 1000
     """Most connections at a time; while there are more, requests are answered with 503."""
 
     drain: float = 0.0
-    """Seconds to go on accepting requests after SIGTERM while not ready, so that a load balancer
-    notices."""
-    compiled: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Folder in which compiled programs are kept for the next start. Only you may be able to write
-    there. By default fockjax in $XDG_CACHE_HOME or ~/.cache."""
+    """Seconds to go on accepting after SIGTERM, not ready, so that a load balancer notices."""
+    compiled: Annotated[Path | None, optional("FOLDER")] = None
+    """Folder that keeps compiled programs; by default fockjax in $XDG_CACHE_HOME or ~/.cache."""
 
     def check(self) -> None:
         """Raise UserError for a value that cannot work, naming its option."""

@@ -189,8 +189,9 @@ def _get(summary: str, schema: str, *errors: int) -> Schema:
 
 def _open(operation: Schema) -> Schema:
     """A health check: it needs no key, and its "no" has the same form as its "yes"."""
-    answer = operation["responses"]["200"]
-    return {**operation, "responses": {"200": answer, "503": answer}, "security": []}
+    yes = operation["responses"]["200"]
+    no = {**yes, "description": "no"}
+    return {**operation, "responses": {"200": yes, "503": no}, "security": []}
 
 
 def _post(summary: str, taken: str, given: str, *errors: int) -> Schema:

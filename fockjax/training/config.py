@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-
 from fockjax._advice import UserError, option
+from fockjax._options import optional
 from fockjax.layout import TotalPhotons
 
 LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
@@ -27,17 +26,16 @@ class TrainConfig:
         2
     """
 
-    data: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    data: Annotated[Path | None, optional("FILE")] = None
     """CSV file with a header, or Parquet file; without it, the bundled breast-cancer data."""
-    target: Annotated[str | None, tyro.conf.arg(metavar="COLUMN")] = None
+    target: Annotated[str | None, optional("COLUMN")] = None
     """Column of --data to predict; all the others are features."""
-    drop: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN...")] = ()
+    drop: Annotated[tuple[str, ...], optional("COLUMN...")] = ()
     """Columns of --data to leave out (an identifier, say)."""
-    categorical: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN...")] = ()
+    categorical: Annotated[tuple[str, ...], optional("COLUMN...")] = ()
     """Columns of numbers that are categories; columns of text always are."""
-    impute: Imputation | None = None
-    """Fill missing features with this statistic of the training rows (for categories always the
-    most frequent). Without it a missing value is an error."""
+    impute: Annotated[Imputation | None, optional("{mean,median,most-frequent}")] = None
+    """Fill missing features with this of the training rows; without it they are an error."""
     task: Literal["auto", "classification", "regression"] = "auto"
     """auto: classification when the target is text or has two distinct values, else regression."""
 
@@ -76,7 +74,7 @@ class TrainConfig:
     seed: int = 0
     """Seed of splits, initial weights and shuffling; 0 to 4294967295."""
 
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    out: Annotated[Path | None, optional("FOLDER")] = None
     """Model folder; default runs/NAME, after the data."""
     resume: bool = False
     """Continue an interrupted run in the same folder, exactly from its last checkpoint."""

@@ -77,7 +77,7 @@ class CutoffPlan:
             rows, generous, lost = self.trial
             lines.append(
                 f"Not Gaussian throughout: the bound is that of rows {shown_rows(rows)}, seen at "
-                f"cutoffs {generous}. At those planned they lose at most {max(lost):.1e}."
+                f"cutoffs {generous}. At the planned cutoffs they lose at most {max(lost):.1e}."
             )
         elif len(self.short) < len(self.rows):
             lines.append(guarantee(self.short))
@@ -124,7 +124,7 @@ def plan_cutoffs(
             of each input.
         tolerance: the probability that a sample may lose.
         share: the share of the samples for which the cutoffs must suffice, in (0, 1]. A few extreme
-            samples are better run again at higher cutoffs than to make all others dearer.
+            samples are better run again at higher cutoffs than to make all others more expensive.
         minimum, maximum: the least and the greatest cutoff, for all modes or for each. For a mode
             that a given matrix acts on, both must be the cutoff of that matrix.
         key: a JAX random key, for a circuit that measures.
