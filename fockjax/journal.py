@@ -74,8 +74,21 @@ class Journal:
         sync_folder(self.path.parent)
 
     def chunks(self) -> Iterator[tuple[np.ndarray, list[str]]]:
-        """The rows and notes of each record, in order, up to the first that is damaged."""
-        return ((rows, notes) for rows, notes in self._records() if len(rows))
+        """The rows and notes of each record, in order.
+
+        Raises:
+            UserError: at the end, if there were fewer rows than were stored.
+        """
+        found = 0
+        for rows, notes in self._records():
+            found += len(rows)
+            if len(rows):
+                yield rows, notes
+        if found < self.rows:
+            raise UserError(
+                f"{self.path} was damaged meanwhile: {found:,} of {self.rows:,} rows are left; the "
+                "same command goes on from there"
+            )
 
     def _records(self) -> Iterator[tuple[np.ndarray, list[str]]]:
         self._file.seek(self._first)

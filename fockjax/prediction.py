@@ -133,10 +133,18 @@ def predict(
             console.print(f"resuming after row {resumed:,}")
         size = _chunk_size(predictor, runner)
         with _progress(console, table.rows, resumed) as show:
-            refused = _run(predictor, runner, table, journal, size, skip_bad, show)
+            refused = _run(
+                predictor,
+                runner,
+                table,
+                journal,
+                size,
+                skip_bad,
+                show,
+                lambda: _check_unchanged(data, before),
+            )
         _check_finished(data, before, journal, refused)
         _check_absent(out, overwrite or journal.finished, journal.rows)  # it may be there by now
-        journal.finish()
         summary = _deliver(journal, out, columns)
         journal.discard()
     seconds = time.perf_counter() - began
@@ -217,6 +225,7 @@ def _run(
     size: int,
     skip_bad: bool,
     show: Callable[[int], None],
+    unchanged: Callable[[], None],
 ) -> _BadRows:
     """Run all rows of the table and append their results to the journal.
 
@@ -254,6 +263,7 @@ def _run(
                 refused.add(len(reasons), reasons)
                 storing = False
             if storing:
+                unchanged()
                 journal.append(part, reasons[:SHOWN_PROBLEMS])
             show(raw.start + raw.count)
     return refused
@@ -272,9 +282,7 @@ def _check_finished(
 
     The journal stays if it has rows: these may have taken hours.
     """
-    after = data.stat()
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise UserError(f"{data} was changed while it was read: run again with --restart")
+    _check_unchanged(data, before)
     if refused:
         advice = "Nothing was written; --skip-bad leaves such rows empty"
         if journal.rows:
@@ -285,6 +293,12 @@ def _check_finished(
         raise UserError(f"{data}: {refused}. {advice}")
     if journal.rows == 0:
         raise UserError(f"{data} has no rows")
+
+
+def _check_unchanged(data: Path, before: os.stat_result) -> None:
+    after = data.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise UserError(f"{data} was changed while it was read: run again with --restart")
 
 
 class _Encoded(NamedTuple):
@@ -361,6 +375,7 @@ def _deliver(journal: Journal, out: Path, kind: np.dtype) -> "_Summary":
         for part, reasons in journal.chunks():
             summary.add(part, reasons)
             yield part[list(kind.names or ())], part["usable"]
+        journal.finish()  # from here on a file that is there is ours
 
     write_table(out, kind, journal.rows, parts())
     return summary

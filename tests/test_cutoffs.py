@@ -206,6 +206,13 @@ def test_rows_that_are_too_much_for_the_maximum_are_told():
     assert plan.rungs == ((6,), (8,), (10,), (12,), (16,), (20,), (24,), (28,), (30,))
 
 
+def test_a_row_far_beyond_the_maximum_is_told():
+    """So far that its bound is no number."""
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).kerr(0.1, mode=0).squeeze(0.2, mode=0)
+    plan = fj.runtime.plan_cutoffs(circuit, {}, [[300.0], [0.3]], maximum=32)
+    assert plan.within == 1
+
+
 def test_few_extreme_rows_may_be_left_to_higher_cutoffs():
     circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
     x = np.concatenate([np.full(98, 0.7), [3.0, 2.0]])[:, None]

@@ -86,6 +86,18 @@ def test_a_flipped_bit_ends_what_counts(three):
             assert stored(journal) == WHOLE[:1]
 
 
+def test_damage_while_it_is_open_is_told(three):
+    path, ends = three
+    content = path.read_bytes()
+    place = ends[1] - 1
+    with opened(path) as journal:
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with pytest.raises(UserError, match="3 of 6 rows are left; the same command goes on"):
+            stored(journal)
+    with opened(path) as journal:
+        assert journal.rows == 3
+
+
 def test_a_file_cut_within_its_first_line_is_begun_anew(three):
     path, _ = three
     content = path.read_bytes()

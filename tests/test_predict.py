@@ -766,6 +766,28 @@ def test_data_that_change_under_the_run_are_noticed(classifier, tmp_path, monkey
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_no_row_of_data_that_changed_is_kept(classifier, tmp_path, monkeypatch, long):
+    """The data are exchanged after the first chunk; once they are back, the run goes on."""
+    data, _ = long
+    out, whole = tmp_path / "out.csv", tmp_path / "whole.csv"
+    run(classifier, data, whole, **OPTIONS)
+    append, before, stat = Journal.append, data.read_bytes(), data.stat()
+
+    def exchanging(self, *arguments):
+        append(self, *arguments)
+        write_parquet(data, np.tile(FEATURES[::-1], (7, 1)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", exchanging)
+        with pytest.raises(UserError, match="was changed while it was read"):
+            run(classifier, data, out, **OPTIONS)
+    data.write_bytes(before)
+    os.utime(data, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    rows, text = run(classifier, data, out, **OPTIONS)
+    assert rows == 105 and f"resuming after row {CHUNKS[0]}" in text
+    assert out.read_bytes() == whole.read_bytes()
+
+
 def test_names_and_labels_are_printed_as_they_stand(tmp_path):
     columns = ("a", "[/b]", "c")
     dataset = dataclasses.replace(

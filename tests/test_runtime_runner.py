@@ -322,6 +322,24 @@ def test_a_row_that_cannot_fit_is_refused_before_anything_runs(monkeypatch):
         runner(X)
 
 
+def test_rows_whose_larger_cutoff_does_not_fit_keep_what_they_have(monkeypatch):
+    def lossy(params, x):
+        return Checked(x, jnp.max(x))
+
+    def huge(params, x):
+        return Checked(x + jnp.sum(jnp.sort(jnp.outer(x, jnp.arange(1e7)))), jnp.zeros(()))
+
+    x = np.full((40, 3), 0.01, np.float32)
+    x[7] = 0.5
+    runner = Runner(
+        lossy, {}, memory=memory.in_use(jax.devices()[0]) + 10**7, tolerance=0.1, larger=[huge]
+    )
+    with pytest.warns(RuntimeWarning, match="1 row"):
+        results = runner(x)
+    assert np.flatnonzero(~results.ok).tolist() == [7] and np.array_equal(results.values, x)
+    assert runner.record is not None and "not run at" in runner.record.recoveries[0]
+
+
 def test_without_a_word_of_the_compiler_the_trace_counts(monkeypatch):
     def refuse(self):
         raise NotImplementedError

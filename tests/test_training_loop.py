@@ -147,7 +147,7 @@ def test_early_stopping_keeps_the_best_epoch_though_the_host_sees_it_late():
     final = setup.fit(due=True)
     losses = [metrics.val_loss for _, metrics in setup.history]
     best = int(np.argmin(losses))
-    assert len(losses) == best + 1 + 3 < 200
+    assert len(losses) == best + 1 + 3 + 1 < 200  # the last was under way by then
     assert int(final.best_epoch) == best + 1
     assert float(final.best_loss) == losses[best]
     assert_equal(final.best_params, setup.saved[best].params)

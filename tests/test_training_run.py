@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import jax
 import numpy as np
@@ -274,6 +275,31 @@ def test_a_damaged_checkpoint_costs_an_epoch_not_the_run(finished, tmp_path, mon
     results, text = quietly(config(out, resume=True))
     assert "warning" in text and newest.name in text and "resuming after epoch 4" in text
     assert_ends_as(finished, out, results)
+
+
+@pytest.mark.parametrize("place", ["baselines", "results"])
+def test_a_run_that_stopped_early_is_resumed(tmp_path, monkeypatch, place):
+    """The epoch under way when patience ran out is in the checkpoint, and so in the log."""
+    out, options = tmp_path / "run", {"epochs": 40, "patience": 2, "learning_rate": 0.3}
+    whole, _ = quietly(config(tmp_path / "whole", **options))
+    assert whole["epochs"] < 40
+    if place == "results":
+        quietly(config(out, **options))
+        (out / "results.json").unlink()
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(run.baselines, "evaluate_baselines", Mock(side_effect=Stop))
+            with pytest.raises(Stop):
+                quietly(config(out, **options))
+    results, text = quietly(config(out, **options, resume=True))
+    assert f"resuming after epoch {whole['epochs']}" in text
+    assert_ends_as((tmp_path / "whole", whole), out, results)
+    # From the checkpoint before, too, at which patience had run out as well.
+    run.checkpoint.paths(out / "checkpoints")[0].unlink()
+    (out / "results.json").unlink()
+    results, text = quietly(config(out, **options, resume=True))
+    assert f"resuming after epoch {whole['epochs'] - 1}" in text
+    assert_ends_as((tmp_path / "whole", whole), out, results)
 
 
 @pytest.mark.slow

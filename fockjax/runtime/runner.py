@@ -102,7 +102,7 @@ class Runner:
         self.watch_memory = watch_memory
         self.record: RunRecord | None = None
         self._params, self._placed = _on_host(params), None
-        self._largest = largest_batch
+        self._given = self._largest = largest_batch
         self._plans: dict[Any, BatchPlan] = {}
         self.programs = Programs(
             self.functions, self._params, self.devices, self.executables, self.gateway
@@ -210,6 +210,9 @@ class Runner:
         record = self.record = RunRecord.begin(self.about, self.devices, self.labels)
         watch = memory.Watch(self.devices[0] if self.watch_memory else None)
         rows: Rows | None = None
+        if self._largest != self._given:  # what did not fit in the run before may fit again
+            self._largest = self._given
+            self._plans.clear()
         try:
             with contextlib.nullcontext() if self.trace is None else jax.profiler.trace(self.trace):
                 for x in chunks:
@@ -269,6 +272,10 @@ class Runner:
                     rows.store(numbers, arrays, level)
                     position, attempt = position + len(numbers), 0
             except Exception as error:
+                if level and isinstance(error, memory.TooLarge):  # they keep what they have
+                    rows.done[todo] = True
+                    record.recoveries.append(f"not run at {self.labels[level]}: {error.fact}")
+                    return
                 way = remedy(error)
                 attempt += way is Remedy.RETRY
                 if not self._prepare_retry(way, attempt, level, rows.signature):

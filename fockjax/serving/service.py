@@ -162,7 +162,6 @@ class Service:
             Refused: with status 429, 503 or 504, or 499 if the client has gone.
         """
         seconds = min(seconds or math.inf, self.config.deadline)
-        self._asked = time.monotonic()
         try:
             answer = self.batcher.submit(model.run, inputs, seconds)
         except Full as error:
@@ -173,7 +172,9 @@ class Service:
         leaves.add_done_callback(lambda _: answer.cancel())
         try:
             async with asyncio.timeout(seconds):
-                return await answer
+                found = await answer
+            self._asked = time.monotonic()
+            return found
         except TimeoutError:
             raise Refused(504, f"not answered within {seconds:g} s") from None
         except asyncio.CancelledError:

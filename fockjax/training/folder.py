@@ -13,7 +13,8 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -174,13 +175,14 @@ class MetricsLog:
         path: the file.
         epochs: how many epochs to keep the lines of; 0 for a new run.
         names: the metrics of each epoch.
-
-    Raises:
-        UserError: if one of these lines is missing or damaged.
+        warn: called with a message if some of these lines are missing or damaged; their metrics
+            become null.
     """
 
-    def __init__(self, path: Path, epochs: int, names: Sequence[str]):
-        self.history = _read_history(path, epochs, names)
+    def __init__(
+        self, path: Path, epochs: int, names: Sequence[str], warn: Callable[[str], object]
+    ):
+        self.history = _read_history(path, epochs, names, warn)
         with atomic_writer(path, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in self.history)
         self._file = open(path, "a", encoding="utf-8")
@@ -211,22 +213,29 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _read_history(path: Path, epochs: int, names: Sequence[str]) -> list[dict]:
-    """The lines of the first `epochs`. A kill can have cut short only a later one."""
+def _read_history(
+    path: Path, epochs: int, names: Sequence[str], warn: Callable[[str], object]
+) -> list[dict]:
+    """The lines of the first `epochs`. A kill can have cut short only a later one; one that is
+    damaged in another way is not known.
+    """
     texts = path.read_bytes().splitlines() if path.exists() else []
-    history = []
-    for epoch in range(1, epochs + 1):
-        try:
-            line = json.loads(texts[epoch - 1])
-            whole = line["epoch"] == epoch and all(
-                line[name] is None or _is_number(line[name]) for name in names
-            )
-        except (ValueError, LookupError, TypeError):
-            whole = False
-        if not whole:
-            raise UserError(
-                f"{path} is damaged: line {epoch} is not that of epoch {epoch}. Put a copy in its "
-                "place, or start afresh by --overwrite"
-            )
-        history.append(line)
-    return history
+    lines = [
+        _whole_line(text, epoch, names)
+        for epoch, text in zip_longest(range(1, epochs + 1), texts[:epochs])
+    ]
+    if missing := lines.count(None):
+        warn(f"{path} is damaged: the metrics of {missing} of {epochs} epochs are not known")
+    unknown = dict.fromkeys(names)
+    return [line or {"epoch": epoch, **unknown} for epoch, line in enumerate(lines, 1)]
+
+
+def _whole_line(text: bytes | None, epoch: int, names: Sequence[str]) -> dict | None:
+    """The line of an epoch, None if `text` is not one."""
+    try:
+        line = json.loads(text or b"")
+        values = [line[name] for name in names]
+        whole = line["epoch"] == epoch and all(v is None or _is_number(v) for v in values)
+    except (ValueError, LookupError, TypeError):
+        return None
+    return line if whole else None

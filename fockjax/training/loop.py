@@ -303,11 +303,12 @@ def fit(
         The final state.
     """
     first, stale, best = fetch((carry.epoch, carry.stale, carry.best_loss))
+    known = int(stale) - 1  # what is known of `stale` when the next epoch is launched
     waiting: jax.Array | None = None  # metrics of the epoch before
     for epoch in range(int(first), config.epochs + 1):
         snapshot = copy(carry) if waiting is not None and due() else None
         running = None
-        if epoch < config.epochs and stale < config.patience:
+        if epoch < config.epochs and known < config.patience:
             carry, running = run_epoch(carry, train, validation)
         if waiting is not None:
             metrics = EpochMetrics(*fetch(waiting).tolist())
@@ -316,9 +317,9 @@ def fit(
                 save(snapshot)
             _check_progress(epoch, metrics, config, train.x.shape[0])
             stale, best = metrics.stale, metrics.best_val_loss
-        if running is None or stale >= config.patience:
+        if running is None:
             break
-        waiting = running
+        waiting, known = running, stale
     if not np.isfinite(best):
         raise UserError(
             "the loss of the validation rows was not finite in any epoch, so there are no best "

@@ -207,10 +207,11 @@ class _Run:
         config, console, carry = self.config, self.console, self.photonic.start()
         checkpoints = out / folder.CHECKPOINTS
         done = 0
-        stored = checkpoint.latest(
-            checkpoints,
-            lambda text: console.print("[yellow]warning:[/]", Text(text), soft_wrap=True),
-        )
+
+        def warn(text: str) -> None:
+            console.print("[yellow]warning:[/]", Text(text), soft_wrap=True)
+
+        stored = checkpoint.latest(checkpoints, warn)
         if stored is not None:
             if stored[0] != identity:
                 raise UserError(
@@ -234,7 +235,8 @@ class _Run:
         def due() -> bool:
             return time.monotonic() - last_saved >= config.checkpoint_seconds
 
-        with folder.MetricsLog(out / folder.METRICS, done, loop.EpochMetrics._fields) as log:
+        names = loop.EpochMetrics._fields
+        with folder.MetricsLog(out / folder.METRICS, done, names, warn) as log:
 
             def record(epoch: int, metrics: loop.EpochMetrics) -> None:
                 rate = progress.epoch(epoch, metrics)
@@ -285,7 +287,7 @@ class _Run:
         """results.json of one split."""
         dataset, config = self.dataset, self.config
         leakage = evaluations["photonic"].leakage
-        skipped = int(sum(line["skipped"] for line in history))
+        skipped = int(sum(line["skipped"] or 0 for line in history))
         sizes = " / ".join(str(len(rows)) for rows in dataclasses.astuple(split))
         notes = [
             f"{sizes} rows to train / validate / test",

@@ -224,13 +224,13 @@ def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):
     path = tmp_path / folder.METRICS
     for rest in ("", '{"epoch": 4, "lo', "\n".join([*lines([4, 5]), "\x80"])):
         path.write_text("\n".join([*lines([1, 2, 3]), rest]), encoding="latin-1")
-        with folder.MetricsLog(path, 3, ("loss", "skipped")) as log:
+        with folder.MetricsLog(path, 3, ("loss", "skipped"), pytest.fail) as log:
             log.append({"epoch": 4, "loss": float("nan"), "skipped": 1.0})
         *before, last = path.read_text().splitlines()
         assert before == lines([1, 2, 3]) and json.loads(last)["loss"] is None
-        with folder.MetricsLog(path, 4, ("loss", "skipped")) as log:
+        with folder.MetricsLog(path, 4, ("loss", "skipped"), pytest.fail) as log:
             assert [line["epoch"] for line in log.history] == [1, 2, 3, 4]
-    with folder.MetricsLog(path, 0, ("loss", "skipped")) as log:
+    with folder.MetricsLog(path, 0, ("loss", "skipped"), pytest.fail) as log:
         assert log.history == [] and path.read_text() == ""
 
 
@@ -240,22 +240,28 @@ DAMAGED += [b'{"epoch": 2, "loss": 0.2}', b'{"epoch": 2, "loss": "0.2", "skipped
 
 
 @pytest.mark.parametrize("line", DAMAGED)
-def test_a_damaged_line_of_the_log_is_named_and_nothing_is_written(tmp_path, line):
+def test_a_damaged_line_of_the_log_costs_its_metrics_and_is_told(tmp_path, line):
     path = tmp_path / folder.METRICS
     content = b"\n".join([lines([1])[0].encode(), line, lines([3])[0].encode()]) + b"\n"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"metrics.jsonl is damaged: line 2 .*epoch 2.*--overwrite"):
-        folder.MetricsLog(path, 3, ("loss", "skipped"))
-    assert path.read_bytes() == content
+    told: list[str] = []
+    with folder.MetricsLog(path, 3, ("loss", "skipped"), told.append) as log:
+        unknown = {"epoch": 2, "loss": None, "skipped": None}
+        assert log.history == [json.loads(lines([1])[0]), unknown, json.loads(lines([3])[0])]
+    assert told == [f"{path} is damaged: the metrics of 1 of 3 epochs are not known"]
+    with folder.MetricsLog(path, 3, ("loss", "skipped"), pytest.fail) as log:
+        assert log.history[1] == unknown  # stored so
 
 
 def test_a_log_that_is_missing_or_too_short_is_told(tmp_path):
     path = tmp_path / folder.METRICS
-    with pytest.raises(UserError, match="line 1 is not that of epoch 1"):
-        folder.MetricsLog(path, 3, ("loss", "skipped"))
-    path.write_text("\n".join(lines([1, 2])))
-    with pytest.raises(UserError, match="line 3 is not that of epoch 3"):
-        folder.MetricsLog(path, 3, ("loss", "skipped"))
+    for content, missing in ((None, 3), ("\n".join(lines([1, 2])), 1)):
+        if content:
+            path.write_text(content)
+        told: list[str] = []
+        with folder.MetricsLog(path, 3, ("loss", "skipped"), told.append) as log:
+            assert [line["epoch"] for line in log.history] == [1, 2, 3]
+        assert f"the metrics of {missing} of 3 epochs" in told[0]
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(undisturbed, kind):
         np.testing.assert_allclose(results.values, undisturbed[0].values, atol=1e-6)
         assert results.ok.all() and run.plan(X).batch == BATCH // 2
         assert run.record.recoveries[0].startswith("a batch of half the size")
-        assert same(run(X).values, results.values) or kind != "compile"
+        assert same(run(X), undisturbed[0]) and run.plan(X).batch == BATCH  # what passed is over
 
 
 def test_memory_that_frees_only_for_few_rows():

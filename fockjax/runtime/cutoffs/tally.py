@@ -98,7 +98,7 @@ class Tally:
             rows are left out of account, unless all rows are.
         """
         top = [len(ladder) - 1 for ladder in self.ladders]
-        short = self.beyond(top) > allowed
+        short = ~(self.beyond(top) <= allowed)  # NaN is not enough
         if short.all():
             return tuple(top), short
         spared = min(spared, int(np.sum(~short)) - 1)
