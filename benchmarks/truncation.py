@@ -12,6 +12,7 @@ issue 8.
 """
 
 import argparse
+import math
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -238,7 +239,7 @@ def draw(points: list[Point], path: Path) -> None:
         "v+g milliseconds": lambda p: 1e3 * p.seconds,
     }
     figure = Figure(figsize=(3.2 * len(modes), 8), layout="constrained")
-    axes = figure.subplots(len(prices), len(modes), sharey=True, squeeze=False)
+    axes = figure.subplots(len(prices), len(modes), sharey="col", squeeze=False)
     for row, (label, price) in zip(axes, prices.items(), strict=True):
         for axis, n in zip(row, modes, strict=True):
             for total, colour in ((False, ORANGE), (True, BLUE)):
@@ -258,6 +259,8 @@ def draw(points: list[Point], path: Path) -> None:
                 each.set_minor_formatter(NullFormatter())
     for axis, n in zip(axes[0], modes, strict=True):
         axis.set_title(f"{n} modes", fontsize=10)
+        least = min(error for p in points if p.modes == n for error in p.errors.values())
+        axis.set_ylim(10.0 ** math.floor(math.log10(least)), 1)
     axes[0][0].legend(fontsize=7, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

@@ -73,14 +73,12 @@ def write_json(path: Path, value: object) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make renames in ``folder`` durable, where the system allows it."""
-    try:
+    with contextlib.suppress(OSError):  # Windows cannot open a folder, some systems not sync one
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows cannot open a folder
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def lock(descriptor: int, path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import uvicorn
 from _http import Answer, Connection, ask, request
 
+from fockjax.serving import http
 from fockjax.serving.app import make_app
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.service import Service
@@ -91,10 +92,12 @@ def serving(folder: Path, *, hang: float = 30.0, idle: float = 30.0, **options) 
     service = Service(config, hang=hang, idle=idle)
     listener = socket.create_server(("127.0.0.1", 0))
     served = Served(service, listener.getsockname()[1])
-    model = service.load()
-    served.watch(model)
-    app = make_app(service, model)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    service.load_first()
+    assert service._first is not None
+    served.watch(service._first)
+    app = make_app(service)
+    read_by = http.protocol(service.metrics.unrouted)
+    server = uvicorn.Server(uvicorn.Config(app, http=read_by, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import socket
 import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -16,10 +19,15 @@ from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from fockjax import cli
+from fockjax.inference import Predictions
 from fockjax.prediction import predict
+from fockjax.runtime import RunError
+from fockjax.runtime.run_record import RunRecord
+from fockjax.serving import app as app_module
 from fockjax.serving import model as model_module
 from fockjax.serving import openapi, protocol, supervisor
 from fockjax.serving import rows as rows_module
+from fockjax.serving import server as server_module
 from fockjax.serving import service as service_module
 from fockjax.serving.app import LARGE_BODY, make_app
 from fockjax.serving.config import ServeConfig
@@ -45,12 +53,17 @@ class Client(TestClient):
     def __init__(self, path, **options):
         config = ServeConfig(path, deadline=options.pop("deadline", 20.0), queue_rows=100)
         self.service = Service(config, **options)
-        self.first = self.service.load()
-        super().__init__(make_app(self.service, self.first), raise_server_exceptions=False)
+        self.service.load_first()
+        super().__init__(make_app(self.service), raise_server_exceptions=False)
 
     def __enter__(self):
         super().__enter__()
         return self.until("/v2/health/ready", 200)
+
+    @property
+    def model(self):
+        assert self.service.model is not None
+        return self.service.model
 
     def until(self, path, status):
         for _ in range(2000):
@@ -139,7 +152,7 @@ def same(found, expected):
 
 @pytest.fixture(scope="module")
 def expected(client):
-    return client.first.predictor(ROWS)
+    return client.model.predictor(ROWS)
 
 
 # the protocol
@@ -509,7 +522,7 @@ def test_bodies_have_a_limit_whether_they_say_so_or_not(client, monkeypatch):
 def test_a_key_opens_all_but_health(folders, tmp_path):
     (tmp_path / "key").write_text("secret\n")
     service = Service(ServeConfig(folders / "numbers", api_key_file=tmp_path / "key"))
-    client = TestClient(make_app(service, service.load()))  # not started: nothing is compiled
+    client = TestClient(make_app(service))  # not started: nothing is compiled
     assert client.get("/v2/health/live").status_code == 503
     for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Basic secret"}):
         response = client.get("/v2", headers=headers)
@@ -527,7 +540,7 @@ def service_paths(client):
 
 
 def test_neighbours_in_a_batch_change_no_bit(client):
-    values, model = ROWS[:10], client.first
+    values, model = ROWS[:10], client.model
     alone = model.run(values)
     beside = model.run(np.concatenate([values, 1e3 * ROWS[20:26]]))
     for name, part in alone.items():
@@ -592,13 +605,13 @@ def own(folders, tmp_path):
 
 
 def test_a_wrong_model_answers_nothing_until_it_is_right_again(own, monkeypatch):
-    right = own.first.is_right
-    monkeypatch.setattr(own.first, "is_right", lambda answer: False)
+    right = own.model.is_right
+    monkeypatch.setattr(own.model, "is_right", lambda answer: False)
     own.until("/v2/health/ready", 503)
     response = own.post("/predict", json={"rows": ROWS[:1].tolist()})
     assert response.status_code == 503 and response.headers["Retry-After"]
     assert own.get("/v2/health/live").status_code == 200
-    monkeypatch.setattr(own.first, "is_right", right)
+    monkeypatch.setattr(own.model, "is_right", right)
     own.until("/v2/health/ready", 200)
 
 
@@ -626,13 +639,13 @@ def test_reload_takes_a_good_model_and_refuses_a_bad_one(own):
 
 def test_when_the_device_hangs_nothing_else_does(own, monkeypatch):
     gate, body = threading.Event(), {"rows": ROWS[:1].tolist()}
-    run = own.first.run
+    run = own.model.run
     monkeypatch.setattr(own.service, "idle", 1e9)  # the probe row, too, would go unanswered
     assert own.post("/predict", json=body).status_code == 200
     monkeypatch.setattr(own.service, "hang", 0.2)
-    monkeypatch.setattr(own.first, "run", lambda values: gate.wait(20) and run(values))
+    monkeypatch.setattr(own.model, "run", lambda values: gate.wait(20) and run(values))
     late = own.post("/predict", json=body | {"parameters": {"timeout": 100_000}})
-    assert late.status_code == 504 and "0.1 s" in late.json()["error"]
+    assert late.status_code == 504 and late.json()["error"] == "not answered in time"
     own.until("/v2/health/live", 503)
     assert own.get("/v2/health/ready").status_code == 503
     many = {"rows": [[1, 2, 3]] * 30, "parameters": {"timeout": 1_000_000}}
@@ -652,11 +665,94 @@ def test_when_the_device_thread_dies_nobody_waits(own, monkeypatch):
     def dies(values):
         raise SystemExit
 
-    monkeypatch.setattr(own.first, "run", dies)
+    monkeypatch.setattr(own.model, "run", dies)
     response = own.post("/predict", json={"rows": ROWS[:1].tolist()})
     assert response.status_code in (500, 503)
     own.until("/v2/health/live", 503)
     assert own.post("/predict", json={"rows": ROWS[:1].tolist()}).status_code == 503
+
+
+def test_a_device_that_fails_is_noticed_at_once(own, monkeypatch, caplog):
+    """Whatever the traffic. If it does not recover, the server has to be restarted."""
+    run = own.model.run
+    body = {"rows": ROWS[:1].tolist()}
+
+    def fails(values):
+        raise RunError("UNAVAILABLE: it is gone", None, np.arange(1))
+
+    monkeypatch.setattr(own.service, "idle", 0.3)
+    monkeypatch.setattr(own.model, "run", fails)
+    before = own.metric('fockjax_probes_total{right="false"}')
+    assert own.post("/predict", json=body).status_code == 503
+    own.until("/v2/health/ready", 503)
+    assert own.get("/v2/health/live").status_code == 200 and "the device failed" in caplog.text
+    assert own.metric('fockjax_probes_total{right="false"}') > before
+    own.until("/v2/health/live", 503)
+    monkeypatch.setattr(own.model, "run", run)
+    own.until("/v2/health/ready", 200)
+    assert own.post("/predict", json=body).status_code == 200
+
+
+def test_a_batch_that_fails_is_in_the_metrics_and_the_report(own, monkeypatch):
+    def fails(*_):
+        raise jax.errors.JaxRuntimeError("INVALID_ARGUMENT: so it is")
+
+    monkeypatch.setattr(own.service, "idle", 1e9)
+    for runner in own.model.runners:
+        monkeypatch.setattr(runner.gateway, "execute", fails)
+    assert own.post("/predict", json={"rows": ROWS[:1].tolist()}).status_code in (500, 503)
+    assert own.metric("fockjax_failed_batches_total") == 1
+    assert "INVALID_ARGUMENT" in own.get("/report").text
+
+
+def test_results_that_are_not_finite_are_counted(own, monkeypatch):
+    monkeypatch.setattr(own.service, "idle", 1e9)
+    for runner in own.model.runners:
+        runner.params = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), runner.params)
+    assert own.post("/predict", json={"rows": ROWS[:3].tolist()}).status_code == 400
+    assert own.metric("fockjax_rows_not_finite_total") == 3
+
+
+def test_the_deadline_is_that_of_the_whole_request(own, monkeypatch):
+    """Of the body, reading it and answering together."""
+    monkeypatch.setattr(own.service, "idle", 1e9)
+    read, run = app_module.protocol.parse, own.model.run
+
+    def slowly(function):
+        def slow(*arguments):
+            time.sleep(0.4)
+            return function(*arguments)
+
+        return slow
+
+    monkeypatch.setattr(app_module.protocol, "parse", slowly(read))
+    monkeypatch.setattr(own.model, "run", slowly(run))
+    body = {"rows": ROWS[:1].tolist(), "parameters": {"timeout": 600_000}}
+    answer = own.post("/predict", json=body)
+    assert answer.status_code == 504 and answer.elapsed.total_seconds() < 0.75
+    body["parameters"]["timeout"] = 1_500_000
+    assert own.post("/predict", json=body).status_code == 200
+
+
+def test_many_large_bodies_at_a_time_are_refused(own, monkeypatch):
+    monkeypatch.setattr(app_module, "BODIES", 0)
+    refused = own.post("/predict", json={"rows": ROWS[:1].tolist()})
+    assert refused.status_code == 503 and refused.headers["Retry-After"] == "1"
+    monkeypatch.undo()
+    assert own.post("/predict", json={"rows": ROWS[:1].tolist()}).status_code == 200
+
+
+def test_a_server_that_ends_asks_its_clients_to_go(own):
+    assert "connection" not in own.get("/metrics").headers
+    own.service.draining = True
+    assert own.get("/metrics").headers["connection"] == "close"
+
+
+def test_a_path_with_a_slash_at_its_end_is_no_route(client):
+    before = client.metric('fockjax_requests_total{route="none",status="404"}')
+    answer = client.post("/predict/", json={}, follow_redirects=False)
+    assert answer.status_code == 404 and answer.json()["error"]
+    assert client.metric('fockjax_requests_total{route="none",status="404"}') == before + 1
 
 
 def test_a_fault_in_the_model_is_an_error_of_the_server(own, monkeypatch):
@@ -665,7 +761,7 @@ def test_a_fault_in_the_model_is_an_error_of_the_server(own, monkeypatch):
     def fails(values):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(own.first, "run", fails)
+    monkeypatch.setattr(own.model, "run", fails)
     response = own.post("/predict", json={"rows": ROWS[:1].tolist()})
     assert response.status_code in (500, 503)
     assert own.get("/v2/health/live").status_code == 200
@@ -681,13 +777,16 @@ def test_connections_without_a_request_are_closed():
 
     silent, busy, lively = Connection("silent"), Connection("busy"), Connection("lively")
     busy.cycle = SimpleNamespace(response_complete=False)
-    idle = IdleConnections(5.0, clock=lambda: now[0])
+    idle = IdleConnections(5.0, 7.0, clock=lambda: now[0])
     for _ in range(6):
         lively.cycle = SimpleNamespace(response_complete=True)
         idle.close([silent, busy, lively])
         now[0] += 1.0
     assert closed == ["silent"]
     busy.cycle.response_complete = True
+    idle.close([busy, lively])
+    assert closed == ["silent"]  # it has longer for its next request
+    now[0] += 1.0
     idle.close([busy, lively])
     assert closed == ["silent", "busy"]
 
@@ -705,6 +804,11 @@ def test_connections_without_a_request_are_closed():
         (["--ssl-certfile", "x"], "belong together"),
         (["--max-body", "lots"], "--max-body: A size of memory"),
         (["--api-key-file", "none"], "cannot be read"),
+        (
+            ["--ssl-certfile", "none", "--ssl-keyfile", "none"],
+            "--ssl-certfile none and --ssl-keyfile",
+        ),
+        (["--host", "a" * 70], "cannot listen on aaa"),
         ([], "is not a model folder"),
     ],
 )
@@ -720,9 +824,32 @@ def test_without_the_libraries_it_says_how_to_install_them(capsys, monkeypatch):
     assert 'pip install -e ".[serve]"' in capsys.readouterr().err
 
 
-def test_a_port_in_use_is_told(folders, tmp_path):
-    import socket
+def test_a_model_has_the_name_of_the_link_to_it(folders, tmp_path, monkeypatch):
+    (tmp_path / "current").symlink_to(folders / "numbers")
+    assert ServeConfig(tmp_path / "current").model_name == "current"
+    monkeypatch.chdir(folders / "numbers")
+    assert ServeConfig(Path(".")).model_name == "numbers"
 
+
+def test_without_a_home_the_folder_of_programs_must_be_given(tmp_path, monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert ServeConfig(tmp_path, compiled=tmp_path).compiled_folder() == tmp_path
+    with pytest.raises(UserError, match="--compiled must be given here: Could not determine home"):
+        ServeConfig(tmp_path).compiled_folder()
+
+
+def test_every_address_is_of_both_kinds():
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("needs IPv6")
+    with server_module._listen("::", 0) as listener:
+        socket.create_connection(("127.0.0.1", listener.getsockname()[1])).close()
+
+
+def test_a_port_in_use_is_told(folders, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1, port {port}"):
@@ -731,8 +858,11 @@ def test_a_port_in_use_is_told(folders, tmp_path):
 
 def test_a_leakage_that_is_not_finite_does_not_spoil_the_sum():
     metrics = Metrics()
-    metrics.batch(3, 0.1, np.array([0.1, np.nan, 0.2]), 0)
-    metrics.batch(1, 0.1, np.array([np.nan]), 0)
+    for leakage in (np.array([0.1, np.nan, 0.2]), np.array([np.nan])):
+        record = RunRecord.begin("", jax.devices(), ["0"])
+        record.seconds["total"], record.not_finite = 0.1, 1
+        found = Predictions(leakage, None, leakage, leakage, np.isfinite(leakage))
+        metrics.batch(len(leakage), record, found)
     text = metrics.text().decode()
     assert "fockjax_leakage_sum 0.2" in text and "fockjax_leakage_count 1.0" in text
     assert "fockjax_rows_not_finite_total 2.0" in text

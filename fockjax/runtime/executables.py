@@ -1,6 +1,7 @@
 """A cache of compiled programs in memory, and how to keep them on disk."""
 
 import hashlib
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,13 +12,16 @@ import jax
 from fockjax._numerics import checked_integer
 from fockjax.runtime.gateway import Device, Gateway
 
+CONSTANT_ARGUMENT = "jax.const = true"  # with JAX_USE_SIMPLIFIED_JAXPR_CONSTANTS
+
 
 class Executables:
     """Compiled programs, by their text and their devices; the least recently used leave first.
 
     A program's text holds the circuit, the cutoffs, the size of the batch, the types and every
     constant. So programs of the same text are the same, and a changed circuit gives another text.
-    Runners and threads may share one of these.
+    (Where JAX takes constants out of it, the program is not shared.) Runners and threads may share
+    one of these.
 
     Args:
         capacity: how many programs are kept.
@@ -60,6 +64,8 @@ class Executables:
     ) -> tuple[str, jax.stages.Compiled]:
         """The name of a program, and the program itself: kept from before, or compiled now."""
         text = f"{devices}\n{lowered.as_text()}"
+        if CONSTANT_ARGUMENT in text:
+            text += secrets.token_hex()
         name = hashlib.sha256(text.encode()).hexdigest()
         with self._compiling:  # so that no two threads compile the same
             program = self.find(name)

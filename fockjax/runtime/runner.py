@@ -141,7 +141,8 @@ class Runner:
 
         Raises the same errors as a call; rows are counted from the first of the stream.
         """
-        return self._run(ahead(chunks))
+        with contextlib.closing(ahead(chunks)) as coming:
+            yield from self._run(coming)
 
     @property
     def params(self) -> Any:
@@ -188,7 +189,8 @@ class Runner:
         twin.gateway = copy.copy(self.gateway)
         twin.gateway.seconds = defaultdict(float)
         twin.programs = self.programs.through(twin.gateway)
-        twin.record, twin._plans, twin._shares = None, dict(self._plans), True
+        twin.record, twin._plans = None, dict(self._plans)
+        self._shares = twin._shares = True
         return twin
 
     def close(self) -> None:

@@ -8,8 +8,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import orjson
@@ -22,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from fockjax.runtime.memory import parse_size
 from fockjax.runtime.report import print_report
 from fockjax.serving import protocol, rows
+from fockjax.serving.batcher import Answer
 from fockjax.serving.errors import Refused, bad_request
 from fockjax.serving.metrics import CONTENT_TYPE, Metrics
 from fockjax.serving.model import Model
@@ -32,22 +34,23 @@ Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
 
 LARGE_BODY = 2**18  # bytes, which take some milliseconds to read as JSON
+BODIES = 16  # of the largest size that are held at a time
 
 log = logging.getLogger("fockjax.serving")
 
 
-def make_app(service: Service, model: Model) -> Router:
-    """The server as an ASGI application, which begins with `model`.
+HEALTH = ("/v2/health/live", "/v2/health/ready")
+
+
+def make_app(service: Service) -> Router:
+    """The server as an ASGI application.
 
     It is a bare router of ASGI applications: the layers that Starlette adds around a router and
     around functions took a tenth of the time of a request of one row.
     """
     routes = _Routes(service)
     named = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
-    open_to_all = [
-        ("/v2/health/live", "GET", routes.live),
-        ("/v2/health/ready", "GET", routes.ready),
-    ]
+    open_to_all = list(zip(HEALTH, ("GET", "GET"), (routes.live, routes.ready), strict=True))
     for_key = [  # tried in order, so frequent ones come first
         *((f"{prefix}/infer", "POST", routes.infer) for prefix in named),
         ("/predict", "POST", routes.predict),
@@ -62,17 +65,20 @@ def make_app(service: Service, model: Model) -> Router:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: object) -> AsyncIterator[None]:
-        await service.start(model)
+        await service.start()
         yield
         await service.stop()
 
-    def route(path: str, method: str, handler: Handler, key: str | None = None) -> Route:
-        return Route(path, _Endpoint(service, path, method, handler, key))
+    def route(path: str, method: str, handler: Handler, needs_key: bool) -> Route:
+        return Route(path, _Endpoint(service, path, method, handler, needs_key))
 
-    key = service.config.api_key()
     return Router(
-        routes=[*(route(*each, key) for each in for_key), *(route(*each) for each in open_to_all)],
+        routes=[
+            *(route(*each, needs_key=True) for each in for_key),
+            *(route(*each, needs_key=False) for each in open_to_all),
+        ],
         default=Unrouted(service.metrics, error_response(404, "there is no such route")),
+        redirect_slashes=False,
         lifespan=lifespan,
     )
 
@@ -91,13 +97,16 @@ class Unrouted:
 class _Endpoint:
     """A route as an ASGI application: checks the key, counts, and answers errors in JSON."""
 
-    def __init__(self, service: Service, path: str, method: str, handler: Handler, key: str | None):
-        self.metrics, self.path, self.handler, self.key = service.metrics, path, handler, key
+    def __init__(self, service: Service, path: str, method: str, handler: Handler, needs_key: bool):
+        self.service, self.metrics, self.needs_key = service, service.metrics, needs_key
+        self.path, self.handler = path, handler
         self.methods = {"GET": ("GET", "HEAD")}.get(method, (method,))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.perf_counter()
         response = await self._answer(Request(scope, receive))
+        if self.service.draining:  # so that the client goes elsewhere before this ends
+            response.headers["Connection"] = "close"
         self.metrics.request(self.path, response.status_code, time.perf_counter() - start)
         await response(scope, receive, send)
 
@@ -105,8 +114,8 @@ class _Endpoint:
         try:
             if request.method not in self.methods:
                 raise Refused(405, f"{self.path} takes {self.methods[0]}")
-            if self.key is not None:
-                _check_key(request, self.key)
+            if self.needs_key and self.service.key is not None:
+                _check_key(request, self.service.key)
             return await self.handler(request)
         except Refused as error:
             response = error_response(error.status, str(error), error.retry_after)
@@ -126,6 +135,7 @@ class _Routes:
         self.largest_body = parse_size(service.config.max_body)
         self.most_rows = service.config.queue_rows
         self._reader = ThreadPoolExecutor(1, "fockjax-reading")
+        self._held = 0  # bytes of the bodies that are not read yet
 
     # Health and metadata
 
@@ -168,33 +178,26 @@ class _Routes:
 
     async def infer(self, request: Request) -> Response:
         model = self._model(request)
-        self.service.refuse_unless_right()
-        body = await self._body(request)
         length = request.headers.get(protocol.HEADER_LENGTH)
 
-        def read() -> tuple[protocol.Request, np.ndarray]:
+        def read(body: bytes) -> _Asked[protocol.Request]:
             asked = protocol.read(body, length, model.predictor, self.most_rows)
-            return asked, rows.inputs_from_fields(asked.fields, asked.rows, model.predictor)
+            inputs = rows.inputs_from_fields(asked.fields, asked.rows, model.predictor)
+            return _Asked(inputs, asked.seconds, asked)
 
-        asked, inputs = await self._aside(body, read)
-        answer = await self.service.answer(model, inputs, asked.seconds, request.receive)
-        rows.refuse_not_finite(answer)
+        asked, answer = await self._answer(request, model, read)
         content, headers = protocol.write(asked, answer, model.name, model.version)
         return Response(content, headers=headers)
 
     async def predict(self, request: Request) -> Response:
         model = self.service.current()
-        self.service.refuse_unless_right()
-        body = await self._body(request)
 
-        def read() -> tuple[np.ndarray, float | None]:
+        def read(body: bytes) -> _Asked[None]:
             value = protocol.parse(body)
             inputs = rows.inputs_from_rows(value.get("rows"), model.predictor, self.most_rows)
-            return inputs, protocol.patience(value)
+            return _Asked(inputs, protocol.patience(value), None)
 
-        inputs, seconds = await self._aside(body, read)
-        answer = await self.service.answer(model, inputs, seconds, request.receive)
-        rows.refuse_not_finite(answer)
+        _, answer = await self._answer(request, model, read)
         return _json(
             {
                 "model_name": model.name,
@@ -237,21 +240,41 @@ class _Routes:
             raise Refused(404, f"there is no version {wanted!r}; this is {model.version!r}")
         return model
 
-    async def _aside(self, body: bytes, read: Callable[[], T]) -> T:
+    async def _answer(
+        self, request: Request, model: Model, read: Callable[[bytes], "_Asked[T]"]
+    ) -> tuple[T, Answer]:
+        """What a request asks for, as `read` finds it in the body, and the model's answer. All of
+        it takes at most the deadline.
+        """
+        self.service.refuse_unless_right()
+        begun = time.monotonic()
+        end = begun + self.service.config.deadline
+        async with self._body(request, end) as body:
+            asked = await self._aside(body, read, end)
+            del body
+        if asked.seconds is not None:
+            end = min(end, begun + asked.seconds)
+        answer = await self.service.answer(model, asked.inputs, end, request.receive)
+        rows.refuse_not_finite(answer)
+        return asked.request, answer
+
+    async def _aside(self, body: bytes, read: Callable[[bytes], T], end: float) -> T:
         """What `read` makes of a body. A large one is read in a thread of its own, so that other
         requests are not held up; one at a time, for the memory that takes.
         """
         if len(body) < LARGE_BODY:
-            return read()
-        deadline = self.service.config.deadline
+            return read(body)
         try:
-            async with asyncio.timeout(deadline):
-                return await asyncio.get_running_loop().run_in_executor(self._reader, read)
+            async with asyncio.timeout(end - time.monotonic()):
+                return await asyncio.get_running_loop().run_in_executor(self._reader, read, body)
         except TimeoutError:
-            raise Refused(504, f"not read within {deadline:g} s") from None
+            raise Refused(504, "not read in time") from None
 
-    async def _body(self, request: Request) -> bytes:
-        """The body of the request; Refused if it is too large or does not come in time."""
+    @contextlib.asynccontextmanager
+    async def _body(self, request: Request, end: float) -> AsyncIterator[bytes]:
+        """The body of the request; Refused if it is too large, does not come in time, or there are
+        too many at a time.
+        """
         if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
             raise Refused(415, f"Content-Encoding {encoding!r} is not supported: send it plain")
         largest, size, parts, more = self.largest_body, 0, [], True
@@ -259,21 +282,38 @@ class _Routes:
         if length.isdigit() and int(length) > largest:
             raise Refused(413, f"a body of {length} bytes; at most {largest} are taken")
         try:
-            async with asyncio.timeout(self.service.config.deadline):
-                while more:
-                    message = await request.receive()
-                    if message["type"] == "http.disconnect":
-                        raise Refused(499, "the client has gone")
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > largest:
-                        raise Refused(413, f"a body of more than {largest} bytes")
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise Refused(408, "the body did not come in time") from None
-        if not size:
-            raise bad_request("the request has no body")
-        return b"".join(parts)
+            while more:
+                try:
+                    async with asyncio.timeout(end - time.monotonic()):
+                        message = await request.receive()
+                except TimeoutError:
+                    raise Refused(408, "the body did not come in time") from None
+                if message["type"] == "http.disconnect":
+                    raise Refused(499, "the client has gone")
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                self._held += len(parts[-1])
+                if size > largest:
+                    raise Refused(413, f"a body of more than {largest} bytes")
+                if self._held > BODIES * largest:
+                    raise Refused(503, "too many large requests at a time", retry_after=1)
+                more = message.get("more_body", False)
+            if not size:
+                raise bad_request("the request has no body")
+            yield b"".join(parts)
+        finally:
+            self._held -= size
+
+
+@dataclass(frozen=True)
+class _Asked(Generic[T]):
+    """What a request asks for: an answer to inputs of the model, (rows, inputs), within so many
+    seconds, if it says. With whatever else it says about the form of the answer.
+    """
+
+    inputs: np.ndarray
+    seconds: float | None
+    request: T
 
 
 def _check_key(request: Request, key: str) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -67,7 +68,8 @@ class ServeConfig:
             raise UserError(f"--port must lie between 0 and 65535, got {self.port}")
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise UserError("--ssl-certfile and --ssl-keyfile belong together")
-        self.api_key()
+        if self.ssl_certfile is not None:
+            self.certify(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         try:
             parse_size(self.max_body)
         except ValueError as error:
@@ -75,8 +77,8 @@ class ServeConfig:
 
     @functools.cached_property
     def model_name(self) -> str:
-        # Cached, since following links takes calls to the system.
-        return self.name or self.model.resolve().name
+        # Cached, since the current folder takes a call to the system.
+        return self.name or Path(os.path.abspath(self.model)).name
 
     def api_key(self) -> str | None:
         """The key in the file; None if no file is given."""
@@ -90,6 +92,20 @@ class ServeConfig:
             raise UserError(f"--api-key-file {self.api_key_file} must hold a key, of ASCII letters")
         return key
 
+    def certify(self, context: ssl.SSLContext) -> None:
+        """Load the certificate and its key into a context; UserError if that cannot be done."""
+        assert self.ssl_certfile is not None
+        files = f"--ssl-certfile {self.ssl_certfile} and --ssl-keyfile {self.ssl_keyfile}"
+        try:  # an encrypted key is not asked for its password
+            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password=lambda: "")
+        except (OSError, ValueError) as error:  # SSLError is an OSError
+            raise UserError(f"{files} cannot be used: {error}") from None
+
     def compiled_folder(self) -> Path:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return self.compiled or Path(base) / "fockjax"
+        if self.compiled is not None:
+            return self.compiled
+        try:
+            base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        except RuntimeError as error:
+            raise UserError(f"--compiled must be given here: {error}") from None
+        return Path(base) / "fockjax"

@@ -10,12 +10,13 @@ class IdleConnections:
     send a header a byte at a time.
 
     Args:
-        seconds: how long that may take.
+        first: how long the first one may take, in seconds.
+        next: how long the next one may take after a response.
         clock: returns monotonic seconds.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic):
-        self._seconds, self._clock = seconds, clock
+    def __init__(self, first: float, next: float, clock: Callable[[], float] = time.monotonic):
+        self._first, self._next, self._clock = first, next, clock
         self._seen: dict[Any, tuple[Any, float]] = {}
 
     def close(self, connections: Iterable[Any]) -> None:
@@ -27,5 +28,6 @@ class IdleConnections:
             last, since = before.get(connection, (cycle, now))
             since = since if cycle is last else now
             self._seen[connection] = (cycle, since)
-            if now - since >= self._seconds and (cycle is None or cycle.response_complete):
+            most = self._first if cycle is None else self._next
+            if now - since >= most and (cycle is None or cycle.response_complete):
                 connection.transport.close()

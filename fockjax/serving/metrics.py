@@ -8,6 +8,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client.exposition import generate_latest
 
+from fockjax.inference import Predictions
+from fockjax.runtime.run_record import RunRecord
+
 SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256)
 LEAKAGE = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 1.0)
@@ -61,6 +64,11 @@ class Metrics:
             "Faults of the device from which a batch recovered.",
             registry=registry,
         )
+        self.failures = Counter(
+            "fockjax_failed_batches",
+            "Batches that failed for good; their requests were answered with an error.",
+            registry=registry,
+        )
         self.compiles = Counter("fockjax_compiles", "Programs compiled.", registry=registry)
         self.reloads = Counter(
             "fockjax_reloads",
@@ -92,14 +100,18 @@ class Metrics:
         """Count a request that is answered before it reaches a route."""
         self._of_status("none", status).inc()
 
-    def batch(self, rows: int, seconds: float, leakage: np.ndarray, recoveries: int) -> None:
+    def batch(self, rows: int, record: RunRecord, found: Predictions | None) -> None:
+        """Count a batch, which gave nothing if it failed."""
         self.batch_rows.observe(rows)
-        self.batch_seconds.observe(seconds)
-        finite = leakage[np.isfinite(leakage)]
+        self.batch_seconds.observe(record.seconds["total"])
+        self.recoveries.inc(len(record.recoveries))
+        if found is None:
+            self.failures.inc()
+            return
+        finite = found.leakage[np.isfinite(found.leakage)]
         if finite.size:  # a NaN would stay in the sum for good
             self.leakage.observe(float(finite.max()))
-        self.not_finite.inc(leakage.size - finite.size)
-        self.recoveries.inc(recoveries)
+        self.not_finite.inc(record.not_finite)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -60,19 +60,17 @@ class Model:
 
     def run(self, inputs: np.ndarray) -> Answer:
         """The results of inputs (rows, inputs); only for the threads that own the device."""
-        runner = self._free.pop()
+        runner, found = self._free.pop(), None
         try:
             found = self.predictor.read(runner(inputs))
-        finally:
+            return _named(found)
+        finally:  # while it is this thread's: the next run has another record
+            record = runner.record
             self._free.append(runner)
-        record = runner.record
-        assert record is not None
-        self._records.append(record)
-        self._count_compiled()
-        self._metrics.batch(
-            len(inputs), record.seconds["total"], found.leakage, len(record.recoveries)
-        )
-        return _named(found)
+            self._count_compiled()
+            if record is not None:  # else it was refused before it ran
+                self._records.append(record)
+                self._metrics.batch(len(inputs), record, found)
 
     def _count_compiled(self) -> None:
         with self._counting:

@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 
+import jax
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fockjax._advice import UserError
 from fockjax.runtime import keep_compiled
-from fockjax.serving.app import Unrouted, error_response, make_app
+from fockjax.serving import http
+from fockjax.serving.app import HEALTH, Unrouted, error_response, make_app
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.errors import Refused
 from fockjax.serving.idle import IdleConnections
@@ -27,6 +29,10 @@ from fockjax.serving.supervisor import notify
 
 SWITCH = 5e-4  # seconds after which a Python thread lets another one run
 NICE = 5  # added to the niceness of the threads that compute
+KEEP_ALIVE = (
+    75  # seconds that a connection may be idle between requests: more than balancers keep it
+)
+SPARE_FILES = 64  # beside connections
 YOUNG = 10_000  # new objects before garbage is collected; more than the requests under way have
 
 
@@ -37,11 +43,13 @@ def serve(config: ServeConfig) -> None:
         UserError: for options, a folder or an address that cannot be used.
     """
     config.check()
+    # Before JAX starts: a batch runs in the thread that waits for it, not in another one.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     service = Service(config, settle=_settle)
     with _listen(config.host, config.port) as listener:
-        model = service.load()
+        service.load_first()
         _prepare_process(config)
-        server = _Server(make_app(service, model), service)
+        server = _Server(make_app(service), service)
         scheme = "https" if config.ssl_certfile else "http"
         host, port = listener.getsockname()[:2]
         logging.getLogger("fockjax.serving").info(
@@ -63,6 +71,8 @@ def serve(config: ServeConfig) -> None:
 
 def _prepare_process(config: ServeConfig) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("uvicorn.error").addFilter(http.is_ours)
+    _allow_files(config.max_connections + SPARE_FILES)
     for name in ("fockjax", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
     sys.setswitchinterval(SWITCH)
@@ -70,6 +80,22 @@ def _prepare_process(config: ServeConfig) -> None:
     keep_compiled(config.compiled_folder())
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a reload is possible
+
+
+def _allow_files(wanted: int) -> None:
+    """Let the process have so many files open, connections among them, if the system lets it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            logging.getLogger("fockjax.serving").warning(
+                "only %d files may be open, so fewer connections than --max-connections", soft
+            )
 
 
 class _Server(uvicorn.Server):
@@ -81,6 +107,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 self._within_limit,
                 interface="asgi3",
+                http=http.protocol(service.metrics.unrouted),  # pyright: ignore[reportArgumentType]
                 ssl_certfile=config.ssl_certfile,
                 ssl_keyfile=config.ssl_keyfile,
                 ws="none",
@@ -88,6 +115,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 proxy_headers=False,
                 server_header=False,
+                timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=int(config.deadline) + 1,
             )
         )
@@ -97,11 +125,16 @@ class _Server(uvicorn.Server):
         self.crowded = Unrouted(service.metrics, crowded)
         self.stop_at = math.inf
         self.model: Model | None = None  # the service's model at the last tick
-        self.idle = IdleConnections(service.config.deadline)
+        self.idle = IdleConnections(service.config.deadline, KEEP_ALIVE)
 
     async def _within_limit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application; unlike with uvicorn's own limit, the error is JSON."""
-        crowded = len(self.server_state.connections) > self.service.config.max_connections
+        """The application. Unlike with uvicorn's own limit, the error is JSON, and health is told:
+        more connections than it takes are no reason to restart it.
+        """
+        crowded = (
+            len(self.server_state.connections) > self.service.config.max_connections
+            and scope.get("path") not in HEALTH
+        )
         await (self.crowded if crowded else self.app)(scope, receive, send)
 
     async def startup(self, sockets=None) -> None:
@@ -131,6 +164,12 @@ class _Server(uvicorn.Server):
         self._reloading = asyncio.ensure_future(self._try_reload())
 
     async def _try_reload(self) -> None:
+        try:
+            self.service.read_key()
+            if self.config.ssl is not None:  # new connections have the new certificate
+                self.service.config.certify(self.config.ssl)
+        except UserError as error:
+            logging.getLogger("fockjax.serving").error("the one before goes on: %s", error)
         with contextlib.suppress(Refused):  # it is in the log
             await self.service.reload()
 
@@ -164,6 +203,8 @@ def _give_way() -> None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise UserError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+        both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=both)
+    except (OSError, UnicodeError) as error:  # a name that cannot be one is no text for it
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"cannot listen on {host}, port {port}: {reason}") from None

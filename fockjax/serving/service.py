@@ -2,10 +2,11 @@
 
 The service is
 
-- live, while those threads are alive and no batch runs for longer than `HANG` seconds;
+- live, while those threads are alive, no batch runs for longer than `HANG` seconds, and the device
+  has not failed to answer the probe row `MOST_FAILED` times in a row;
 - ready, once a model is compiled and has given the known answer to its probe row. The probe is
-  repeated before another model takes over, and after `IDLE` seconds without a request. While its
-  answer is wrong no request is answered.
+  repeated before another model takes over, when the device has failed, and after `IDLE` seconds
+  without a good answer. While its answer is wrong no request is answered.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ from fockjax.serving.model import LARGEST, THREADS, Model
 T = TypeVar("T")
 
 HANG, IDLE = 30.0, 30.0  # seconds
+MOST_FAILED = 3
 RECORDS = 200  # that /report shows
 TOGETHER = 2  # batches given to the runner at once: it computes one while it reads the other
 DEVICE_THREAD, LOADING_THREAD = "fockjax-device", "fockjax-loading"
@@ -45,7 +47,7 @@ class Service:
     Args:
         config: the options.
         hang: seconds that a batch may run before the service counts as no longer live.
-        idle: seconds without a request after which the probe is repeated.
+        idle: seconds without a good answer after which the probe is repeated.
         settle: called when a model is compiled, before it answers.
     """
 
@@ -76,7 +78,12 @@ class Service:
             threading.Thread(target=self._work, name=DEVICE_THREAD, daemon=True)
             for _ in range(THREADS)
         ]
-        self._asked = time.monotonic()  # when the last request or probe came
+        self.key: str | None = None
+        self.read_key()
+        self._first: Model | None = None  # the model, until it is compiled
+        self._doubt = asyncio.Event()  # whether something failed since the last probe
+        self._failed = 0  # probes in a row
+        self._answered = time.monotonic()  # when the last good answer or the last probe was given
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task] = []
         watch = self.metrics.watch
@@ -86,18 +93,30 @@ class Service:
 
     # Its life
 
+    def read_key(self) -> None:
+        """Read the API key; UserError if it cannot be used, and the one before stays."""
+        self.key = self.config.api_key()
+
     def load(self) -> Model:
         """Read the model in the folder; it is not compiled yet."""
         return Model(
             self.config.model, self.config.model_name, self.metrics, self.records, log.warning
         )
 
-    async def start(self, model: Model) -> None:
+    def load_first(self) -> None:
+        """Read the model to begin with, before `start`.
+
+        Raises:
+            UserError: for a folder that cannot be used.
+        """
+        self._first = self.load()
+
+    async def start(self) -> None:
         """Start to work; the service becomes ready once the model is compiled."""
         self._loop = asyncio.get_running_loop()
         for thread in self._threads:
             thread.start()
-        self._tasks = [asyncio.create_task(self._keep(model))]
+        self._tasks = [asyncio.create_task(self._keep())]
 
     async def stop(self) -> None:
         """Answer what is in the queue, then stop the threads."""
@@ -111,7 +130,7 @@ class Service:
     @property
     def live(self) -> bool:
         alive = all(thread.is_alive() for thread in self._threads)
-        return alive and self.batcher.busy_for() < self.hang
+        return alive and self.batcher.busy_for() < self.hang and self._failed < MOST_FAILED
 
     @property
     def ready(self) -> bool:
@@ -121,7 +140,8 @@ class Service:
         """Replace the model by the one that is in the folder now, if that one is right.
 
         Raises:
-            Refused: if the new one cannot be used. Then the one before goes on.
+            Refused: if the new one cannot be used, with status 400, or cannot be tried, with 503.
+                Then the one before goes on.
         """
         async with self._reloading:
             try:
@@ -130,13 +150,14 @@ class Service:
                 self._settle()
                 right = await self._is_right(model)
             except Exception as error:
-                right, reason = False, str(error)
+                right, reason = False, str(error) or type(error).__name__
+                status = 503 if isinstance(error, Full | Closed | RunError | TimeoutError) else 400
             else:
-                reason = "it does not give the known answer to its probe row"
+                reason, status = "it does not give the known answer to its probe row", 400
             self.metrics.reloads.labels(str(right).lower()).inc()
             if not right:
                 log.error("reload refused, the model before goes on: %s", reason)
-                raise Refused(400, f"the model was not taken, the one before goes on: {reason}")
+                raise Refused(status, f"the model was not taken, the one before goes on: {reason}")
             self.model, self._right = model, True
             log.info("model %s in version %s took over", model.name, model.version)
             return model
@@ -147,7 +168,7 @@ class Service:
         self,
         model: Model,
         inputs: np.ndarray,
-        seconds: float | None,
+        end: float,
         gone: Callable[[], Awaitable[object]],
     ) -> Answer:
         """The results of inputs of a model.
@@ -155,13 +176,13 @@ class Service:
         Args:
             model: the model.
             inputs: inputs of the model, (rows, inputs); at most as many rows as the queue takes.
-            seconds: the time within which the client wants them; None if it does not say.
+            end: the `time.monotonic` by which they are wanted.
             gone: a coroutine function that returns once the client has gone.
 
         Raises:
             Refused: with status 429, 503 or 504, or 499 if the client has gone.
         """
-        seconds = min(seconds or math.inf, self.config.deadline)
+        seconds = end - time.monotonic()
         try:
             answer = self.batcher.submit(model.run, inputs, seconds)
         except Full as error:
@@ -173,18 +194,22 @@ class Service:
         try:
             async with asyncio.timeout(seconds):
                 found = await answer
-            self._asked = time.monotonic()
-            return found
         except TimeoutError:
-            raise Refused(504, f"not answered within {seconds:g} s") from None
+            raise Refused(504, "not answered in time") from None
         except asyncio.CancelledError:
             if not leaves.done():  # this task itself was cancelled
                 raise
             raise Refused(499, "the client has gone") from None
         except (Closed, RunError) as error:
-            raise Refused(503, f"the device failed: {error}", retry_after=5) from error
+            reason = str(error) or "its thread has died"
+            if not self._doubt.is_set():
+                log.error("the device failed: %s", reason)
+            self._doubt.set()
+            raise Refused(503, f"the device failed: {reason}", retry_after=5) from error
         finally:
             leaves.cancel()
+        self._answered = time.monotonic()
+        return found
 
     def current(self) -> Model:
         """The current model; `Refused` while there is none."""
@@ -208,21 +233,26 @@ class Service:
         except BaseException:
             log.exception("a thread that owns the device has died")
 
-    async def _keep(self, model: Model) -> None:
+    async def _keep(self) -> None:
         """Compile the first model, then probe the current one from time to time."""
         while self.model is None:
+            assert self._first is not None
             try:
-                await _in_thread(model.warm_up)
+                await _in_thread(self._first.warm_up)
                 self._settle()
-                self.model = self.model or model  # a reload may have been faster
+                self.model = self.model or self._first  # a reload may have been faster
             except Exception:
                 log.exception("the model cannot be compiled")
                 await asyncio.sleep(self.idle)
-        self._asked = -math.inf
+        self._first = None
+        self._answered = -math.inf
         while True:
-            if time.monotonic() - self._asked >= self.idle:
+            if self._doubt.is_set() or time.monotonic() - self._answered >= self.idle:
+                self._doubt.clear()
                 await self._probe()
-            await asyncio.sleep(max(0.0, self._asked + self.idle - time.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._answered + self.idle - time.monotonic()):
+                    await self._doubt.wait()
 
     async def _probe(self) -> None:
         """Ask the current model for its probe row; a wrong answer makes the service not ready."""
@@ -230,24 +260,28 @@ class Service:
         assert model is not None
         try:
             right = await self._is_right(model)
+            self._failed = 0
         except Full:  # the service is not idle
-            self._asked = time.monotonic()
+            self._answered = time.monotonic()
             return
         except Exception as error:
             log.error("the probe row was not answered: %r", error)
             right = False
+            self._failed += 1
         if model is not self.model:
             return
-        self._asked = time.monotonic()
+        self._answered = time.monotonic()
         if right != self._right:
             level = logging.INFO if right else logging.ERROR
             log.log(level, "the answer to the probe row is %s", "right" if right else "wrong")
         self._right = right
 
     async def _is_right(self, model: Model) -> bool:
-        answer = self.batcher.submit(model.run, model.probe, self.hang)
-        right = model.is_right(await asyncio.wait_for(answer, self.hang))
-        self.metrics.probes.labels(str(right).lower()).inc()
+        answer, right = self.batcher.submit(model.run, model.probe, self.hang), False
+        try:
+            right = model.is_right(await asyncio.wait_for(answer, self.hang))
+        finally:
+            self.metrics.probes.labels(str(right).lower()).inc()
         return right
 
 

@@ -5,6 +5,7 @@ On real sockets, the server in a thread of this process; whole processes: `test_
 
 import contextlib
 import json
+import logging
 import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from faulty import FaultyDevice
 from models import make_folder, without_circuits
 from served import serving, wait_until
 
+from fockjax.serving import http
 from fockjax.serving.service import LARGEST, TOGETHER
 
 pytestmark = pytest.mark.loose_promotion  # Flax and Optax promote
@@ -204,7 +206,7 @@ def test_what_is_too_late_is_told_so_and_never_computed(served):
     expired = metric(served, 'fockjax_dropped_total{reason="expired"}')
     with served.held(one()) as first:
         answer = served.post(path, json.dumps(late).encode())
-        assert answer.status == 504 and "0.05 s" in error(answer)
+        assert answer.status == 504 and error(answer) == "not answered in time"
     assert first.answer().status == 200
     wait_until(lambda: served.service.batcher.rows == 0)
     assert len(served.ran) == 1
@@ -395,3 +397,45 @@ def test_a_model_that_is_broken_never_takes_over(folder, tmp_path):
         assert served.post(load, b"{}").status == 200
         assert json.loads(served.get("/v2/models/model").body)["versions"] == version
         assert ask(served.port, one(rows=9)).body == before
+
+
+def refusals(served, status):
+    """How many requests that reached no route were refused with this status."""
+    return metric(served, f'fockjax_requests_total{{route="none",status="{status}"}}')
+
+
+def test_headers_without_end_are_refused(served):
+    """Before they fill the memory: a client without a key can send them."""
+    with socket.create_connection(("127.0.0.1", served.port), 10) as client:
+        client.sendall(b"GET /v2 HTTP/1.1\r\nHost: x\r\nX: ")
+        with contextlib.suppress(OSError):  # it is cut off while it sends
+            for _ in range(40):
+                client.sendall(bytes(b"a" * 2**16))
+        answer = b""
+        with contextlib.suppress(OSError):
+            while part := client.recv(2**16):
+                answer += part
+    assert not answer or answer.startswith(b"HTTP/1.1 431 ")
+    assert refusals(served, 431) >= 1
+
+
+def test_garbage_is_refused_in_json_and_counted_and_not_logged(served, caplog):
+    with socket.create_connection(("127.0.0.1", served.port), 10) as client:
+        client.sendall(b"\x16\x03\x01 garbage\r\n\r\n")
+        answer = client.recv(2**16)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ") and json.loads(body)["error"] == "this is not HTTP"
+    assert refusals(served, 400) >= 1
+    wordy = logging.getLogger("uvicorn.error")
+    for text in ("Unsupported upgrade request.", f"{http.ADVICE} detected.", "ours"):
+        wordy.warning(text)
+    assert [http.is_ours(record) for record in caplog.records] == [False, False, False, True]
+
+
+def test_headers_of_many_requests_on_one_connection_are_counted_apart(served):
+    wanted = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 40_000 + b"\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", served.port), 10) as client:
+        for _ in range(4):
+            for start in range(0, len(wanted), 10_000):
+                client.sendall(wanted[start : start + 10_000])
+            assert client.recv(2**16).startswith(b"HTTP/1.1 200 ")

@@ -228,7 +228,8 @@ def test_over_tls_it_answers_who_trusts_it_and_nobody_without(start, tmp_path):
     files = [tmp_path / name for name in ("certificate.pem", "key.pem")]
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj"
     made = [*command.split(), "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-out"]
-    subprocess.run([*made, files[0], "-keyout", files[1]], check=True, stderr=subprocess.PIPE)
+    made += [files[0], "-keyout", files[1]]
+    subprocess.run(made, check=True, stderr=subprocess.PIPE)
     options = ("--ssl-certfile", str(files[0]), "--ssl-keyfile", str(files[1]))
     server = start(*options, ready=False)
 
@@ -240,7 +241,7 @@ def test_over_tls_it_answers_who_trusts_it_and_nobody_without(start, tmp_path):
             return client.getresponse().status
 
     def is_ready():
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ssl.SSLCertVerificationError):
             return get(cafile=files[0]) == 200
 
     wait_until(is_ready, seconds=60)
@@ -248,7 +249,28 @@ def test_over_tls_it_answers_who_trusts_it_and_nobody_without(start, tmp_path):
         get()
     with pytest.raises(ConnectionError):
         server.get(READY)
+    # A new certificate, before the old one is out of date.
+    subprocess.run(made, check=True, stderr=subprocess.PIPE)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        get(cafile=files[0])
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(is_ready, seconds=60)
     assert server.stop() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_server_ends_by_sigterm_before_it_is_ready(folder, tmp_path):
+    """As process 1 of a container the system would keep it from ending, without a handler."""
+    server = fockjax_server(folder, tmp_path / "log", program=["-m", "fockjax"])
+
+    def handles():
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+        return int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1
+
+    with running(server):
+        wait_until(handles)
+        assert server.stop(seconds=20) in (0, 130)
 
 
 def test_more_connections_than_it_takes_are_told_so_at_once(start):
@@ -260,6 +282,7 @@ def test_more_connections_than_it_takes_are_told_so_at_once(start):
         refused = ask(server.port, one())
         assert refused.status == 503 and refused.header("Retry-After") == "1"
         assert json.loads(refused.body) == {"error": "too many connections"}
+        assert server.get("/v2/health/live").status == 200  # no reason to restart it
         connections[0].send(one())
         assert connections[0].answer().status == 200
         connections[1].send(request("GET", "/metrics"))

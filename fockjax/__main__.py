@@ -1,0 +1,20 @@
+"""The command `fockjax` as a process; `python -m fockjax` is the same."""
+
+import signal
+import sys
+
+
+def main() -> int:
+    """Run the command and return its exit code. SIGTERM ends it as Ctrl-C does: as process 1 of a
+    container it would be ignored otherwise. (A server that is ready handles both itself.)
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        from fockjax.cli import main as run  # which takes seconds
+    except KeyboardInterrupt:
+        return 130
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
