@@ -59,10 +59,9 @@ def protocol(refused: Callable[[int], object]) -> Callable | str:
     return Limited
 
 
-def quieten() -> None:
-    """Keep what anyone can send, garbage or an upgrade to WebSockets, out of the log."""
-    logging.getLogger("uvicorn.error").addFilter(
-        lambda record: (
-            not (record.getMessage() in UNREADABLE or record.getMessage().startswith(ADVICE))
-        )
-    )
+def is_ours(record: logging.LogRecord) -> bool:
+    """A filter for a log: whether its line is of the server, and not of what anyone can send, as
+    garbage or an upgrade to WebSockets.
+    """
+    text = record.getMessage()
+    return text not in UNREADABLE and not text.startswith(ADVICE)
