@@ -217,7 +217,9 @@ class State(Readouts):
         sqrt(e_k), and that is at most ``sqrt(truncations * leakage)`` by the Cauchy-Schwarz
         inequality. It is infinite if a gate `reflects`, and for one branch of many, which is left
         by a measurement, a selection or ``unravel``: dividing by the probability of the branch
-        enlarges the error, without a limit if outcomes are continuous.
+        enlarges the error, without a limit if outcomes are continuous. So it is for a norm above 1,
+        by more than rounding: amplitudes that were traced when they were prepared could not be
+        refused.
 
         It is computed from `leakage`, which rounding moves by up to 1e-6 in complex64 and 1e-15 in
         complex128. So below the roots of these, 1e-3 and 3e-8, it may be too small, even 0.
@@ -236,7 +238,10 @@ class State(Readouts):
         if self.reflects or is_branch:
             return jnp.full((), jnp.inf, leakage.dtype)
         bound = safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
-        return bound if self.is_pure else 2 * bound
+        bound = bound if self.is_pure else 2 * bound
+        # Above norm 1 it is no state, and what was lost cannot be told from its trace.
+        most = (1 + _validated.state_tolerance(self.dtype)) ** 2
+        return jnp.where(leakage < 1 - most, jnp.inf, bound)
 
     def fidelity(self, other: "ArrayLike | State") -> jax.Array:
         """The fidelity with another state, ``(trace sqrt(sqrt(rho) sigma sqrt(rho)))^2``.
