@@ -238,6 +238,7 @@ def test_squeezed_light_under_loss_in_both_precisions(x64):
     close(matrix(found, names), expected, 5e-5)
 
 
+@pytest.mark.slow
 def test_derivatives_of_the_fisher_information(x64):
     """To second order against differences, at zero and equal eigenvalues as well."""
     states = {
