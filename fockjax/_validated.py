@@ -155,7 +155,7 @@ def density_matrix(rho, name: str = "Argument `rho`"):
         )
     if isinstance(array, Tracer):
         return array
-    size, tolerance = math.prod(array.shape[:half]), _state_tolerance(array)
+    size, tolerance = math.prod(array.shape[:half]), state_tolerance(array.dtype)
     matrix = _wide(array).reshape(size, size)
     if not np.all(np.isfinite(matrix)):
         raise ValueError(f"{name} must be finite.")
@@ -205,7 +205,7 @@ def ket(amplitudes, name: str = "Argument `amplitudes`"):
         raise ValueError(f"{name} must be finite.")
     if norm == 0:
         raise ValueError(f"{name} is zero: that is no state.")
-    if norm > 1 + _state_tolerance(array):
+    if norm > 1 + state_tolerance(array.dtype):
         raise ValueError(
             f"{name} has norm {norm:.7g}, above 1: that is no state. Divide it by its norm."
         )
@@ -228,5 +228,6 @@ def _wide(array) -> np.ndarray:
     return np.asarray(array).astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
-def _state_tolerance(array) -> float:
-    return 1e-4 if array.dtype in (np.float32, np.complex64) else 1e-6
+def state_tolerance(dtype) -> float:
+    """How far above 1 a norm may be: so large can the error of a long simulation be."""
+    return 1e-4 if dtype in (np.float32, np.complex64) else 1e-6

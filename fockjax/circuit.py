@@ -13,6 +13,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import _validated, arguments, drawing, planning
+from fockjax._limits import MEMORY_LIMIT
 from fockjax._numerics import canonical_complex, checked_hbar, checked_integer, real_dtype
 from fockjax._random import check_key
 from fockjax.arguments import Cutoff
@@ -37,7 +38,6 @@ from fockjax.operations import (
     written_out,
 )
 from fockjax.parameters import Input, Outcome, Values, Weight, leaves
-from fockjax.planning import MEMORY_LIMIT
 from fockjax.record import Record
 from fockjax.states import State, ket_in, refuse_outside, vacuum_in
 

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from fockjax._limits import MEMORY_LIMIT
 from fockjax._numerics import checked_integer
 from fockjax._random import check_key
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
-from fockjax.planning import MEMORY_LIMIT, pick
+from fockjax.planning import pick
 from fockjax.states import State, optional_product
 
 

@@ -13,13 +13,13 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import planning
+from fockjax._limits import MEMORY_LIMIT
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, start
 from fockjax.drawing import label
 from fockjax.factors import Factor
 from fockjax.operations import Measurement, Repeat, Step, written_out
 from fockjax.parameters import Values, Weight
-from fockjax.planning import MEMORY_LIMIT
 from fockjax.states import State, optional_product
 
 NOTICEABLE = 1e-3  # lost probability, or probability of a top level, above which there is advice

@@ -21,14 +21,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._limits import MEMORY_LIMIT, OverLimit
 from fockjax.factors import Factor
 from fockjax.layout import Box, Square
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
 from fockjax.parameters import Input, Outcome, Values, evaluate, leaves
-from fockjax.register import OverLimit, Register, branch, check_memory
+from fockjax.register import Register, branch, check_memory
 from fockjax.states import State
 
-MEMORY_LIMIT = 8 * 2**30
 Outcomes = dict[str, jax.Array]
 RunLayer = Callable[[State, Any], State]
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax._advice import Advised
+from fockjax._limits import over_limit
 from fockjax._linear import contract, settle
 from fockjax._lowering import FOLD
 from fockjax._numerics import ratio, safe_sqrt
@@ -307,10 +307,6 @@ class Register:
         check_memory(step, modes, layout, self.state.dtype, self.memory_limit, size, when)
 
 
-class OverLimit(Advised, ValueError):
-    """A circuit would need more memory than a call may take."""
-
-
 def check_memory(
     step: Step,
     modes: Sequence[int],
@@ -339,10 +335,12 @@ def check_memory(
         is_pure = isinstance(layout, Layout)
         kind = "state" if is_pure else "density matrix"
         instead = "" if is_pure else "draw pure branches instead (`unravel=True`), "
-        raise OverLimit(
+        raise over_limit(
             f"{step} needs modes {list(modes)} with cutoffs {layout.kets.truncation} "
-            f"{when and f'{when} '}in one {kind} of {size:,} bytes a sample "
-            f"({np.dtype(dtype).name}), over the limit of {limit:,} bytes",
+            f"{when and f'{when} '}in one {kind}",
+            size,
+            dtype,
+            limit,
             f"Lower the cutoffs, bound all photons together (fj.TotalPhotons), {instead}keep the "
             "groups of modes apart (fj.grouped), or raise `memory_limit`.",
         )

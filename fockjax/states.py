@@ -6,8 +6,8 @@ bookkeeping costs nothing. Most readouts are in `fockjax.readouts`; here are tho
 whole state.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from string import ascii_letters
 from typing import Any
@@ -19,8 +19,6 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import _validated, kets
-from fockjax._eager import jit_when_eager
-from fockjax._linear import contract
 from fockjax._numerics import (
     as_real,
     canonical_complex,
@@ -34,7 +32,7 @@ from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.readouts import Readouts
 from fockjax.readouts.factored import outer, readout
-from fockjax.readouts.spectral import root_fidelity
+from fockjax.readouts.overlap import fidelity, overlap, trace_of_product
 
 
 @jax.tree_util.register_dataclass
@@ -95,19 +93,21 @@ class State(Readouts):
     def _mixed_groups(self) -> tuple[tuple[int, ...], ...]:
         return tuple(factor.modes for factor in self.factors if not factor.is_pure)
 
-    def require_pure(self, what: str) -> None:
-        """Raise ValueError, saying that ``what`` needs a pure state, if it is mixed."""
+    def require_pure(self, what: str, instead: str = "see `density_matrix` and `reduced`") -> None:
+        """Raise ValueError, saying that ``what`` needs a pure state, and what to do ``instead``, if
+        it is mixed.
+        """
         if not self.is_pure:
             raise ValueError(
                 f"{what} needs a pure state, but the modes {self._mixed_groups} of {self} are held "
-                "in density matrices: see `density_matrix` and `reduced`."
+                f"in density matrices: {instead}."
             )
 
     def ket(self) -> jax.Array:
         """The amplitudes <n1, n2, ..|psi>, shape ``cutoffs``. Memory: the product of all cutoffs.
 
         Raises:
-            ValueError: if the state is mixed.
+            ValueError: if the state is mixed, or the ket would take more than 8 GiB.
 
         Example:
             >>> import fockjax as fj
@@ -116,6 +116,7 @@ class State(Readouts):
         """
         self._require_one_sample()
         self.require_pure("`ket`")
+        self._check_joint("ket", range(self.modes))
         labels = dict(zip(range(self.modes), ascii_letters, strict=False))
         parts = (
             (factor.kets.boxed(factor.array), "".join(labels[mode] for mode in factor.modes))
@@ -162,6 +163,7 @@ class State(Readouts):
             >>> fj.vacuum(cutoff=(2, 3)).density_matrix().shape
             (2, 3, 2, 3)
         """
+        self._check_joint("density_matrix", range(self.modes), sides=2)
         return self.reduced(range(self.modes))
 
     @property
@@ -217,7 +219,9 @@ class State(Readouts):
         sqrt(e_k), and that is at most ``sqrt(truncations * leakage)`` by the Cauchy-Schwarz
         inequality. It is infinite if a gate `reflects`, and for one branch of many, which is left
         by a measurement, a selection or ``unravel``: dividing by the probability of the branch
-        enlarges the error, without a limit if outcomes are continuous.
+        enlarges the error, without a limit if outcomes are continuous. So it is for a norm above 1,
+        by more than rounding: amplitudes that were traced when they were prepared could not be
+        refused.
 
         It is computed from `leakage`, which rounding moves by up to 1e-6 in complex64 and 1e-15 in
         complex128. So below the roots of these, 1e-3 and 3e-8, it may be too small, even 0.
@@ -236,7 +240,10 @@ class State(Readouts):
         if self.reflects or is_branch:
             return jnp.full((), jnp.inf, leakage.dtype)
         bound = safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
-        return bound if self.is_pure else 2 * bound
+        bound = bound if self.is_pure else 2 * bound
+        # Above norm 1 it is no state, and what was lost cannot be told from its trace.
+        most = (1 + _validated.state_tolerance(self.dtype)) ** 2
+        return jnp.where(leakage < 1 - most, jnp.inf, bound)
 
     def fidelity(self, other: "ArrayLike | State") -> jax.Array:
         """The fidelity with another state, ``(trace sqrt(sqrt(rho) sigma sqrt(rho)))^2``.
@@ -270,6 +277,61 @@ class State(Readouts):
         Reference:
             A. Uhlmann, Rep. Math. Phys. 9, 273 (1976); R. Jozsa, J. Mod. Opt. 41, 2315 (1994).
         """
+        return fidelity(self.factors, self._comparable(other).factors)
+
+    def overlap(self, other: "ArrayLike | State") -> jax.Array:
+        """The inner product ``<self|other>`` of two pure states, with its phase.
+
+        Neither is renormalised. Factors are compared as in `fidelity`, which is its modulus
+        squared. A mixed state has no inner product with a phase: see `hilbert_schmidt`.
+
+        Args:
+            other: a pure `State`, or a ket of shape ``cutoffs``.
+
+        Returns:
+            A complex scalar.
+
+        Raises:
+            ValueError: as `fidelity`, or if one of the states is mixed.
+
+        Example:
+            >>> import fockjax as fj
+            >>> state = fj.from_ket([0.6, 0.8j])
+            >>> print(state.overlap([0, 1]))
+            -0.8j
+        """
+        other = self._comparable(other)
+        for state in (self, other):
+            state.require_pure(
+                "`overlap`", "use `hilbert_schmidt`, trace(rho sigma), or `fidelity`"
+            )
+        return overlap(self.factors, other.factors)
+
+    def hilbert_schmidt(self, other: "ArrayLike | State") -> jax.Array:
+        """The Hilbert-Schmidt inner product ``trace(rho sigma)`` with another state, pure or mixed.
+
+        It is ``|<self|other>|^2`` for two pure states, and the `purity` for a state with itself.
+        Neither is renormalised. Factors are compared as in `fidelity`, but nothing is diagonalised.
+
+        Args:
+            other: as in `fidelity`.
+
+        Returns:
+            A real scalar.
+
+        Raises:
+            ValueError: as `fidelity`.
+
+        Example:
+            >>> import numpy as np, fockjax as fj
+            >>> state = fj.from_density_matrix(np.diag([0.5, 0.5]))
+            >>> print(state.hilbert_schmidt(np.diag([0.9, 0.1])), state.hilbert_schmidt(state))
+            0.5 0.5
+        """
+        return trace_of_product(self.factors, self._comparable(other).factors)
+
+    def _comparable(self, other: "ArrayLike | State") -> "State":
+        """Another state of the same modes and cutoffs."""
         if not isinstance(other, State):
             other = self._given(other)
         if other.truncation != self.truncation:
@@ -279,7 +341,7 @@ class State(Readouts):
             )
         self._require_one_sample()
         other._require_one_sample()
-        return _overlap(self.factors, other.factors)
+        return other
 
     def _given(self, other: ArrayLike) -> "State":
         """The state in a ket or a density matrix that has an axis for each mode."""
@@ -477,77 +539,3 @@ def refuse_outside(layout: Layout, array: jax.Array | np.ndarray, name: str) -> 
             f"{name} has an amplitude for {tuple(map(int, outside[0]))} photons, outside "
             f"{layout.truncation}. Raise the truncation, or set it to zero."
         )
-
-
-@jit_when_eager()
-def _overlap(mine: Sequence[Factor], theirs: Sequence[Factor]) -> jax.Array:
-    theirs = [replace(f, array=f.array.astype(mine[0].dtype)) for f in theirs]
-    return reduce(jnp.multiply, [_fidelity(*met) for met in _meetings(mine, theirs)])
-
-
-def _meetings(
-    mine: Sequence[Factor], theirs: Sequence[Factor]
-) -> Iterator[tuple[list[Factor], list[Factor]]]:
-    """The factors of two states of the same modes, in the smallest groups in which both have the
-    same modes.
-    """
-    parts: list[set[int]] = []
-    for factor in (*mine, *theirs):
-        met = [part for part in parts if part & set(factor.modes)]
-        parts = [part for part in parts if part not in met] + [set(factor.modes).union(*met)]
-    for part in parts:
-        yield [f for f in mine if part & set(f.modes)], [f for f in theirs if part & set(f.modes)]
-
-
-def _fidelity(mine: list[Factor], theirs: list[Factor]) -> jax.Array:
-    """The fidelity of two states of the same modes, given by their factors."""
-    pure = [all(factor.is_pure for factor in side) for side in (mine, theirs)]
-    if {name for f in mine for name in _names(f)} != {name for f in theirs for name in _names(f)}:
-        mine, theirs = ([reduce(Factor.join, side)] for side in (mine, theirs))
-    if all(pure):
-        kets = [(f.array, _names(f)) for f in mine]
-        overlap = _network(kets + [(f.array.conj(), _names(f)) for f in theirs])
-        return overlap.real**2 + overlap.imag**2
-    if any(pure):  # the trace of the product
-        return _network(_sides(mine, 1, -1) + _sides(theirs, -1, 1)).real
-    one, other = (reduce(Factor.join, side) for side in (mine, theirs))
-    return root_fidelity(one.isospectral(one.modes), other.isospectral(one.modes)) ** 2
-
-
-def _names(factor: Factor) -> tuple[Any, ...]:
-    """Names for the axes of a ket of a factor: the mode of each, or all modes for its one axis."""
-    return factor.modes if factor.kets.ndim == len(factor.modes) else (factor.modes,)
-
-
-def _sides(factors: list[Factor], row: int, column: int) -> list[tuple[jax.Array, tuple]]:
-    """The density matrices of factors as tensors of a `_network`; a pure factor gives two.
-
-    ``row`` and ``column`` tell in the names of the axes which side of a matrix an axis is on.
-    """
-    tensors = []
-    for factor in factors:
-        rows, columns = (tuple((n, side) for n in _names(factor)) for side in (row, column))
-        if factor.is_pure:
-            tensors += [(factor.array, rows), (factor.array.conj(), columns)]
-        else:
-            tensors.append((factor.array, rows + columns))
-    return tensors
-
-
-def _network(tensors: list[tuple[jax.Array, tuple]]) -> jax.Array:
-    """Contract tensors whose axes are named, each name standing on two of them, to a number.
-
-    Names are followed from tensor to tensor, so that no product of independent ones is formed.
-    """
-    total = jnp.ones((), tensors[0][0].dtype)
-    while tensors:
-        array, names = tensors.pop(0)
-        while names:
-            partner = next(k for k, (_, more) in enumerate(tensors) if names[0] in more)
-            other, more = tensors.pop(partner)
-            label = dict(zip(dict.fromkeys(names + more), ascii_letters, strict=False))
-            left = tuple(sorted(set(names) ^ set(more)))
-            spec = ["".join(label[name] for name in axes) for axes in (names, more, left)]
-            array, names = contract(array, other, f"{spec[0]},{spec[1]}->{spec[2]}"), left
-        total = total * array
-    return total

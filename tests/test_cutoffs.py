@@ -480,6 +480,23 @@ def test_the_truncation_of_least_memory_is_chosen():
     assert least < more and plan.rungs[0] == plan.truncation and plan.plan.guaranteed
 
 
+def test_the_state_is_sized_where_it_is_largest():
+    """After a selection little is left, but the joint state was there."""
+    circuit = many_modes(4)
+    whole = fj.runtime.plan_truncation(circuit, {}, [[0.2]], tolerance=1e-2)
+    selected = circuit.measure_photons(modes=(1, 2, 3), select=[1, 0, 0])
+    plan = fj.runtime.plan_truncation(selected, {}, [[0.2]], tolerance=1e-2)
+    assert plan.sizes == whole.sizes and plan.truncation == whole.truncation
+
+
+def test_a_measurement_hides_no_run_that_is_too_large():
+    circuit = fj.Circuit(3).displace(fj.Input(0), mode=0).beamsplitter(modes=(0, 1))
+    circuit.beamsplitter(modes=(1, 2)).kerr(0.1, mode=2).displace(0.3, mode=2)
+    circuit.measure_photons(modes=(0, 1), select=[1, 0])
+    with pytest.raises(fj.runtime.PilotTooLarge, match="only 10,000 may be used"):
+        fj.runtime.plan_cutoffs(circuit, {}, [[0.7]], memory=10_000)
+
+
 @pytest.mark.slow
 def test_rows_that_lose_too_much_run_again_at_larger_totals():
     circuit, x = many_modes(4), np.array([[0.1], [0.2], [0.6]])

@@ -13,6 +13,7 @@ KET = np.array([[0.6, 0.2, 0.1], [0.1, 0.3j, 0.0]])
 RHO = np.diag([0.5, 0.1, 0.1, 0.1, 0.1, 0.1]).reshape(2, 3, 2, 3)
 STATES = {"pure": fj.from_ket(KET), "mixed": fj.from_density_matrix(RHO)}
 POINTS = np.linspace(-2, 2, 5)
+DISPLACEMENT = fj.gates.displacement(0.5, 0.3, cutoff=3)
 
 READOUTS = {
     "norm": lambda state, _: state.norm,
@@ -29,6 +30,9 @@ READOUTS = {
     "entropy": lambda state, _: state.entropy(0),
     "purity": lambda state, _: state.purity(0),
     "fidelity": lambda state, _: state.fidelity(STATES["pure"]),
+    "expectation": lambda state, _: state.expectation(np.diag([1, 2j]), 0),
+    "of a gate": lambda state, _: state.expectation(DISPLACEMENT, 1),
+    "trace of a product": lambda state, _: state.hilbert_schmidt(STATES["mixed"]),
     "coherent": lambda state, r: state.fidelity_coherent(r, [0.1, 0.2]),
 }
 

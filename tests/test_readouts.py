@@ -603,3 +603,35 @@ def test_complex_arguments_of_real_readouts_are_refused():
     ):
         with pytest.raises(TypeError, match="must be real, got dtype complex"):
             call()
+
+
+@pytest.mark.parametrize(
+    "name, read",
+    [
+        ("ket", lambda s: s.ket()),
+        ("density_matrix", lambda s: s.density_matrix()),
+        ("probabilities", lambda s: s.probabilities()),
+        ("reduced", lambda s: s.reduced(range(10))),
+    ],
+)
+@pytest.mark.parametrize("trace", [False, True])
+def test_what_does_not_fit_in_memory_is_refused_by_name(name, read, trace):
+    state = fj.vacuum((6,) * 20)
+    with pytest.raises(ValueError, match=f"`{name}` puts modes .* over the limit of 8,589,934,592"):
+        jax.eval_shape(read, state) if trace else read(state)
+    assert state.parity() == 1 and state.reduced((3, 17)).shape == (6, 6, 6, 6)
+
+
+def test_under_a_total_the_ket_with_an_axis_for_each_mode_may_not_fit():
+    state = fj.vacuum(fj.TotalPhotons(2), modes=40)
+    with pytest.raises(ValueError, match=r"`ket` puts modes \[0, 1, .*8,796,093,022,208 bytes"):
+        state.ket()
+    assert state.amplitudes().shape == (41,)
+
+
+def test_what_is_no_larger_than_a_factor_always_fits(monkeypatch):
+    monkeypatch.setattr("fockjax.readouts.factored.MEMORY_LIMIT", 100)
+    state = fj.from_ket(np.eye(11, 7) / np.sqrt(7))
+    assert state.ket().shape == state.probabilities().shape == (11, 7)
+    with pytest.raises(ValueError, match="over the limit of 616 bytes"):
+        state.density_matrix()

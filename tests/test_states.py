@@ -337,7 +337,24 @@ def test_a_ket_that_lost_probability_before_has_an_error_bound():
 
 def test_a_traced_ket_above_norm_one_shows_as_negative_leakage():
     state = jax.jit(fj.from_ket)(np.array([1.0, 1.0]))
-    close((state.leakage, state.error_bound), (-1, 0), 1e-6)
+    close(state.leakage, -1, 1e-6)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("dtype, rounding", [(np.complex64, 1e-6), (np.complex128, 1e-12)])
+def test_nothing_bounds_the_error_of_a_ket_above_norm_one(dtype, rounding, mixed, x64):
+    circuit = fj.Circuit(1).prepare("ket", fj.Weight("re", 4), fj.Weight("im", 4), modes=0)
+    circuit.squeeze(0.3, mode=0)
+    if mixed:
+        circuit.loss(0.9, mode=0)
+
+    def bound(re):
+        state = circuit({"re": re, "im": 0.0 * re}, cutoff=40, dtype=dtype)
+        return state.error_bound
+
+    assert bound(np.ones(4)) == np.inf
+    assert jax.grad(bound)(np.ones(4)).tolist() == [0, 0, 0, 0]
+    assert bound(np.eye(4)[1] * (1 + rounding)) < 1e-2  # rounding is not a norm above one
 
 
 # dtypes, transformations, errors

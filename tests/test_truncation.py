@@ -88,6 +88,11 @@ def one_photon(cutoffs):
     return ket
 
 
+def some_operator(cutoffs):
+    n, m = np.indices(cutoffs)
+    return np.multiply.outer(np.exp(0.3j * n - 0.2 * m), np.sin(n + 2 * m + 1))
+
+
 READOUTS = {
     "leakage": lambda s: s.leakage,
     "mean_amplitude": lambda s: s.mean_amplitude(2),
@@ -101,6 +106,14 @@ READOUTS = {
     "polynomial": lambda s: list(s.quadrature_polynomial(np.eye(6), padding=2)),
     "fidelity": lambda s: s.fidelity(fj.Circuit(3).beamsplitter(0.3)({}, cutoff=s.truncation)),
     "fidelity with a ket": lambda s: s.fidelity(one_photon(s.cutoffs)),
+    "overlap": lambda s: s.hilbert_schmidt(
+        fj.Circuit(3).beamsplitter(0.3)({}, cutoff=s.truncation)
+    ),
+    "expectation": lambda s: [
+        s.expectation(fj.gates.displacement(0.4, 0.3, cutoff=s.cutoffs[2]), 2),
+        s.expectation(fj.gates.beamsplitter(0.4, 0.3, cutoff=s.cutoffs[:2]), (2, 0)),
+        s.expectation(some_operator(s.cutoffs[:2]), (1, 2)),
+    ],
     "coherent": lambda s: s.fidelity_coherent([0.3, 0.1, 0.5], 0.4),
 }
 

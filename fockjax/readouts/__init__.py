@@ -10,6 +10,7 @@ batched by `jax.vmap`, and can be differentiated in forward and in reverse mode.
 """
 
 from fockjax.readouts.factored import Moments as Moments
+from fockjax.readouts.observables import Observables
 from fockjax.readouts.phase_space import PhaseSpace
 from fockjax.readouts.photons import PhotonNumbers
 from fockjax.readouts.quadratures import Quadratures
@@ -17,7 +18,7 @@ from fockjax.readouts.sampling import Sampling
 from fockjax.readouts.subsystems import Subsystems
 
 
-class Readouts(PhotonNumbers, Quadratures, PhaseSpace, Subsystems, Sampling):
+class Readouts(PhotonNumbers, Quadratures, PhaseSpace, Observables, Subsystems, Sampling):
     """All readouts of a product of independent factors."""
 
 

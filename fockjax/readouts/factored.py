@@ -1,5 +1,6 @@
 """A product of independent factors, and the few things that readouts ask of it."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce, wraps
 from string import ascii_letters
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._eager import jit_when_eager
+from fockjax._limits import MEMORY_LIMIT, over_limit
 from fockjax._linear import contract
 from fockjax._numerics import checked_hbar, is_integer, safe_sqrt
 from fockjax.factors import Factor
@@ -180,6 +182,36 @@ class Factored:
             return jnp.zeros((), self.dtype)
         band = factor.band(mode, order, weights.astype(self._real))
         return contract(self._norm_squared(without=factor), band, ",->")
+
+    def _check_joint(self, what: str, modes: Sequence[int], sides: int = 1, dtype=None) -> None:
+        """Refuse to put some modes together in an array that would take too much memory.
+
+        One that takes no more than a factor does is always allowed.
+
+        Args:
+            what: the readout, for the message.
+            modes: the modes; the array has an axis for each, ``sides`` times.
+            sides: 2 for a density matrix.
+            dtype: of the array, by default that of the amplitudes.
+
+        Raises:
+            OverLimit: naming the readout, the modes and the bytes.
+        """
+        dtype = np.dtype(dtype or self.dtype)
+        cutoffs = tuple(self.cutoffs[mode] for mode in modes)
+        size = math.prod(cutoffs) ** sides * dtype.itemsize
+        held = (factor.array.size * self.dtype.itemsize for factor in self.factors)
+        limit = max(MEMORY_LIMIT, *held)
+        if size > limit:
+            kind = "density matrix" if sides == 2 else "array"
+            raise over_limit(
+                f"`{what}` puts modes {list(modes)} with cutoffs {cutoffs} in one {kind}",
+                size,
+                dtype,
+                limit,
+                "Lower the cutoffs, read fewer modes at a time, or what is read factor by factor: "
+                "the `probability` of one pattern, moments, fidelities.",
+            )
 
     def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Factor, tuple[int, ...]]]:
         """Every factor, with those of ``modes`` that belong to it."""

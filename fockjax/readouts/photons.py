@@ -66,6 +66,7 @@ class PhotonNumbers(Factored):
             [0.368 0.368 0.184]
         """
         modes = self._checked_modes(modes)
+        self._check_joint("probabilities", modes, dtype=self._real)
         label = dict(zip(modes, ascii_letters, strict=False))
         parts = (
             (factor.probabilities(own), "".join(label[mode] for mode in own))

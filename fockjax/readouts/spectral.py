@@ -1,9 +1,10 @@
-"""Entropy and fidelity of density matrices, with derivatives that are right at equal and at zero
-eigenvalues.
+"""Entropy, fidelity and logarithmic derivatives of density matrices, with derivatives that are
+right at equal and at zero eigenvalues.
 """
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from fockjax._linear import contract
 
@@ -113,6 +114,35 @@ def _map_jvp(primals, tangents):
     dinverse = _change(left, quotient, dm)
     out = _product(droot, inverse, root)
     return _map(rho, sigma), out + out.T.conj() + _product(root, dinverse, root)
+
+
+def logarithmic_derivatives(rho: jax.Array, slopes: jax.Array) -> jax.Array:
+    """The symmetric logarithmic derivatives L of a Hermitian matrix without negative eigenvalues,
+    ``(rho L + L rho) / 2 = slope`` for each of ``slopes``, shape (slopes, size, size).
+
+    Between eigenvectors of rho, ``L_ij = 2 slope_ij / (l_i + l_j)``. It is set to 0 where both
+    eigenvalues are zero within rounding: there the slope of a state is zero as well, and L is not
+    determined. A small eigenvalue may hold much information, so the rounding allowed for is that of
+    one number, not of the whole matrix. The derivatives of L are those of this linear equation, so
+    that no eigenvector is differentiated. They are right to any order where the rank of rho stays
+    the same.
+    """
+    values, vectors = jnp.linalg.eigh(lax.stop_gradient(rho))
+    sums = values[:, None] + values[None, :]
+    weights = 2 * _inverse(jnp.where(sums > jnp.finfo(sums.dtype).eps * values[-1], sums, 0))
+
+    def anticommutator(x):
+        return (contract(rho, x, "ij,ajk->aik") + contract(x, rho, "aij,jk->aik")) / 2
+
+    def solve(_, x):
+        inside = contract(contract(vectors.conj(), x, "ib,aij->abj"), vectors, "abj,jc->abc")
+        inside = contract(vectors, contract(weights, inside, "bc,abc->abc"), "ib,abc->aic")
+        return contract(inside, vectors.conj(), "aic,jc->aij")
+
+    def solve_transposed(_, x):
+        return solve(None, x.swapaxes(1, 2)).swapaxes(1, 2)
+
+    return lax.custom_linear_solve(anticommutator, slopes, solve, solve_transposed)
 
 
 def _root(rho):

@@ -32,6 +32,7 @@ class Subsystems(Factored):
             (2, 2, 2, 2)
         """
         modes = self._checked_modes(modes)
+        self._check_joint("reduced", modes, sides=2)
         row = dict(zip(modes, ascii_letters, strict=False))
         column = dict(zip(modes, ascii_letters[len(modes) :], strict=False))
 

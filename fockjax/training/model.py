@@ -9,11 +9,11 @@ from flax import nnx
 
 from fockjax import nn
 from fockjax._advice import UserError
+from fockjax._limits import OverLimit
 from fockjax._numerics import HIGHEST
 from fockjax.arguments import layout_of
 from fockjax.circuit import Circuit, Input
 from fockjax.layout import TotalPhotons
-from fockjax.register import OverLimit
 from fockjax.runtime import Checked, CutoffPlan, Runner, TotalPlan, functional
 from fockjax.training.config import TrainConfig
 

@@ -6,7 +6,7 @@ row axes first.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax import geometry
+from fockjax import gates, geometry
 from fockjax.interop import oracle
+from fockjax.operators import Diagonal
 from fockjax.states import State
 from fockjax.validation import detection
 from fockjax.validation.closed_forms import coherent, hermite_functions
@@ -173,14 +174,26 @@ def on_two_modes(A, d) -> tuple[Any, Any]:
     return ((A + A.T) / 2)[np.ix_(source, source)] * np.outer(there, there), d[source] * there
 
 
-def phases(ket: Any, t: Any) -> Any:
-    """A ket after a rotation of each mode."""
-    turned = ket
-    for mode, length in enumerate(ket.shape):
+def turned(state: State, t: Any) -> State:
+    """A state after a rotation of each mode."""
+    turns = {}
+    for mode, length in enumerate(state.cutoffs):
         angles = t[mode] * jnp.arange(length, dtype=t.dtype)
-        turn = jax.lax.complex(jnp.cos(angles), jnp.sin(angles))
-        turned = turned * turn.reshape([-1 if k == mode else 1 for k in range(ket.ndim)])
-    return turned
+        turns[mode] = Diagonal(jax.lax.complex(jnp.cos(angles), jnp.sin(angles)))
+    factors = (f.apply_diagonals({mode: turns[mode] for mode in f.modes}) for f in state.factors)
+    return replace(state, factors=tuple(factors))
+
+
+def photon_fisher(array: np.ndarray) -> np.ndarray:
+    """The quantum Fisher information of rotations, from the spectrum of the density matrix."""
+    rho, n = density(array, 0, 1, 2), np.indices(sizes(array)).reshape(MODES, -1)
+    values, vectors = np.linalg.eigh(rho)
+    values = np.where(values > 1e-12, values, 0)
+    sums = values[:, None] + values
+    weights = np.divide(2, sums, where=sums > 0, out=np.zeros_like(sums))
+    slopes = 1j * (n[:, :, None] - n[:, None, :]) * rho
+    inside = np.einsum("ak,iab,bl->ikl", vectors.conj(), slopes, vectors)
+    return np.einsum("kl,ikl,jkl->ij", weights, inside, inside.conj()).real
 
 
 def photon_covariance(ket: np.ndarray) -> np.ndarray:
@@ -201,6 +214,32 @@ def coherent_product(cutoffs: Sequence[int]) -> np.ndarray:
     for mode, cutoff in enumerate(cutoffs):
         ket = np.multiply.outer(ket, coherent(alpha(mode), cutoff))
     return ket
+
+
+def mixture(cutoffs: Sequence[int]) -> np.ndarray:
+    """A density matrix to compare with, of full rank."""
+    ket, size = coherent_product(cutoffs), math.prod(cutoffs)
+    rest = np.eye(size).reshape(*cutoffs, *cutoffs) / size
+    return 0.7 * np.multiply.outer(ket, ket.conj()) + 0.2 * rest
+
+
+def parts(re: Any, im: Any, cutoffs: Sequence[int]) -> tuple[Any, Any]:
+    """Both parts of an operator on modes (2, 0), out axes first, cut from larger ones."""
+    shape = (cutoffs[2], cutoffs[0]) * 2
+    return cut(re, shape), cut(im, shape)
+
+
+def dense(re: np.ndarray, im: np.ndarray) -> np.ndarray:
+    """The operator as a matrix."""
+    return (re + 1j * im).reshape((math.isqrt(re.size),) * 2)
+
+
+def displaced(r: float, phi: float, cutoff: int) -> np.ndarray:
+    """The elements of ``D(r e^{i phi})``, cut from an exponential with room for what it lifts."""
+    a = np.diag(np.sqrt(np.arange(1.0, cutoff + 60)), 1)
+    half = r * np.exp(-1j * phi) * a
+    values, vectors = np.linalg.eigh(1j * (half.conj().T - half))
+    return cut((vectors * np.exp(-1j * values)) @ vectors.conj().T, (cutoff, cutoff))
 
 
 ALPHA = [alpha(mode) for mode in range(MODES)]
@@ -257,6 +296,21 @@ READOUTS: tuple[Readout, ...] = (
         ),
         lambda k, values: [np.sum(cut(values, (k.shape[2], k.shape[0])) * populations(k, 2, 0))],
         values=np.random.RandomState(1).uniform(-1, 1, (6, 6)),
+    ),
+    numpy(
+        "expectation",
+        lambda s, re, im, r, phi: (
+            s.expectation(jax.lax.complex(*parts(re, im, s.cutoffs)), (2, 0)),
+            s.expectation(gates.displacement(r, phi, cutoff=s.cutoffs[1], dtype=s.dtype), 1),
+        ),
+        lambda k, re, im, r, phi: [
+            mean_of(dense(*parts(re, im, sizes(k))), density(k, 2, 0)),
+            mean_of(displaced(r, phi, k.shape[1]), density(k, 1)),
+        ],
+        re=np.random.RandomState(5).uniform(-1, 1, (6, 6, 6, 6)),
+        im=np.random.RandomState(6).uniform(-1, 1, (6, 6, 6, 6)),
+        r=0.8,
+        phi=0.4,
     ),
     sf(
         "mean_amplitude",
@@ -355,6 +409,18 @@ READOUTS: tuple[Readout, ...] = (
         lambda s: s.fidelity(coherent_product(s.cutoffs).astype(s.dtype)),
         lambda k: [fidelity(k)],
     ),
+    numpy(
+        "overlap",
+        lambda s: s.overlap(coherent_product(s.cutoffs).astype(s.dtype)),
+        lambda k: [np.vdot(k, coherent_product(sizes(k)))],
+    ),
+    numpy(
+        "hilbert_schmidt",
+        lambda s: s.hilbert_schmidt(mixture(s.cutoffs).astype(s.dtype)),
+        lambda k: [
+            np.vdot(density(k, 0, 1, 2), mixture(sizes(k)).reshape((math.prod(sizes(k)),) * 2)).real
+        ],
+    ),
     sf(
         "fidelity_coherent",
         lambda s, r, phi: s.fidelity_coherent(r, phi),
@@ -364,21 +430,21 @@ READOUTS: tuple[Readout, ...] = (
     ),
     numpy(
         "metric_tensor",
-        lambda s, t: geometry.metric_tensor(partial(phases, s.ket()), t),
+        lambda s, t: geometry.metric_tensor(lambda t: turned(s, t).ket(), t),
         lambda k, t: [photon_covariance(k)],
         t=np.array([0.3, -0.7, 1.1]),
     ),
     numpy(
         "quantum_fisher",
-        lambda s, t: geometry.quantum_fisher(partial(phases, s.ket()), t),
-        lambda k, t: [4 * photon_covariance(k)],
+        lambda s, t: geometry.quantum_fisher(partial(turned, s), t),
+        lambda k, t: [photon_fisher(k)],
         t=np.array([0.3, -0.7, 1.1]),
     ),
     sf("fidelity_vacuum", lambda s: s.fidelity_vacuum(), lambda k: [state(k).fidelity_vacuum()]),
 )
 
 
-PURE_ONLY = {"ket", "metric_tensor", "quantum_fisher"}  # readouts that mixed states do not have
+PURE_ONLY = {"ket", "metric_tensor", "overlap"}  # readouts that mixed states do not have
 
 SHOTS = 2**14
 MEASURED = (2, 0)

@@ -131,10 +131,16 @@ class PilotRunner(NamedTuple):
         return WORKING * self.state_bytes(cutoffs) <= self.memory
 
     def state_bytes(self, cutoffs: Cutoff) -> int:
-        """Bytes of the state of one sample."""
-        call = partial(self.circuit, cutoff=cutoffs, dtype=self.dtype, memory_limit=2**62)
-        state = jax.eval_shape(lambda x: call(self.weights, x, key=self.key), self.samples[0])
-        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state.factors))
+        """Bytes of the state of one sample where it is largest: a measurement makes it smaller."""
+
+        def factors(x):
+            given = self.circuit.checked(self.weights, x, cutoffs, self.dtype, None, self.key)
+            return [state.factors for _, state, _, _ in walk(self.circuit, given, 2**62)]
+
+        after = jax.eval_shape(factors, self.samples[0])
+        return max(
+            sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(f)) for f in after
+        )
 
     def _keys(self, rows: np.ndarray) -> Any:
         return None if self.key is None else jax.random.split(self.key, len(rows))

@@ -85,8 +85,9 @@ class TruncationPlan:
 
     Attributes:
         plan: the plan that was chosen.
-        sizes: bytes of the state of a sample by truncation, the chosen one first. It is the only
-            one if planning the other would take a run that is too large.
+        sizes: bytes of the state of a sample after the operation where it is largest, by
+            truncation, the chosen one first. It is the only one if planning the other would take a
+            run that is too large.
     """
 
     plan: CutoffPlan | TotalPlan
