@@ -218,6 +218,15 @@ class Weight(Parameter):
 
 
 @dataclass(frozen=True)
+class PerLayer(Weight):
+    """A weight of a repeated block: one for each layer, along a first axis."""
+
+    def is_for_one(self, shape: tuple[int, ...]) -> bool:
+        """Whether a shape is that of the weight of one layer."""
+        return shape == self.shape[1:]
+
+
+@dataclass(frozen=True)
 class Element(Parameter):
     """One number of an array weight."""
 

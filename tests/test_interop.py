@@ -883,6 +883,15 @@ def test_weights_inputs_and_layers_become_free_parameters(x64):
     assert_agree(circuit, fj.to_strawberryfields(circuit, weights, x), 5, weights, x)
 
 
+def test_a_shared_weight_goes_out_as_one_parameter():
+    block = fj.Circuit(1).squeeze(fj.Weight("r"), fj.Weight("phi"), mode=0)
+    program = fj.to_strawberryfields(fj.Circuit(2).repeat(block, 2, modes=1, shared="r"))
+    assert [str(command) for command in program.circuit] == [
+        "Sgate({r}, {phi_0}) | (q[1])",
+        "Sgate({r}, {phi_1}) | (q[1])",
+    ]
+
+
 def test_expressions_of_a_program_go_back_to_it(x64):
     program = parametrised()
     back = fj.to_strawberryfields(fj.from_strawberryfields(program))

@@ -229,6 +229,30 @@ def test_layers_that_measure_are_those_written_out():
     assert len(list(planning.keys(circuit.operations, key))) == 3 * 5 + 1
 
 
+def test_a_block_that_measures_on_two_pairs_of_modes():
+    """Entanglement swapping in two stages. Each place has outcomes of its own, of one layer."""
+
+    def bell(name):
+        block = fj.Circuit(2).beamsplitter(0.5, 0.2).measure_photons(modes=0, name=f"a{name}")
+        return block.displace(0.2 * fj.Outcome(f"a{name}"), mode=1)
+
+    circuit = fj.Circuit(4).two_mode_squeeze(0.7, modes=(0, 1)).two_mode_squeeze(0.5, modes=(2, 3))
+    circuit.repeat(bell(1), modes=(2, 1)).repeat(bell(2), modes=(0, 3))
+    circuit.rotate(fj.Outcome("a1")[0], mode=1)
+    key = jax.random.key(1)
+    state = circuit({}, cutoff=5, key=key)
+    found = {name: int(outcome) for name, (outcome,) in state.outcomes.items()}
+    assert list(found) == ["a1", "a2"]
+    written = fj.Circuit(4).two_mode_squeeze(0.7, modes=(0, 1)).two_mode_squeeze(0.5, modes=(2, 3))
+    for name, (first, second) in {"a1": (2, 1), "a2": (0, 3)}.items():
+        written.beamsplitter(0.5, 0.2, modes=(first, second))
+        written.measure_photons(modes=first, select=found[name])
+        written.displace(0.2 * found[name], mode=second)
+    close(state.ket(), written.rotate(found["a1"], mode=1)({}, cutoff=5).ket(), 1e-5)
+    with pytest.raises(ValueError, match="an outcome is called 'a1' already; give this one"):
+        circuit.repeat(bell(1), modes=(1, 2))
+
+
 @pytest.mark.slow
 def test_the_weight_makes_gradients_unbiased():
     """A displacement by 0.4 n1 makes <n0> + 0.16 <n1^2> of <n0>, <n1 a0> being 0 here. Without the
