@@ -14,7 +14,7 @@ import numpy as np
 from fockjax._numerics import checked_integer, is_integer, real_dtype
 from fockjax._spec import Spec
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
-from fockjax.parameters import PerLayer, Weight, as_array_parameter, as_parameter
+from fockjax.parameters import Parameter, PerLayer, Weight, as_array_parameter, as_parameter
 
 # An operation
 # -------------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ def selected(kind: str, outcome: Any, where: str) -> Any:
     where = f"{where}: `select`"
     if isinstance(outcome, Sequence | np.ndarray) and not isinstance(outcome, str):
         raise ValueError(f"{where} must be one outcome of the one mode measured, got {outcome!r}.")
-    if kind == "integer":
+    if kind == "integer" and not isinstance(outcome, Parameter):
         return checked_integer(outcome, where, 0)
     if kind == "complex" and isinstance(outcome, int | float | complex | np.number):
         if not np.isfinite(outcome):

@@ -202,7 +202,8 @@ class Circuit(Builder):
             values: its parameters in order; those with defaults may be left out or given by name.
             modes: the modes measured.
             select: the outcome to select, one for each of several modes: a photon number, 0 or 1,
-                a real number or parameter, a complex number.
+                a real or a complex number, or a parameter. What counts, or clicks, finds values
+                that are no integers, or no outcomes, with the probability 0.
             name: what the outcome is called, one for each of several modes; by default "m" and the
                 mode, as "m0".
             named: parameters by name.

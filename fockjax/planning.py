@@ -133,18 +133,19 @@ def _step(
         case Preparation():
             register.prepare(step, made, key)
         case Measurement():
-            selected = None
-            if step.selects:
-                selected = jnp.asarray(evaluate(step.parameters["select"], values))
-                selected = selected.astype(_outcome_dtype(step, register.state.dtype))
+            selected = _selected(step, values, register.state.dtype) if step.selects else None
             outcome, probability = register.measure(step, made, selected, key)
             return {step.label: outcome}, probability
     return {}, None
 
 
-def _outcome_dtype(step: Measurement, dtype: np.dtype) -> np.dtype:
-    kinds = {"integer": np.int32, "real": jnp.finfo(dtype).dtype, "complex": dtype}
-    return kinds[step.spec.outcome]
+def _selected(step: Measurement, values: Values, dtype: np.dtype) -> jax.Array:
+    """The outcome that a step selects, in the dtype of its outcomes."""
+    kind = step.spec.outcome
+    value = _value(step, "select", values, real=kind != "complex")
+    if kind == "integer":  # -1 is no count, and has the probability 0
+        return jnp.where(value == jnp.round(value), value, -1).astype(np.int32)
+    return value.astype(dtype if kind == "complex" else jnp.finfo(dtype).dtype)
 
 
 def as_parameters(outcomes: Outcomes, dtype: np.dtype) -> Outcomes:
@@ -216,7 +217,7 @@ def _build_kind(
     spec, options = steps[0].spec, steps[0].options
     real = jnp.finfo(dtype).dtype
     columns = [
-        jnp.stack([_real_value(step, name, values).astype(real) for step in steps])
+        jnp.stack([_value(step, name, values).astype(real) for step in steps])
         for name, constant in zip(spec.parameters, fixed, strict=True)
         if constant is None
     ]
@@ -244,15 +245,17 @@ def _build_kind(
     return [pick(stacked, k) for k in range(len(steps))]
 
 
-def _real_value(step: Step, name: str, values: Values) -> jax.Array:
-    """What a parameter of a step stands for, which a function of the user may have returned."""
+def _value(step: Step, name: str, values: Values, real: bool = True) -> jax.Array:
+    """What a parameter of a step stands for, which a function of the user may have returned; it
+    must be ``real`` unless told otherwise.
+    """
     value = jnp.asarray(evaluate(step.parameters[name], values))
     if value.shape and name not in step.spec.arrays:
         raise ValueError(
             f"{step}: parameter `{name}` must be a number, but {step.parameters[name]} has shape "
             f"{value.shape}: give one element of it."
         )
-    if jnp.iscomplexobj(value):
+    if real and jnp.iscomplexobj(value):
         raise TypeError(
             f"{step}: parameter `{name}` must be real, but {step.parameters[name]} is complex: "
             "give modulus and phase, or real and imaginary part, apart."

@@ -87,6 +87,41 @@ def test_a_selected_outcome_leaves_what_it_projects_on(kind, x64):
     assert state.outcomes["m1"] == outcome
 
 
+@pytest.mark.parametrize(
+    "kind, values, outcomes",
+    [("photons", (), 7), ("photons", (0.7, 0.2), 9), ("threshold", (0.2, 0.1), 2)],
+)
+def test_a_count_may_be_selected_by_a_parameter(kind, values, outcomes, x64):
+    """All outcomes under one vmap are those selected as integers; what is none has the probability
+    0.
+    """
+    scanned = source(2).measure(kind, *values, modes=1, select=fj.Input(0) - fj.Weight("start"))
+
+    def found(n):
+        state = scanned({"start": 2}, jnp.stack([n]), cutoff=CUTOFF)
+        return state.selection_probability, state.reduced(0), state.outcomes["m1"]
+
+    chances, states, found_ = jax.jit(jax.vmap(found))(jnp.arange(outcomes) + 2)
+    assert found_.tolist() == list(range(outcomes)) and found_.dtype == np.int32
+    for n in (0, 1, outcomes - 1):
+        state = source(2).measure(kind, *values, modes=1, select=n)({}, cutoff=CUTOFF)
+        close(chances[n], state.selection_probability)
+        close(states[n], state.reduced(0))
+    impossible = jnp.array([0.5, 1.0, 2.999, jnp.nan, -jnp.inf, 300.0, 1e12])
+    chances, _, found_ = jax.jit(jax.vmap(found))(impossible)
+    assert np.all(chances < 1e-300) and found_[:5].tolist() == [-1, -1, -1, -1, found_[4]]
+    with pytest.raises(ValueError, match="impossible.*select="):
+        scanned({"start": 2}, [2.5], cutoff=CUTOFF)
+
+
+def test_the_same_count_as_before_may_be_selected():
+    circuit = source(2).measure_photons(modes=0).measure_photons(modes=1, select=fj.Outcome("m0"))
+    state = circuit({}, cutoff=CUTOFF, key=jax.random.key(1))
+    assert state.outcomes["m0"] == state.outcomes["m1"]
+    report = fj.inspect(circuit, {}, cutoff=CUTOFF, key=jax.random.key(1))
+    close(report.rows[-1].probability, state.selection_probability, 1e-6)
+
+
 @pytest.mark.slow
 def test_what_another_mode_lost_before_counts(x64):
     """A gate on it is cut before the measurement, in a call and inspected."""
