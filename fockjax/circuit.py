@@ -257,8 +257,12 @@ class Circuit(Builder):
         layers: all of them, or, if the circuit cannot hold one of them, none.
         """
         record = self._record.after(operations, where)
-        steps = [operation for operation in operations if isinstance(operation, Step)]
-        found = [leaf for step in steps for leaf in leaves(step.parameters.values())]
+        found: list[Weight] = []
+        for step in operations:
+            if isinstance(step, Step):
+                self._record.check(step, where)
+                own = leaves(step.parameters.values())
+                found += [leaf for leaf in own if isinstance(leaf, Weight)]
         self._register([*found, *weights], where)
         self._record = record
         self._operations = [*self._operations, *operations]
@@ -714,22 +718,19 @@ class Circuit(Builder):
         for step in flat(self.operations):
             yield from leaves(step.parameters.values())
 
-    def _register(self, leaves: Sequence[Weight | Input | Outcome], where: str) -> None:
+    def _register(self, weights: Sequence[Weight], where: str) -> None:
         new: dict[str, Weight] = {}  # added all or none, so that a refused gate changes nothing
-        for leaf in leaves:
-            if isinstance(leaf, Outcome):
-                self._record.check(leaf, where)
-            if isinstance(leaf, Weight):
-                known = new.get(leaf.name) or self._weights.get(leaf.name, leaf)
-                new[leaf.name] = known
-                if known.shape != leaf.shape:
-                    hint = ""
-                    if isinstance(known, PerLayer) and known.is_for_one(leaf.shape):
-                        hint = f", as each layer has its own; repeat with `shared={leaf.name!r}`"
-                    raise ValueError(
-                        f"{where}: weight {leaf.name!r} has shape {leaf.shape} here and "
-                        f"{known.shape} before{hint}."
-                    )
+        for weight in weights:
+            known = new.get(weight.name) or self._weights.get(weight.name, weight)
+            new[weight.name] = known
+            if known.shape != weight.shape:
+                hint = ""
+                if isinstance(known, PerLayer) and known.is_for_one(weight.shape):
+                    hint = f", as each layer has its own; repeat with `shared={weight.name!r}`"
+                raise ValueError(
+                    f"{where}: weight {weight.name!r} has shape {weight.shape} here and "
+                    f"{known.shape} before{hint}."
+                )
         self._weights = self._weights | new
 
 

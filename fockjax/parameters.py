@@ -42,13 +42,26 @@ class Values:
 
 
 class Parameter(abc.ABC):
-    """A real number known when the circuit runs. Supports ``+ - * / **``, signs and `abs`."""
+    """A number known when the circuit runs. Supports ``+ - * / **``, signs and `abs`.
+
+    It is real, unless it is the outcome that a heterodyne measurement selects.
+    """
 
     __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of what it stands for, found without computing it."""
+        return self.abstract().shape
+
+    def abstract(
+        self, outcomes: Mapping[str, jax.ShapeDtypeStruct] | None = None
+    ) -> jax.ShapeDtypeStruct:
+        """The shape and dtype of what it stands for, found without computing it.
+
+        Args:
+            outcomes: those of the outcomes, by their names, if they are known.
+        """
         found = list(self.leaves())
         inputs = 1 + max((leaf.index for leaf in found if isinstance(leaf, Input)), default=-1)
         weights = {
@@ -56,10 +69,11 @@ class Parameter(abc.ABC):
             for leaf in found
             if isinstance(leaf, Weight)
         }
-        outcomes = {leaf.name: leaf.some for leaf in found if isinstance(leaf, Outcome)}
+        if outcomes is None:
+            outcomes = {leaf.name: leaf.some for leaf in found if isinstance(leaf, Outcome)}
         x = jax.ShapeDtypeStruct((inputs,), np.float32)
-        evaluated = jax.eval_shape(lambda *of: self.evaluate(Values(*of)), weights, x, outcomes)
-        return evaluated.shape
+        with jax.numpy_dtype_promotion("standard"):  # whether it may be mixed, the call will tell
+            return jax.eval_shape(lambda *of: self.evaluate(Values(*of)), weights, x, outcomes)
 
     @abc.abstractmethod
     def evaluate(self, values: Values) -> jax.Array:
@@ -332,7 +346,7 @@ class Expression(Parameter):
 
     def __post_init__(self):
         where = f"An operand of {self.symbol!r}"
-        checked = tuple(as_parameter(value, where) for value in self.operands)
+        checked = tuple(_as_operand(value, where) for value in self.operands)
         object.__setattr__(self, "operands", checked)
 
     def evaluate(self, values):
@@ -348,6 +362,13 @@ class Expression(Parameter):
         if self.symbol == "**" and left.startswith("-"):  # a power binds closer than a sign
             left = f"({left})"
         return f"({left} {self.symbol} {right})"
+
+
+def _as_operand(value, where: str):
+    """A parameter or a real number, checked by `as_parameter`, or a complex number."""
+    if isinstance(value, complex | np.complexfloating) and np.isfinite(value):
+        return complex(value)
+    return as_parameter(value, where)
 
 
 @dataclass(frozen=True)
@@ -445,10 +466,17 @@ def leaves(values) -> Iterator[Weight | Input | Outcome]:
             yield from value.leaves()
 
 
+def has_complex(value) -> bool:
+    """Whether a parameter is made of complex numbers, among others."""
+    return isinstance(value, complex) or any(map(has_complex, getattr(value, "operands", ())))
+
+
 def shown(value) -> str:
     """A parameter as the text of a circuit shows it."""
     if isinstance(value, np.ndarray) and value.ndim:
         return f"array{value.shape}".replace(",)", ")")
+    if isinstance(value, complex):
+        return f"({value:g})"
     return str(value) if isinstance(value, Parameter) else f"{value:g}"
 
 

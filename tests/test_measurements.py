@@ -1,5 +1,6 @@
 """Measurements in circuits: what they find, what they leave, and what follows from it."""
 
+import copy
 import math
 
 import jax
@@ -241,6 +242,40 @@ def test_what_is_fed_forward_is_the_outcome():
     close(fed.ket(), written.ket(), 1e-6)
 
 
+def test_what_a_complex_outcome_is_made_into_may_be_real():
+    alpha = 0.4 - 0.3j
+    block = fj.Circuit(2).two_mode_squeeze(0.6).measure_heterodyne(mode=0, select=alpha, name="a")
+    block.displace(abs(fj.Outcome("a")), fj.apply(jnp.angle, fj.Outcome("a")), mode=1)
+    circuit = fj.Circuit(2).repeat(block, 2).rotate(abs(1j * fj.Outcome("a")[1]), mode=1)
+    written = fj.Circuit(2)
+    for name in "ab":
+        written.two_mode_squeeze(0.6).measure_heterodyne(mode=0, select=alpha, name=name)
+        written.displace(0.5, np.angle(alpha), mode=1)
+    close(circuit({}, cutoff=5).ket(), written.rotate(0.5, mode=1)({}, cutoff=5).ket(), 1e-5)
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        fj.Input(0) + 1j * fj.Input(1),
+        np.complex64(1j) * fj.Input(1) + fj.Input(0),
+        fj.apply(jax.lax.complex, fj.Input(0), fj.Input(1)),
+        fj.Outcome("a") * 1.0,
+    ],
+)
+@pytest.mark.loose_promotion  # x + iy promotes x
+def test_a_complex_amplitude_may_be_selected_by_parameters(select, x64):
+    x = jnp.array([0.4, -0.3])
+    start = source(2).measure_heterodyne(mode=0, select=0.4 - 0.3j, name="a")
+    constant = copy.copy(start).measure_heterodyne(mode=1, select=0.4 - 0.3j)
+    circuit = start.displace(fj.Input(0) - x[0], mode=0).displace(fj.Input(1) - x[1], mode=0)
+    circuit.measure_heterodyne(mode=1, select=select)
+    state, expected = circuit({}, x, cutoff=5), constant({}, cutoff=5)
+    close(state.selection_probability, expected.selection_probability)
+    assert np.isclose(state.outcomes["m1"], 0.4 - 0.3j)
+    assert np.isclose(fj.inspect(circuit, {}, x, cutoff=5).rows[-1].outcome, 0.4 - 0.3j)
+
+
 def test_layers_that_measure_are_those_written_out():
     """With the same keys the same outcomes, one for each layer, fed forward inside and after."""
     block = fj.Circuit(2).squeeze(fj.Weight("r"), 0.3, mode=0).beamsplitter(0.5, 0.2)
@@ -353,7 +388,21 @@ REFUSED = {
     ),
     "complex": (
         lambda c: c.measure_heterodyne(mode=0).displace(fj.Outcome("m0"), mode=1),
-        r"'m0' is complex; take its \.real",
+        r"'r' must be real, but m0 is complex: take the \.real, \.imag or abs",
+    ),
+    "complex function": (
+        lambda c: c.measure_heterodyne(mode=0).rotate(
+            2 - fj.apply(jnp.conj, fj.Outcome("m0")), mode=1
+        ),
+        r"'phi' must be real, but \(2 - conj\w*\(m0\)\) is complex",
+    ),
+    "complex number": (
+        lambda c: c.displace(1j * fj.Weight("r"), mode=1),
+        r"'r' must be real, but \(\(0\+1j\) \* r\) is complex: .* modulus and phase apart",
+    ),
+    "complex quadrature": (
+        lambda c: c.measure_homodyne(mode=0, select=1j * fj.Weight("r")),
+        r"'select' must be real, but \(\(0\+1j\) \* r\) is complex",
     ),
     "real part": (
         lambda c: c.measure_photons(modes=0).displace(fj.Outcome("m0").real, mode=1),
