@@ -47,7 +47,18 @@ class Parameter(abc.ABC):
     It is real, unless it is the outcome that a heterodyne measurement selects.
     """
 
-    __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
+    def __array_ufunc__(self, ufunc, method, *operands, **options):
+        """Arithmetic with numbers of NumPy; a TypeError for its functions. (JAX has no such hook.
+        `__jax_array__` would also be called for arithmetic, and elsewhere JAX itself refuses it.)
+        """
+        if ufunc in (np.equal, np.not_equal):
+            return ufunc is np.not_equal  # no number is a parameter
+        if method == "__call__" and ufunc in _ARITHMETIC_OF_NUMPY and not options:
+            return Expression(_ARITHMETIC_OF_NUMPY[ufunc], operands)
+        raise TypeError(
+            f"NumPy's {ufunc.__name__} does not take {self}, a parameter of a circuit: write "
+            f"fj.apply(jnp.{ufunc.__name__}, ..) with the same operands."
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -337,6 +348,15 @@ ARITHMETIC = {
 }
 
 
+_ARITHMETIC_OF_NUMPY = {
+    np.add: "+",
+    np.subtract: "-",
+    np.multiply: "*",
+    np.divide: "/",
+    np.power: "**",
+}
+
+
 @dataclass(frozen=True)
 class Expression(Parameter):
     """Arithmetic of parameters and numbers."""
@@ -426,6 +446,9 @@ def _restored(function: Any, operands: tuple[Any, ...], name: str) -> Function:
 
 def apply(function: Callable[..., Any], *operands: Any, name: str | None = None) -> Parameter:
     """A gate's parameter as a function of weights and inputs, beyond ``+ - * / **``.
+
+    A parameter is not a number yet, so ``jnp.sin(weight)`` is an error of JAX; it is written
+    ``fj.apply(jnp.sin, weight)``.
 
     Args:
         function: takes and returns what `jax.numpy` does; differentiable if gradients are wanted.

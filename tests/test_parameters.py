@@ -66,6 +66,20 @@ def test_derivatives_of_powers(value):
     assert jax.jit(jax.hessian(square))(value) == 2
 
 
+@pytest.mark.parametrize(
+    "function", [np.sin, lambda x: np.arctan2(1.0, x), lambda x: np.ones((2, 2)) @ x, np.sum]
+)
+def test_functions_of_numpy_point_to_apply(function):
+    with pytest.raises(TypeError, match=r"NumPy's \w+ does not take v, .* fj.apply\(jnp\.\w+, "):
+        function(V)
+
+
+def test_numbers_of_numpy_compare_with_parameters():
+    assert not np.float64(1) == X and np.float64(1) != X and not np.ones(2) == X
+    assert str(np.float64(2) ** -X) == "(2 ** -x[0])"
+    assert str(np.add(np.float32(1), X)) == "(1 + x[0])"
+
+
 def test_leaves_name_what_is_needed():
     assert list((W[1, 2] * (X - V) / 2).leaves()) == [W, X, V]
     assert evaluate(1.5, VALUES) == 1.5
