@@ -647,6 +647,21 @@ def test_what_cannot_be_built(build, error, message):
         build()
 
 
+@pytest.mark.parametrize(
+    "add, instead",
+    [
+        (lambda c, w: c.interferometer(w), r"`U`.*got w; .*mesh\(theta.*passive\(generator\)"),
+        (lambda c, w: c.interferometer([[w[0, 0], 0], [0, 1]]), r"`U`.*got w\[0, 0\]; .*passive"),
+        (lambda c, w: c.gaussian_transform(w), r"`S`.*add\('gaussian_transform', theta, phi, rot"),
+        (lambda c, w: c.unitary(w), r"`matrix`.*add\('unitary', real, imag, modes=..\)"),
+        (lambda c, w: c.kraus(w, modes=0), r"`operators`.*add\('kraus', real, imag, modes=..\)"),
+    ],
+)
+def test_a_weight_for_a_constant_matrix_is_told_what_takes_it(add, instead):
+    with pytest.raises(TypeError, match=instead):
+        add(fj.Circuit(2), fj.Weight("w", (2, 2)))
+
+
 def test_gates_on_any_number_of_modes_act_on_all_by_default():
     U = np.fft.fft(np.eye(3), norm="ortho")
     S = np.diag([0.5, 0.8, 1.0, 2.0, 1.25, 1.0])
