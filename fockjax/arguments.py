@@ -14,7 +14,7 @@ import numpy as np
 from fockjax._numerics import checked_integer, is_integer, real_dtype
 from fockjax._spec import Spec
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
-from fockjax.parameters import Weight, as_array_parameter, as_parameter
+from fockjax.parameters import Parameter, PerLayer, Weight, as_array_parameter, as_parameter
 
 # An operation
 # -------------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ def selected(kind: str, outcome: Any, where: str) -> Any:
     where = f"{where}: `select`"
     if isinstance(outcome, Sequence | np.ndarray) and not isinstance(outcome, str):
         raise ValueError(f"{where} must be one outcome of the one mode measured, got {outcome!r}.")
-    if kind == "integer":
+    if kind == "integer" and not isinstance(outcome, Parameter):
         return checked_integer(outcome, where, 0)
     if kind == "complex" and isinstance(outcome, int | float | complex | np.number):
         if not np.isfinite(outcome):
@@ -56,7 +56,7 @@ def step_parts(
         hbar: the convention of the circuit.
         more: parameters that are checked already and not in the spec.
     """
-    modes = modes_of(spec, where, modes, circuit_modes)
+    modes = modes_of(spec.modes, where, modes, circuit_modes)
     known = (*spec.parameters, *(option for option in spec.options if option != "hbar"))
     # Parameters are real; a complex array stands for its two parts.
     if spec.parameters == ("real", "imag") and len(values) == 1 and np.iscomplexobj(values[0]):
@@ -100,12 +100,12 @@ def one_or_several(where: str, modes) -> tuple:
     return tuple(modes)
 
 
-def modes_of(spec: Spec, where: str, modes, circuit_modes: int) -> tuple[int, ...]:
-    """The modes of an operation, checked."""
+def modes_of(count: int | None, where: str, modes, circuit_modes: int) -> tuple[int, ...]:
+    """The modes of an operation on ``count`` modes (None: any number), checked."""
     modes = one_or_several(where, modes)
-    if spec.modes and len(modes) != spec.modes:
-        hint = "; add it once for each of them" if spec.modes == 1 else ""
-        raise ValueError(f"{where} acts on {spec.modes} mode(s), got modes {modes}{hint}.")
+    if count and len(modes) != count:
+        hint = "; add it once for each of them" if count == 1 else ""
+        raise ValueError(f"{where} acts on {count} mode(s), got modes {modes}{hint}.")
     for mode in modes:
         if not is_integer(mode, 0) or mode >= circuit_modes:
             raise ValueError(
@@ -178,9 +178,12 @@ def weights_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.
     for name, weight in expected.items():
         value = jnp.asarray(weights[name])
         if value.shape != weight.shape or jnp.issubdtype(value.dtype, jnp.complexfloating):
+            hint = ""
+            if isinstance(weight, PerLayer) and weight.is_for_one(value.shape):
+                hint = f" (For one value in all layers, repeat the block with `shared={name!r}`.)"
             raise ValueError(
                 f"Weight {name!r} must be real of shape {weight.shape}, got {value.dtype} of "
-                f"shape {value.shape}."
+                f"shape {value.shape}.{hint}"
             )
         checked[name] = value.astype(dtype)
     return checked

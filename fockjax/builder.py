@@ -6,9 +6,11 @@ import abc
 from collections.abc import Sequence
 from typing import Any, Self
 
+import jax
 import numpy as np
 
 from fockjax import _validated, decompositions
+from fockjax.parameters import Parameter
 
 
 class Builder(abc.ABC):
@@ -148,6 +150,7 @@ class Builder(abc.ABC):
 
         Trainable matrices: ``circuit.add("unitary", real, imag, modes=modes)``.
         """
+        _refuse_parameters(matrix, "matrix", "circuit.add('unitary', real, imag, modes=..)")
         return self.add("unitary", np.real(matrix), np.imag(matrix), modes=self._or_all(modes))
 
     def interferometer(
@@ -180,6 +183,9 @@ class Builder(abc.ABC):
             0.333
         """
         modes = self._or_all(modes)
+        _refuse_parameters(
+            U, "U", "circuit.mesh(theta, phi, rotation) or circuit.passive(generator)"
+        )
         U = _of_modes(_validated.unitary(U), "U", 1, modes)
         find = {"rectangular": decompositions.rectangular, "triangular": decompositions.triangular}
         if mesh not in find:
@@ -261,6 +267,8 @@ class Builder(abc.ABC):
             0.25
         """
         modes = self._or_all(modes)
+        trainable = "circuit.add('gaussian_transform', theta, phi, rotation, r, modes=..)"
+        _refuse_parameters(S, "S", trainable)
         S = _of_modes(_validated.symplectic(S), "S", 2, modes)
         left, r, right = decompositions.bloch_messiah(S)
         if not r.any():
@@ -309,6 +317,7 @@ class Builder(abc.ABC):
         *cutoffs)`` with output photon numbers first, or ``(J, size, size)``. ``truncated``: they
         may sum to less than the identity, what is missing being lost. See `fockjax.channels.kraus`.
         """
+        _refuse_parameters(operators, "operators", "circuit.add('kraus', real, imag, modes=..)")
         parts = np.real(operators), np.imag(operators)
         return self.add("kraus", *parts, modes=modes, truncated=truncated)
 
@@ -353,6 +362,16 @@ class Builder(abc.ABC):
         rho |alpha> / pi``. See `fockjax.detectors.heterodyne`.
         """
         return self.measure("heterodyne", modes=mode, select=select, name=name)
+
+
+def _refuse_parameters(matrix: Any, name: str, trainable: str) -> None:
+    """Refuse parameters for a matrix that is decomposed, or whose parts are taken, right away."""
+    found = [leaf for leaf in jax.tree.leaves(matrix) if isinstance(leaf, Parameter)]
+    if found:
+        raise TypeError(
+            f"Argument `{name}` must be a constant array, got {found[0]}; with parameters it is "
+            f"{trainable}."
+        )
 
 
 def _of_modes(matrix, name: str, rows: int, modes):

@@ -35,9 +35,10 @@ from fockjax.operations import (
     Repeat,
     Step,
     flat,
+    placed,
     written_out,
 )
-from fockjax.parameters import Input, Outcome, Values, Weight, leaves
+from fockjax.parameters import Input, Outcome, PerLayer, Values, Weight, leaves
 from fockjax.record import Record
 from fockjax.states import State, ket_in, refuse_outside, vacuum_in
 
@@ -201,7 +202,8 @@ class Circuit(Builder):
             values: its parameters in order; those with defaults may be left out or given by name.
             modes: the modes measured.
             select: the outcome to select, one for each of several modes: a photon number, 0 or 1,
-                a real number or parameter, a complex number.
+                a real or a complex number, or a parameter. What counts, or clicks, finds values
+                that are no integers, or no outcomes, with the probability 0.
             name: what the outcome is called, one for each of several modes; by default "m" and the
                 mode, as "m0".
             named: parameters by name.
@@ -248,13 +250,20 @@ class Circuit(Builder):
             steps.append(Measurement(kind, *parts, label=label))
         return self._append(steps, where)
 
-    def _append(self, operations: Sequence[Step | Repeat], where: str) -> "Circuit":
-        """Add operations whose parameters have been checked: all of them, or, if the circuit cannot
-        hold one of them, none.
+    def _append(
+        self, operations: Sequence[Step | Repeat], where: str, weights: Sequence[Weight] = ()
+    ) -> "Circuit":
+        """Add operations whose parameters have been checked, and the ``weights`` of those that are
+        layers: all of them, or, if the circuit cannot hold one of them, none.
         """
         record = self._record.after(operations, where)
-        steps = [operation for operation in operations if isinstance(operation, Step)]
-        self._register([leaf for step in steps for leaf in leaves(step.parameters.values())], where)
+        found: list[Weight] = []
+        for step in operations:
+            if isinstance(step, Step):
+                self._record.check(step, where)
+                own = leaves(step.parameters.values())
+                found += [leaf for leaf in own if isinstance(leaf, Weight)]
+        self._register([*found, *weights], where)
         self._record = record
         self._operations = [*self._operations, *operations]
         return self
@@ -262,29 +271,79 @@ class Circuit(Builder):
     def _parts(self, *given: Any, more: dict[str, Any] | None = None):
         return arguments.step_parts(*given, circuit_modes=self.modes, hbar=self.hbar, more=more)
 
-    def repeat(self, block: "Circuit", times: int, *, remat: bool = False) -> "Circuit":
-        """Add ``times`` layers of the gates of ``block``, each with weights of its own.
+    def repeat(
+        self,
+        block: "Circuit",
+        times: int = 1,
+        *,
+        modes: int | Sequence[int] | None = None,
+        shared: str | Sequence[str] = (),
+        remat: bool = False,
+    ) -> "Circuit":
+        """Add ``times`` layers of the gates of ``block``, on the modes given.
 
-        The weights of the block get a leading axis of length ``times``. The layers run under
-        `jax.lax.scan`, so compile time does not grow with their number.
+        Each layer has weights and outcomes of its own: those of the block get a leading axis of
+        length ``times``, also of length 1 (``fj.Outcome("m0")[0]`` is that of the first layer).
+        Weights that are ``shared`` get none. The layers run under `jax.lax.scan`, so compile time
+        does not grow with their number.
 
         Args:
             block: the circuit of one layer.
             times: how many layers.
+            modes: the modes of the circuit that the modes of the block are, in order and as many;
+                by default the first ones.
+            shared: the names of weights that have one value for all layers. They are the same
+                weights wherever else the circuit uses their names, be it in another block that
+                shares them, and their gradients add up.
             remat: whether a gradient computes each layer a second time instead of keeping the
                 state after each of its gates. This takes a third more time, and the memory of one
                 state for each layer.
 
         Raises:
-            ValueError: for a block of more modes, ``times`` < 1, or a weight or an outcome whose
-                name the circuit has already.
+            ValueError: for a block of more modes, wrong or repeated modes, ``times`` < 1, a shared
+                name that is no weight of the block or a weight of another shape in the circuit, or
+                a weight that is not shared, or an outcome, whose name the circuit has already. (A
+                block that measures is built anew, with other names, for each place.)
 
         Example:
-            >>> import jax, fockjax as fj
+            >>> import jax, numpy as np, fockjax as fj
             >>> block = fj.Circuit(2).squeeze(fj.Weight("r"), mode=0).beamsplitter(fj.Weight("t"))
             >>> circuit = fj.Circuit(2).repeat(block, 4)
             >>> {name: w.shape for name, w in circuit.init(jax.random.key(0)).items()}
             {'r': (4,), 't': (4,)}
+
+            A photon on a chain of three sites, in 200 Trotter steps of one hopping J and one
+            interaction U:
+
+            >>> step = fj.Circuit(3)
+            >>> for site in (0, 1):
+            ...     _ = step.beamsplitter(fj.Weight("J"), np.pi / 2, modes=(site, site + 1))
+            >>> for site in (0, 1, 2):
+            ...     _ = step.kerr(fj.Weight("U"), mode=site)
+            >>> chain = fj.Circuit(3).prepare("fock", n=1, modes=0)
+            >>> chain.repeat(step, 200, shared=("J", "U"))
+            Circuit of 3 modes, 0 inputs, 2 weights
+              prepare fock(n=1) on mode 0
+              repeat 200 times, sharing J, U:
+                beamsplitter(theta=J, phi=1.5708) on modes 0, 1
+                beamsplitter(theta=J, phi=1.5708) on modes 1, 2
+                kerr(kappa=U) on mode 0
+                kerr(kappa=U) on mode 1
+                kerr(kappa=U) on mode 2
+            >>> print(chain({"J": 0.01, "U": 0.02}, cutoff=2).photon_number(2).mean.round(3))
+            0.954
+
+            The same two-mode block on two pairs of modes:
+
+            >>> block = fj.Circuit(2).beamsplitter().kerr(0.1, mode=1)
+            >>> fj.Circuit(4).repeat(block, modes=(0, 1)).repeat(block, 3, modes=(3, 2))
+            Circuit of 4 modes, 0 inputs, 0 weights
+              repeat once:
+                beamsplitter(theta=0.785398, phi=0) on modes 0, 1
+                kerr(kappa=0.1) on mode 1
+              repeat 3 times:
+                beamsplitter(theta=0.785398, phi=0) on modes 3, 2
+                kerr(kappa=0.1) on mode 2
         """
         where = f"Operation {len(self._operations)} (repeat)"
         if not isinstance(block, Circuit) or block.modes > self.modes:
@@ -297,17 +356,30 @@ class Circuit(Builder):
                 "agree."
             )
         times = checked_integer(times, f"{where}: `times`")
-        if shared := self._weights.keys() & block._weights.keys():
+        shared = (shared,) if isinstance(shared, str | Weight) else tuple(shared)
+        if unknown := [name for name in shared if name not in block._weights]:
             raise ValueError(
-                f"{where}: the circuit already has a weight {min(shared)!r}; rename the "
-                "block's (of `cvqnn_layers`: give another `name`)."
+                f"{where}: `shared` must name weights of the block, got {unknown[0]!r}; it has "
+                f"{', '.join(block._weights) or 'none'}."
             )
-        self._append([Repeat(block.operations, tuple(block._weights), times, remat)], where)
-        self._weights = self._weights | {
-            name: Weight(name, (times, *weight.shape), partial(_init_layers, weight))
+        own = tuple(name for name in block._weights if name not in shared)
+        if taken := self._weights.keys() & set(own):
+            raise ValueError(
+                f"{where}: the circuit already has a weight {min(taken)!r}. If it is the same one, "
+                "name it in `shared`; if not, rename the block's (of `cvqnn_layers`: give another "
+                "`name`)."
+            )
+        operations = block.operations
+        if modes is not None:
+            on = arguments.modes_of(block.modes, where, modes, self.modes)
+            operations = placed(operations, on)
+        weights = [
+            weight
+            if name in shared
+            else PerLayer(name, (times, *weight.shape), partial(_init_layers, weight))
             for name, weight in block._weights.items()
-        }
-        return self
+        ]
+        return self._append([Repeat(operations, own, times, remat)], where, weights)
 
     def cvqnn_layers(
         self,
@@ -646,19 +718,19 @@ class Circuit(Builder):
         for step in flat(self.operations):
             yield from leaves(step.parameters.values())
 
-    def _register(self, leaves: Sequence[Weight | Input | Outcome], where: str) -> None:
+    def _register(self, weights: Sequence[Weight], where: str) -> None:
         new: dict[str, Weight] = {}  # added all or none, so that a refused gate changes nothing
-        for leaf in leaves:
-            if isinstance(leaf, Outcome):
-                self._record.check(leaf, where)
-            if isinstance(leaf, Weight):
-                known = new.get(leaf.name) or self._weights.get(leaf.name, leaf)
-                new[leaf.name] = known
-                if known.shape != leaf.shape:
-                    raise ValueError(
-                        f"{where}: weight {leaf.name!r} has shape {leaf.shape} here and "
-                        f"{known.shape} before."
-                    )
+        for weight in weights:
+            known = new.get(weight.name) or self._weights.get(weight.name, weight)
+            new[weight.name] = known
+            if known.shape != weight.shape:
+                hint = ""
+                if isinstance(known, PerLayer) and known.is_for_one(weight.shape):
+                    hint = f", as each layer has its own; repeat with `shared={weight.name!r}`"
+                raise ValueError(
+                    f"{where}: weight {weight.name!r} has shape {weight.shape} here and "
+                    f"{known.shape} before{hint}."
+                )
         self._weights = self._weights | new
 
 
@@ -675,7 +747,9 @@ def _selects(step: Step) -> bool:
 def _lines(operations: Operations, indent: str) -> Iterator[str]:
     for operation in operations:
         if isinstance(operation, Repeat):
-            yield f"{indent}repeat {operation.times} times:"
+            sharing = f", sharing {', '.join(operation.shared)}" if operation.shared else ""
+            often = "once" if operation.times == 1 else f"{operation.times} times"
+            yield f"{indent}repeat {often}{sharing}:"
             yield from _lines(operation.operations, indent + "  ")
         else:
             yield f"{indent}{operation}"

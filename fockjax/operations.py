@@ -2,7 +2,7 @@
 
 import abc
 import hashlib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -177,7 +177,8 @@ class Repeat(Operation):
 
     Attributes:
         operations: the operations of one layer.
-        weights: the names of their weights, which have a leading axis of length ``times``.
+        weights: the names of the weights of which each layer has its own, along a leading axis of
+            length ``times``. All other weights are shared by the layers.
         times: the number of layers.
         remat: whether a gradient computes each layer once more instead of keeping its states.
     """
@@ -186,6 +187,15 @@ class Repeat(Operation):
     weights: tuple[str, ...]
     times: int
     remat: bool = False
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The names of the weights that have one value for all layers."""
+        found = (
+            leaf for step in flat(self.operations) for leaf in leaves(step.parameters.values())
+        )
+        names = dict.fromkeys(leaf.name for leaf in found if isinstance(leaf, Weight))
+        return tuple(name for name in names if name not in self.weights)
 
 
 Operations = tuple[Step | Repeat, ...]
@@ -198,6 +208,17 @@ def flat(operations: Operations) -> Iterator[Step]:
             yield from flat(operation.operations)
         else:
             yield operation
+
+
+def placed(operations: Operations, modes: Sequence[int]) -> Operations:
+    """The same operations on other modes: ``modes[m]`` instead of m."""
+
+    def moved(operation: Step | Repeat) -> Step | Repeat:
+        if isinstance(operation, Repeat):
+            return replace(operation, operations=placed(operation.operations, modes))
+        return replace(operation, modes=tuple(modes[mode] for mode in operation.modes))
+
+    return tuple(map(moved, operations))
 
 
 def written_out(

@@ -42,13 +42,37 @@ class Values:
 
 
 class Parameter(abc.ABC):
-    """A real number known when the circuit runs. Supports ``+ - * / **``, signs and `abs`."""
+    """A number known when the circuit runs. Supports ``+ - * / **``, signs and `abs`.
 
-    __array_ufunc__ = None  # numpy leaves `array * parameter` to us instead of making object arrays
+    It is real, unless it is the outcome that a heterodyne measurement selects.
+    """
+
+    def __array_ufunc__(self, ufunc, method, *operands, **options):
+        """Arithmetic with numbers of NumPy; a TypeError for its functions. (JAX has no such hook.
+        `__jax_array__` would also be called for arithmetic, and elsewhere JAX itself refuses it.)
+        """
+        if ufunc in (np.equal, np.not_equal):
+            return ufunc is np.not_equal  # no number is a parameter
+        if method == "__call__" and ufunc in _ARITHMETIC_OF_NUMPY and not options:
+            return Expression(_ARITHMETIC_OF_NUMPY[ufunc], operands)
+        raise TypeError(
+            f"NumPy's {ufunc.__name__} does not take {self}, a parameter of a circuit: write "
+            f"fj.apply(jnp.{ufunc.__name__}, ..) with the same operands."
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of what it stands for, found without computing it."""
+        return self.abstract().shape
+
+    def abstract(
+        self, outcomes: Mapping[str, jax.ShapeDtypeStruct] | None = None
+    ) -> jax.ShapeDtypeStruct:
+        """The shape and dtype of what it stands for, found without computing it.
+
+        Args:
+            outcomes: those of the outcomes, by their names, if they are known.
+        """
         found = list(self.leaves())
         inputs = 1 + max((leaf.index for leaf in found if isinstance(leaf, Input)), default=-1)
         weights = {
@@ -56,10 +80,11 @@ class Parameter(abc.ABC):
             for leaf in found
             if isinstance(leaf, Weight)
         }
-        outcomes = {leaf.name: leaf.some for leaf in found if isinstance(leaf, Outcome)}
+        if outcomes is None:
+            outcomes = {leaf.name: leaf.some for leaf in found if isinstance(leaf, Outcome)}
         x = jax.ShapeDtypeStruct((inputs,), np.float32)
-        evaluated = jax.eval_shape(lambda *of: self.evaluate(Values(*of)), weights, x, outcomes)
-        return evaluated.shape
+        with jax.numpy_dtype_promotion("standard"):  # whether it may be mixed, the call will tell
+            return jax.eval_shape(lambda *of: self.evaluate(Values(*of)), weights, x, outcomes)
 
     @abc.abstractmethod
     def evaluate(self, values: Values) -> jax.Array:
@@ -218,6 +243,15 @@ class Weight(Parameter):
 
 
 @dataclass(frozen=True)
+class PerLayer(Weight):
+    """A weight of a repeated block: one for each layer, along a first axis."""
+
+    def is_for_one(self, shape: tuple[int, ...]) -> bool:
+        """Whether a shape is that of the weight of one layer."""
+        return shape == self.shape[1:]
+
+
+@dataclass(frozen=True)
 class Element(Parameter):
     """One number of an array weight."""
 
@@ -314,6 +348,15 @@ ARITHMETIC = {
 }
 
 
+_ARITHMETIC_OF_NUMPY = {
+    np.add: "+",
+    np.subtract: "-",
+    np.multiply: "*",
+    np.divide: "/",
+    np.power: "**",
+}
+
+
 @dataclass(frozen=True)
 class Expression(Parameter):
     """Arithmetic of parameters and numbers."""
@@ -323,7 +366,7 @@ class Expression(Parameter):
 
     def __post_init__(self):
         where = f"An operand of {self.symbol!r}"
-        checked = tuple(as_parameter(value, where) for value in self.operands)
+        checked = tuple(_as_operand(value, where) for value in self.operands)
         object.__setattr__(self, "operands", checked)
 
     def evaluate(self, values):
@@ -339,6 +382,13 @@ class Expression(Parameter):
         if self.symbol == "**" and left.startswith("-"):  # a power binds closer than a sign
             left = f"({left})"
         return f"({left} {self.symbol} {right})"
+
+
+def _as_operand(value, where: str):
+    """A parameter or a real number, checked by `as_parameter`, or a complex number."""
+    if isinstance(value, complex | np.complexfloating) and np.isfinite(value):
+        return complex(value)
+    return as_parameter(value, where)
 
 
 @dataclass(frozen=True)
@@ -397,6 +447,9 @@ def _restored(function: Any, operands: tuple[Any, ...], name: str) -> Function:
 def apply(function: Callable[..., Any], *operands: Any, name: str | None = None) -> Parameter:
     """A gate's parameter as a function of weights and inputs, beyond ``+ - * / **``.
 
+    A parameter is not a number yet, so ``jnp.sin(weight)`` is an error of JAX; it is written
+    ``fj.apply(jnp.sin, weight)``.
+
     Args:
         function: takes and returns what `jax.numpy` does; differentiable if gradients are wanted.
         operands: parameters, whole array weights among them, and numbers.
@@ -436,10 +489,17 @@ def leaves(values) -> Iterator[Weight | Input | Outcome]:
             yield from value.leaves()
 
 
+def has_complex(value) -> bool:
+    """Whether a parameter is made of complex numbers, among others."""
+    return isinstance(value, complex) or any(map(has_complex, getattr(value, "operands", ())))
+
+
 def shown(value) -> str:
     """A parameter as the text of a circuit shows it."""
     if isinstance(value, np.ndarray) and value.ndim:
         return f"array{value.shape}".replace(",)", ")")
+    if isinstance(value, complex):
+        return f"({value:g})"
     return str(value) if isinstance(value, Parameter) else f"{value:g}"
 
 

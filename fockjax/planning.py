@@ -6,15 +6,17 @@ Planning happens when a call is traced and never changes a result beyond roundin
   apart from those that do not, so that ``vmap`` over inputs leaves shared gates unbatched. Those
   that depend on an outcome are built when it has been measured.
 * Operators fuse, and factors join, turn mixed and fall apart, as `Register` says.
-* Equal layers run under `jax.lax.scan`. The factors that a scan carries must be of the same kind
-  before and after a layer, so layers run unrolled until they are.
+* Equal layers run under `jax.lax.scan`, with what they share as its constants. The factors that a
+  scan carries must be of the same kind before and after a layer, so layers run unrolled until they
+  are.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from functools import reduce
+from itertools import compress
 from typing import Any
 
 import jax
@@ -25,7 +27,7 @@ from fockjax._limits import MEMORY_LIMIT, OverLimit
 from fockjax.factors import Factor
 from fockjax.layout import Box, Square
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
-from fockjax.parameters import Input, Outcome, Values, evaluate, leaves
+from fockjax.parameters import Input, Outcome, Values, Weight, evaluate, leaves
 from fockjax.register import Register, branch, check_memory
 from fockjax.states import State
 
@@ -133,18 +135,19 @@ def _step(
         case Preparation():
             register.prepare(step, made, key)
         case Measurement():
-            selected = None
-            if step.selects:
-                selected = jnp.asarray(evaluate(step.parameters["select"], values))
-                selected = selected.astype(_outcome_dtype(step, register.state.dtype))
+            selected = _selected(step, values, register.state.dtype) if step.selects else None
             outcome, probability = register.measure(step, made, selected, key)
             return {step.label: outcome}, probability
     return {}, None
 
 
-def _outcome_dtype(step: Measurement, dtype: np.dtype) -> np.dtype:
-    kinds = {"integer": np.int32, "real": jnp.finfo(dtype).dtype, "complex": dtype}
-    return kinds[step.spec.outcome]
+def _selected(step: Measurement, values: Values, dtype: np.dtype) -> jax.Array:
+    """The outcome that a step selects, in the dtype of its outcomes."""
+    kind = step.spec.outcome
+    value = _value(step, "select", values, real=kind != "complex")
+    if kind == "integer":  # -1 is no count, and has the probability 0
+        return jnp.where(value == jnp.round(value), value, -1).astype(np.int32)
+    return value.astype(dtype if kind == "complex" else jnp.finfo(dtype).dtype)
 
 
 def as_parameters(outcomes: Outcomes, dtype: np.dtype) -> Outcomes:
@@ -216,7 +219,7 @@ def _build_kind(
     spec, options = steps[0].spec, steps[0].options
     real = jnp.finfo(dtype).dtype
     columns = [
-        jnp.stack([_real_value(step, name, values).astype(real) for step in steps])
+        jnp.stack([_value(step, name, values).astype(real) for step in steps])
         for name, constant in zip(spec.parameters, fixed, strict=True)
         if constant is None
     ]
@@ -244,15 +247,17 @@ def _build_kind(
     return [pick(stacked, k) for k in range(len(steps))]
 
 
-def _real_value(step: Step, name: str, values: Values) -> jax.Array:
-    """What a parameter of a step stands for, which a function of the user may have returned."""
+def _value(step: Step, name: str, values: Values, real: bool = True) -> jax.Array:
+    """What a parameter of a step stands for, which a function of the user may have returned; it
+    must be ``real`` unless told otherwise.
+    """
     value = jnp.asarray(evaluate(step.parameters[name], values))
     if value.shape and name not in step.spec.arrays:
         raise ValueError(
             f"{step}: parameter `{name}` must be a number, but {step.parameters[name]} has shape "
             f"{value.shape}: give one element of it."
         )
-    if jnp.iscomplexobj(value):
+    if real and jnp.iscomplexobj(value):
         raise TypeError(
             f"{step}: parameter `{name}` must be real, but {step.parameters[name]} is complex: "
             "give modulus and phase, or real and imaginary part, apart."
@@ -305,15 +310,22 @@ def _run_layers(
 ) -> State:
     """Equal layers: some unrolled, until the factors stay of the same kind, then a scan."""
     stacked = {name: values.weights[name] for name in repeat.weights}
+    steps = [operation for operation in repeat.operations if isinstance(operation, Step)]
+    differs = [_has_weight(step, stacked) for step in steps]
+    differing = tuple(compress(steps, differs))
+    equal = tuple(compress(steps, (not each for each in differs)))
     # All layers are built at once: inside the scan the small kernels would run one after the other.
+    # What is equal in all of them is built once, and is a constant of the scan.
+    common = build(equal, state, values, memory_limit)
     built = jax.vmap(
-        lambda layer: build(repeat.operations, state, values.update(weights=layer), memory_limit),
+        lambda layer: build(differing, state, values.update(weights=layer), memory_limit),
         axis_size=repeat.times,
     )(stacked)
     layers = (stacked, built, None if key is None else _layer_keys(key, repeat))
 
     def run_layer(state: State, layer) -> State:
         weights, made, own = layer
+        made, shared = iter(made), iter(common)
         return run(
             repeat.operations,
             state,
@@ -321,7 +333,7 @@ def _run_layers(
             memory_limit,
             key=own,
             unravel=unravel,
-            built=made,
+            built=[next(made if differ else shared) for differ in differs],
         )
 
     if repeat.remat:
@@ -339,6 +351,12 @@ def _run_layers(
         state = run_layer(state, layer)
         found.append(pick(state.outcomes, None))
     return replace(state, outcomes=_in_order(found))
+
+
+def _has_weight(step: Step, names: Container[str]) -> bool:
+    """Whether a parameter depends on one of the weights named."""
+    found = leaves(step.parameters.values())
+    return any(isinstance(leaf, Weight) and leaf.name in names for leaf in found)
 
 
 def _steady(run_layer: RunLayer, state: State, layer: Any, left: int) -> tuple[State, State] | None:

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
 
 from fockjax.operations import Measurement, Repeat, Step, flat
-from fockjax.parameters import Outcome
+from fockjax.parameters import Outcome, has_complex, leaves
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,12 @@ class OutcomeType:
 
     kind: str
     layers: int | None = None
+
+    @property
+    def abstract(self) -> jax.ShapeDtypeStruct:
+        """Its shape and dtype, as parameters see it."""
+        shape = () if self.layers is None else (self.layers,)
+        return jax.ShapeDtypeStruct(shape, np.complex64 if self.kind == "complex" else np.float32)
 
 
 @dataclass(frozen=True)
@@ -56,19 +66,42 @@ class Record:
                 outcomes[name] = found
         return Record(outcomes, measured)
 
-    def check(self, outcome: Outcome, where: str) -> None:
-        """Refuse an outcome that has not been measured yet, or that is not a real number.
+    def check(self, step: Step, where: str) -> None:
+        """Refuse parameters with outcomes that have not been measured yet, and complex ones, except
+        for a complex outcome to select.
 
         Raises:
-            ValueError: naming ``where``, if not.
+            ValueError: naming ``where``.
         """
+        for name, value in step.parameters.items():
+            for leaf in leaves([value]):
+                if isinstance(leaf, Outcome):
+                    self._check_outcome(leaf, where)
+            if not _selects_complex(step, name) and self._is_complex(value):
+                raise ValueError(
+                    f"{where}: parameter {name!r} must be real, but {value} is complex: take the "
+                    ".real, .imag or abs of an outcome, or give modulus and phase apart."
+                )
+
+    def _is_complex(self, value: Any) -> bool:
+        """Whether a parameter made of complex numbers or outcomes is complex itself."""
+        outcomes = {
+            leaf.name: self.outcomes[leaf.name].abstract
+            for leaf in leaves([value])
+            if isinstance(leaf, Outcome)
+        }
+        among = has_complex(value) or any(each.dtype.kind == "c" for each in outcomes.values())
+        return among and value.abstract(outcomes).dtype.kind == "c"
+
+    def _check_outcome(self, outcome: Outcome, where: str) -> None:
         found = self.outcomes.get(outcome.name)
         if found is None:
             known = f"there are {', '.join(self.outcomes)}" if self.outcomes else "there are none"
             raise ValueError(f"{where}: no outcome before it is called {outcome.name!r}; {known}.")
-        if (found.kind == "complex") != bool(outcome.part):
-            advice = "take its .real or .imag" if found.kind == "complex" else "leave the part out"
-            raise ValueError(f"{where}: outcome {outcome.name!r} is {found.kind}; {advice}.")
+        if outcome.part and found.kind != "complex":
+            raise ValueError(
+                f"{where}: outcome {outcome.name!r} is {found.kind}; leave the part out."
+            )
         layers = found.layers
         if (layers is None) != (outcome.layer is None):
             advice = (
@@ -81,6 +114,13 @@ class Record:
             raise ValueError(
                 f"{where}: outcome {outcome.name!r} has {layers} layers, got [{outcome.layer}]."
             )
+
+
+def _selects_complex(step: Step, parameter: str) -> bool:
+    """Whether a parameter is an outcome to select that may be complex."""
+    return (
+        isinstance(step, Measurement) and parameter == "select" and step.spec.outcome == "complex"
+    )
 
 
 def _named(operation: Step | Repeat, where: str) -> Iterator[tuple[str, OutcomeType]]:

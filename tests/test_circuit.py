@@ -172,6 +172,86 @@ def test_nested_repeats_once_repeats_and_narrow_blocks(x64):
     assert_same_gates(circuit.evaluated(weights, x), gates)
 
 
+def test_shared_weights_have_one_value_wherever_they_are_used(x64):
+    """k is used before, in two blocks on other modes, one of them twice, and after; each layer has
+    an r of its own. Next to the same written out, where each use of k has its own gradient.
+    """
+    first = fj.Circuit(2).displace(fj.Weight("r"), fj.Weight("k"), mode=1)
+    first.beamsplitter(fj.Weight("k") + fj.Input(0), 0.3, modes=(1, 0))
+    second = fj.Circuit(1).kerr(fj.Weight("k"), mode=0)
+    circuit = fj.Circuit(3).rotate(fj.Weight("k"), mode=0)
+    circuit.repeat(first, 4, modes=(2, 0), shared=("k",)).repeat(second, 3, modes=1, shared="k")
+    circuit.repeat(second, modes=[2], shared="k").squeeze(fj.Weight("k"), mode=2)
+
+    k = iter(fj.Weight("k", 14))
+    written = fj.Circuit(3).rotate(next(k), mode=0)
+    for r in fj.Weight("r", 4):
+        written.displace(r, next(k), mode=0).beamsplitter(next(k) + fj.Input(0), 0.3, modes=(0, 2))
+    for _ in range(3):
+        written.kerr(next(k), mode=1)
+    written.kerr(next(k), mode=2).squeeze(next(k), mode=2)
+    assert next(k, None) is None
+
+    x, r, start = np.array([0.2]), np.array([0.3, -0.4, 0.5, 0.1]), np.full((4, 3, 5), 0.1 + 0.05j)
+    weights = {"k": np.array(0.3), "r": r}
+    assert jax.tree.map(np.shape, circuit.init(jax.random.key(0))) == {"k": (), "r": (4,)}
+
+    @partial(jax.jit, static_argnums=0)
+    def ket(circuit, weights):
+        return circuit(weights, x, cutoff=(4, 3, 5), initial=start).ket()
+
+    def mean(circuit):
+        return lambda weights: jnp.sum(abs(ket(circuit, weights)) ** 2 * np.arange(5.0)[None, None])
+
+    apart = {"k": np.full(14, 0.3), "r": r}
+    close(ket(circuit, weights), ket(written, apart))
+    slopes, expected = jax.grad(mean(circuit))(weights), jax.grad(mean(written))(apart)
+    close(slopes["k"], expected["k"].sum())
+    close(slopes["r"], expected["r"])
+    names = [(name, modes) for name, _, modes in circuit.evaluated(weights, x)]
+    assert names == [(name, modes) for name, _, modes in written.evaluated(apart, x)]
+
+
+def test_shared_in_one_of_two_nested_blocks(x64):
+    inner = fj.Circuit(1).displace(fj.Weight("a"), fj.Weight("b"), mode=0)
+    block = fj.Circuit(2).repeat(inner, 2, modes=1, shared="a")
+    circuit = fj.Circuit(2).repeat(block, 3, modes=(1, 0), shared="b")
+    assert jax.tree.map(np.shape, circuit.init(jax.random.key(0))) == {"a": (3,), "b": (2,)}
+    a, b = [0.1, 0.2, 0.3], [0.4, 0.5]
+    weights = {"a": np.array(a), "b": np.array(b)}
+    gates = [("displacement", (each, phi), (0,)) for each in a for phi in b]
+    does(circuit, gates, weights, None, (5, 2))
+    assert_same_gates(circuit.evaluated(weights), gates)
+    assert str(circuit).splitlines()[1:3] == [
+        "  repeat 3 times, sharing b:",
+        "    repeat 2 times, sharing a:",
+    ]
+
+
+def test_whatever_reads_a_circuit_knows_shared_weights(x64):
+    block = fj.Circuit(1).squeeze(fj.Weight("r"), fj.Weight("phi"), mode=0)
+    block.displace(fj.Input(0), 0.3, mode=0)
+    circuit = fj.Circuit(2).repeat(block, 3, modes=1, shared="r").beamsplitter(0.4, fj.Weight("r"))
+    weights, x = {"r": np.array(0.1), "phi": np.array([0.2, 0.4, 0.6])}, np.array([0.2])
+    state = circuit(weights, x, cutoff=12)
+    close(fj.inspect(circuit, weights, x, cutoff=12).state.ket(), state.ket())
+    total = circuit(weights, x, cutoff=fj.TotalPhotons(12))
+    close(total.photon_number(0).mean, state.photon_number(0).mean, 1e-4)
+    groups = fj.grouped(lambda _: circuit, modes=4, group_size=2)
+    assert jax.tree.map(np.shape, groups.init(jax.random.key(0))) == {
+        "groups": {"r": (2,), "phi": (2, 3)}
+    }
+    twice = jax.tree.map(lambda w: np.stack([w, w]), weights)
+    close(
+        groups({"groups": twice}, np.tile(x, 2), cutoff=12).photon_number(2).mean,
+        state.photon_number(0).mean,
+        1e-7,  # which each of the two groups loses
+    )
+    plan = fj.runtime.plan_cutoffs(circuit, weights, x, tolerance=1e-3)
+    assert circuit(weights, x, cutoff=plan.cutoffs).leakage <= 1e-3
+    assert "x 3" in circuit.draw()
+
+
 def test_repeat_of_a_block_without_weights(x64):
     block = fj.Circuit(1).displace(fj.Input(0), 0.7, mode=0).kerr(0.3, mode=0)
     circuit = fj.Circuit(1).repeat(block, 3).repeat(fj.Circuit(1), 2)
@@ -416,6 +496,10 @@ def one_input():
     return fj.Circuit(2).displace(fj.Input(0), fj.Weight("phi"), mode=0)
 
 
+def one_mode():
+    return fj.Circuit(1).squeeze(fj.Weight("r"), mode=0)
+
+
 @pytest.mark.parametrize(
     "build, error, message",
     [
@@ -514,13 +598,68 @@ def one_input():
         (
             lambda: one_input().repeat(one_input(), 2),
             ValueError,
-            r"Operation 1 \(repeat\): the circuit already has a weight 'phi'",
+            r"Operation 1 \(repeat\): the circuit already has a weight 'phi'.*name it in `shared`",
+        ),
+        (
+            lambda: fj.Circuit(1).repeat(one_mode(), 2, shared="rho"),
+            ValueError,
+            "`shared` must name weights of the block, got 'rho'; it has r",
+        ),
+        (
+            lambda: fj.Circuit(1).repeat(one_mode(), 2, shared=fj.Weight("r")),  # pyright: ignore[reportArgumentType]
+            ValueError,
+            "`shared` must name weights of the block, got Weight",
+        ),
+        (
+            lambda: fj.Circuit(1).repeat(one_mode(), 3).repeat(one_mode(), 2, shared="r"),
+            ValueError,
+            r"'r' has shape \(\) here and \(3,\) before, as each.*repeat with `shared='r'`",
+        ),
+        (
+            lambda: fj.Circuit(1).repeat(one_mode(), 3).kerr(fj.Weight("r"), mode=0),
+            ValueError,
+            r"'r' has shape \(\) here and \(3,\) before, as each.*repeat with `shared='r'`",
+        ),
+        (
+            lambda: fj.Circuit(1).repeat(one_mode(), 3)({"r": 0.1}, cutoff=3),
+            ValueError,
+            r"real of shape \(3,\), got.*of shape \(\)\. \(For one value.*`shared='r'`",
+        ),
+        (
+            lambda: fj.Circuit(3).repeat(fj.Circuit(2), modes=(0, 3)),
+            ValueError,
+            r"Operation 0 \(repeat\): modes must be integers from 0 to 2, got \(0, 3\)",
+        ),
+        (
+            lambda: fj.Circuit(3).repeat(fj.Circuit(2), modes=(1, 1)),
+            ValueError,
+            "modes must differ",
+        ),
+        (
+            lambda: fj.Circuit(3).repeat(fj.Circuit(2), modes=1),
+            ValueError,
+            r"\(repeat\) acts on 2 mode\(s\), got modes \(1,\)",
         ),
     ],
 )
 def test_what_cannot_be_built(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    "add, instead",
+    [
+        (lambda c, w: c.interferometer(w), r"`U`.*got w; .*mesh\(theta.*passive\(generator\)"),
+        (lambda c, w: c.interferometer([[w[0, 0], 0], [0, 1]]), r"`U`.*got w\[0, 0\]; .*passive"),
+        (lambda c, w: c.gaussian_transform(w), r"`S`.*add\('gaussian_transform', theta, phi, rot"),
+        (lambda c, w: c.unitary(w), r"`matrix`.*add\('unitary', real, imag, modes=..\)"),
+        (lambda c, w: c.kraus(w, modes=0), r"`operators`.*add\('kraus', real, imag, modes=..\)"),
+    ],
+)
+def test_a_weight_for_a_constant_matrix_is_told_what_takes_it(add, instead):
+    with pytest.raises(TypeError, match=instead):
+        add(fj.Circuit(2), fj.Weight("w", (2, 2)))
 
 
 def test_gates_on_any_number_of_modes_act_on_all_by_default():
@@ -545,6 +684,9 @@ def test_a_refused_gate_leaves_no_trace():
         lambda: circuit.displace(fj.Weight("new"), fj.Weight("new", (2,))[0], mode=0),
         lambda: circuit.displace(fj.Weight("new"), math.nan, mode=0),
         lambda: circuit.repeat(fj.Circuit(1).displace(fj.Weight("a"), fj.Weight("phi"), mode=0), 2),
+        lambda: circuit.repeat(
+            fj.Circuit(1).displace(fj.Weight("a"), fj.Weight("phi", 2)[0], mode=0), 2, shared="phi"
+        ),
     ):
         with pytest.raises(ValueError):
             attempt()

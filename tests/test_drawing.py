@@ -220,6 +220,7 @@ def test_an_empty_circuit_is_its_wires():
         (lambda c: c.measure_photons(modes=0), "n → m0"),
         (lambda c: c.measure_photons(1.0, 0.01, modes=0, name="count"), "n(1, 0.01) → count"),
         (lambda c: c.measure_photons(modes=0, select=3), "n = 3"),
+        (lambda c: c.measure_photons(modes=0, select=fj.Input(0)), "n = x[0]"),
         (lambda c: c.measure_threshold(fj.Weight("eta"), modes=1, select=0), "click(eta) = 0"),
         (lambda c: c.measure_homodyne(-0.3, mode=1, select=1.25), "x(-0.3) = 1.25"),
         (lambda c: c.measure_homodyne(np.pi / 2, mode=1, select=fj.Input(0)), "p = x[0]"),

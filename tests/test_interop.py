@@ -883,6 +883,24 @@ def test_weights_inputs_and_layers_become_free_parameters(x64):
     assert_agree(circuit, fj.to_strawberryfields(circuit, weights, x), 5, weights, x)
 
 
+def test_a_count_selected_by_a_parameter_goes_out_if_it_is_an_integer():
+    circuit = fj.Circuit(1).measure_photons(modes=0, select=fj.Weight("n"))
+    (command,) = fj.to_strawberryfields(circuit, {"n": 2}).circuit
+    assert str(command.op) == "MeasureFock(select=[2])"
+    for n in (1.5, -1):
+        with pytest.raises(ValueError, match="photons: .*selects integers >= 0 here, got"):
+            fj.to_strawberryfields(circuit, {"n": n})
+
+
+def test_a_shared_weight_goes_out_as_one_parameter():
+    block = fj.Circuit(1).squeeze(fj.Weight("r"), fj.Weight("phi"), mode=0)
+    program = fj.to_strawberryfields(fj.Circuit(2).repeat(block, 2, modes=1, shared="r"))
+    assert [str(command) for command in program.circuit] == [
+        "Sgate({r}, {phi_0}) | (q[1])",
+        "Sgate({r}, {phi_1}) | (q[1])",
+    ]
+
+
 def test_expressions_of_a_program_go_back_to_it(x64):
     program = parametrised()
     back = fj.to_strawberryfields(fj.from_strawberryfields(program))
@@ -932,6 +950,7 @@ UNSPEAKABLE = [
         "photons: .*or dark counts; give",
     ),
     (fj.Circuit(1).measure_homodyne(mode=0, select=fj.Weight("a")), "homodyne: .*numbers only"),
+    (fj.Circuit(1).measure_photons(modes=0, select=fj.Weight("a")), "photons: .*numbers only"),
     (overwritten(), "Outcome 'm0' is used after its mode was measured again"),
     (fj.Circuit(1, hbar=1.0), "circuit has hbar 1, strawberryfields.hbar is 2"),
 ]

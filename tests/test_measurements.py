@@ -1,5 +1,6 @@
 """Measurements in circuits: what they find, what they leave, and what follows from it."""
 
+import copy
 import math
 
 import jax
@@ -85,6 +86,41 @@ def test_a_selected_outcome_leaves_what_it_projects_on(kind, x64):
     assert state.is_pure == (len(weights) == 1)
     assert state.error_bound == np.inf
     assert state.outcomes["m1"] == outcome
+
+
+@pytest.mark.parametrize(
+    "kind, values, outcomes",
+    [("photons", (), 7), ("photons", (0.7, 0.2), 9), ("threshold", (0.2, 0.1), 2)],
+)
+def test_a_count_may_be_selected_by_a_parameter(kind, values, outcomes, x64):
+    """All outcomes under one vmap are those selected as integers; what is none has the probability
+    0.
+    """
+    scanned = source(2).measure(kind, *values, modes=1, select=fj.Input(0) - fj.Weight("start"))
+
+    def found(n):
+        state = scanned({"start": 2}, jnp.stack([n]), cutoff=CUTOFF)
+        return state.selection_probability, state.reduced(0), state.outcomes["m1"]
+
+    chances, states, found_ = jax.jit(jax.vmap(found))(jnp.arange(outcomes) + 2)
+    assert found_.tolist() == list(range(outcomes)) and found_.dtype == np.int32
+    for n in (0, 1, outcomes - 1):
+        state = source(2).measure(kind, *values, modes=1, select=n)({}, cutoff=CUTOFF)
+        close(chances[n], state.selection_probability)
+        close(states[n], state.reduced(0))
+    impossible = jnp.array([0.5, 1.0, 2.999, jnp.nan, -jnp.inf, 300.0, 1e12])
+    chances, _, found_ = jax.jit(jax.vmap(found))(impossible)
+    assert np.all(chances < 1e-300) and found_[:5].tolist() == [-1, -1, -1, -1, found_[4]]
+    with pytest.raises(ValueError, match="impossible.*select="):
+        scanned({"start": 2}, [2.5], cutoff=CUTOFF)
+
+
+def test_the_same_count_as_before_may_be_selected():
+    circuit = source(2).measure_photons(modes=0).measure_photons(modes=1, select=fj.Outcome("m0"))
+    state = circuit({}, cutoff=CUTOFF, key=jax.random.key(1))
+    assert state.outcomes["m0"] == state.outcomes["m1"]
+    report = fj.inspect(circuit, {}, cutoff=CUTOFF, key=jax.random.key(1))
+    close(report.rows[-1].probability, state.selection_probability, 1e-6)
 
 
 @pytest.mark.slow
@@ -206,6 +242,40 @@ def test_what_is_fed_forward_is_the_outcome():
     close(fed.ket(), written.ket(), 1e-6)
 
 
+def test_what_a_complex_outcome_is_made_into_may_be_real():
+    alpha = 0.4 - 0.3j
+    block = fj.Circuit(2).two_mode_squeeze(0.6).measure_heterodyne(mode=0, select=alpha, name="a")
+    block.displace(abs(fj.Outcome("a")), fj.apply(jnp.angle, fj.Outcome("a")), mode=1)
+    circuit = fj.Circuit(2).repeat(block, 2).rotate(abs(1j * fj.Outcome("a")[1]), mode=1)
+    written = fj.Circuit(2)
+    for name in "ab":
+        written.two_mode_squeeze(0.6).measure_heterodyne(mode=0, select=alpha, name=name)
+        written.displace(0.5, np.angle(alpha), mode=1)
+    close(circuit({}, cutoff=5).ket(), written.rotate(0.5, mode=1)({}, cutoff=5).ket(), 1e-5)
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        fj.Input(0) + 1j * fj.Input(1),
+        np.complex64(1j) * fj.Input(1) + fj.Input(0),
+        fj.apply(jax.lax.complex, fj.Input(0), fj.Input(1)),
+        fj.Outcome("a") * 1.0,
+    ],
+)
+@pytest.mark.loose_promotion  # x + iy promotes x
+def test_a_complex_amplitude_may_be_selected_by_parameters(select, x64):
+    x = jnp.array([0.4, -0.3])
+    start = source(2).measure_heterodyne(mode=0, select=0.4 - 0.3j, name="a")
+    constant = copy.copy(start).measure_heterodyne(mode=1, select=0.4 - 0.3j)
+    circuit = start.displace(fj.Input(0) - x[0], mode=0).displace(fj.Input(1) - x[1], mode=0)
+    circuit.measure_heterodyne(mode=1, select=select)
+    state, expected = circuit({}, x, cutoff=5), constant({}, cutoff=5)
+    close(state.selection_probability, expected.selection_probability)
+    assert np.isclose(state.outcomes["m1"], 0.4 - 0.3j)
+    assert np.isclose(fj.inspect(circuit, {}, x, cutoff=5).rows[-1].outcome, 0.4 - 0.3j)
+
+
 def test_layers_that_measure_are_those_written_out():
     """With the same keys the same outcomes, one for each layer, fed forward inside and after."""
     block = fj.Circuit(2).squeeze(fj.Weight("r"), 0.3, mode=0).beamsplitter(0.5, 0.2)
@@ -227,6 +297,30 @@ def test_layers_that_measure_are_those_written_out():
     close(state.ket(), selected.ket(), 1e-5)
     assert state.truncations == selected.truncations
     assert len(list(planning.keys(circuit.operations, key))) == 3 * 5 + 1
+
+
+def test_a_block_that_measures_on_two_pairs_of_modes():
+    """Entanglement swapping in two stages. Each place has outcomes of its own, of one layer."""
+
+    def bell(name):
+        block = fj.Circuit(2).beamsplitter(0.5, 0.2).measure_photons(modes=0, name=f"a{name}")
+        return block.displace(0.2 * fj.Outcome(f"a{name}"), mode=1)
+
+    circuit = fj.Circuit(4).two_mode_squeeze(0.7, modes=(0, 1)).two_mode_squeeze(0.5, modes=(2, 3))
+    circuit.repeat(bell(1), modes=(2, 1)).repeat(bell(2), modes=(0, 3))
+    circuit.rotate(fj.Outcome("a1")[0], mode=1)
+    key = jax.random.key(1)
+    state = circuit({}, cutoff=5, key=key)
+    found = {name: int(outcome) for name, (outcome,) in state.outcomes.items()}
+    assert list(found) == ["a1", "a2"]
+    written = fj.Circuit(4).two_mode_squeeze(0.7, modes=(0, 1)).two_mode_squeeze(0.5, modes=(2, 3))
+    for name, (first, second) in {"a1": (2, 1), "a2": (0, 3)}.items():
+        written.beamsplitter(0.5, 0.2, modes=(first, second))
+        written.measure_photons(modes=first, select=found[name])
+        written.displace(0.2 * found[name], mode=second)
+    close(state.ket(), written.rotate(found["a1"], mode=1)({}, cutoff=5).ket(), 1e-5)
+    with pytest.raises(ValueError, match="an outcome is called 'a1' already; give this one"):
+        circuit.repeat(bell(1), modes=(1, 2))
 
 
 @pytest.mark.slow
@@ -294,7 +388,21 @@ REFUSED = {
     ),
     "complex": (
         lambda c: c.measure_heterodyne(mode=0).displace(fj.Outcome("m0"), mode=1),
-        r"'m0' is complex; take its \.real",
+        r"'r' must be real, but m0 is complex: take the \.real, \.imag or abs",
+    ),
+    "complex function": (
+        lambda c: c.measure_heterodyne(mode=0).rotate(
+            2 - fj.apply(jnp.conj, fj.Outcome("m0")), mode=1
+        ),
+        r"'phi' must be real, but \(2 - conj\w*\(m0\)\) is complex",
+    ),
+    "complex number": (
+        lambda c: c.displace(1j * fj.Weight("r"), mode=1),
+        r"'r' must be real, but \(\(0\+1j\) \* r\) is complex: .* modulus and phase apart",
+    ),
+    "complex quadrature": (
+        lambda c: c.measure_homodyne(mode=0, select=1j * fj.Weight("r")),
+        r"'select' must be real, but \(\(0\+1j\) \* r\) is complex",
     ),
     "real part": (
         lambda c: c.measure_photons(modes=0).displace(fj.Outcome("m0").real, mode=1),

@@ -1,5 +1,7 @@
 """What a circuit is compiled to: how much of it, and how large."""
 
+import math
+
 import dense
 import jax
 import jax.numpy as jnp
@@ -187,6 +189,22 @@ def test_a_second_call_is_not_traced_again():
     circuit({"r": 0.1}, cutoff=5)
     circuit.kerr(0.1, mode=0)({"r": 0.1}, cutoff=5)  # grown since, so another circuit
     assert len(traced) == 3
+
+
+def test_a_gate_that_all_layers_share_is_made_once_and_not_stacked():
+    """In reverse mode too; under a scan as long as the layers are many."""
+    block = fj.Circuit(2).beamsplitter(fj.Weight("theta"), fj.Weight("phi"))
+    block.squeeze(fj.Weight("r"), mode=0).kerr(fj.Weight("theta"), mode=1)
+    circuit = fj.Circuit(2).repeat(block, 50, shared=("theta", "phi"))
+    stacked = {
+        shape
+        for shape in shapes(jax.grad(loss(circuit, (5, 7))), zeros(circuit))
+        if 50 in shape or 49 in shape
+    }
+    gate = fj.gates.beamsplitter(0.1, 0.1, cutoff=(5, 7))
+    elements = max(leaf.size for leaf in jax.tree.leaves(gate))
+    # each layer's squeezer, and its state after each gate, which reverse mode keeps
+    assert max(map(math.prod, stacked)) < 50 * elements
 
 
 def test_operators_of_repeated_layers_are_made_outside_the_scan():

@@ -69,9 +69,10 @@ def threshold(
 
 def _check(parameters, modes, options):
     check(parameters, modes, options)
-    if parameters.get("select", 0) not in (0, 1):
+    selected = parameters.get("select")
+    if isinstance(selected, int) and selected not in (0, 1):
         raise ValueError(
-            f"Parameter `select` must be 0, no click, or 1, a click, got {parameters['select']!r}."
+            f"Parameter `select` must be 0, no click, or 1, a click, got {selected!r}."
         )
 
 

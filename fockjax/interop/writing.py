@@ -200,7 +200,7 @@ def _measurement(step: Measurement) -> Iterator[tuple[Any, tuple[int, ...]]]:
         if efficiency != 1:
             yield ops.LossChannel(efficiency), step.modes
         if step.selects:
-            options["select"] = int(options["select"])
+            options["select"] = _count(options["select"])
         if dark_counts != 0:
             if step.name == "threshold" or step.selects:
                 raise ValueError(
@@ -209,6 +209,13 @@ def _measurement(step: Measurement) -> Iterator[tuple[Any, tuple[int, ...]]]:
                 )
             options["dark_counts"] = _known(dark_counts)
     yield getattr(ops, _DETECTORS[step.name])(*parameters.values(), **options), step.modes
+
+
+def _count(selected: float) -> int:
+    """An outcome selected of a detector that counts; a parameter may have given no integer."""
+    if not selected >= 0 or selected != int(selected):
+        raise ValueError(f"Strawberry Fields selects integers >= 0 here, got {selected:g}.")
+    return int(selected)
 
 
 def _mesh(angles, modes, mesh) -> Iterator[tuple[Any, tuple[int, ...]]]:
