@@ -46,7 +46,8 @@ def contract_cpu(x, y, *, xs, ys, out, real):
     matrix product.
     """
     sizes = dict(zip(xs + ys, x.shape + y.shape, strict=True))
-    if _explicit_sharding(x, y, xs, ys, out):  # what is split cannot be cut otherwise
+    symbolic = not all(isinstance(size, int) for size in sizes.values())  # exported for any batch
+    if symbolic or _explicit_sharding(x, y, xs, ys, out):  # what is split cannot be cut otherwise
         return contract(x, y, xs=xs, ys=ys, out=out, real=real)
     summed = _contracted(xs, ys, out)
     reads = math.prod(sizes.values())
