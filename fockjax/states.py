@@ -231,12 +231,11 @@ class State(Readouts):
             A. Winter, IEEE Trans. Inf. Theory 45, 2481 (1999), with sqrt(8) for the 2 of T. Ogawa
             and H. Nagaoka, IEEE Trans. Inf. Theory 53, 2261 (2007).
         """
-        leakage = self.leakage
+        self._require_one_sample()
         is_branch = self.selected is not None or self.score is not None
         if self.reflects or is_branch:
-            return jnp.full((), jnp.inf, leakage.dtype)
-        bound = safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
-        return bound if self.is_pure else 2 * bound
+            return jnp.full((), jnp.inf, self._real)
+        return _error_bound(self._without_past(), self.truncations)
 
     def fidelity(self, other: "ArrayLike | State") -> jax.Array:
         """The fidelity with another state, ``(trace sqrt(sqrt(rho) sigma sqrt(rho)))^2``.
@@ -477,6 +476,12 @@ def refuse_outside(layout: Layout, array: jax.Array | np.ndarray, name: str) -> 
             f"{name} has an amplitude for {tuple(map(int, outside[0]))} photons, outside "
             f"{layout.truncation}. Raise the truncation, or set it to zero."
         )
+
+
+@jit_when_eager()
+def _error_bound(state: State, truncations: ArrayLike) -> jax.Array:
+    bound = safe_sqrt(truncations * jnp.maximum(state.leakage, 0))
+    return bound if state.is_pure else 2 * bound
 
 
 @jit_when_eager()
