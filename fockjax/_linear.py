@@ -32,6 +32,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from fockjax import _lowering
+from fockjax._sharded import einsum_sharding, vary, varying
 
 
 def contract(x, y, spec: str, *, real: bool = False) -> jax.Array:
@@ -41,6 +42,7 @@ def contract(x, y, spec: str, *, real: bool = False) -> jax.Array:
     real operand).
     """
     x, y = jnp.asarray(x), jnp.asarray(y)
+    x, y = vary((x, y), varying((x, y)))
     xs, ys, out = _parse(spec)
     return contract_p.bind(x, y, xs=xs, ys=ys, out=out, real=bool(real))
 
@@ -119,7 +121,8 @@ def fold(arrays, chart: Chart, *, axis: int = 0) -> jax.Array:
     """The axis that a chart spreads over arrays, from these arrays: undoes `unfold`, and is its
     transpose.
     """
-    return fold_p.bind(*map(jnp.asarray, arrays), chart=chart, axis=axis)
+    arrays = [jnp.asarray(array) for array in arrays]
+    return fold_p.bind(*vary(arrays, varying(arrays)), chart=chart, axis=axis)
 
 
 def _outside_jit(compiled):
@@ -130,6 +133,20 @@ def _outside_jit(compiled):
             return compiled(*args, **params)
 
     return run
+
+
+def _with_axes(operand: ShapedArray, start: int, stop: int, sizes) -> ShapedArray:
+    """The type of an operand, with axes of these sizes in the place of those from start to stop.
+
+    Results take their types from operands, since these also tell over which axes of a mesh an array
+    varies, and JAX sums gradients over devices by it.
+    """
+    shape, spec = operand.shape, operand.sharding.spec
+    return operand.update(
+        shape=(*shape[:start], *sizes, *shape[stop:]),
+        weak_type=False,
+        sharding=operand.sharding.update(spec=(*spec[:start], *[None] * len(sizes), *spec[stop:])),
+    )
 
 
 def _parse(spec: str) -> tuple[str, str, str]:
@@ -165,7 +182,12 @@ def _contract_abstract(x, y, *, xs, ys, out, real):
     dtype = np.promote_types(x.dtype, y.dtype)
     if real:
         dtype = jnp.finfo(dtype).dtype
-    return ShapedArray(tuple(sizes[label] for label in out), dtype)
+    return x.update(
+        shape=tuple(sizes[label] for label in out),
+        dtype=dtype,
+        weak_type=False,
+        sharding=einsum_sharding(x, y, xs, ys, out),
+    )
 
 
 def _contract_batch(args, dims, *, xs, ys, out, real):
@@ -216,7 +238,7 @@ skew_p = Primitive("fock_skew")
 
 
 def _skew_abstract(x, *, column, row, sign):
-    return ShapedArray(x.shape, x.dtype)
+    return x.strip_weak_type()
 
 
 def _skew_batch(args, dims, *, column, row, sign):
@@ -264,7 +286,7 @@ def _settle_batch(args, dims):
 
 
 settle_p.def_impl(lambda x: x)
-settle_p.def_abstract_eval(lambda x: ShapedArray(x.shape, x.dtype))
+settle_p.def_abstract_eval(lambda x: x.strip_weak_type())
 ad.deflinear2(settle_p, lambda ct, x: [settle_p.bind(ct)])
 batching.primitive_batchers[settle_p] = _settle_batch
 mlir.register_lowering(settle_p, mlir.lower_fun(lax.optimization_barrier, multiple_results=False))
@@ -276,13 +298,11 @@ split_p, merge_p = Primitive("fock_split"), Primitive("fock_merge")
 
 
 def _split_abstract(x, *, axis, parts):
-    shape = (*x.shape[:axis], x.shape[axis] // parts, parts, *x.shape[axis + 1 :])
-    return ShapedArray(shape, x.dtype)
+    return _with_axes(x, axis, axis + 1, (x.shape[axis] // parts, parts))
 
 
 def _merge_abstract(x, *, axis):
-    shape = (*x.shape[:axis], x.shape[axis] * x.shape[axis + 1], *x.shape[axis + 2 :])
-    return ShapedArray(shape, x.dtype)
+    return _with_axes(x, axis, axis + 2, (x.shape[axis] * x.shape[axis + 1],))
 
 
 def _split_batch(args, dims, *, axis, parts):
@@ -302,11 +322,11 @@ def _merge_batch(args, dims, *, axis):
 
 
 def _split_lower(x, *, axis, parts):
-    return x.reshape(_split_abstract(x, axis=axis, parts=parts).shape)
+    return x.reshape(_split_abstract(jax.typeof(x), axis=axis, parts=parts).shape)
 
 
 def _merge_lower(x, *, axis):
-    return x.reshape(_merge_abstract(x, axis=axis).shape)
+    return x.reshape(_merge_abstract(jax.typeof(x), axis=axis).shape)
 
 
 split_p.def_impl(_outside_jit(jax.jit(_split_lower, static_argnames=("axis", "parts"))))
@@ -332,14 +352,11 @@ unfold_p.multiple_results = True
 
 
 def _unfold_abstract(x, *, chart, axis):
-    head, tail = x.shape[:axis], x.shape[axis + 1 :]
-    return [ShapedArray((*head, *shape, *tail), x.dtype) for shape in chart.shapes]
+    return [_with_axes(x, axis, axis + 1, shape) for shape in chart.shapes]
 
 
 def _fold_abstract(*arrays, chart, axis):
-    first = arrays[0]
-    head, tail = first.shape[:axis], first.shape[axis + len(chart.shapes[0]) :]
-    return ShapedArray((*head, len(chart.places), *tail), first.dtype)
+    return _with_axes(arrays[0], axis, axis + len(chart.shapes[0]), (len(chart.places),))
 
 
 def _unfold_batch(args, dims, *, chart, axis):

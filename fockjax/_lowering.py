@@ -14,11 +14,14 @@ import math
 import operator
 from functools import reduce
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import AxisType
 
 from fockjax._numerics import HIGHEST
+from fockjax._sharded import einsum_sharding, vary, varying
 
 FOLD = 16  # up to this cutoff phases and neighbours are multiplied into the elements of a gate
 TABLE = 20  # up to this cutoff beamsplitters are made from a table, which then takes 2.5 MB
@@ -43,6 +46,9 @@ def contract_cpu(x, y, *, xs, ys, out, real):
     matrix product.
     """
     sizes = dict(zip(xs + ys, x.shape + y.shape, strict=True))
+    symbolic = not all(isinstance(size, int) for size in sizes.values())  # exported for any batch
+    if symbolic or _explicit_sharding(x, y, xs, ys, out):  # what is split cannot be cut otherwise
+        return contract(x, y, xs=xs, ys=ys, out=out, real=real)
     summed = _contracted(xs, ys, out)
     reads = math.prod(sizes.values())
     if not reads:  # an empty batch
@@ -61,6 +67,12 @@ def contract_cpu(x, y, *, xs, ys, out, real):
     if SHORT < reads and 0 < size * lanes <= ACCUMULATORS:
         return _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes)
     return _dot(x, y, xs, ys, out, real)
+
+
+def _explicit_sharding(x, y, xs, ys, out):
+    """How a result lies on a mesh with explicit axes. None elsewhere: the compiler decides."""
+    sharding = einsum_sharding(jax.typeof(x), jax.typeof(y), xs, ys, out)
+    return sharding if AxisType.Explicit in sharding.mesh.axis_types else None
 
 
 def _contracted(xs: str, ys: str, out: str) -> str:
@@ -163,7 +175,7 @@ def _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes):
 
     dtype = np.promote_types(x.dtype, y.dtype)
     zero = jnp.zeros([sizes[k] for k in out] + [lanes], jnp.finfo(dtype).dtype if real else dtype)
-    return lax.fori_loop(0, math.prod(spans), add, zero).sum(-1)
+    return lax.fori_loop(0, math.prod(spans), add, vary(zero, varying((x, y)))).sum(-1)
 
 
 def _aligned(x, labels, out):
@@ -187,9 +199,10 @@ def _multiply(x, y, real):
 def _dot(x, y, xs, ys, out, real):
     """Matrix product; real times complex is one real product for each of the two parts."""
     x_complex, y_complex = jnp.iscomplexobj(x), jnp.iscomplexobj(y)
+    sharding = _explicit_sharding(x, y, xs, ys, out)
 
     def dot(a, b):
-        return jnp.einsum(f"{xs},{ys}->{out}", a, b, precision=HIGHEST)
+        return jnp.einsum(f"{xs},{ys}->{out}", a, b, precision=HIGHEST, out_sharding=sharding)
 
     if x_complex and y_complex:
         return dot(x.real, y.real) - dot(x.imag, y.imag) if real else dot(x, y)

@@ -493,8 +493,10 @@ class Circuit(Builder):
         self, state: State, run: Callable[[Operations], State], initial: jax.Array | State | None
     ) -> None:
         selections = [step for step in flat(self.operations) if _selects(step)]
+        if not selections:
+            return
         probability = state.selection_probability
-        if not selections or isinstance(probability, Tracer) or np.ndim(probability):
+        if isinstance(probability, Tracer) or np.ndim(probability):
             return
         rounding = (10 * np.finfo(state.dtype).eps) ** 2
         past = float(initial.selection_probability) if isinstance(initial, State) else 1.0

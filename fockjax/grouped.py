@@ -1,6 +1,5 @@
 """The same block of gates on independent groups of modes."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,6 +14,7 @@ from fockjax._random import check_key
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.planning import pick
+from fockjax.snapshot import Snapshot
 from fockjax.states import State, optional_product
 
 
@@ -22,6 +22,7 @@ class Grouped:
     """A block of gates on groups of modes that no gate connects; made by `grouped`.
 
     Called like a `Circuit`. Memory grows with the size of a group, not with the number of modes.
+    Equal if they do the same.
     """
 
     def __init__(self, build: Callable[[int], Circuit], modes: int, group_size: int):
@@ -37,13 +38,23 @@ class Grouped:
             )
 
     @staticmethod
-    def _built(build, modes: int) -> Circuit:
+    def _built(build, modes: int) -> Snapshot:
         block = build(modes)
         if not isinstance(block, Circuit) or block.modes != modes:
             raise ValueError(
                 f"Argument `build` must return a Circuit of {modes} modes when called with {modes}."
             )
-        return copy.copy(block)  # which the caller may go on building
+        return Snapshot(block)  # the caller may go on building
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Grouped) and self._same == other._same
+
+    def __hash__(self) -> int:
+        return hash(self._same)
+
+    @property
+    def _same(self):
+        return self._count, self._block, self._last
 
     @property
     def num_inputs(self) -> int:

@@ -103,9 +103,8 @@ def monte_carlo(
             count, own = step
             return _join(count, carry, size, batch(own)), None
 
-        nothing = jax.tree.map(
-            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(batch, whole[0])
-        )
+        # Not only the shape: in `jax.shard_map` each device may have a key of its own.
+        nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(batch, whole[0]))
         counts = size * jnp.arange(batches, dtype=float)
         found, _ = lax.scan(add, nothing, (counts, whole))
     if rest:

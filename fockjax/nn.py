@@ -1,6 +1,5 @@
 """Flax NNX: circuits as layers of a model."""
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from jax.typing import ArrayLike
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit
 from fockjax.grouped import Grouped
+from fockjax.snapshot import Snapshot
 from fockjax.states import State
 
 Readout = Callable[[State], Any]
@@ -60,7 +60,9 @@ class QuantumLayer(nnx.Module):
     """A circuit as a Flax NNX layer.
 
     The weights of the circuit are `nnx.Param`; inputs keep their leading axes as in any Flax layer.
-    Train it with optax, alone or between classical layers.
+    Train it with optax, alone or between classical layers. The layer keeps the circuit as it is now
+    (``layer.circuit``, which cannot be changed; ``copy.copy`` of it can). Layers that do the same
+    have equal graphs, so that models made from other seeds are not compiled anew.
 
     Args:
         circuit: a `fockjax.Circuit`, or what `fockjax.grouped` returns.
@@ -101,7 +103,8 @@ class QuantumLayer(nnx.Module):
             raise TypeError(f"Argument `readout` must be a function of a State, got {readout!r}.")
         if not isinstance(rngs, nnx.Rngs):
             raise TypeError(f"Argument `rngs` must be flax.nnx.Rngs, as nnx.Rngs(0), got {rngs!r}.")
-        self.circuit = copy.copy(circuit)  # which the caller may go on building
+        # The caller may go on building; a `Grouped` is at rest already.
+        self.circuit = Snapshot(circuit) if isinstance(circuit, Circuit) else circuit
         self.cutoff = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else cutoff
         self.readout = readout
         self.dtype = dtype

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._limits import MEMORY_LIMIT, OverLimit
+from fockjax._sharded import vary, varying
 from fockjax.factors import Factor
 from fockjax.layout import Box, Square
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
@@ -380,14 +381,15 @@ def _scanned(run_layer: RunLayer, state: State, after: State, layers: Any, left:
     """The state after all layers ``left``, by a scan. ``after`` is the state after one of them,
     which tells how often a layer cuts.
     """
+    axes = varying((state, after))
 
     def body(carry, layer):
         factors, selected, score = carry
         before = replace(state, factors=factors, selected=selected, score=score)
         after = run_layer(before, layer)
-        return (after.factors, after.selected, after.score), after.outcomes
+        return vary((after.factors, after.selected, after.score), axes), after.outcomes
 
-    carry = (state.factors, state.selected, state.score)
+    carry = vary((state.factors, state.selected, state.score), axes)
     (factors, selected, score), outcomes = jax.lax.scan(body, carry, layers, length=left)
     return replace(
         state,

@@ -19,6 +19,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import _validated, kets
+from fockjax._eager import jit_when_eager
 from fockjax._numerics import (
     as_real,
     canonical_complex,
@@ -235,15 +236,11 @@ class State(Readouts):
             A. Winter, IEEE Trans. Inf. Theory 45, 2481 (1999), with sqrt(8) for the 2 of T. Ogawa
             and H. Nagaoka, IEEE Trans. Inf. Theory 53, 2261 (2007).
         """
-        leakage = self.leakage
+        self._require_one_sample()
         is_branch = self.selected is not None or self.score is not None
         if self.reflects or is_branch:
-            return jnp.full((), jnp.inf, leakage.dtype)
-        bound = safe_sqrt(self.truncations * jnp.maximum(leakage, 0))
-        bound = bound if self.is_pure else 2 * bound
-        # Above norm 1 it is no state, and what was lost cannot be told from its trace.
-        most = (1 + _validated.state_tolerance(self.dtype)) ** 2
-        return jnp.where(leakage < 1 - most, jnp.inf, bound)
+            return jnp.full((), jnp.inf, self._real)
+        return _error_bound(self._without_past(), self.truncations)
 
     def fidelity(self, other: "ArrayLike | State") -> jax.Array:
         """The fidelity with another state, ``(trace sqrt(sqrt(rho) sigma sqrt(rho)))^2``.
@@ -539,3 +536,13 @@ def refuse_outside(layout: Layout, array: jax.Array | np.ndarray, name: str) -> 
             f"{name} has an amplitude for {tuple(map(int, outside[0]))} photons, outside "
             f"{layout.truncation}. Raise the truncation, or set it to zero."
         )
+
+
+@jit_when_eager()
+def _error_bound(state: State, truncations: ArrayLike) -> jax.Array:
+    leakage = state.leakage
+    bound = safe_sqrt(truncations * jnp.maximum(leakage, 0))
+    bound = bound if state.is_pure else 2 * bound
+    # Above norm 1 it is no state, and what was lost cannot be told from its trace.
+    most = (1 + _validated.state_tolerance(state.dtype)) ** 2
+    return jnp.where(leakage < 1 - most, jnp.inf, bound)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compare import close
+from jax import export
 
 import fockjax as fj
 
@@ -409,6 +410,22 @@ def test_batched_equals_looped(x64):
     same, pairs = jax.jit(jax.vmap(ket, (None, 0))), jax.jit(jax.vmap(ket))
     close(same(each[0], xs), [one(each[0], x) for x in xs], 1e-14)
     close(pairs(many, xs), [one(w, x) for w, x in zip(each, xs, strict=True)], 1e-14)
+
+
+def test_it_is_exported_for_any_batch():
+    block = fj.Circuit(2).squeeze(fj.Weight("r"), mode=1).beamsplitter(fj.Input(1), 0.2)
+    circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).repeat(block, 3).loss(0.8, mode=1)
+    weights = circuit.init(jax.random.key(0))
+
+    @jax.jit
+    def read(xs):
+        return jax.vmap(lambda x: circuit(weights, x, cutoff=4).quadrature_means())(xs)
+
+    (batch,) = export.symbolic_shape("batch")
+    exported = export.export(read)(jax.ShapeDtypeStruct((batch, 2), np.float32))
+    for size in (1, 3, 20):
+        xs = jnp.asarray(np.random.default_rng(size).uniform(-0.5, 0.5, (size, 2)), np.float32)
+        close(exported.call(xs), read(xs), 1e-6)
 
 
 def test_eager_equals_jit(x64):

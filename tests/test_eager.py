@@ -85,6 +85,21 @@ def test_modes_may_be_a_list():
         state.wigner(0, POINTS)
 
 
+def test_the_error_bound_is_one_program(compiled):
+    jax.clear_caches()
+    state = STATES["pure"]
+    assert compiled(lambda: state.error_bound) == 1
+    assert compiled(lambda: replace(state, truncations=7).error_bound) == 0
+
+
+def test_a_call_with_arrays_moves_nothing_to_the_device():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).squeeze(fj.Weight("r"), mode=0)
+    given = {"r": jnp.float32(0.3)}, jnp.array([0.2])
+    circuit(*given, cutoff=4)
+    with jax.transfer_guard_host_to_device("disallow"):
+        circuit(*given, cutoff=4)
+
+
 CALLS = {
     "displacement": lambda r: fj.gates.displacement(r, 0.3, cutoff=4),
     "squeezing": lambda r: fj.gates.squeezing(r, 0.3, cutoff=4),

@@ -285,6 +285,45 @@ def test_a_layer_keeps_the_circuit_it_was_made_of():
         np.testing.assert_allclose(made(jnp.array([0.3])), before, atol=1e-6)
 
 
+def test_layers_that_do_the_same_have_equal_graphs():
+    traces = []
+
+    def block(modes):
+        return small()
+
+    @nnx.jit
+    def run(module, x):
+        traces.append(x)
+        return module(x)
+
+    groups, again, more = (fj.grouped(block, modes=modes, group_size=1) for modes in (2, 2, 3))
+    for one, other in ((small(), small()), (groups, again)):
+        one, other = layer(one, cutoff=3), layer(other, cutoff=3, rngs=nnx.Rngs(1))
+        x = jnp.ones((2, one.circuit.num_inputs))
+        traces.clear()
+        assert (run(one, x) != run(other, x)).any() and len(traces) == 1
+        mean = jax.tree.map(lambda a, b: (a + b) / 2, one, other)
+        close(parameters(mean)[0], (parameters(one)[0] + parameters(other)[0]) / 2)
+        for copied in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+            assert nnx.graphdef(copied) == nnx.graphdef(one)
+            assert hash(nnx.graphdef(copied)) == hash(nnx.graphdef(one))
+    different = [small(), small().kerr(0.1, mode=0), groups, more]
+    assert len({nnx.graphdef(layer(each, cutoff=3)) for each in different}) == 4
+
+
+def test_the_circuit_of_a_layer_stays_as_it_is():
+    held = layer().circuit
+    before = hash(held)
+    with pytest.raises(TypeError, match=r"Gate 1 \(squeezing\): .*copy.copy"):
+        held.squeeze(0.1, mode=0)
+    with pytest.raises(TypeError, match="cannot be changed"):
+        held.repeat(fj.Circuit(1).kerr(0.1, mode=0), 2)
+    longer = copy.copy(held).squeeze(0.1, mode=0)
+    assert type(longer) is fj.Circuit and len(longer.operations) == 2
+    assert hash(held) == before and len(held.operations) == 1
+    assert copy.copy(held) != held == layer().circuit
+
+
 def test_it_prints():
     text = repr(layer())
     assert "QuantumLayer" in text and "displacement(r=x[0], phi=phi)" in text

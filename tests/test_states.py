@@ -392,6 +392,16 @@ def test_eager_equals_jit(x64):
         close(a, b, 1e-14)
 
 
+def test_double_precision_is_not_read_where_jax_computes_in_single():
+    with jax.enable_x64(True):
+        state = fj.vacuum((3,))
+        close(state.leakage, 0)
+    reads = [state.probabilities, lambda: state.photon_number(0), lambda: state.error_bound]
+    for read in reads:
+        with pytest.raises(ValueError, match="complex128, but JAX computes in 32 bits here"):
+            read()
+
+
 def test_a_batch_of_states_is_a_state_with_batched_leaves():
     circuit = fj.Circuit(2).displace(fj.Input(0), mode=0).beamsplitter(0.3, 0.4)
     states = jax.vmap(lambda x: circuit({}, x, cutoff=4))(jnp.array([[0.1], [0.2], [0.5]]))

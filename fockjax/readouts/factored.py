@@ -13,7 +13,7 @@ import numpy as np
 from fockjax._eager import jit_when_eager
 from fockjax._limits import MEMORY_LIMIT, over_limit
 from fockjax._linear import contract
-from fockjax._numerics import checked_hbar, is_integer, safe_sqrt
+from fockjax._numerics import canonical_complex, checked_hbar, is_integer, safe_sqrt
 from fockjax.factors import Factor
 
 P = ParamSpec("P")
@@ -35,6 +35,8 @@ def readout(
 
         @wraps(method)
         def read(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+            if self.dtype == np.complex128:
+                canonical_complex(self.dtype)  # refuses it where JAX computes in 32 bits
             return compiled(self._without_past(), *args, **kwargs)
 
         return read
