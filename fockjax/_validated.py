@@ -93,15 +93,14 @@ def covariance(cov, hbar: float = 2.0) -> np.ndarray:
         TypeError, ValueError: if it is not: what is wrong, and by how much.
     """
     cov = _of_quadratures(cov, "cov")
-    V = cov * (2 / checked_hbar(hbar))
-    size = max(1.0, np.linalg.norm(V))
-    skew = abs(cov - cov.T).max()
+    V, size = _in_vacuum_units(cov, hbar)
+    skew = abs(V - V.T).max()
     if skew > COVARIANCE_TOLERANCE * size:
         raise ValueError(
             "Argument `cov` must be symmetric, but an element differs from its mirror image by "
-            f"{skew:.2g}."
+            f"{skew * hbar / 2:.2g}."
         )
-    lack = physical_defect(cov, hbar)
+    lack = physical_defect(V)
     if lack > COVARIANCE_TOLERANCE * size:
         raise ValueError(
             f"Argument `cov` breaks the uncertainty relation: with hbar = {hbar:g}, cov + i "
@@ -118,14 +117,19 @@ def pure_covariance(cov, hbar: float = 2.0) -> np.ndarray:
         TypeError, ValueError: if it is not: what is wrong, and by how much.
     """
     cov = covariance(cov, hbar)
-    V = cov * (2 / checked_hbar(hbar))
-    size = max(1.0, np.linalg.norm(V))
-    if purity_defect(cov, hbar) > COVARIANCE_TOLERANCE * size**2:
+    V, size = _in_vacuum_units(cov, hbar)
+    if purity_defect(V) > COVARIANCE_TOLERANCE * size**2:
         raise ValueError(
             "Argument `cov` is that of a mixed state, of purity "
             f"{1 / np.sqrt(np.linalg.det(V)):.6g}, which no ket describes."
         )
     return cov
+
+
+def _in_vacuum_units(cov: np.ndarray, hbar: float) -> tuple[np.ndarray, float]:
+    """The matrix in units of the vacuum's variance, and its size, by which tolerances grow."""
+    V = cov * (2 / checked_hbar(hbar))
+    return V, max(1.0, float(np.linalg.norm(V)))
 
 
 def density_matrix(rho, name: str = "Argument `rho`"):

@@ -142,7 +142,7 @@ def _join(count, one, more: int, other):
     share = more / (count + more)
 
     def joined_mean(a, b):
-        return a + jnp.asarray(share).astype(a.real.dtype) * (b - a)
+        return a + jnp.asarray(share).astype(a.dtype) * (b - a)
 
     def joined_square(a, b, mean_a, mean_b):
         return a + b + jnp.asarray(count * share).astype(a.dtype) * _square(mean_b - mean_a)

@@ -305,12 +305,17 @@ def _check_name(leaf: Weight | Outcome) -> None:
         )
 
 
+def _whole(power: Any) -> Any:
+    """A power as an integer if it is a whole number, so that it has all derivatives at 0."""
+    return int(power) if isinstance(power, float) and power.is_integer() else power
+
+
 ARITHMETIC = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
-    "**": operator.pow,
+    "**": lambda base, power: base ** _whole(power),
 }
 
 

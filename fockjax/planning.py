@@ -158,8 +158,8 @@ def as_parameters(outcomes: Outcomes, dtype: np.dtype) -> Outcomes:
 
 def is_random(operations: Operations, unravel: bool) -> bool:
     """Whether a key is needed."""
-    return any(
-        unravel or (isinstance(step, Measurement) and not step.selects) for step in flat(operations)
+    return unravel or any(
+        isinstance(step, Measurement) and not step.selects for step in flat(operations)
     )
 
 

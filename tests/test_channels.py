@@ -551,3 +551,9 @@ def test_loss_of_strawberry_fields(x64):
     expected = sf.Engine("fock", backend_options={"cutoff_dim": 6}).run(program).state.dm()
     got = fj.channels.loss(0.35, cutoff=6).apply(jnp.asarray(rho), (1,), (3,))
     close(np.asarray(got).transpose(0, 2, 1, 3), expected, 1e-12)
+
+
+def test_a_real_density_matrix_may_become_complex():
+    flip = np.array([[[0, 1], [1j, 0]]])
+    after = fj.channels.kraus(flip.real, flip.imag, cutoff=2).apply(np.eye(2) / 2, (0,), (1,))
+    np.testing.assert_allclose(after, np.eye(2) / 2, atol=1e-7)

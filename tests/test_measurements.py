@@ -426,3 +426,19 @@ def test_a_raw_key_of_numpy_is_a_key():
     )
     one, other = (circuit({}, cutoff=3, key=k).outcomes["m0"] for k in (key, np.asarray(key)))
     assert one == other
+
+
+def test_complex_readouts_are_averaged_in_batches():
+    circuit = fj.Circuit(1).displace(0.5, 0.3, mode=0).kerr(0.4, mode=0).loss(0.5, mode=0)
+
+    def run(key):
+        return circuit({}, cutoff=6, key=key, unravel=True)
+
+    whole, parts = (
+        fj.monte_carlo(
+            run, lambda state: state.mean_amplitude(0), jax.random.key(0), 50, batch_size=size
+        )
+        for size in (50, 20)
+    )
+    np.testing.assert_allclose(parts.mean, whole.mean, atol=1e-6)
+    np.testing.assert_allclose(parts.standard_error, whole.standard_error, rtol=1e-4)

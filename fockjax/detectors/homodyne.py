@@ -45,14 +45,6 @@ class Homodyne(Detector):
         density = self._density(lax.stop_gradient(rho))
         return math.sqrt(self.hbar) * _cells(self.cutoff).draw(key, density)
 
-    def cdf(self, x: jax.Array, rho: jax.Array) -> jax.Array:
-        """The probability of an outcome of at most ``x``, a real scalar.
-
-        In single precision it is right to 1e-6, apart from the effect of rounding ``x`` itself.
-        """
-        q = jnp.asarray(x, self.angle.dtype) / math.sqrt(self.hbar)
-        return _cells(self.cutoff).cdf(q, self._density(rho))
-
     def _density(self, rho: jax.Array) -> jax.Array:
         """The density of ``x / sqrt(hbar)`` at the nodes of the cells."""
         n = np.arange(self.cutoff)
