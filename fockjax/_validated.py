@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from fockjax._numerics import checked_hbar
+from fockjax._given import checked_hbar
 from fockjax.checks import (
     physical_defect,
     purity_defect,

@@ -148,7 +148,7 @@ class Builder(abc.ABC):
 
         Trainable matrices: ``circuit.add("unitary", real, imag, modes=modes)``.
         """
-        return self.add("unitary", np.real(matrix), np.imag(matrix), modes=self._or_all(modes))
+        return self.add("unitary", matrix, modes=self._or_all(modes))
 
     def interferometer(
         self,
@@ -309,8 +309,7 @@ class Builder(abc.ABC):
         *cutoffs)`` with output photon numbers first, or ``(J, size, size)``. ``truncated``: they
         may sum to less than the identity, what is missing being lost. See `fockjax.channels.kraus`.
         """
-        parts = np.real(operators), np.imag(operators)
-        return self.add("kraus", *parts, modes=modes, truncated=truncated)
+        return self.add("kraus", operators, modes=modes, truncated=truncated)
 
     # measurements, see `measure`
 

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import HIGHEST, checked_hbar, safe_sqrt
+from fockjax._given import checked_hbar
+from fockjax._numerics import HIGHEST, safe_sqrt
 
 
 def unitary_defect(U):

@@ -13,8 +13,9 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import _validated, arguments, drawing, planning
-from fockjax._numerics import canonical_complex, checked_hbar, checked_integer, real_dtype
-from fockjax._random import check_key
+from fockjax._given import check_key, checked_hbar, checked_integer, modes_of
+from fockjax._numerics import canonical_complex, real_dtype
+from fockjax._parts import constant
 from fockjax.arguments import Cutoff
 from fockjax.builder import Builder
 from fockjax.channels import REGISTRY as CHANNELS
@@ -221,7 +222,7 @@ class Circuit(Builder):
         """
         spec = arguments.entry(kind, DETECTORS, "measurement")
         where = f"Operation {len(self._operations)} (measure {kind})"
-        listed = arguments.one_or_several(where, modes)
+        listed = modes_of(modes, self.modes, f"{where}: modes", 1)
         several = not isinstance(modes, int | np.integer)
 
         def entries(given: Any) -> list[Any]:
@@ -412,6 +413,7 @@ class Circuit(Builder):
                 If they are traced, its `State.selection_probability` is 0 up to rounding.
         """
         given = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
+        memory_limit = checked_integer(memory_limit, "Argument `memory_limit`")
         run = partial(_run, **given, hbar=self.hbar, memory_limit=memory_limit)
         state = run(self.operations)
         self._refuse_impossible(state, run, given["initial"])
@@ -612,6 +614,7 @@ class Circuit(Builder):
             check_key(key)
         weights = arguments.weights_of(self._weights, weights, real_dtype(dtype))
         x = arguments.input_of(self.num_inputs, x, real_dtype(dtype))
+        self._refuse_outside(layout)
         if isinstance(initial, State):
             given = initial.truncation, initial.dtype, initial.hbar
             wanted = layout.truncation, dtype, self.hbar
@@ -641,6 +644,16 @@ class Circuit(Builder):
             "key": key,
             "unravel": bool(unravel),
         }
+
+    def _refuse_outside(self, layout: Layout) -> None:
+        """Refuse to prepare what is known to have amplitudes outside a truncation by totals."""
+        if layout.separable:
+            return
+        for step in flat(self.operations):
+            given = constant(step.parameters) if isinstance(step, Preparation) else None
+            if given is not None:
+                own = layout.of(tuple(sorted(step.modes)))
+                refuse_outside(own, given, f"Preparation {step.name!r}")
 
     def _leaves(self) -> Iterator[Weight | Input | Outcome]:
         for step in flat(self.operations):

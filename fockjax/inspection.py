@@ -13,6 +13,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import planning
+from fockjax._given import checked_integer
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, start
 from fockjax.drawing import label
@@ -272,6 +273,7 @@ def inspect(
             "jax.grad and jax.vmap."
         )
     given = circuit.checked(weights, x, cutoff, dtype, initial, key, unravel)
+    memory_limit = checked_integer(memory_limit, "Argument `memory_limit`")
     seen: list[tuple] = []
     for step, state, outcome, probability in walk(circuit, given, memory_limit):
         seen.append((step, state.groups, _look(state.factors), outcome, probability))

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fockjax._numerics import checked_integer, safe_sqrt
-from fockjax._random import check_key
+from fockjax._given import check_key, checked_integer
+from fockjax._numerics import safe_sqrt
 from fockjax.states import State
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from fockjax._numerics import checked_integer, is_integer
+from fockjax._given import checked_integer, is_integer
 
 Initializer = Callable[..., jax.Array]
 

@@ -28,7 +28,7 @@ from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Layout, Square
 from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
 from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, flat_parts
-from fockjax.states import State, refuse_outside
+from fockjax.states import State
 from fockjax.superoperators import Channel
 
 
@@ -106,9 +106,6 @@ class Register:
         """The new factor, and a key for what else is drawn."""
         array = jnp.asarray(array, self.state.dtype)
         layout = self.layout.of(tuple(sorted(step.modes)))
-        real, imag = (step.parameters.get(name) for name in ("real", "imag"))
-        if isinstance(real, np.ndarray) and isinstance(imag, np.ndarray | float):
-            refuse_outside(layout, real + 1j * imag, f"Preparation {step.name!r}")
         if step.is_mixed and not self.unravel:
             return Mixed.of_matrix(array, step.modes, layout), key
         if step.is_mixed:

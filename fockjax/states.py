@@ -20,16 +20,9 @@ from jax.typing import ArrayLike
 
 from fockjax import _validated, kets
 from fockjax._eager import jit_when_eager
+from fockjax._given import as_real, checked_hbar, checked_integer, cutoffs_of, is_integer
 from fockjax._linear import contract
-from fockjax._numerics import (
-    as_real,
-    canonical_complex,
-    checked_hbar,
-    checked_integer,
-    is_integer,
-    resized,
-    safe_sqrt,
-)
+from fockjax._numerics import canonical_complex, resized, safe_sqrt
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.readouts import Readouts
@@ -140,18 +133,6 @@ class State(Readouts):
         self._require_one_sample()
         self.require_pure("`amplitudes`")
         return reduce(Factor.join, self.factors).array
-
-    @property
-    def truncation(self) -> tuple[int, ...] | TotalPhotons:
-        """The truncation: a cutoff for each mode, or a `TotalPhotons`."""
-        return self.layout.truncation
-
-    @property
-    def layout(self) -> Layout:
-        """The layout in which a ket of all its modes would be stored."""
-        layout = reduce(lambda a, b: a.beside(b), [factor.kets for factor in self.factors])
-        modes = [mode for factor in self.factors for mode in factor.modes]
-        return layout.of(tuple(sorted(range(len(modes)), key=modes.__getitem__)))
 
     def density_matrix(self) -> jax.Array:
         """The matrix elements <m1, m2, ..| rho |n1, n2, ..> of all modes, rows first: shape
@@ -336,7 +317,7 @@ def optional_product(values: Sequence[jax.Array | None]) -> jax.Array | None:
 
 
 def vacuum(
-    cutoff: Sequence[int] | TotalPhotons,
+    cutoff: int | Sequence[int] | TotalPhotons,
     dtype=None,
     *,
     modes: int | None = None,
@@ -345,9 +326,10 @@ def vacuum(
     """The vacuum, a factor for each mode.
 
     Args:
-        cutoff: one for each mode; or a truncation by total photons, which needs ``modes``.
+        cutoff: one for each mode; or one for all or a truncation by total photons, which need
+            ``modes``.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
-        modes: the number of modes, if ``cutoff`` is a `TotalPhotons`.
+        modes: the number of modes.
         hbar: the convention for the size of a quadrature.
 
     Example:
@@ -356,17 +338,12 @@ def vacuum(
         ((0,), (1,))
     """
     if isinstance(cutoff, TotalPhotons):
-        modes = checked_integer(modes, "Argument `modes`")
-        return vacuum_in(Simplex(cutoff.below, modes), dtype, hbar=hbar)
-    listed = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else ()
-    if not listed or not all(map(is_integer, listed)):
-        raise ValueError(
-            "Argument `cutoff` must be a sequence of integers >= 1, one for each mode, or "
-            f"fj.TotalPhotons, got {cutoff!r}."
-        )
-    if modes not in (None, len(listed)):
-        raise ValueError(f"Argument `modes` is {modes}, but there are {len(listed)} cutoffs.")
-    return vacuum_in(Box(tuple(int(each) for each in listed)), dtype, hbar=hbar)
+        layout = Simplex(cutoff.below, checked_integer(modes, "Argument `modes`"))
+    else:
+        if is_integer(cutoff):
+            checked_integer(modes, "Argument `modes`")
+        layout = Box(cutoffs_of(cutoff, modes, instead=" or fj.TotalPhotons"))
+    return vacuum_in(layout, dtype, hbar=hbar)
 
 
 def vacuum_in(layout: Layout, dtype=None, *, hbar: float = 2.0) -> State:

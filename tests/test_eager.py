@@ -17,6 +17,7 @@ POINTS = np.linspace(-2, 2, 5)
 READOUTS = {
     "norm": lambda state, _: state.norm,
     "leakage": lambda state, _: state.leakage,
+    "probability": lambda state, _: state.probability((1, 0)),
     "probabilities": lambda state, _: state.probabilities((1, 0)),
     "photon number": lambda state, _: state.photon_number(0),
     "parity": lambda state, _: state.parity(),

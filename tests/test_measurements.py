@@ -314,8 +314,8 @@ REFUSED = {
     ),
     "kind": (lambda c: c.measure("foton", modes=0), "Unknown measurement 'foton'"),
     "list": (lambda c: c.measure_photons(modes=0, select=[1]), "one outcome of the one mode"),
-    "no integer": (lambda c: c.measure_photons(modes=0.0), r"modes must be integers, got 0\.0"),
-    "no mode": (lambda c: c.measure_photons(modes=()), r"needs at least one mode, got modes \(\)"),
+    "no integer": (lambda c: c.measure_photons(modes=0.0), r"modes must be integers .*, got 0\.0"),
+    "no mode": (lambda c: c.measure_photons(modes=()), r"must name at least one mode, got \(\)"),
     "negative": (
         lambda c: c.measure_photons(modes=0, select=-1),
         r"`select` must be an integer >= 0",

@@ -114,7 +114,7 @@ def test_density_matrices_as_circuits_build_them(x64):
         (np.diag([0.7, 0.5]), "trace 1.2, above 1"),
         (np.diag([0.7, -0.1]), "eigenvalue -0.1, below 0"),
         (np.zeros((2, 2)), "is zero"),
-        (np.eye(4).reshape(2, 2, 2, 2) / 4, r"two axes for each of 1 modes"),
+        (np.eye(4).reshape(2, 2, 2, 2) / 4, r"two axes for each of 1 mode"),
     ],
 )
 def test_refused_density_matrices(elements, message):

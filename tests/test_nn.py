@@ -143,7 +143,7 @@ def test_input_of_a_wrong_shape(shape):
 
 
 def test_bad_cutoff():
-    with pytest.raises(ValueError, match="`cutoff` must be made of integers >= 1, got 0"):
+    with pytest.raises(ValueError, match="`cutoff` must be an integer >= 1.*, got 0"):
         layer(cutoff=0)(np.zeros(1))
 
 

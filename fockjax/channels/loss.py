@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import checked_hbar, in_range, is_number, powers, real_dtype, safe_sqrt
-from fockjax._spec import ChannelSpec, check_ranges
+from fockjax._given import checked_hbar, in_range
+from fockjax._numerics import is_number, powers, real_dtype, safe_sqrt
+from fockjax._spec import Spec, check_ranges
 from fockjax.operators import Sectors
 from fockjax.superoperators import Channel, Composition, Jumps
 
@@ -214,8 +215,8 @@ def _tables(cutoff, rows):
 
 
 SPECS = (
-    ChannelSpec("loss", ("T",), 1, loss, check=check_ranges(T=(0, 1)), truncates=False),
-    ChannelSpec(
+    Spec("loss", ("T",), 1, loss, check=check_ranges(T=(0, 1)), truncates=False),
+    Spec(
         "amplifier",
         ("gain", "nbar"),
         1,
@@ -223,14 +224,14 @@ SPECS = (
         defaults={"nbar": 0.0},
         check=check_ranges(gain=(1, np.inf), nbar=(0, np.inf)),
     ),
-    ChannelSpec(
+    Spec(
         "thermal_loss",
         ("T", "nbar"),
         1,
         thermal_loss,
         check=check_ranges(T=(0, 1), nbar=(0, np.inf)),
     ),
-    ChannelSpec(
+    Spec(
         "additive_noise",
         ("variance",),
         1,

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._given import checked_hbar
 from fockjax._linear import contract
-from fockjax._numerics import checked_hbar, real_dtype
+from fockjax._numerics import real_dtype
 from fockjax._phases import phase_factor
 from fockjax._spec import DetectorSpec
 from fockjax.detectors._detector import Detector

@@ -4,10 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._given import cutoffs_of
 from fockjax._lowering import FOLD
 from fockjax._numerics import canonical_complex, is_number, real_dtype, resized
 from fockjax._phases import phase_factor
-from fockjax._spec import GateSpec, cutoffs_for
+from fockjax._spec import Spec
 from fockjax.operators import Diagonal, Generated, Matrix, Operator, Sectors, Turned
 
 
@@ -137,7 +138,7 @@ def cross_kerr(kappa, *, cutoff: int | tuple[int, int], dtype=None) -> Diagonal:
     Reference:
         N. Imoto, H. A. Haus and Y. Yamamoto, Phys. Rev. A 32, 2287 (1985).
     """
-    products = np.multiply.outer(*(np.arange(size) for size in cutoffs_for(cutoff, 2)))
+    products = np.multiply.outer(*(np.arange(size) for size in cutoffs_of(cutoff, 2)))
     return Diagonal(phase_factor(jnp.asarray(kappa, real_dtype(dtype)), products))
 
 
@@ -161,10 +162,10 @@ def real_matrix(build, slope, r, cutoff) -> Matrix | Generated:
 
 
 SPECS = (
-    GateSpec("rotation", ("phi",), 1, rotation, truncates=False),
-    GateSpec("kerr", ("kappa",), 1, kerr, truncates=False),
-    GateSpec("fourier", (), 1, fourier, truncates=False),
-    GateSpec(
+    Spec("rotation", ("phi",), 1, rotation, truncates=False),
+    Spec("kerr", ("kappa",), 1, kerr, truncates=False),
+    Spec("fourier", (), 1, fourier, truncates=False),
+    Spec(
         "snap",
         ("phases",),
         1,
@@ -174,5 +175,5 @@ SPECS = (
         truncates=False,
         needs=lambda parameters, options: parameters["phases"].shape[0] - 1,
     ),
-    GateSpec("cross_kerr", ("kappa",), 2, cross_kerr, truncates=False),
+    Spec("cross_kerr", ("kappa",), 2, cross_kerr, truncates=False),
 )

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._given import checked_hbar, checked_integer
 from fockjax._linear import contract
-from fockjax._numerics import HIGHEST, checked_hbar, checked_integer, real_dtype
+from fockjax._numerics import HIGHEST, real_dtype
 from fockjax._phases import phase_factor, wave
-from fockjax._spec import GateSpec
+from fockjax._spec import Spec
 from fockjax.gates.phases import powers_of_i
 from fockjax.gates.squeezing import real_core
 from fockjax.operators import Matrix, Operator
@@ -142,8 +143,8 @@ def _position(rows, size):
 
 
 SPECS = (
-    GateSpec("quadratic_phase", ("s",), 1, quadratic_phase),
-    GateSpec(
+    Spec("quadratic_phase", ("s",), 1, quadratic_phase),
+    Spec(
         "cubic_phase",
         ("gamma",),
         1,

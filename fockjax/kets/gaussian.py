@@ -9,9 +9,10 @@ from jax import lax
 from jax.core import Tracer
 
 from fockjax import _validated
+from fockjax._given import checked_hbar, cutoffs_of
 from fockjax._linear import contract
-from fockjax._numerics import checked_hbar, real_dtype
-from fockjax._spec import KetSpec, cutoffs_for
+from fockjax._numerics import real_dtype
+from fockjax._spec import Spec
 from fockjax.kets.recurrence import amplitudes
 
 
@@ -78,7 +79,7 @@ def prepared(cov, mean, cutoff, hbar: float, dtype, refuse):
     Returns:
         The cutoffs, ``V + 1`` with ``V = 2 cov / hbar``, and ``mean / sqrt(2 hbar)``.
     """
-    cutoffs = cutoffs_for(cutoff)
+    cutoffs = cutoffs_of(cutoff, None)
     n, hbar, real = len(cutoffs), checked_hbar(hbar), real_dtype(dtype)
     if not isinstance(cov, Tracer):
         refuse(cov, hbar)
@@ -111,7 +112,7 @@ def check_with(refuse):
     return check
 
 
-SPEC = KetSpec(
+SPEC = Spec(
     "gaussian",
     ("cov", "mean"),
     None,

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._given import in_range
 from fockjax._linear import contract
-from fockjax._numerics import in_range, real_dtype
-from fockjax._spec import KetSpec
+from fockjax._numerics import real_dtype
+from fockjax._spec import Spec
 from fockjax.kets.recurrence import amplitudes
 
 _TEETH = 32  # how many on either side of 0; one further out needs photon numbers above 6000
@@ -109,7 +110,7 @@ def _check(parameters, modes, options):
     _check_ampl_cutoff(options["ampl_cutoff"])
 
 
-SPEC = KetSpec(
+SPEC = Spec(
     "gkp",
     ("theta", "phi", "epsilon"),
     1,

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._given import checked_integer
 from fockjax._linear import Chart, contract, fold, unfold
-from fockjax._numerics import checked_integer
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._eager import is_known
+from fockjax._given import as_real, checked_integer
 from fockjax._linear import contract
-from fockjax._numerics import as_real, checked_integer
 from fockjax._phases import cos_sin
 from fockjax.readouts.factored import Factored, Modes, Moments, readout
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from fockjax._numerics import checked_integer
+from fockjax._given import checked_integer
 from fockjax.runtime.gateway import Device, Gateway
 
 
