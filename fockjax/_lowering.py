@@ -53,7 +53,7 @@ def contract_cpu(x, y, *, xs, ys, out, real):
     terms = math.prod(sizes[label] for label in summed)
     size = reads // terms
     if terms <= UNROLL and size >= FEW:
-        return _sum(x, y, xs, ys, out, real, summed, sizes)
+        return _sum(x, y, xs, ys, out, real, summed)
     whole = max(xs, ys, key=len)
     if len(whole) == len(sizes):
         return _stages(x, y, xs, ys, out, real, whole, summed, sizes)
@@ -67,7 +67,7 @@ def _contracted(xs: str, ys: str, out: str) -> str:
     return "".join(label for label in xs if label in ys and label not in out)
 
 
-def _sum(x, y, xs, ys, out, real, summed, sizes):
+def _sum(x, y, xs, ys, out, real, summed):
     """Sum over the contracted labels, written out: one broadcast product for each term."""
     if not summed:
         return _multiply(_aligned(x, xs, out), _aligned(y, ys, out), real)
@@ -83,9 +83,8 @@ def _sum(x, y, xs, ys, out, real, summed, sizes):
             out,
             real,
             rest,
-            sizes,
         )
-        for k in range(sizes[label])
+        for k in range(x.shape[xi])
     )
     return reduce(operator.add, terms)
 
@@ -99,7 +98,7 @@ def _stages(x, y, xs, ys, out, real, whole, summed, sizes):
     long = [label for label in whole if label in summed and sizes[label] > UNROLL]
     first = "".join(short[:1])
     kept = whole.replace(first, "")
-    z = _sum(x, y, xs, ys, kept, real, first, sizes)
+    z = _sum(x, y, xs, ys, kept, real, first)
     for label in short[1:]:
         z = lax.optimization_barrier(z)
         axis = kept.index(label)

@@ -55,7 +55,8 @@ def check_axes(array, modes: int, what: str, each: int = 1) -> None:
     if array.ndim != each * modes:
         axes = {1: "one axis", 2: "two axes"}[each]
         raise ValueError(
-            f"{what} must have {axes} for each of {modes} mode(s), got shape {array.shape}."
+            f"{what} must have {axes} for each of {modes} mode{'s' * (modes > 1)}, got shape "
+            f"{array.shape}."
         )
 
 

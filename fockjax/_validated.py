@@ -4,8 +4,8 @@ import math
 
 import jax
 import numpy as np
-from jax.core import Tracer
 
+from fockjax._eager import is_known
 from fockjax._given import checked_hbar
 from fockjax.checks import (
     physical_defect,
@@ -31,7 +31,7 @@ def finite_square(matrix, name: str, instead: str = "") -> np.ndarray:
     Raises:
         TypeError, ValueError: naming the argument.
     """
-    if isinstance(matrix, Tracer):
+    if not is_known(matrix):
         raise TypeError(
             f"Argument `{name}` is traced by JAX, but must be known before tracing.{instead}"
         )
@@ -157,7 +157,7 @@ def density_matrix(rho, name: str = "Argument `rho`"):
             f"{name} must have a row axis for each mode, then a column axis for each, of the same "
             f"lengths; got shape {array.shape}."
         )
-    if isinstance(array, Tracer):
+    if not is_known(array):
         return array
     size, tolerance = math.prod(array.shape[:half]), _state_tolerance(array)
     matrix = _wide(array).reshape(size, size)
@@ -202,7 +202,7 @@ def ket(amplitudes, name: str = "Argument `amplitudes`"):
         ValueError: Argument `amplitudes` is zero: that is no state.
     """
     array = _numbers(amplitudes, name)
-    if isinstance(array, Tracer):
+    if not is_known(array):
         return array
     norm = np.linalg.norm(_wide(array).ravel())
     if not np.isfinite(norm):

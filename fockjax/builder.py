@@ -293,8 +293,8 @@ class Builder(abc.ABC):
         return self.add("amplifier", gain, nbar, modes=mode)
 
     def dephasing(self, sigma, *, mode: int) -> Self:
-        """Dephasing: a rotation by a normally distributed angle of standard deviation sigma. See
-        `fockjax.channels.dephasing`.
+        """Dephasing: a rotation by a normally distributed angle of standard deviation sigma, in
+        radians. See `fockjax.channels.dephasing`.
         """
         return self.add("dephasing", sigma, modes=mode)
 
@@ -344,7 +344,9 @@ class Builder(abc.ABC):
         )
 
     def measure_homodyne(self, angle: Any = 0.0, *, mode: int, select=None, name=None) -> Self:
-        """Measure ``x cos(angle) + p sin(angle)``. See `fockjax.detectors.homodyne`."""
+        """Measure ``x cos(angle) + p sin(angle)``; its outcome, and one to ``select``, are in the
+        units of the circuit's hbar. See `fockjax.detectors.homodyne`.
+        """
         return self.measure("homodyne", angle, modes=mode, select=select, name=name)
 
     def measure_heterodyne(self, *, mode: int, select=None, name=None) -> Self:

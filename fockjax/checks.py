@@ -12,6 +12,15 @@ import numpy as np
 from fockjax._given import checked_hbar
 from fockjax._numerics import HIGHEST, safe_sqrt
 
+__all__ = [
+    "density_defect",
+    "kraus_defect",
+    "physical_defect",
+    "purity_defect",
+    "symplectic_defect",
+    "unitary_defect",
+]
+
 
 def unitary_defect(U):
     """``|U^dagger U - 1|`` in the Frobenius norm.

@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import _validated, arguments, drawing, planning
+from fockjax._eager import is_known
 from fockjax._given import check_key, checked_hbar, checked_integer, modes_of
 from fockjax._numerics import canonical_complex, real_dtype
 from fockjax._parts import constant
@@ -139,6 +139,13 @@ class Circuit(Builder):
         Raises:
             ValueError, TypeError: for an unknown name, wrong or repeated modes, missing, extra or
             unusable parameters.
+
+        Example:
+            >>> import fockjax as fj
+            >>> fj.Circuit(2).add("displacement", 0.5, modes=1).add("loss", T=0.9, modes=1)
+            Circuit of 2 modes, 0 inputs, 0 weights
+              displacement(r=0.5, phi=0) on mode 1
+              loss(T=0.9) on mode 1
         """
         kind = Noise if name in CHANNELS else Gate
         spec = arguments.entry(name, {**GATES, **CHANNELS}, "gate or channel")
@@ -357,6 +364,12 @@ class Circuit(Builder):
         Args:
             key: a JAX random key.
             dtype: float32 or float64; by default float32, or float64 where x64 is on.
+
+        Example:
+            >>> import jax, fockjax as fj
+            >>> circuit = fj.Circuit(1).squeeze(fj.Weight("r"), mode=0)
+            >>> {name: weight.shape for name, weight in circuit.init(jax.random.key(0)).items()}
+            {'r': ()}
         """
         check_key(key)
         dtype = arguments.weight_dtype(dtype)
@@ -424,7 +437,7 @@ class Circuit(Builder):
     ) -> None:
         selections = [step for step in flat(self.operations) if _selects(step)]
         probability = state.selection_probability
-        if not selections or isinstance(probability, Tracer) or np.ndim(probability):
+        if not selections or not is_known(probability) or np.ndim(probability):
             return
         rounding = (10 * np.finfo(state.dtype).eps) ** 2
         past = float(initial.selection_probability) if isinstance(initial, State) else 1.0

@@ -15,6 +15,19 @@ import numpy as np
 
 from fockjax import _validated
 
+__all__ = [
+    "BlochMessiah",
+    "Mesh",
+    "bloch_messiah",
+    "generator",
+    "pairs",
+    "rectangular",
+    "takagi",
+    "triangular",
+    "williamson",
+]
+
+
 ZERO = 1e-13  # Strawberry Fields leaves out gates with angles below it
 
 

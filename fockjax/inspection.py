@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import planning
+from fockjax._eager import is_known
 from fockjax._given import checked_integer
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, start
@@ -267,7 +267,7 @@ def inspect(
     """
     if not isinstance(circuit, Circuit):
         raise TypeError(f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}.")
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((weights, x, initial, key))):
+    if not is_known((weights, x, initial, key)):
         raise TypeError(
             "fj.inspect looks at values, which JAX is tracing here: call it outside jax.jit, "
             "jax.grad and jax.vmap."

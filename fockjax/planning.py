@@ -21,11 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax.factors import Factor
+from fockjax.factors import Factor, Mixed
 from fockjax.layout import Box, Square
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
 from fockjax.parameters import Input, Outcome, Values, evaluate, leaves
-from fockjax.register import OverLimit, Register, branch, check_memory
+from fockjax.register import OverLimit, Register, check_memory
 from fockjax.states import State
 
 MEMORY_LIMIT = 8 * 2**30
@@ -81,8 +81,19 @@ def run(
 def begin(operations: Operations, state: State, key: jax.Array | None, unravel: bool) -> State:
     """The state that `run` begins with: where it unravels, a pure branch of the one given."""
     if unravel and key is not None and not state.is_pure:
-        return branch(state, jax.random.fold_in(key, len(operations)))
+        return _branch(state, jax.random.fold_in(key, len(operations)))
     return state
+
+
+def _branch(state: State, key: jax.Array) -> State:
+    """A pure branch of a state: from each density matrix among its factors a ket is drawn."""
+    factors, score = [], state.weight
+    for factor, own in zip(state.factors, jax.random.split(key, len(state.factors)), strict=True):
+        if isinstance(factor, Mixed):
+            factor, weight = factor.branch(own)
+            score = score * weight
+        factors.append(factor)
+    return replace(state, factors=tuple(factors), score=score)
 
 
 def run_step(

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
+__all__ = [
+    "circuit",
+    "density_matrix",
+    "inspection",
+    "photon_numbers",
+    "quadratures",
+    "wigner",
+]
+
 # Lengths in a drawing of a circuit, in inches where it is not scaled.
 _WIRE, _BOX, _GAP, _MARGIN, _LINE_GAP = 0.5, 0.34, 0.2, 0.3, 0.3
 _DOUBLE = 0.016  # half the distance of the two lines of an outcome

@@ -19,6 +19,9 @@ def dephasing(sigma, *, cutoff: int, dtype=None) -> RandomRotation:
         cutoff: photon numbers below it are kept; none are lost.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Channel` on one mode.
+
     Raises:
         ValueError: if ``sigma`` is known and negative.
 

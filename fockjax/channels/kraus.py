@@ -33,6 +33,9 @@ def kraus(
             K_j`` may be below 1, and what is missing counts as lost.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Channel` on as many modes as there are cutoffs.
+
     Raises:
         ValueError: if the shapes do not fit the cutoffs; where the values are known, if the
             operators do not sum to the identity, or to less where ``truncated``. Of traced ones

@@ -40,6 +40,9 @@ def loss(T, *, cutoff: int, dtype=None) -> Channel:
         cutoff: photon numbers below it are kept.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Channel` on one mode.
+
     Raises:
         ValueError: if ``T`` is known and not in [0, 1].
 
@@ -68,6 +71,9 @@ def amplifier(gain, nbar: Any = 0.0, *, cutoff: int, dtype=None) -> Channel:
         nbar: mean photon number of the idler, >= 0, likewise.
         cutoff: photon numbers below it are kept; what is amplified beyond is lost.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        A `Channel` on one mode.
 
     Raises:
         ValueError: if ``gain`` or ``nbar`` is known and out of range.
@@ -107,6 +113,9 @@ def thermal_loss(T, nbar, *, cutoff: int, dtype=None) -> Channel:
         cutoff: photon numbers below it are kept; what the environment lifts beyond is lost.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Channel` on one mode.
+
     Raises:
         ValueError: if ``T`` or ``nbar`` is known and out of range.
 
@@ -143,6 +152,9 @@ def additive_noise(variance, *, cutoff: int, hbar: float = 2.0, dtype=None) -> C
         cutoff: photon numbers below it are kept; what the noise lifts beyond is lost.
         hbar: the convention for the size of a quadrature.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        A `Channel` on one mode.
 
     Raises:
         ValueError: if ``variance`` is known and negative.

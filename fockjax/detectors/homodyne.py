@@ -104,6 +104,9 @@ def homodyne(angle: Any = 0.0, *, cutoff: int, hbar: float = 2.0, dtype=None) ->
         hbar: the convention for the size of a quadrature.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Detector` of one mode.
+
     Example:
         >>> import numpy as np, fockjax as fj
         >>> vacuum = np.diag([1 + 0j, 0])

@@ -51,6 +51,9 @@ def threshold(
         cutoff: the cutoff of the mode.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Detector` of one mode.
+
     Raises:
         ValueError: if a parameter is known to be out of its range. A traced one gives effects of
             NaN and outcomes of -1.

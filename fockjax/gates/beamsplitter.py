@@ -16,7 +16,8 @@ from fockjax._lowering import FOLD, TABLE
 from fockjax._numerics import HIGHEST, is_number, real_dtype
 from fockjax._phases import cos_sin
 from fockjax._spec import Spec
-from fockjax.gates.phases import rotation, turned
+from fockjax.gates._cores import turned
+from fockjax.gates.phases import rotation
 from fockjax.operators import Operator, Sectors, product, row_mode
 
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from fockjax._given import cutoffs_of
 from fockjax._numerics import real_dtype
 from fockjax._spec import Spec
+from fockjax.gates._cores import turned
 from fockjax.gates.beamsplitter import core as beamsplitter_core
-from fockjax.gates.phases import turned
 from fockjax.gates.squeezing import real_core
 from fockjax.operators import Matrix, Operator, Padded, product
 

@@ -10,7 +10,7 @@ from fockjax._given import checked_hbar
 from fockjax._numerics import geometric, real_dtype
 from fockjax._spec import Spec
 from fockjax.gates import _recurrence
-from fockjax.gates.phases import real_matrix, turned
+from fockjax.gates._cores import real_matrix, turned
 from fockjax.operators import Band, Operator, Slope
 
 

@@ -7,8 +7,9 @@ from fockjax._given import cutoffs_of
 from fockjax._numerics import real_dtype
 from fockjax._phases import phase_factor
 from fockjax._spec import Spec
+from fockjax.gates._cores import turned
 from fockjax.gates.beamsplitter import core as beamsplitter_core
-from fockjax.gates.phases import rotation_diagonal, turned
+from fockjax.gates.phases import rotation_diagonal
 from fockjax.operators import Diagonal, Operator, expand, join, product
 
 

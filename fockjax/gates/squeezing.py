@@ -10,7 +10,7 @@ import numpy as np
 from fockjax._numerics import geometric, is_number, real_dtype
 from fockjax._spec import Spec
 from fockjax.gates import _recurrence
-from fockjax.gates.phases import real_matrix, turned
+from fockjax.gates._cores import real_matrix, turned
 from fockjax.operators import Band, Matrix, Operator, Parity, Slope
 
 

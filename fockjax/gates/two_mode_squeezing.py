@@ -10,8 +10,8 @@ from fockjax._given import cutoffs_of
 from fockjax._linear import skew
 from fockjax._numerics import real_dtype
 from fockjax._spec import Spec
+from fockjax.gates._cores import turned
 from fockjax.gates.beamsplitter import real_blocks as beamsplitter_blocks
-from fockjax.gates.phases import turned
 from fockjax.operators import Operator, Sectors
 
 

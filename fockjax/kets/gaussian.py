@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 
 from fockjax import _validated
+from fockjax._eager import is_known
 from fockjax._given import checked_hbar, cutoffs_of
 from fockjax._linear import contract
 from fockjax._numerics import real_dtype
@@ -81,7 +81,7 @@ def prepared(cov, mean, cutoff, hbar: float, dtype, refuse):
     """
     cutoffs = cutoffs_of(cutoff, None)
     n, hbar, real = len(cutoffs), checked_hbar(hbar), real_dtype(dtype)
-    if not isinstance(cov, Tracer):
+    if is_known(cov):
         refuse(cov, hbar)
     cov, mean = jnp.asarray(cov).astype(real), jnp.asarray(mean).astype(real)
     _check_shapes(cov, mean, n)

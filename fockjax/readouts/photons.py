@@ -63,6 +63,9 @@ class PhotonNumbers(Factored):
     def probabilities(self, modes: Modes | None = None) -> jax.Array:
         """Joint photon-number probabilities of ``modes`` (default: all), the others summed over.
 
+        Args:
+            modes: one mode or several, in any order.
+
         Returns:
             Real array with one axis for each of ``modes``, in that order, as long as its cutoff.
 
@@ -96,6 +99,12 @@ class PhotonNumbers(Factored):
     def photon_number(self, mode: int) -> Moments:
         """Mean and variance of the photon number ``n = a^dagger a`` of a mode.
 
+        Args:
+            mode: the mode.
+
+        Returns:
+            `Moments`, of two real scalars.
+
         Example:
             >>> import fockjax as fj
             >>> state = fj.Circuit(1).displace(0.5, 0.3, mode=0)({}, cutoff=12)
@@ -107,6 +116,12 @@ class PhotonNumbers(Factored):
     @readout("modes")
     def photon_number_product(self, modes: Modes | None = None) -> Moments:
         """Mean and variance of the product of the photon numbers of ``modes`` (default: all).
+
+        Args:
+            modes: one mode or several.
+
+        Returns:
+            `Moments`, of two real scalars.
 
         Example:
             >>> import fockjax as fj
@@ -123,6 +138,12 @@ class PhotonNumbers(Factored):
         """The mean of ``(-1)^n``, n the photons of ``modes`` (default: all) together.
 
         Of one mode it is ``pi hbar W(0, 0)``, W the Wigner function.
+
+        Args:
+            modes: one mode or several.
+
+        Returns:
+            A real scalar.
 
         Example:
             >>> import fockjax as fj

@@ -97,6 +97,13 @@ class Quadratures(Factored):
     def quadrature_means(self, modes: Modes | None = None, hbar: float | None = None) -> jax.Array:
         """``<x>`` of each of ``modes`` (default: all), then ``<p>`` of each.
 
+        Args:
+            modes: one mode or several.
+            hbar: as in `quadrature`.
+
+        Returns:
+            Real array ``(2 n,)`` for n modes.
+
         Example:
             >>> import fockjax as fj
             >>> state = fj.Circuit(2).displace(0.5, mode=1)({}, cutoff=12)
@@ -115,6 +122,13 @@ class Quadratures(Factored):
         The order is that of Strawberry Fields' Gaussian states. The products are those of the
         infinite operators between the truncated states. It takes the memory of ``2 n + 1`` kets for
         a factor of which n modes are asked for.
+
+        Args:
+            modes: one mode or several.
+            hbar: as in `quadrature`.
+
+        Returns:
+            Real array ``(2 n, 2 n)`` for n modes.
 
         Example:
             >>> import fockjax as fj
