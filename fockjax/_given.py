@@ -97,7 +97,7 @@ def check_range(name: str, value, low: float, high: float) -> None:
     """Raise ValueError unless a number known before tracing is finite and lies in [low, high]."""
     if not (low <= value <= high and abs(value) < math.inf):
         wanted = f"lie in [{low:g}, {high:g}]" if high < math.inf else f"be finite and >= {low:g}"
-        raise ValueError(f"Parameter `{name}` must {wanted}, got {value}.")
+        raise ValueError(f"Argument `{name}` must {wanted}, got {value}.")
 
 
 def in_range(value, name: str, low: float, high: float, dtype) -> jax.Array:

@@ -112,7 +112,7 @@ def check_shapes(parameters: Mapping[str, Any], expected: Mapping[str, tuple[int
     for name, shape in expected.items():
         if parameters[name].shape != shape:
             raise ValueError(
-                f"Parameter `{name}` must have shape {shape} on these modes, got "
+                f"Argument `{name}` must have shape {shape} on these modes, got "
                 f"{parameters[name].shape}."
             )
 

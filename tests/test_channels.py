@@ -494,7 +494,7 @@ def test_parameters_out_of_range(x64, name):
     spec = REGISTRY[name]
     for values in OUTSIDE[name]:
         assert np.all(np.isnan(at(name, *values)))
-        with pytest.raises(ValueError, match=rf"Parameter `({'|'.join(spec.parameters)})` must"):
+        with pytest.raises(ValueError, match=rf"Argument `({'|'.join(spec.parameters)})` must"):
             spec.build(*values, cutoff=D)
         with pytest.raises(ValueError, match="must .*, got"):
             spec.check(dict(zip(spec.parameters, values, strict=True)), (0,), {"hbar": 2.0})

@@ -61,7 +61,7 @@ def test_slope_of_thermal_states(x64):
 
 
 def test_refused_thermal_states():
-    with pytest.raises(ValueError, match="Parameter `nbar` must be finite and >= 0, got -0.1"):
+    with pytest.raises(ValueError, match="Argument `nbar` must be finite and >= 0, got -0.1"):
         mixed.thermal(-0.1, cutoff=3)
     with pytest.raises(ValueError, match="got -0.1"):
         REGISTRY["thermal"].check({"nbar": -0.1}, (0,), {})

@@ -74,7 +74,7 @@ def _check(parameters, modes, options):
     check(parameters, modes, options)
     if parameters.get("select", 0) not in (0, 1):
         raise ValueError(
-            f"Parameter `select` must be 0, no click, or 1, a click, got {parameters['select']!r}."
+            f"Argument `select` must be 0, no click, or 1, a click, got {parameters['select']!r}."
         )
 
 

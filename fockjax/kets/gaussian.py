@@ -92,11 +92,11 @@ def prepared(cov, mean, cutoff, hbar: float, dtype, refuse):
 def _check_shapes(cov, mean, n: int) -> None:
     if cov.shape != (2 * n, 2 * n):
         raise ValueError(
-            f"Parameter `cov` must have shape {(2 * n, 2 * n)} for {n} mode(s), got {cov.shape}."
+            f"Argument `cov` must have shape {(2 * n, 2 * n)} for {n} mode(s), got {cov.shape}."
         )
     if mean.shape not in ((), (2 * n,)):
         raise ValueError(
-            f"Parameter `mean` must have shape {(2 * n,)} for {n} mode(s), got {mean.shape}."
+            f"Argument `mean` must have shape {(2 * n,)} for {n} mode(s), got {mean.shape}."
         )
 
 

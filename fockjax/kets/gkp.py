@@ -106,7 +106,7 @@ def _check_ampl_cutoff(ampl_cutoff) -> None:
 def _check(parameters, modes, options):
     epsilon = parameters["epsilon"]
     if isinstance(epsilon, float) and epsilon <= 0:
-        raise ValueError(f"Parameter `epsilon` must be positive, got {epsilon:g}.")
+        raise ValueError(f"Argument `epsilon` must be positive, got {epsilon:g}.")
     _check_ampl_cutoff(options["ampl_cutoff"])
 
 
