@@ -95,8 +95,10 @@ def step_parts(
         check_options(spec.options, options)
         if spec.check:
             spec.check(parameters, modes, options)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{where}: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"{where}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     return parameters, modes, options
 
 
