@@ -41,10 +41,16 @@ def contract(x, y, spec: str, *, real: bool = False) -> jax.Array:
     With ``real=True`` it is the real part of the result, at half the work (as the cotangent of a
     real operand).
     """
-    x, y = jnp.asarray(x), jnp.asarray(y)
+    x, y = inexact(x), inexact(y)
     x, y = vary((x, y), varying((x, y)))
     xs, ys, out = _parse(spec)
     return contract_p.bind(x, y, xs=xs, ys=ys, out=out, real=bool(real))
+
+
+def inexact(x) -> jax.Array:
+    """An array of real or complex numbers; integers, as users write a ket by hand, become real."""
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float))
 
 
 def skew(x, *, column: int, row: int, sign: int) -> jax.Array:

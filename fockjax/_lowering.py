@@ -13,6 +13,7 @@ The measurements that these choices follow are in benchmarks/README.md.
 import math
 import operator
 from functools import reduce
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,15 @@ ACCUMULATORS = 2**16  # this many fit into the cache of a core
 PASS = 32  # terms of a sum that XLA adds in one pass
 PIECES = 4  # a longer sum is split into pieces of that length if there are at most this many
 SHORT = 2**16  # products; up to this many a loop is no faster, and takes longer to compile
+
+
+class Einsum(NamedTuple):
+    """The labels of both operands and of the result, and whether only the real part is wanted."""
+
+    xs: str
+    ys: str
+    out: str
+    real: bool
 
 
 def contract(x, y, *, xs, ys, out, real):
@@ -56,16 +66,17 @@ def contract_cpu(x, y, *, xs, ys, out, real):
     x, y = (lax.optimization_barrier(z) if z.size < reads else z for z in (x, y))
     if not summed:
         return _multiply(_aligned(x, xs, out), _aligned(y, ys, out), real)
+    einsum = Einsum(xs, ys, out, real)
     terms = math.prod(sizes[label] for label in summed)
     size = reads // terms
     if terms <= UNROLL and size >= FEW:
-        return _sum(x, y, xs, ys, out, real, summed, sizes)
+        return _sum(x, y, einsum, summed)
     whole = max(xs, ys, key=len)
     if len(whole) == len(sizes):
-        return _stages(x, y, xs, ys, out, real, whole, summed, sizes)
+        return _stages(x, y, einsum, whole, summed, sizes)
     lanes = _lanes(xs, ys, summed, sizes)
     if SHORT < reads and 0 < size * lanes <= ACCUMULATORS:
-        return _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes)
+        return _accumulate(x, y, einsum, summed, sizes, lanes)
     return _dot(x, y, xs, ys, out, real)
 
 
@@ -79,30 +90,27 @@ def _contracted(xs: str, ys: str, out: str) -> str:
     return "".join(label for label in xs if label in ys and label not in out)
 
 
-def _sum(x, y, xs, ys, out, real, summed, sizes):
+def _sum(x, y, einsum: Einsum, summed):
     """Sum over the contracted labels, written out: one broadcast product for each term."""
+    xs, ys, out, real = einsum
     if not summed:
         return _multiply(_aligned(x, xs, out), _aligned(y, ys, out), real)
     label, rest = summed[0], summed[1:]
     xi, yi = xs.index(label), ys.index(label)
-    xs, ys = xs.replace(label, ""), ys.replace(label, "")
+    left = einsum._replace(xs=xs.replace(label, ""), ys=ys.replace(label, ""))
     terms = (
         _sum(
             lax.index_in_dim(x, k, xi, keepdims=False),
             lax.index_in_dim(y, k, yi, keepdims=False),
-            xs,
-            ys,
-            out,
-            real,
+            left,
             rest,
-            sizes,
         )
-        for k in range(sizes[label])
+        for k in range(x.shape[xi])
     )
     return reduce(operator.add, terms)
 
 
-def _stages(x, y, xs, ys, out, real, whole, summed, sizes):
+def _stages(x, y, einsum: Einsum, whole, summed, sizes):
     """Sum over the contracted labels one after the other, where one operand has all labels (which
     are ``whole``). None of its elements is read twice, and each stage leaves a fraction of the one
     before.
@@ -111,7 +119,7 @@ def _stages(x, y, xs, ys, out, real, whole, summed, sizes):
     long = [label for label in whole if label in summed and sizes[label] > UNROLL]
     first = "".join(short[:1])
     kept = whole.replace(first, "")
-    z = _sum(x, y, xs, ys, kept, real, first, sizes)
+    z = _sum(x, y, einsum._replace(out=kept), first)
     for label in short[1:]:
         z = lax.optimization_barrier(z)
         axis = kept.index(label)
@@ -122,7 +130,7 @@ def _stages(x, y, xs, ys, out, real, whole, summed, sizes):
             z = lax.optimization_barrier(z)
         z = _total(z, [kept.index(label) for label in long])
         kept = "".join(label for label in kept if label not in long)
-    return z.transpose([kept.index(label) for label in out])
+    return z.transpose([kept.index(label) for label in einsum.out])
 
 
 def _total(z, axes):
@@ -153,11 +161,12 @@ def _lanes(xs, ys, summed, sizes) -> int:
     return max((lanes for lanes in LANES if sizes[label] % lanes == 0), default=0)
 
 
-def _accumulate(x, y, xs, ys, out, real, summed, sizes, lanes):
+def _accumulate(x, y, einsum: Einsum, summed, sizes, lanes):
     """Sum over the contracted labels in a loop, for a small result of large operands, such as the
     gradient of a gate. The accumulators stay in the cache, and the operands are read in the order
     in which they lie in memory.
     """
+    xs, ys, out, real = einsum
     last = xs[-1]
     looped = summed.replace(last, "")
     spans = [sizes[label] for label in looped] + [sizes[last] // lanes]

@@ -1,12 +1,9 @@
-"""Dtypes, checks of numbers, and arithmetic that stays exact and differentiable at its edges."""
-
-import math
+"""Dtypes, and arithmetic that stays exact and differentiable at its edges."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 
 HIGHEST = lax.Precision.HIGHEST  # an accelerator may otherwise contract float32 with 10 bits
 
@@ -41,81 +38,11 @@ def real_dtype(dtype=None) -> np.dtype:
     return np.finfo(canonical_complex(dtype)).dtype
 
 
-def checked_hbar(hbar) -> float:
-    """hbar as a float. It is a convention, so it must be known before tracing.
-
-    Raises:
-        ValueError, TypeError: if it is not a positive finite number.
-    """
-    if isinstance(hbar, bool) or not isinstance(hbar, int | float | np.number):
-        raise TypeError(f"Argument `hbar` must be a positive number, got {hbar!r}.")
-    if not 0 < hbar < math.inf:
-        raise ValueError(f"Argument `hbar` must be positive and finite, got {hbar!r}.")
-    return float(hbar)
-
-
 def is_number(value, number: float) -> bool:
     """Whether a parameter is a Python number of this value, known before tracing. What it stands
     for, such as a phase of 0 that would make a gate complex, can then be left out.
     """
     return isinstance(value, int | float) and value == number
-
-
-def as_real(name: str, value, dtype) -> jax.Array:
-    """An argument as a real array; TypeError if it is complex, ValueError if it is ragged."""
-    try:
-        # JAX refuses NumPy's masked arrays, which Matplotlib gives.
-        array = jnp.asarray(np.asarray(value) if isinstance(value, np.ndarray) else value)
-    except (TypeError, ValueError) as error:
-        if isinstance(value, list | tuple):
-            raise ValueError(
-                f"Argument `{name}` must be an array of real numbers, got {value!r}."
-            ) from error
-        raise
-    if jnp.iscomplexobj(array):
-        raise TypeError(
-            f"Argument `{name}` must be real, got dtype {array.dtype}: give modulus and phase "
-            "apart, or the real part."
-        )
-    return array.astype(dtype)
-
-
-def is_integer(value, least: int = 1) -> bool:
-    """Whether a value is an integer >= ``least`` known before tracing; a boolean is not."""
-    integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return integer and bool(value >= least)
-
-
-def checked_integer(value, what: str, least: int = 1) -> int:
-    """The value as a Python integer.
-
-    Raises:
-        ValueError: naming it as ``what``, if it is not an integer >= ``least``.
-    """
-    if not is_integer(value, least):
-        raise ValueError(f"{what} must be an integer >= {least}, got {value!r}.")
-    return int(value)
-
-
-def check_range(name: str, value, low: float, high: float) -> None:
-    """Raise ValueError unless a number known before tracing is finite and lies in [low, high]."""
-    if not (low <= value <= high and abs(value) < math.inf):
-        wanted = f"lie in [{low:g}, {high:g}]" if high < math.inf else f"be finite and >= {low:g}"
-        raise ValueError(f"Parameter `{name}` must {wanted}, got {value}.")
-
-
-def in_range(value, name: str, low: float, high: float, dtype) -> jax.Array:
-    """A parameter as a real scalar that must be finite and lie in [low, high].
-
-    Nothing can be raised for a traced value, so one out of range becomes NaN.
-
-    Raises:
-        ValueError: if the value is known and out of range.
-    """
-    if not isinstance(value, Tracer):
-        check_range(name, value, low, high)
-    value = jnp.asarray(value, dtype)
-    return jnp.where((value >= low) & (value <= high) & jnp.isfinite(value), value, jnp.nan)
 
 
 def safe_sqrt(x):

@@ -8,19 +8,6 @@ from jax import lax
 from fockjax._numerics import ratio
 
 
-def check_key(key) -> None:
-    """Raise ValueError unless ``key`` is a single JAX random key."""
-    array = isinstance(key, jax.Array | np.ndarray)  # NumPy's, from a checkpoint for example
-    typed = array and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    raw = array and key.dtype == np.uint32 and key.ndim == 1
-    if not raw and not (typed and not key.ndim):
-        got = f"an array of shape {key.shape}" if array else repr(key)
-        raise ValueError(
-            f"Argument `key` must be one JAX random key, as jax.random.key(0), got {got}; of "
-            "several, batch with jax.vmap."
-        )
-
-
 def uniform(key: jax.Array, dtype) -> jax.Array:
     """A number strictly between 0 and 1, whose digits are all random even near 0, down to 2^-65.
 

@@ -3,47 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
+from inspect import signature
 from numbers import Real
 from typing import Any, ParamSpec, TypeVar
 
-from fockjax._numerics import check_range, is_integer
+from fockjax._given import (
+    check_number,
+    check_options,
+    check_range,
+    check_real,
+    cutoffs_of,
+    is_integer,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def public(kernel: Callable[P, R], modes: int | None = 1) -> Callable[P, R]:
-    """A kernel as users call it, with its argument ``cutoff`` checked. (A circuit calls the kernel
-    itself, as it has checked its cutoffs before.)
-
-    Args:
-        kernel: the function that builds an operation.
-        modes: how many modes it acts on; None: any number.
-    """
-
-    @wraps(kernel)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        if "cutoff" in kwargs:
-            kwargs["cutoff"] = _checked_cutoff(kwargs["cutoff"], modes)
-        return kernel(*args, **kwargs)
-
-    return checked
-
-
-def _checked_cutoff(cutoff: Any, modes: int | None) -> int | tuple[int, ...]:
-    """The cutoff with its entries as Python integers."""
-    several = isinstance(cutoff, tuple | list)
-    sizes = tuple(cutoff) if several else (cutoff,)
-    fits = not several or (len(sizes) > 0 if modes is None else 1 < modes == len(sizes))
-    if not fits or not all(map(is_integer, sizes)):
-        wanted = {1: "", None: ", or one for each mode"}.get(modes, f", or {modes} of them")
-        raise ValueError(f"Argument `cutoff` must be an integer >= 1{wanted}, got {cutoff!r}.")
-    return tuple(map(int, sizes)) if several else int(cutoff)
-
-
-def cutoffs_for(cutoff: int | tuple[int, ...], modes: int = 1) -> tuple[int, ...]:
-    """The cutoff of each mode: an integer stands for all ``modes``, a tuple has one for each."""
-    return (cutoff,) * modes if isinstance(cutoff, int) else tuple(cutoff)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +29,9 @@ class Spec:
         parameters: the names of its real parameters, in order.
         modes: how many modes it acts on; None: any number.
         build: makes it for one sample: ``build(*parameters, cutoff=..., dtype=..., **options)``,
-            where ``cutoff`` is an integer if ``modes`` is 1 and a tuple otherwise.
+            where ``cutoff`` is an integer if ``modes`` is 1 and a tuple otherwise. It makes an
+            `Operator` for a gate, a `Channel` for a channel, the ket of its modes for a pure state,
+            and for a mixed one their density matrix, all row axes before the column axes.
         defaults: values of the parameters that may be left out.
         arrays: the parameters that are real arrays; the others are numbers.
         options: what is not a real number and known before tracing: names with defaults. An option
@@ -90,33 +66,6 @@ class Spec:
 
 
 @dataclass(frozen=True, eq=False)
-class GateSpec(Spec):
-    """A gate: ``build`` makes an `Operator`."""
-
-
-@dataclass(frozen=True, eq=False)
-class ChannelSpec(Spec):
-    """A channel: ``build`` makes a `Channel`."""
-
-
-@dataclass(frozen=True, eq=False)
-class PreparationSpec(Spec):
-    """A preparation of a state."""
-
-
-@dataclass(frozen=True, eq=False)
-class KetSpec(PreparationSpec):
-    """A preparation of a pure state: ``build`` makes the ket of its modes."""
-
-
-@dataclass(frozen=True, eq=False)
-class MixedSpec(PreparationSpec):
-    """A preparation of a mixed state: ``build`` makes the density matrix of its modes, with all row
-    axes before the column axes.
-    """
-
-
-@dataclass(frozen=True, eq=False)
 class DetectorSpec(Spec):
     """A measurement of one mode: ``build`` makes a `Detector`.
 
@@ -129,12 +78,41 @@ class DetectorSpec(Spec):
     truncates: bool = False
 
 
+def public(kernel: Callable[P, R], registry: Mapping[str, Spec]) -> Callable[P, R]:
+    """A kernel as users call it, with its arguments checked. (A circuit calls ``Spec.build``, as it
+    has checked them before.)
+
+    Args:
+        kernel: the function that builds an operation.
+        registry: has the operation, under the name of the kernel.
+    """
+    spec = registry[kernel.__name__]
+    order = tuple(signature(kernel).parameters)
+    numbers = set(spec.parameters) - set(spec.arrays)
+
+    @wraps(kernel)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, value in (*zip(order, args, strict=False), *kwargs.items()):
+            if name in numbers:
+                check_number(name, value)
+            elif name in spec.arrays:
+                check_real(name, value)
+        check_options(spec.options, {name: kwargs[name] for name in spec.options if name in kwargs})
+        if "cutoff" in kwargs:
+            sizes = cutoffs_of(kwargs["cutoff"], spec.modes)
+            one = spec.modes == 1 or is_integer(kwargs["cutoff"])
+            kwargs["cutoff"] = sizes[0] if one else sizes
+        return kernel(*args, **kwargs)
+
+    return checked
+
+
 def check_shapes(parameters: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) -> None:
     """Raise ValueError unless the parameters named have the shapes expected."""
     for name, shape in expected.items():
         if parameters[name].shape != shape:
             raise ValueError(
-                f"Parameter `{name}` must have shape {shape} on these modes, got "
+                f"Argument `{name}` must have shape {shape} on these modes, got "
                 f"{parameters[name].shape}."
             )
 

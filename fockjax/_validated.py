@@ -4,9 +4,9 @@ import math
 
 import jax
 import numpy as np
-from jax.core import Tracer
 
-from fockjax._numerics import checked_hbar
+from fockjax._eager import is_known
+from fockjax._given import checked_hbar
 from fockjax.checks import (
     physical_defect,
     purity_defect,
@@ -31,7 +31,7 @@ def finite_square(matrix, name: str, instead: str = "") -> np.ndarray:
     Raises:
         TypeError, ValueError: naming the argument.
     """
-    if isinstance(matrix, Tracer):
+    if not is_known(matrix):
         raise TypeError(
             f"Argument `{name}` is traced by JAX, but must be known before tracing.{instead}"
         )
@@ -93,15 +93,14 @@ def covariance(cov, hbar: float = 2.0) -> np.ndarray:
         TypeError, ValueError: if it is not: what is wrong, and by how much.
     """
     cov = _of_quadratures(cov, "cov")
-    V = cov * (2 / checked_hbar(hbar))
-    size = max(1.0, np.linalg.norm(V))
-    skew = abs(cov - cov.T).max()
+    V, size = _in_vacuum_units(cov, hbar)
+    skew = abs(V - V.T).max()
     if skew > COVARIANCE_TOLERANCE * size:
         raise ValueError(
             "Argument `cov` must be symmetric, but an element differs from its mirror image by "
-            f"{skew:.2g}."
+            f"{skew * hbar / 2:.2g}."
         )
-    lack = physical_defect(cov, hbar)
+    lack = physical_defect(V)
     if lack > COVARIANCE_TOLERANCE * size:
         raise ValueError(
             f"Argument `cov` breaks the uncertainty relation: with hbar = {hbar:g}, cov + i "
@@ -118,14 +117,19 @@ def pure_covariance(cov, hbar: float = 2.0) -> np.ndarray:
         TypeError, ValueError: if it is not: what is wrong, and by how much.
     """
     cov = covariance(cov, hbar)
-    V = cov * (2 / checked_hbar(hbar))
-    size = max(1.0, np.linalg.norm(V))
-    if purity_defect(cov, hbar) > COVARIANCE_TOLERANCE * size**2:
+    V, size = _in_vacuum_units(cov, hbar)
+    if purity_defect(V) > COVARIANCE_TOLERANCE * size**2:
         raise ValueError(
             "Argument `cov` is that of a mixed state, of purity "
             f"{1 / np.sqrt(np.linalg.det(V)):.6g}, which no ket describes."
         )
     return cov
+
+
+def _in_vacuum_units(cov: np.ndarray, hbar: float) -> tuple[np.ndarray, float]:
+    """The matrix in units of the vacuum's variance, and its size, by which tolerances grow."""
+    V = cov * (2 / checked_hbar(hbar))
+    return V, max(1.0, float(np.linalg.norm(V)))
 
 
 def density_matrix(rho, name: str = "Argument `rho`"):
@@ -153,7 +157,7 @@ def density_matrix(rho, name: str = "Argument `rho`"):
             f"{name} must have a row axis for each mode, then a column axis for each, of the same "
             f"lengths; got shape {array.shape}."
         )
-    if isinstance(array, Tracer):
+    if not is_known(array):
         return array
     size, tolerance = math.prod(array.shape[:half]), state_tolerance(array.dtype)
     matrix = _wide(array).reshape(size, size)
@@ -198,7 +202,7 @@ def ket(amplitudes, name: str = "Argument `amplitudes`"):
         ValueError: Argument `amplitudes` is zero: that is no state.
     """
     array = _numbers(amplitudes, name)
-    if isinstance(array, Tracer):
+    if not is_known(array):
         return array
     norm = np.linalg.norm(_wide(array).ravel())
     if not np.isfinite(norm):

@@ -3,7 +3,6 @@
 All raise a TypeError or ValueError that names the argument and tells what was given.
 """
 
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import checked_integer, is_integer, real_dtype
+from fockjax._eager import is_known
+from fockjax._given import (
+    check_options,
+    checked_integer,
+    cutoffs_of,
+    modes_of,
+    one_or_several,
+)
+from fockjax._numerics import real_dtype
+from fockjax._parts import PARTS
 from fockjax._spec import Spec
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.parameters import Parameter, PerLayer, Weight, as_array_parameter, as_parameter
@@ -30,6 +38,8 @@ def entry(name: str, registry: Mapping[str, Any], what: str) -> Any:
 def selected(kind: str, outcome: Any, where: str) -> Any:
     """An outcome to select, checked."""
     where = f"{where}: `select`"
+    if isinstance(outcome, np.ndarray | jax.Array) and is_known(outcome):
+        outcome = np.asarray(outcome)[()]  # a number, if it is one
     if isinstance(outcome, Sequence | np.ndarray) and not isinstance(outcome, str):
         raise ValueError(f"{where} must be one outcome of the one mode measured, got {outcome!r}.")
     if kind == "integer" and not isinstance(outcome, Parameter):
@@ -56,10 +66,10 @@ def step_parts(
         hbar: the convention of the circuit.
         more: parameters that are checked already and not in the spec.
     """
-    modes = modes_of(spec.modes, where, modes, circuit_modes)
+    modes = modes_for(spec.modes, where, modes, circuit_modes)
     known = (*spec.parameters, *(option for option in spec.options if option != "hbar"))
     # Parameters are real; a complex array stands for its two parts.
-    if spec.parameters == ("real", "imag") and len(values) == 1 and np.iscomplexobj(values[0]):
+    if spec.parameters == PARTS and len(values) == 1 and np.iscomplexobj(values[0]):
         values = (np.real(values[0]), np.imag(values[0]))
     if len(values) > len(known):
         raise ValueError(f"{where} takes parameters {known}, got {len(values)} values.")
@@ -81,39 +91,24 @@ def step_parts(
     options = {name: given.get(name, default) for name, default in spec.options.items()}
     if "hbar" in options:
         options["hbar"] = hbar
-    if spec.check:
-        try:
+    try:
+        check_options(spec.options, options)
+        if spec.check:
             spec.check(parameters, modes, options)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"{where}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     return parameters, modes, options
 
 
-def one_or_several(where: str, modes) -> tuple:
-    """A tuple of at least one mode from an integer or a sequence; not checked further."""
-    if isinstance(modes, int | np.integer):
-        return (modes,)
-    if not isinstance(modes, Sequence | np.ndarray):
-        raise ValueError(f"{where}: modes must be integers, got {modes!r}.")
-    if not len(modes):
-        raise ValueError(f"{where} needs at least one mode, got modes {modes!r}.")
-    return tuple(modes)
-
-
-def modes_of(count: int | None, where: str, modes, circuit_modes: int) -> tuple[int, ...]:
+def modes_for(count: int | None, where: str, modes, circuit_modes: int) -> tuple[int, ...]:
     """The modes of an operation on ``count`` modes (None: any number), checked."""
-    modes = one_or_several(where, modes)
-    if count and len(modes) != count:
+    listed = one_or_several(modes)
+    if count and len(listed) != count:
         hint = "; add it once for each of them" if count == 1 else ""
         raise ValueError(f"{where} acts on {count} mode(s), got modes {modes}{hint}.")
-    for mode in modes:
-        if not is_integer(mode, 0) or mode >= circuit_modes:
-            raise ValueError(
-                f"{where}: modes must be integers from 0 to {circuit_modes - 1}, got {modes}."
-            )
-    if len(set(modes)) != len(modes):
-        raise ValueError(f"{where}: modes must differ, got {modes}.")
-    return tuple(int(mode) for mode in modes)
+    return modes_of(listed, circuit_modes, f"{where}: modes", 1)
 
 
 # A call
@@ -128,36 +123,7 @@ def layout_of(modes: int, cutoff: Cutoff) -> Layout:
     """The layout of a ket of all modes."""
     if isinstance(cutoff, TotalPhotons):
         return Simplex(cutoff.below, modes)
-    return Box(cutoffs_of(modes, cutoff))
-
-
-def cutoffs_of(modes: int, cutoff: Any, name: str = "cutoff") -> tuple[int, ...]:
-    """A cutoff for each mode, from the argument that is called ``name``."""
-    try:
-        cutoffs = (_index(cutoff),) * modes
-    except TypeError:
-        try:
-            cutoffs = tuple(map(_index, cutoff))
-        except TypeError:
-            total = " or fj.TotalPhotons" if name == "cutoff" else ""
-            raise TypeError(
-                f"Argument `{name}` must be an integer, one for each mode{total}, known before "
-                f"tracing, got {cutoff!r}."
-            ) from None
-    if len(cutoffs) != modes:
-        raise ValueError(
-            f"Argument `{name}` must be an integer or one for each of {modes} modes, "
-            f"got {cutoff!r}."
-        )
-    if any(c < 1 for c in cutoffs):
-        raise ValueError(f"Argument `{name}` must be made of integers >= 1, got {cutoff!r}.")
-    return cutoffs
-
-
-def _index(value) -> int:
-    if isinstance(value, bool):
-        raise TypeError
-    return operator.index(value)
+    return Box(cutoffs_of(cutoff, modes, instead=" or fj.TotalPhotons"))
 
 
 def weights_of(expected: Mapping[str, Weight], weights, dtype) -> dict[str, jax.Array]:

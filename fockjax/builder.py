@@ -151,7 +151,7 @@ class Builder(abc.ABC):
         Trainable matrices: ``circuit.add("unitary", real, imag, modes=modes)``.
         """
         _refuse_parameters(matrix, "matrix", "circuit.add('unitary', real, imag, modes=..)")
-        return self.add("unitary", np.real(matrix), np.imag(matrix), modes=self._or_all(modes))
+        return self.add("unitary", matrix, modes=self._or_all(modes))
 
     def interferometer(
         self,
@@ -301,8 +301,8 @@ class Builder(abc.ABC):
         return self.add("amplifier", gain, nbar, modes=mode)
 
     def dephasing(self, sigma, *, mode: int) -> Self:
-        """Dephasing: a rotation by a normally distributed angle of standard deviation sigma. See
-        `fockjax.channels.dephasing`.
+        """Dephasing: a rotation by a normally distributed angle of standard deviation sigma, in
+        radians. See `fockjax.channels.dephasing`.
         """
         return self.add("dephasing", sigma, modes=mode)
 
@@ -318,8 +318,7 @@ class Builder(abc.ABC):
         may sum to less than the identity, what is missing being lost. See `fockjax.channels.kraus`.
         """
         _refuse_parameters(operators, "operators", "circuit.add('kraus', real, imag, modes=..)")
-        parts = np.real(operators), np.imag(operators)
-        return self.add("kraus", *parts, modes=modes, truncated=truncated)
+        return self.add("kraus", operators, modes=modes, truncated=truncated)
 
     # measurements, see `measure`
 
@@ -354,7 +353,9 @@ class Builder(abc.ABC):
         )
 
     def measure_homodyne(self, angle: Any = 0.0, *, mode: int, select=None, name=None) -> Self:
-        """Measure ``x cos(angle) + p sin(angle)``. See `fockjax.detectors.homodyne`."""
+        """Measure ``x cos(angle) + p sin(angle)``; its outcome, and one to ``select``, are in the
+        units of the circuit's hbar. See `fockjax.detectors.homodyne`.
+        """
         return self.measure("homodyne", angle, modes=mode, select=select, name=name)
 
     def measure_heterodyne(self, *, mode: int, select=None, name=None) -> Self:

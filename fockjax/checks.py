@@ -9,7 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import HIGHEST, checked_hbar, safe_sqrt
+from fockjax._given import checked_hbar
+from fockjax._numerics import HIGHEST, safe_sqrt
+
+__all__ = [
+    "density_defect",
+    "kraus_defect",
+    "physical_defect",
+    "purity_defect",
+    "symplectic_defect",
+    "unitary_defect",
+]
 
 
 def unitary_defect(U):

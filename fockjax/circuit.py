@@ -9,13 +9,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import _validated, arguments, drawing, planning
+from fockjax._eager import is_known
+from fockjax._given import check_key, checked_hbar, checked_integer, modes_of
 from fockjax._limits import MEMORY_LIMIT
-from fockjax._numerics import canonical_complex, checked_hbar, checked_integer, real_dtype
-from fockjax._random import check_key
+from fockjax._numerics import canonical_complex, real_dtype
+from fockjax._parts import constant
 from fockjax.arguments import Cutoff
 from fockjax.builder import Builder
 from fockjax.channels import REGISTRY as CHANNELS
@@ -139,6 +140,13 @@ class Circuit(Builder):
         Raises:
             ValueError, TypeError: for an unknown name, wrong or repeated modes, missing, extra or
             unusable parameters.
+
+        Example:
+            >>> import fockjax as fj
+            >>> fj.Circuit(2).add("displacement", 0.5, modes=1).add("loss", T=0.9, modes=1)
+            Circuit of 2 modes, 0 inputs, 0 weights
+              displacement(r=0.5, phi=0) on mode 1
+              loss(T=0.9) on mode 1
         """
         kind = Noise if name in CHANNELS else Gate
         spec = arguments.entry(name, {**GATES, **CHANNELS}, "gate or channel")
@@ -223,7 +231,7 @@ class Circuit(Builder):
         """
         spec = arguments.entry(kind, DETECTORS, "measurement")
         where = f"Operation {len(self._operations)} (measure {kind})"
-        listed = arguments.one_or_several(where, modes)
+        listed = modes_of(modes, self.modes, f"{where}: modes", 1)
         several = not isinstance(modes, int | np.integer)
 
         def entries(given: Any) -> list[Any]:
@@ -371,7 +379,7 @@ class Circuit(Builder):
             )
         operations = block.operations
         if modes is not None:
-            on = arguments.modes_of(block.modes, where, modes, self.modes)
+            on = arguments.modes_for(block.modes, where, modes, self.modes)
             operations = placed(operations, on)
         weights = [
             weight
@@ -428,6 +436,12 @@ class Circuit(Builder):
         Args:
             key: a JAX random key.
             dtype: float32 or float64; by default float32, or float64 where x64 is on.
+
+        Example:
+            >>> import jax, fockjax as fj
+            >>> circuit = fj.Circuit(1).squeeze(fj.Weight("r"), mode=0)
+            >>> {name: weight.shape for name, weight in circuit.init(jax.random.key(0)).items()}
+            {'r': ()}
         """
         check_key(key)
         dtype = arguments.weight_dtype(dtype)
@@ -484,6 +498,7 @@ class Circuit(Builder):
                 If they are traced, its `State.selection_probability` is 0 up to rounding.
         """
         given = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
+        memory_limit = checked_integer(memory_limit, "Argument `memory_limit`")
         run = partial(_run, **given, hbar=self.hbar, memory_limit=memory_limit)
         state = run(self.operations)
         self._refuse_impossible(state, run, given["initial"])
@@ -496,7 +511,7 @@ class Circuit(Builder):
         if not selections:
             return
         probability = state.selection_probability
-        if isinstance(probability, Tracer) or np.ndim(probability):
+        if not is_known(probability) or np.ndim(probability):
             return
         rounding = (10 * np.finfo(state.dtype).eps) ** 2
         past = float(initial.selection_probability) if isinstance(initial, State) else 1.0
@@ -686,6 +701,7 @@ class Circuit(Builder):
             check_key(key)
         weights = arguments.weights_of(self._weights, weights, real_dtype(dtype))
         x = arguments.input_of(self.num_inputs, x, real_dtype(dtype))
+        self._refuse_outside(layout)
         if isinstance(initial, State):
             given = initial.truncation, initial.dtype, initial.hbar
             wanted = layout.truncation, dtype, self.hbar
@@ -715,6 +731,16 @@ class Circuit(Builder):
             "key": key,
             "unravel": bool(unravel),
         }
+
+    def _refuse_outside(self, layout: Layout) -> None:
+        """Refuse to prepare what is known to have amplitudes outside a truncation by totals."""
+        if layout.separable:
+            return
+        for step in flat(self.operations):
+            given = constant(step.parameters) if isinstance(step, Preparation) else None
+            if given is not None:
+                own = layout.of(tuple(sorted(step.modes)))
+                refuse_outside(own, given, f"Preparation {step.name!r}")
 
     def _leaves(self) -> Iterator[Weight | Input | Outcome]:
         for step in flat(self.operations):

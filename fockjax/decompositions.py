@@ -15,6 +15,19 @@ import numpy as np
 
 from fockjax import _validated
 
+__all__ = [
+    "BlochMessiah",
+    "Mesh",
+    "bloch_messiah",
+    "generator",
+    "pairs",
+    "rectangular",
+    "takagi",
+    "triangular",
+    "williamson",
+]
+
+
 ZERO = 1e-13  # Strawberry Fields leaves out gates with angles below it
 
 
@@ -197,8 +210,7 @@ def takagi(A) -> tuple[np.ndarray, np.ndarray]:
     """
     from thewalrus import decompositions
 
-    A = _validated.finite_square(A, "A")
-    _check_symmetric(A, "A")
+    A = _symmetric(_validated.finite_square(A, "A"), "A")
     scale = float(np.max(abs(A))) or 1.0  # The Walrus takes small elements for zero
 
     def seen_in(frame):
@@ -277,7 +289,7 @@ def williamson(V) -> tuple[np.ndarray, np.ndarray]:
     V = _validated.finite_square(V, "V")
     if len(V) % 2 or np.iscomplexobj(V):
         raise ValueError(f"Argument `V` must be real of shape (2n, 2n), got {V.dtype} {V.shape}.")
-    _check_symmetric(V, "V")
+    V = _symmetric(V, "V")
     if (lowest := np.linalg.eigvalsh(V)[0]) <= 0:
         raise ValueError(
             f"Argument `V` must be positive definite, but has the eigenvalue {lowest:.1e}."
@@ -403,10 +415,12 @@ def _unitary(O) -> np.ndarray:  # noqa: E741
     return O[:n, :n] + 1j * O[n:, :n]
 
 
-def _check_symmetric(A, name: str) -> None:
-    defect = np.linalg.norm(A - A.T)
-    if defect > _validated.SYMPLECTIC_TOLERANCE:
+def _symmetric(A, name: str) -> np.ndarray:
+    """The matrix, symmetric to the last digit, if it is so up to rounding."""
+    defect, allowed = abs(A - A.T).max(), _validated.SYMPLECTIC_TOLERANCE * abs(A).max()
+    if defect > allowed:
         raise ValueError(
-            f"Argument `{name}` must be symmetric, but |{name} - {name}^T| = {defect:.1e} is over "
-            f"the tolerance {_validated.SYMPLECTIC_TOLERANCE:.0e}."
+            f"Argument `{name}` must be symmetric, but an element differs from its mirror image by "
+            f"{defect:.1e}, over the tolerance {allowed:.0e}."
         )
+    return (A + A.T) / 2

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fockjax._numerics import checked_integer
+from fockjax._given import checked_integer
 from fockjax.operations import Measurement, Noise, Preparation, Repeat, Step
 from fockjax.parameters import Expression, Outcome, Parameter, leaves
 

@@ -5,13 +5,19 @@ how a factor is stored.
 """
 
 import abc
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
+from fockjax._linear import contract
+from fockjax._numerics import ratio, safe_sqrt
+from fockjax._random import draw_index, score_weight
 from fockjax.layout import Box, Frame, Layout, Square
 from fockjax.operators import Diagonal, Operator
 from fockjax.superoperators import Channel
@@ -219,9 +225,42 @@ class Mixed(Factor[Square]):
         view = channel.apply(view, rows, columns)
         return replace(self, array=self.layout.close(view, positions))
 
+    def branch(self, key: jax.Array) -> tuple[Pure, jax.Array]:
+        """One random branch, an eigenvector, and its weight, as in `Channel.unravel`."""
+        ket, weight = _ket_of(self.array, key)
+        return Pure(ket, self.modes, self.kets), weight
+
     def project(self, mode: int, weights: jax.Array, bras: jax.Array) -> Factor | jax.Array:
         rho = self.layout.project(self.array, self.modes.index(mode), weights, bras)
         others = tuple(other for other in self.modes if other != mode)
         if not others:
             return rho.real
         return Mixed(rho, others, Square(self.kets.of(self.positions(others))))
+
+
+def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A pure branch of a density matrix, an eigenvector, and its weight, as in `Channel.unravel`.
+
+    Eigenvectors of equal eigenvalues have no derivatives. So they are taken as constants, and their
+    change with rho is written by hand: ``psi_j = sqrt(l_j) v_j + (1 - P/2) drho v_j / sqrt(l_j)``,
+    where P projects on the eigenvectors of nonzero eigenvalues. The sum of ``|psi_j><psi_j|`` has
+    the first derivative of rho.
+    """
+    cutoffs = rho.shape[: rho.ndim // 2]
+    size = math.prod(cutoffs)
+    rho = rho.reshape(size, size)
+    known = lax.stop_gradient(rho)
+    values, vectors = jnp.linalg.eigh(known)
+    there = values > size * jnp.finfo(values.dtype).eps * values[-1]
+    values = jnp.where(there, values, 0)
+    j = draw_index(key, values)
+    vector = vectors[:, j]
+    step = contract(rho - known, vector, "mn,n->m")
+    inside = jnp.where(there, contract(vectors.conj(), step, "mj,m->j"), 0)
+    step = step - contract(vectors, inside, "mj,j->m") / 2
+    root = jnp.sqrt(values[j]).astype(rho.dtype)
+    ket = root * vector + step / root
+    chance = contract(ket.conj(), ket, "m,m->", real=True)
+    total = jnp.trace(rho).real
+    ket = ket * safe_sqrt(ratio(total, chance)).astype(ket.dtype)
+    return ket.reshape(cutoffs), score_weight(ratio(chance, total))

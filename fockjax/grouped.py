@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from fockjax._given import check_key, checked_integer
 from fockjax._limits import MEMORY_LIMIT
-from fockjax._numerics import checked_integer
-from fockjax._random import check_key
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.planning import pick

@@ -15,7 +15,8 @@ import numpy as np
 from flax import nnx
 
 from fockjax._advice import UserError
-from fockjax.arguments import Cutoff, cutoffs_of
+from fockjax._given import cutoffs_of
+from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit
 from fockjax.layout import TotalPhotons
 from fockjax.runtime import PilotTooLarge, Results, Runner, plan_cutoffs, plan_total
@@ -233,7 +234,7 @@ def _numbers(truncation: Cutoff, modes: int) -> tuple[int, ...]:
     """A truncation as a row of `Predictions.cutoffs`."""
     if isinstance(truncation, TotalPhotons):
         return (truncation.below,)
-    return cutoffs_of(modes, truncation)
+    return cutoffs_of(truncation, modes)
 
 
 def load_model(path: Path | str, warn: Callable[[str], object] | None = None) -> Predictor:

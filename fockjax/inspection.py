@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import planning
+from fockjax._eager import is_known
+from fockjax._given import checked_integer
 from fockjax._limits import MEMORY_LIMIT
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, start
@@ -266,12 +267,13 @@ def inspect(
     """
     if not isinstance(circuit, Circuit):
         raise TypeError(f"Argument `circuit` must be a Circuit, got {type(circuit).__name__}.")
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((weights, x, initial, key))):
+    if not is_known((weights, x, initial, key)):
         raise TypeError(
             "fj.inspect looks at values, which JAX is tracing here: call it outside jax.jit, "
             "jax.grad and jax.vmap."
         )
     given = circuit.checked(weights, x, cutoff, dtype, initial, key, unravel)
+    memory_limit = checked_integer(memory_limit, "Argument `memory_limit`")
     seen: list[tuple] = []
     for step, state, outcome, probability in walk(circuit, given, memory_limit):
         seen.append((step, state.groups, _look(state.factors), outcome, probability))

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fockjax._numerics import checked_integer, safe_sqrt
-from fockjax._random import check_key
+from fockjax._given import check_key, checked_integer
+from fockjax._numerics import safe_sqrt
 from fockjax.states import State
 
 
@@ -141,7 +141,7 @@ def _join(count, one, more: int, other):
     share = more / (count + more)
 
     def joined_mean(a, b):
-        return a + jnp.asarray(share).astype(a.real.dtype) * (b - a)
+        return a + jnp.asarray(share).astype(a.dtype) * (b - a)
 
     def joined_square(a, b, mean_a, mean_b):
         return a + b + jnp.asarray(count * share).astype(a.dtype) * _square(mean_b - mean_a)

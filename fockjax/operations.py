@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fockjax._spec import DetectorSpec, MixedSpec, PreparationSpec, Spec
+from fockjax._spec import DetectorSpec, Spec
 from fockjax.channels import REGISTRY as CHANNELS
 from fockjax.detectors import REGISTRY as DETECTORS
 from fockjax.gates import REGISTRY as GATES
@@ -134,13 +134,13 @@ class Preparation(Step):
     """A preparation: its modes are given a state of their own, whatever they held before."""
 
     @property
-    def spec(self) -> PreparationSpec:
+    def spec(self) -> Spec:
         return KETS[self.name] if self.name in KETS else MIXED[self.name]
 
     @property
     def is_mixed(self) -> bool:
         """Whether the state is a density matrix."""
-        return isinstance(self.spec, MixedSpec)
+        return self.name in MIXED
 
     def __str__(self):
         return f"prepare {super().__str__()}"

@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from fockjax._numerics import checked_integer, is_integer
+from fockjax._eager import is_known
+from fockjax._given import checked_integer, is_integer
 
 Initializer = Callable[..., jax.Array]
 
@@ -339,12 +339,17 @@ def _check_name(leaf: Weight | Outcome) -> None:
         )
 
 
+def _whole(power: Any) -> Any:
+    """A power as an integer if it is a whole number, so that it has all derivatives at 0."""
+    return int(power) if isinstance(power, float) and power.is_integer() else power
+
+
 ARITHMETIC = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
-    "**": operator.pow,
+    "**": lambda base, power: base ** _whole(power),
 }
 
 
@@ -515,7 +520,7 @@ def as_array_parameter(value, where: str):
     if isinstance(value, Sequence) and any(isinstance(entry, Parameter) for entry in value):
         entries = tuple(as_parameter(entry, where) for entry in value)
         return Function(stack, entries, "stack")
-    if isinstance(value, Tracer):
+    if not is_known(value):
         raise TypeError(_TRACED.format(where))
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
@@ -563,7 +568,7 @@ def as_parameter(value, where: str):
             f"{where} must be a real number or a parameter, got {value!r}; a function of "
             "parameters is fj.apply(function, parameter, ..)."
         )
-    if isinstance(value, Tracer):
+    if not is_known(value):
         raise TypeError(_TRACED.format(where))
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "fiu":

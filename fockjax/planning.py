@@ -25,11 +25,11 @@ import numpy as np
 
 from fockjax._limits import MEMORY_LIMIT, OverLimit
 from fockjax._sharded import vary, varying
-from fockjax.factors import Factor
+from fockjax.factors import Factor, Mixed
 from fockjax.layout import Box, Square
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
 from fockjax.parameters import Input, Outcome, Values, Weight, evaluate, leaves
-from fockjax.register import Register, branch, check_memory
+from fockjax.register import Register, check_memory
 from fockjax.states import State
 
 Outcomes = dict[str, jax.Array]
@@ -84,8 +84,19 @@ def run(
 def begin(operations: Operations, state: State, key: jax.Array | None, unravel: bool) -> State:
     """The state that `run` begins with: where it unravels, a pure branch of the one given."""
     if unravel and key is not None and not state.is_pure:
-        return branch(state, jax.random.fold_in(key, len(operations)))
+        return _branch(state, jax.random.fold_in(key, len(operations)))
     return state
+
+
+def _branch(state: State, key: jax.Array) -> State:
+    """A pure branch of a state: from each density matrix among its factors a ket is drawn."""
+    factors, score = [], state.weight
+    for factor, own in zip(state.factors, jax.random.split(key, len(state.factors)), strict=True):
+        if isinstance(factor, Mixed):
+            factor, weight = factor.branch(own)
+            score = score * weight
+        factors.append(factor)
+    return replace(state, factors=tuple(factors), score=score)
 
 
 def run_step(
@@ -162,8 +173,8 @@ def as_parameters(outcomes: Outcomes, dtype: np.dtype) -> Outcomes:
 
 def is_random(operations: Operations, unravel: bool) -> bool:
     """Whether a key is needed."""
-    return any(
-        unravel or (isinstance(step, Measurement) and not step.selects) for step in flat(operations)
+    return unravel or any(
+        isinstance(step, Measurement) and not step.selects for step in flat(operations)
     )
 
 

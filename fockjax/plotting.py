@@ -12,14 +12,24 @@ import numpy as np
 
 from fockjax import drawing
 from fockjax._figures import BLUE, COLOURS, GREY, ORANGE, decorate, verbatim
+from fockjax._given import mode_of, modes_of
 from fockjax.circuit import Circuit
 from fockjax.inspection import Inspection, Row
-from fockjax.readouts.factored import Modes, checked_mode, checked_modes
+from fockjax.readouts.factored import Modes
 from fockjax.states import State
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+
+__all__ = [
+    "circuit",
+    "density_matrix",
+    "inspection",
+    "photon_numbers",
+    "quadratures",
+    "wigner",
+]
 
 # Lengths in a drawing of a circuit, in inches where it is not scaled.
 _WIRE, _BOX, _GAP, _MARGIN, _LINE_GAP = 0.5, 0.34, 0.2, 0.3, 0.3
@@ -320,9 +330,7 @@ def photon_numbers(
         >>> ax.figure.savefig("twins.png")  # doctest: +SKIP
     """
     _check(state)
-    if modes is None:
-        modes = tuple(range(state.modes))
-    modes = (modes,) if isinstance(modes, int | np.integer) else tuple(modes)
+    modes = _modes_of(state, modes)
     if joint:
         if samples is not None:
             raise ValueError("Argument `samples` is drawn over bars; leave `joint` out.")
@@ -395,7 +403,7 @@ def density_matrix(state: State, modes: Modes | None = 0, ax: "Axes | None" = No
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     _check(state)
-    modes = checked_modes(modes, state.modes, 1)
+    modes = _modes_of(state, modes)
     probabilities = np.asarray(state.probabilities(modes))
     kept = probabilities > 1e-3 * probabilities.max()
     if len(modes) == 1:
@@ -568,7 +576,12 @@ def _check(state: State, mode: int = 0) -> None:
             "Argument `state` has lost all of its probability to the cutoff; fj.inspect tells "
             "where."
         )
-    checked_mode(mode, state.modes)
+    mode_of(mode, state.modes)
+
+
+def _modes_of(state: State, modes: Modes | None) -> tuple[int, ...]:
+    """At least one mode of a state; None stands for all."""
+    return modes_of(range(state.modes) if modes is None else modes, state.modes, least=1)
 
 
 def _new_figure(size: tuple[float, float]) -> "Figure":

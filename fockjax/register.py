@@ -15,20 +15,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
 
 from fockjax._limits import over_limit
-from fockjax._linear import contract, settle
+from fockjax._linear import settle
 from fockjax._lowering import FOLD
-from fockjax._numerics import ratio, safe_sqrt
+from fockjax._numerics import ratio
 from fockjax._random import draw_index, score_weight
 from fockjax.detectors import Detector
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Layout, Square
 from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
 from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, flat_parts
-from fockjax.states import State, refuse_outside
+from fockjax.states import State
 from fockjax.superoperators import Channel
 
 
@@ -106,16 +104,15 @@ class Register:
         """The new factor, and a key for what else is drawn."""
         array = jnp.asarray(array, self.state.dtype)
         layout = self.layout.of(tuple(sorted(step.modes)))
-        real, imag = (step.parameters.get(name) for name in ("real", "imag"))
-        if isinstance(real, np.ndarray) and isinstance(imag, np.ndarray | float):
-            refuse_outside(layout, real + 1j * imag, f"Preparation {step.name!r}")
-        if step.is_mixed and not self.unravel:
-            return Mixed.of_matrix(array, step.modes, layout), key
-        if step.is_mixed:
-            key, branch = jax.random.split(key)
-            array, weight = _ket_of(array, branch)
-            self._weigh(weight)
-        return Pure.of_ket(array, step.modes, layout), key
+        if not step.is_mixed:
+            return Pure.of_ket(array, step.modes, layout), key
+        new = Mixed.of_matrix(array, step.modes, layout)
+        if not self.unravel:
+            return new, key
+        key, own = jax.random.split(key)
+        new, weight = new.branch(own)
+        self._weigh(weight)
+        return new, key
 
     def _trace_out(
         self, step: Preparation, factor: Factor, key: Any
@@ -344,42 +341,3 @@ def check_memory(
             f"Lower the cutoffs, bound all photons together (fj.TotalPhotons), {instead}keep the "
             "groups of modes apart (fj.grouped), or raise `memory_limit`.",
         )
-
-
-def branch(state: State, key: jax.Array) -> State:
-    """A pure branch of a state: from each density matrix among its factors a ket is drawn."""
-    factors, score = [], state.weight
-    for factor, own in zip(state.factors, jax.random.split(key, len(state.factors)), strict=True):
-        if not factor.is_pure:
-            ket, weight = _ket_of(factor.array, own)
-            factor, score = Pure(ket, factor.modes, factor.kets), score * weight
-        factors.append(factor)
-    return replace(state, factors=tuple(factors), score=score)
-
-
-def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A pure branch of a density matrix, an eigenvector, and its weight, as in `Channel.unravel`.
-
-    Eigenvectors of equal eigenvalues have no derivatives. So they are taken as constants, and their
-    change with rho is written by hand: ``psi_j = sqrt(l_j) v_j + (1 - P/2) drho v_j / sqrt(l_j)``,
-    where P projects on the eigenvectors of nonzero eigenvalues. The sum of ``|psi_j><psi_j|`` has
-    the first derivative of rho.
-    """
-    cutoffs = rho.shape[: rho.ndim // 2]
-    size = math.prod(cutoffs)
-    rho = rho.reshape(size, size)
-    known = lax.stop_gradient(rho)
-    values, vectors = jnp.linalg.eigh(known)
-    there = values > size * jnp.finfo(values.dtype).eps * values[-1]
-    values = jnp.where(there, values, 0)
-    j = draw_index(key, values)
-    vector = vectors[:, j]
-    step = contract(rho - known, vector, "mn,n->m")
-    inside = jnp.where(there, contract(vectors.conj(), step, "mj,m->j"), 0)
-    step = step - contract(vectors, inside, "mj,j->m") / 2
-    root = jnp.sqrt(values[j]).astype(rho.dtype)
-    ket = root * vector + step / root
-    chance = contract(ket.conj(), ket, "m,m->", real=True)
-    total = jnp.trace(rho).real
-    ket = ket * safe_sqrt(ratio(total, chance)).astype(ket.dtype)
-    return ket.reshape(cutoffs), score_weight(ratio(chance, total))

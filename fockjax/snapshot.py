@@ -6,6 +6,7 @@ from typing import Any
 
 from fockjax.circuit import Circuit
 from fockjax.operations import Repeat, Step
+from fockjax.parameters import Weight
 
 
 class Snapshot(Circuit):
@@ -25,7 +26,9 @@ class Snapshot(Circuit):
     def __init__(self, circuit: Circuit):
         vars(self).update(vars(circuit))
 
-    def _append(self, operations: Sequence[Step | Repeat], where: str) -> Circuit:
+    def _append(
+        self, operations: Sequence[Step | Repeat], where: str, weights: Sequence[Weight] = ()
+    ) -> Circuit:
         raise TypeError(
             f"{where}: this circuit is held by a layer or a group, and cannot be changed. Build on "
             "copy.copy(circuit), and make a new layer or group of that."

@@ -15,20 +15,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from fockjax import _validated, kets
-from fockjax._eager import jit_when_eager
-from fockjax._numerics import (
-    as_real,
-    canonical_complex,
-    checked_hbar,
-    checked_integer,
-    is_integer,
-    resized,
-    safe_sqrt,
-)
+from fockjax._eager import is_known, jit_when_eager
+from fockjax._given import as_real, checked_hbar, checked_integer, cutoffs_of, is_integer
+from fockjax._numerics import canonical_complex, resized, safe_sqrt
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.readouts import Readouts
@@ -55,9 +47,10 @@ class State(Readouts):
         selected, score: see `selection_probability` and `weight`.
         truncations: how many of the operators applied so far could lose probability at the cutoff.
         reflects: whether one of them was cut before it was exponentiated, as Strawberry Fields'
-            cubic phase gate is, or normalised after the cut, as its GKP state is. Then what crosses
-            the cutoff comes back unnoticed, `leakage` is only a lower bound, and `error_bound` is
-            infinite.
+            cubic phase gate is, or normalised after the cut, as its GKP state is, or given as a
+            matrix of its own, as `unitary` and `kraus` (unless ``truncated``) are. Then what
+            crosses the cutoff may come back unnoticed, `leakage` is only a lower bound, and
+            `error_bound` is infinite.
         hbar: the convention for quadratures, unless a readout is given another.
     """
 
@@ -143,18 +136,6 @@ class State(Readouts):
         self.require_pure("`amplitudes`")
         return reduce(Factor.join, self.factors).array
 
-    @property
-    def truncation(self) -> tuple[int, ...] | TotalPhotons:
-        """The truncation: a cutoff for each mode, or a `TotalPhotons`."""
-        return self.layout.truncation
-
-    @property
-    def layout(self) -> Layout:
-        """The layout in which a ket of all its modes would be stored."""
-        layout = reduce(lambda a, b: a.beside(b), [factor.kets for factor in self.factors])
-        modes = [mode for factor in self.factors for mode in factor.modes]
-        return layout.of(tuple(sorted(range(len(modes)), key=modes.__getitem__)))
-
     def density_matrix(self) -> jax.Array:
         """The matrix elements <m1, m2, ..| rho |n1, n2, ..> of all modes, rows first: shape
         ``(*cutoffs, *cutoffs)``. Memory: the square of the product of all cutoffs.
@@ -232,6 +213,13 @@ class State(Readouts):
         the trace, and so takes no two matrices further apart. This gives twice the bound of a ket,
         which also bounds the error of every probability.
 
+        Example:
+            >>> import fockjax as fj
+            >>> circuit = fj.Circuit(1).displace(0.5, mode=0)
+            >>> state = circuit({}, cutoff=4)
+            >>> print(state.leakage.round(5), state.error_bound.round(3))
+            0.00013 0.012
+
         Reference:
             A. Winter, IEEE Trans. Inf. Theory 45, 2481 (1999), with sqrt(8) for the 2 of T. Ogawa
             and H. Nagaoka, IEEE Trans. Inf. Theory 53, 2261 (2007).
@@ -257,6 +245,9 @@ class State(Readouts):
         Args:
             other: a `State`; a ket of shape ``cutoffs``; or a density matrix of shape ``(*cutoffs,
                 *cutoffs)``, row axes first.
+
+        Returns:
+            A real scalar.
 
         Raises:
             ValueError: if the cutoffs differ, or if an array that is known, not traced, is no
@@ -395,7 +386,7 @@ def optional_product(values: Sequence[jax.Array | None]) -> jax.Array | None:
 
 
 def vacuum(
-    cutoff: Sequence[int] | TotalPhotons,
+    cutoff: int | Sequence[int] | TotalPhotons,
     dtype=None,
     *,
     modes: int | None = None,
@@ -404,9 +395,10 @@ def vacuum(
     """The vacuum, a factor for each mode.
 
     Args:
-        cutoff: one for each mode; or a truncation by total photons, which needs ``modes``.
+        cutoff: one for each mode; or one for all or a truncation by total photons, which need
+            ``modes``.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
-        modes: the number of modes, if ``cutoff`` is a `TotalPhotons`.
+        modes: the number of modes.
         hbar: the convention for the size of a quadrature.
 
     Example:
@@ -415,17 +407,12 @@ def vacuum(
         ((0,), (1,))
     """
     if isinstance(cutoff, TotalPhotons):
-        modes = checked_integer(modes, "Argument `modes`")
-        return vacuum_in(Simplex(cutoff.below, modes), dtype, hbar=hbar)
-    listed = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else ()
-    if not listed or not all(map(is_integer, listed)):
-        raise ValueError(
-            "Argument `cutoff` must be a sequence of integers >= 1, one for each mode, or "
-            f"fj.TotalPhotons, got {cutoff!r}."
-        )
-    if modes not in (None, len(listed)):
-        raise ValueError(f"Argument `modes` is {modes}, but there are {len(listed)} cutoffs.")
-    return vacuum_in(Box(tuple(int(each) for each in listed)), dtype, hbar=hbar)
+        layout = Simplex(cutoff.below, checked_integer(modes, "Argument `modes`"))
+    else:
+        if is_integer(cutoff):
+            checked_integer(modes, "Argument `modes`")
+        layout = Box(cutoffs_of(cutoff, modes, instead=" or fj.TotalPhotons"))
+    return vacuum_in(layout, dtype, hbar=hbar)
 
 
 def vacuum_in(layout: Layout, dtype=None, *, hbar: float = 2.0) -> State:
@@ -527,7 +514,7 @@ def refuse_outside(layout: Layout, array: jax.Array | np.ndarray, name: str) -> 
     """Raise ValueError if a ket or a density matrix, with an axis for each mode, is known not to be
     zero outside the truncation.
     """
-    if isinstance(array, Tracer) or isinstance(layout, Box):
+    if isinstance(layout, Box) or not is_known(array):
         return
     photons = np.argwhere(np.asarray(array)).reshape(-1, len(layout.cutoffs))
     outside = photons[~layout.keeps(photons)]

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax._linear import contract, skew
+from fockjax._linear import contract, inexact, skew
 from fockjax._numerics import ratio, safe_sqrt
 from fockjax._phases import phase_factor
 from fockjax._random import draw_index, score_weight
@@ -188,7 +188,9 @@ class Kraus(Channel):
             half = Matrix(element).apply(rho, rows)
             return total + Matrix(element.conj()).apply(half, columns), None
 
-        return lax.scan(add, jnp.zeros_like(rho), self.elements)[0]
+        rho = inexact(rho)
+        total = jnp.zeros(rho.shape, np.promote_types(rho.dtype, self.elements.dtype))
+        return lax.scan(add, total, self.elements)[0]
 
     def unravel(self, key, ket, axes):
         size = int(np.prod(self.cutoffs))

@@ -494,7 +494,7 @@ def test_parameters_out_of_range(x64, name):
     spec = REGISTRY[name]
     for values in OUTSIDE[name]:
         assert np.all(np.isnan(at(name, *values)))
-        with pytest.raises(ValueError, match=rf"Parameter `({'|'.join(spec.parameters)})` must"):
+        with pytest.raises(ValueError, match=rf"Argument `({'|'.join(spec.parameters)})` must"):
             spec.build(*values, cutoff=D)
         with pytest.raises(ValueError, match="must .*, got"):
             spec.check(dict(zip(spec.parameters, values, strict=True)), (0,), {"hbar": 2.0})
@@ -504,20 +504,20 @@ def test_parameters_out_of_range(x64, name):
 def test_bad_kraus_operators():
     good = random_kraus(1, 2, 2, 3)
     kraus = fj.channels.kraus
-    assert kraus(good.real, good.imag, cutoff=(2, 3)).cutoffs == (2, 3)
+    assert kraus(good, cutoff=(2, 3)).cutoffs == (2, 3)
     flat = good.reshape(2, 6, 6)
-    assert kraus(flat.real, flat.imag, cutoff=(2, 3)).elements.shape == (2, 2, 3, 2, 3)
+    assert kraus(flat, cutoff=(2, 3)).elements.shape == (2, 2, 3, 2, 3)
     with pytest.raises(ValueError, match=r"sum to the identity, but .* = .* truncated=True"):
-        kraus(0.9 * flat.real, 0.9 * flat.imag, cutoff=(2, 3))
-    kraus(0.9 * flat.real, 0.9 * flat.imag, cutoff=(2, 3), truncated=True)
+        kraus(0.9 * flat, cutoff=(2, 3))
+    kraus(0.9 * flat, cutoff=(2, 3), truncated=True)
     with pytest.raises(ValueError, match="eigenvalue 1.21 > 1"):
-        kraus(1.1 * flat.real, 1.1 * flat.imag, cutoff=(2, 3), truncated=True)
+        kraus(1.1 * flat, cutoff=(2, 3), truncated=True)
     with pytest.raises(ValueError, match=r"must be \(J, 3, 2, 3, 2\) or \(J, 6, 6\)"):
-        kraus(good.real, good.imag, cutoff=(3, 2))
+        kraus(good, cutoff=(3, 2))
     with pytest.raises(ValueError, match=r"got shape \(6, 6\)"):
-        kraus(flat[0].real, flat[0].imag, cutoff=(2, 3))
+        kraus(flat[0], cutoff=(2, 3))
     with pytest.raises(ValueError, match=r"and \(1, 6, 6\)"):
-        kraus(flat.real, flat[:1].imag, cutoff=(2, 3))
+        REGISTRY["kraus"].build(flat.real, flat[:1].imag, cutoff=(2, 3))
     check, whole = REGISTRY["kraus"].check, {"truncated": False}
     check({"real": flat.real, "imag": flat.imag}, (0, 1), whole)
     with pytest.raises(ValueError, match="sum to the identity"):
@@ -551,3 +551,9 @@ def test_loss_of_strawberry_fields(x64):
     expected = sf.Engine("fock", backend_options={"cutoff_dim": 6}).run(program).state.dm()
     got = fj.channels.loss(0.35, cutoff=6).apply(jnp.asarray(rho), (1,), (3,))
     close(np.asarray(got).transpose(0, 2, 1, 3), expected, 1e-12)
+
+
+def test_a_real_density_matrix_may_become_complex():
+    flip = np.array([[[0, 1], [1j, 0]]])
+    after = fj.channels.kraus(flip, cutoff=2).apply(np.eye(2) / 2, (0,), (1,))
+    np.testing.assert_allclose(after, np.eye(2) / 2, atol=1e-7)

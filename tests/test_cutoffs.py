@@ -341,7 +341,7 @@ def test_bad_arguments_are_refused_by_name():
         "`maximum` must be at least 71, as the circuit prepares, .* 70 photons, got 64": lambda: (
             plan(fj.Circuit(1).prepare("fock", 70, modes=0), {})
         ),
-        "`maximum` must be an integer or one for each of 1": lambda: plan(
+        "`maximum` must be an integer >= 1, got .8, 8": lambda: plan(
             circuit, {}, [[0.1]], maximum=(8, 8)
         ),
         "`low` and `high`": lambda: fj.runtime.spread([1.0], [0.0]),

@@ -213,7 +213,7 @@ def test_effects_of_homodyne_sum_to_one(x64):
     "name, tolerance",
     [("complex64", 4e-7), pytest.param("complex128", 1e-11, marks=pytest.mark.slow)],
 )
-def test_homodyne_cdf_and_its_inverse(name, tolerance, request):
+def test_points_of_a_share_of_homodyne_outcomes(name, tolerance, request):
     """Within rounding of the closed form at all states, right out to the tails."""
     if name == "complex128":
         request.getfixturevalue("x64")
@@ -222,22 +222,18 @@ def test_homodyne_cdf_and_its_inverse(name, tolerance, request):
     rhos = np.array([np.outer(ket, np.conj(ket)) for ket in kets]).astype(name)
     detector = fj.detectors.homodyne(ANGLE, cutoff=size, hbar=1.0)
     real = np.finfo(name).dtype
-    q = np.linspace(-13, 13, 301).astype(real)
     shares = np.array([1e-15, 1e-9, 1e-6, 1e-3, 0.1, 0.37, 0.5], real)
     cells = fj.detectors._homodyne._cells(size)
 
-    def both(rho):
+    def both_sides(rho):
         def inverse(share, right):
             return cells.quantile(share, right, detector._density(rho))
 
         inverse = jax.vmap(jax.vmap(inverse, (None, 0)), (0, None))
-        return jax.vmap(detector.cdf, (0, None))(q, rho), inverse(shares, jnp.arange(2) == 1)
+        return inverse(shares, jnp.arange(2) == 1)
 
-    found, inverse = jax.jit(jax.vmap(both))(rhos)
-    for rho, cdf, points in zip(
-        rhos.astype(complex), found, np.asarray(inverse, float), strict=True
-    ):
-        close(cdf, quadrature_cdf(rho, ANGLE, q.astype(float)), tolerance)
+    found = np.asarray(jax.jit(jax.vmap(both_sides))(rhos), float)
+    for rho, points in zip(rhos.astype(complex), found, strict=True):
         left = quadrature_cdf(rho, ANGLE, points[:, 0])
         n = np.arange(size)
         mirrored = rho * (-1.0) ** (n + n[:, None])

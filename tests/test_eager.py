@@ -18,6 +18,7 @@ DISPLACEMENT = fj.gates.displacement(0.5, 0.3, cutoff=3)
 READOUTS = {
     "norm": lambda state, _: state.norm,
     "leakage": lambda state, _: state.leakage,
+    "probability": lambda state, _: state.probability((1, 0)),
     "probabilities": lambda state, _: state.probabilities((1, 0)),
     "photon number": lambda state, _: state.photon_number(0),
     "parity": lambda state, _: state.parity(),

@@ -205,8 +205,8 @@ def test_gradients_and_batches_reach_every_group(x64):
         (lambda: call(x=np.zeros((7, 5))), r"`x` must have shape \(5,\), got \(7, 5\)"),
         (lambda: call(weights={}), r"keys \['groups', 'last'\], got \[\]"),
         (lambda: call(weights={"phi": 1}), r"keys \['groups', 'last'\], got \['phi'\]"),
-        (lambda: call(cutoff=0), "`cutoff` must be made of integers >= 1, got 0"),
-        (lambda: call(cutoff=(3, 3, 3)), r"one for each of 2 modes, got \(3, 3, 3\)"),
+        (lambda: call(cutoff=0), "`cutoff` must be an integer >= 1.*, got 0"),
+        (lambda: call(cutoff=(3, 3, 3)), r"one for each of 2 modes.*, got \(3, 3, 3\)"),
         (lambda: call(memory_limit=64), r"beamsplitter.*needs modes \[0, 1\].*72 bytes"),
     ],
 )

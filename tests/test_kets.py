@@ -511,7 +511,8 @@ def test_what_else_is_refused():
         kets.fock(3, cutoff=3)
     with pytest.raises(ValueError, match=r"two_mode_squeezed.* acts on 2 mode"):
         circuit.prepare("two_mode_squeezed", 0.1, modes=0)
-    for real, imag in (([1.0, 0.0], [0.0]), ([[1.0]], [[0.0]])):
-        with pytest.raises(ValueError, match="one axis for each of 1 mode"):
-            circuit.prepare("ket", real, imag, modes=0)
+    with pytest.raises(ValueError, match=r"must agree in shape, got \(2,\) and \(1,\)"):
+        circuit.prepare("ket", [1.0, 0.0], [0.0], modes=0)
+    with pytest.raises(ValueError, match="one axis for each of 1 mode"):
+        circuit.prepare("ket", [[1.0]], [[0.0]], modes=0)
     assert not circuit.operations

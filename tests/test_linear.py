@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from compare import close_in_scale
 
+import fockjax as fj
 from fockjax._linear import contract, settle, skew
 from fockjax.operators import (
     Diagonal,
@@ -411,3 +412,13 @@ def test_runs_with_jit_disabled():
         turned = skew(jnp.asarray(ket), column=0, row=1, sign=1)
     close_in_scale(after, ket @ matrix.T)
     close_in_scale(skew(turned, column=0, row=1, sign=-1), ket)
+
+
+def test_integers_are_numbers():
+    """As a user writes a ket or a density matrix by hand."""
+    ket, rho = np.array([1, 0, 0, 0]), np.diag([1, 0])
+    gate = fj.gates.squeezing(0.1, cutoff=4)
+    np.testing.assert_array_equal(gate.apply(ket, (0,)), gate.apply(ket.astype(float), (0,)))
+    detector = fj.detectors.homodyne(cutoff=2)
+    assert detector.probability(0.0, rho) == detector.probability(0.0, rho.astype(float))
+    np.testing.assert_array_equal(fj.channels.loss(0.5, cutoff=2).apply(rho, (0,), (1,)), rho)

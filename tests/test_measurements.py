@@ -422,8 +422,8 @@ REFUSED = {
     ),
     "kind": (lambda c: c.measure("foton", modes=0), "Unknown measurement 'foton'"),
     "list": (lambda c: c.measure_photons(modes=0, select=[1]), "one outcome of the one mode"),
-    "no integer": (lambda c: c.measure_photons(modes=0.0), r"modes must be integers, got 0\.0"),
-    "no mode": (lambda c: c.measure_photons(modes=()), r"needs at least one mode, got modes \(\)"),
+    "no integer": (lambda c: c.measure_photons(modes=0.0), r"modes must be integers .*, got 0\.0"),
+    "no mode": (lambda c: c.measure_photons(modes=()), r"must name at least one mode, got \(\)"),
     "negative": (
         lambda c: c.measure_photons(modes=0, select=-1),
         r"`select` must be an integer >= 0",
@@ -534,3 +534,19 @@ def test_a_raw_key_of_numpy_is_a_key():
     )
     one, other = (circuit({}, cutoff=3, key=k).outcomes["m0"] for k in (key, np.asarray(key)))
     assert one == other
+
+
+def test_complex_readouts_are_averaged_in_batches():
+    circuit = fj.Circuit(1).displace(0.5, 0.3, mode=0).kerr(0.4, mode=0).loss(0.5, mode=0)
+
+    def run(key):
+        return circuit({}, cutoff=6, key=key, unravel=True)
+
+    whole, parts = (
+        fj.monte_carlo(
+            run, lambda state: state.mean_amplitude(0), jax.random.key(0), 50, batch_size=size
+        )
+        for size in (50, 20)
+    )
+    np.testing.assert_allclose(parts.mean, whole.mean, atol=1e-6)
+    np.testing.assert_allclose(parts.standard_error, whole.standard_error, rtol=1e-4)

@@ -61,7 +61,7 @@ def test_slope_of_thermal_states(x64):
 
 
 def test_refused_thermal_states():
-    with pytest.raises(ValueError, match="Parameter `nbar` must be finite and >= 0, got -0.1"):
+    with pytest.raises(ValueError, match="Argument `nbar` must be finite and >= 0, got -0.1"):
         mixed.thermal(-0.1, cutoff=3)
     with pytest.raises(ValueError, match="got -0.1"):
         REGISTRY["thermal"].check({"nbar": -0.1}, (0,), {})
@@ -114,7 +114,7 @@ def test_density_matrices_as_circuits_build_them(x64):
         (np.diag([0.7, 0.5]), "trace 1.2, above 1"),
         (np.diag([0.7, -0.1]), "eigenvalue -0.1, below 0"),
         (np.zeros((2, 2)), "is zero"),
-        (np.eye(4).reshape(2, 2, 2, 2) / 4, r"two axes for each of 1 modes"),
+        (np.eye(4).reshape(2, 2, 2, 2) / 4, r"two axes for each of 1 mode"),
     ],
 )
 def test_refused_density_matrices(elements, message):

@@ -143,7 +143,7 @@ def test_input_of_a_wrong_shape(shape):
 
 
 def test_bad_cutoff():
-    with pytest.raises(ValueError, match="`cutoff` must be made of integers >= 1, got 0"):
+    with pytest.raises(ValueError, match="`cutoff` must be an integer >= 1.*, got 0"):
         layer(cutoff=0)(np.zeros(1))
 
 
@@ -316,7 +316,7 @@ def test_the_circuit_of_a_layer_stays_as_it_is():
     before = hash(held)
     with pytest.raises(TypeError, match=r"Gate 1 \(squeezing\): .*copy.copy"):
         held.squeeze(0.1, mode=0)
-    with pytest.raises(TypeError, match="cannot be changed"):
+    with pytest.raises(TypeError, match="copy.copy"):
         held.repeat(fj.Circuit(1).kerr(0.1, mode=0), 2)
     longer = copy.copy(held).squeeze(0.1, mode=0)
     assert type(longer) is fj.Circuit and len(longer.operations) == 2

@@ -313,3 +313,10 @@ def test_drawing_needs_a_key():
     circuit = fj.Circuit(1).loss(0.5, mode=0)
     with pytest.raises(ValueError, match="Argument `key` is missing"):
         circuit({}, cutoff=4, unravel=True)
+
+
+def test_unravelling_a_circuit_without_operations_draws_too():
+    circuit, mixed = fj.Circuit(1), fj.from_density_matrix(np.diag([0.5, 0.5]))
+    with pytest.raises(ValueError, match="`key` is missing"):
+        circuit({}, cutoff=2, initial=mixed, unravel=True)
+    assert circuit({}, cutoff=2, initial=mixed, unravel=True, key=jax.random.key(0)).is_pure

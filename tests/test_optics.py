@@ -155,6 +155,21 @@ def test_williamson():
         assert fj.checks.symplectic_defect(T) < 1e-11
 
 
+def test_symmetry_is_judged_by_the_size_of_the_matrix():
+    with pytest.raises(ValueError, match="`A` must be symmetric"):
+        fj.decompositions.takagi(1e-9 * np.array([[0, 1], [0, 0]]))
+    V = 1e9 * np.array([[2.0, 1.0], [1.0 + 1e-15, 3.0]])
+    assert np.linalg.norm(V - V.T) > 1e-7  # by rounding alone
+    nu, S = fj.decompositions.williamson(V)
+    close((S * np.tile(nu, 2)) @ S.T / 1e9, V / 1e9)
+
+
+@pytest.mark.parametrize("hbar", [2.0, 1e-6])
+def test_a_covariance_is_symmetric_in_any_units(hbar):
+    with pytest.raises(ValueError, match="`cov` must be symmetric"):
+        fj.kets.gaussian(hbar / 2 * np.array([[1.5, 0.4], [0, 1.5]]), cutoff=3, hbar=hbar)
+
+
 # elements
 
 

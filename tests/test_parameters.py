@@ -177,3 +177,15 @@ def test_a_function_that_is_not_of_jax_is_named(function):
     circuit = fj.Circuit(1).displace(fj.apply(function, fj.Weight("w")), mode=0)
     with pytest.raises(TypeError, match=r"sin\(w\): function 'sin' needs numbers.*jax.numpy"):
         circuit({"w": 0.3}, cutoff=4)
+
+
+@pytest.mark.parametrize("power", [0, 1, 2, 3])
+def test_whole_powers_have_all_derivatives_at_zero(power):
+    def value(x):
+        return evaluate(fj.Input(0) ** power, Values({}, x[None]))
+
+    wanted = [0.0] * 4
+    wanted[power] = math.factorial(power)
+    for order in range(4):
+        assert value(jnp.zeros(())) == wanted[order], order
+        value = jax.jacfwd(value)

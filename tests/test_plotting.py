@@ -267,6 +267,8 @@ def test_bad_arguments():
             draw(fj.vacuum((3,)), ax=plt.figure())
     with pytest.raises(ValueError, match="two modes"):
         plot.photon_numbers(fj.vacuum((3, 3, 3)), joint=True)
+    with pytest.raises(ValueError, match="at least one mode"):
+        plot.photon_numbers(fj.vacuum((3,)), ())
     for samples in (np.zeros((4, 2)), np.zeros(0), [np.nan], [1j], 3, [0.5], [-1]):
         with pytest.raises(ValueError, match="samples"):
             plot.photon_numbers(fj.vacuum((3,)), samples=samples)

@@ -197,7 +197,7 @@ def test_a_state_that_is_not_finite():
 def test_refusals():
     state, key = fj.vacuum((3, 3)), jax.random.key(0)
     for message, call in {
-        "`mode` must be an integer from 0 to 1": lambda: state.sample_photons(key, 2),
+        "`modes` must be integers from 0 to 1, got 2": lambda: state.sample_photons(key, 2),
         "`modes` must not repeat": lambda: state.sample_heterodyne(key, (0, 0)),
         "at least one mode": lambda: state.sample_photons(key, ()),
         "at least one mode, got": lambda: state.sample_homodyne(key, ()),

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from fockjax._numerics import in_range, real_dtype
-from fockjax._spec import ChannelSpec, check_ranges
+from fockjax._given import in_range
+from fockjax._numerics import real_dtype
+from fockjax._spec import Spec, check_ranges
 from fockjax.superoperators import RandomRotation
 
 
@@ -17,6 +18,9 @@ def dephasing(sigma, *, cutoff: int, dtype=None) -> RandomRotation:
             is traced and is not.
         cutoff: photon numbers below it are kept; none are lost.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        A `Channel` on one mode.
 
     Raises:
         ValueError: if ``sigma`` is known and negative.
@@ -34,6 +38,6 @@ def dephasing(sigma, *, cutoff: int, dtype=None) -> RandomRotation:
     return RandomRotation(in_range(sigma, "sigma", 0, np.inf, real_dtype(dtype)), cutoff)
 
 
-SPEC = ChannelSpec(
+SPEC = Spec(
     "dephasing", ("sigma",), 1, dephasing, check=check_ranges(sigma=(0, np.inf)), truncates=False
 )

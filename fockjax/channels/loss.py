@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import checked_hbar, in_range, is_number, powers, real_dtype, safe_sqrt
-from fockjax._spec import ChannelSpec, check_ranges
+from fockjax._given import checked_hbar, in_range
+from fockjax._numerics import is_number, powers, real_dtype, safe_sqrt
+from fockjax._spec import Spec, check_ranges
 from fockjax.operators import Sectors
 from fockjax.superoperators import Channel, Composition, Jumps
 
@@ -38,6 +39,9 @@ def loss(T, *, cutoff: int, dtype=None) -> Channel:
         T: energy transmissivity, a real scalar in [0, 1]; NaN comes out if it is traced and is not.
         cutoff: photon numbers below it are kept.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        A `Channel` on one mode.
 
     Raises:
         ValueError: if ``T`` is known and not in [0, 1].
@@ -67,6 +71,9 @@ def amplifier(gain, nbar: Any = 0.0, *, cutoff: int, dtype=None) -> Channel:
         nbar: mean photon number of the idler, >= 0, likewise.
         cutoff: photon numbers below it are kept; what is amplified beyond is lost.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        A `Channel` on one mode.
 
     Raises:
         ValueError: if ``gain`` or ``nbar`` is known and out of range.
@@ -106,6 +113,9 @@ def thermal_loss(T, nbar, *, cutoff: int, dtype=None) -> Channel:
         cutoff: photon numbers below it are kept; what the environment lifts beyond is lost.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Channel` on one mode.
+
     Raises:
         ValueError: if ``T`` or ``nbar`` is known and out of range.
 
@@ -142,6 +152,9 @@ def additive_noise(variance, *, cutoff: int, hbar: float = 2.0, dtype=None) -> C
         cutoff: photon numbers below it are kept; what the noise lifts beyond is lost.
         hbar: the convention for the size of a quadrature.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        A `Channel` on one mode.
 
     Raises:
         ValueError: if ``variance`` is known and negative.
@@ -214,8 +227,8 @@ def _tables(cutoff, rows):
 
 
 SPECS = (
-    ChannelSpec("loss", ("T",), 1, loss, check=check_ranges(T=(0, 1)), truncates=False),
-    ChannelSpec(
+    Spec("loss", ("T",), 1, loss, check=check_ranges(T=(0, 1)), truncates=False),
+    Spec(
         "amplifier",
         ("gain", "nbar"),
         1,
@@ -223,14 +236,14 @@ SPECS = (
         defaults={"nbar": 0.0},
         check=check_ranges(gain=(1, np.inf), nbar=(0, np.inf)),
     ),
-    ChannelSpec(
+    Spec(
         "thermal_loss",
         ("T", "nbar"),
         1,
         thermal_loss,
         check=check_ranges(T=(0, 1), nbar=(0, np.inf)),
     ),
-    ChannelSpec(
+    Spec(
         "additive_noise",
         ("variance",),
         1,

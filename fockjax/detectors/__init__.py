@@ -5,7 +5,7 @@ outcome is (`Detector.probability`) and what it leaves of the other modes (`Dete
 Measurements in a circuit and the samples of a state use them.
 """
 
-from fockjax._spec import DetectorSpec as DetectorSpec
+from fockjax._spec import DetectorSpec
 from fockjax._spec import public as _public
 from fockjax.detectors import heterodyne as _heterodyne
 from fockjax.detectors import homodyne as _homodyne
@@ -17,15 +17,14 @@ REGISTRY: dict[str, DetectorSpec] = {
     spec.name: spec for spec in (_photons.SPEC, _threshold.SPEC, _homodyne.SPEC, _heterodyne.SPEC)
 }
 
-heterodyne = _public(_heterodyne.heterodyne)
-homodyne = _public(_homodyne.homodyne)
-photons = _public(_photons.photons)
-threshold = _public(_threshold.threshold)
+heterodyne = _public(_heterodyne.heterodyne, REGISTRY)
+homodyne = _public(_homodyne.homodyne, REGISTRY)
+photons = _public(_photons.photons, REGISTRY)
+threshold = _public(_threshold.threshold, REGISTRY)
 
 __all__ = [
     "REGISTRY",
     "Detector",
-    "DetectorSpec",
     "heterodyne",
     "homodyne",
     "photons",

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from fockjax._linear import contract
+from fockjax._linear import contract, inexact
 from fockjax._numerics import ratio
 
 
@@ -48,6 +48,7 @@ class Detector(abc.ABC):
         """The probability of an outcome in ``rho / trace(rho)``, or its density if outcomes are
         continuous; 0 if rho is zero, as it is after an impossible outcome.
         """
+        rho = inexact(rho)
         return ratio(jnp.sum(self.chances(outcome, rho)), jnp.trace(rho).real)
 
     def chances(self, outcome: Any, rho: ArrayLike) -> jax.Array:

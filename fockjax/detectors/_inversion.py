@@ -32,19 +32,6 @@ class Cells(NamedTuple):
         centres = 2.0 * np.arange(self.count) + 1 - self.count
         return (self.width * (centres[:, None] + chebyshev.chebpts1(ORDER))).reshape(-1)
 
-    def cdf(self, q: jax.Array, density: jax.Array) -> jax.Array:
-        """The share of the whole integral that lies below a point, from the values at the nodes."""
-        values, masses = self._masses(density)
-        cell = jnp.floor((q / self.width + self.count) / 2)
-        cell = jnp.clip(cell, 0, self.count - 1)
-        centre = self.width * (2 * cell + 1 - self.count)
-        cell = cell.astype(jnp.int32)
-        inside = _integral(
-            _antiderivative(values[cell]), jnp.clip((q - centre) / self.width, -1, 1)
-        )
-        upto = jnp.cumsum(masses)
-        return (upto[cell] - masses[cell] + inside) / upto[-1]
-
     def draw(self, key: jax.Array, density: jax.Array) -> jax.Array:
         """A point drawn from a density, which is given by its values at the nodes in any unit."""
         which, where = jax.random.split(key)

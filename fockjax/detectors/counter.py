@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln, xlogy
 
-from fockjax._numerics import in_range, real_dtype
+from fockjax._given import in_range
+from fockjax._numerics import real_dtype
 from fockjax._random import draw_photon_number, tails
 from fockjax._spec import check_ranges
 from fockjax.detectors._detector import Detector

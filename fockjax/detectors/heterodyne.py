@@ -113,6 +113,9 @@ def heterodyne(*, cutoff: int, dtype=None) -> Heterodyne:
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
             complex64 underflows from ``|alpha| = 13``.
 
+    Returns:
+        A `Detector` of one mode.
+
     Example:
         >>> import numpy as np, fockjax as fj
         >>> vacuum = np.diag([1 + 0j, 0])

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._given import checked_hbar
 from fockjax._linear import contract
-from fockjax._numerics import checked_hbar, real_dtype
+from fockjax._numerics import real_dtype
 from fockjax._phases import phase_factor
 from fockjax._spec import DetectorSpec
 from fockjax.detectors._detector import Detector
@@ -44,14 +45,6 @@ class Homodyne(Detector):
     def sample(self, key: jax.Array, rho: jax.Array) -> jax.Array:
         density = self._density(lax.stop_gradient(rho))
         return math.sqrt(self.hbar) * _cells(self.cutoff).draw(key, density)
-
-    def cdf(self, x: jax.Array, rho: jax.Array) -> jax.Array:
-        """The probability of an outcome of at most ``x``, a real scalar.
-
-        In single precision it is right to 1e-6, apart from the effect of rounding ``x`` itself.
-        """
-        q = jnp.asarray(x, self.angle.dtype) / math.sqrt(self.hbar)
-        return _cells(self.cutoff).cdf(q, self._density(rho))
 
     def _density(self, rho: jax.Array) -> jax.Array:
         """The density of ``x / sqrt(hbar)`` at the nodes of the cells."""
@@ -110,6 +103,9 @@ def homodyne(angle: Any = 0.0, *, cutoff: int, hbar: float = 2.0, dtype=None) ->
         cutoff: the cutoff of the mode.
         hbar: the convention for the size of a quadrature.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        A `Detector` of one mode.
 
     Example:
         >>> import numpy as np, fockjax as fj

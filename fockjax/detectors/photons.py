@@ -71,6 +71,9 @@ def photons(efficiency: Any = 1.0, dark_counts: Any = 0.0, *, cutoff: int, dtype
         cutoff: the cutoff of the mode.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Detector` of one mode.
+
     Raises:
         ValueError: if a parameter is known to be out of its range. A traced one gives effects of
             NaN and outcomes of -1.

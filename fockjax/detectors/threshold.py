@@ -51,6 +51,9 @@ def threshold(
         cutoff: the cutoff of the mode.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Detector` of one mode.
+
     Raises:
         ValueError: if a parameter is known to be out of its range. A traced one gives effects of
             NaN and outcomes of -1.
@@ -71,9 +74,7 @@ def _check(parameters, modes, options):
     check(parameters, modes, options)
     selected = parameters.get("select")
     if isinstance(selected, int) and selected not in (0, 1):
-        raise ValueError(
-            f"Parameter `select` must be 0, no click, or 1, a click, got {selected!r}."
-        )
+        raise ValueError(f"Argument `select` must be 0, no click, or 1, a click, got {selected!r}.")
 
 
 SPEC = DetectorSpec(

@@ -1,6 +1,6 @@
 """Gates: exact matrix elements of the infinite operators, cut to the cutoff."""
 
-from fockjax._spec import GateSpec as GateSpec
+from fockjax._spec import Spec
 from fockjax._spec import public as _public
 from fockjax.gates import beamsplitter as _beamsplitter
 from fockjax.gates import controlled as _controlled
@@ -15,7 +15,7 @@ from fockjax.gates import squeezing as _squeezing
 from fockjax.gates import two_mode_squeezing as _two_mode_squeezing
 from fockjax.gates import unitary as _unitary
 
-REGISTRY: dict[str, GateSpec] = {
+REGISTRY: dict[str, Spec] = {
     spec.name: spec
     for spec in (
         *_displacement.SPECS,
@@ -33,31 +33,30 @@ REGISTRY: dict[str, GateSpec] = {
     )
 }
 
-beamsplitter = _public(_beamsplitter.beamsplitter, modes=2)
-controlled_x = _public(_controlled.controlled_x, modes=2)
-controlled_z = _public(_controlled.controlled_z, modes=2)
-cross_kerr = _public(_phases.cross_kerr, modes=2)
-cubic_phase = _public(_position.cubic_phase)
-displacement = _public(_displacement.displacement)
-fourier = _public(_phases.fourier)
-gaussian_transform = _public(_gaussian_transform.gaussian_transform, modes=None)
-interferometer = _public(_interferometer.interferometer, modes=None)
-kerr = _public(_phases.kerr)
-mach_zehnder = _public(_mach_zehnder.mach_zehnder, modes=2)
-p_displacement = _public(_displacement.p_displacement)
-passive = _public(_passive.passive, modes=None)
-quadratic_phase = _public(_position.quadratic_phase)
-rotation = _public(_phases.rotation)
-snap = _public(_phases.snap)
-squeezing = _public(_squeezing.squeezing)
-symmetric_mach_zehnder = _public(_mach_zehnder.symmetric_mach_zehnder, modes=2)
-two_mode_squeezing = _public(_two_mode_squeezing.two_mode_squeezing, modes=2)
-unitary = _public(_unitary.unitary, modes=None)
-x_displacement = _public(_displacement.x_displacement)
+beamsplitter = _public(_beamsplitter.beamsplitter, REGISTRY)
+controlled_x = _public(_controlled.controlled_x, REGISTRY)
+controlled_z = _public(_controlled.controlled_z, REGISTRY)
+cross_kerr = _public(_phases.cross_kerr, REGISTRY)
+cubic_phase = _public(_position.cubic_phase, REGISTRY)
+displacement = _public(_displacement.displacement, REGISTRY)
+fourier = _public(_phases.fourier, REGISTRY)
+gaussian_transform = _public(_gaussian_transform.gaussian_transform, REGISTRY)
+interferometer = _public(_interferometer.interferometer, REGISTRY)
+kerr = _public(_phases.kerr, REGISTRY)
+mach_zehnder = _public(_mach_zehnder.mach_zehnder, REGISTRY)
+p_displacement = _public(_displacement.p_displacement, REGISTRY)
+passive = _public(_passive.passive, REGISTRY)
+quadratic_phase = _public(_position.quadratic_phase, REGISTRY)
+rotation = _public(_phases.rotation, REGISTRY)
+snap = _public(_phases.snap, REGISTRY)
+squeezing = _public(_squeezing.squeezing, REGISTRY)
+symmetric_mach_zehnder = _public(_mach_zehnder.symmetric_mach_zehnder, REGISTRY)
+two_mode_squeezing = _public(_two_mode_squeezing.two_mode_squeezing, REGISTRY)
+unitary = _public(_unitary.unitary, REGISTRY)
+x_displacement = _public(_displacement.x_displacement, REGISTRY)
 
 __all__ = [
     "REGISTRY",
-    "GateSpec",
     "beamsplitter",
     "controlled_x",
     "controlled_z",

@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._given import cutoffs_of
 from fockjax._linear import contract, skew
 from fockjax._lowering import FOLD, TABLE
 from fockjax._numerics import HIGHEST, is_number, real_dtype
 from fockjax._phases import cos_sin
-from fockjax._spec import GateSpec, cutoffs_for
-from fockjax.gates.phases import rotation, turned
+from fockjax._spec import Spec
+from fockjax.gates._cores import turned
+from fockjax.gates.phases import rotation
 from fockjax.operators import Operator, Sectors, product, row_mode
 
 
@@ -242,7 +244,7 @@ class Spectral(Operator):
 
 def core(theta, cutoff, dtype=None, steps=0) -> Sectors:
     """BS(theta + steps pi/64, 0), real."""
-    sizes = cutoffs_for(cutoff, 2)
+    sizes = cutoffs_of(cutoff, 2)
     return Sectors(real_blocks(jnp.asarray(theta, real_dtype(dtype)), sizes, steps), sizes)
 
 
@@ -280,7 +282,7 @@ def beamsplitter(
 
 def _of_sample(theta, phi, *, cutoff, dtype=None) -> Operator:
     """A beamsplitter whose angle differs from sample to sample."""
-    sizes = cutoffs_for(cutoff, 2)
+    sizes = cutoffs_of(cutoff, 2)
     if max(sizes) <= FOLD:
         return beamsplitter(theta, phi, cutoff=cutoff, dtype=dtype)
     gate = Spectral(jnp.asarray(theta, real_dtype(dtype)), sizes)
@@ -290,7 +292,7 @@ def _of_sample(theta, phi, *, cutoff, dtype=None) -> Operator:
     return product((turn.adjoint(), (1,)), (gate, (0, 1)), (turn, (1,)), cutoffs=sizes)
 
 
-SPEC = GateSpec(
+SPEC = Spec(
     "beamsplitter",
     ("theta", "phi"),
     2,

@@ -13,10 +13,11 @@ makes CZ from CX are in the phases of the beamsplitters here.)
 
 import jax.numpy as jnp
 
+from fockjax._given import cutoffs_of
 from fockjax._numerics import real_dtype
-from fockjax._spec import GateSpec, cutoffs_for
+from fockjax._spec import Spec
+from fockjax.gates._cores import turned
 from fockjax.gates.beamsplitter import core as beamsplitter_core
-from fockjax.gates.phases import turned
 from fockjax.gates.squeezing import real_core
 from fockjax.operators import Matrix, Operator, Padded, product
 
@@ -84,7 +85,7 @@ def controlled_z(s, *, cutoff: int | tuple[int, int], exact: bool = False, dtype
 
 def _controlled(s, cutoff, exact, dtype, turn) -> Operator:
     """CX, or CZ = R2(pi/2) CX R2(-pi/2) if ``turn``."""
-    sizes = cutoffs_for(cutoff, 2)
+    sizes = cutoffs_of(cutoff, 2)
     if exact:
         # Beamsplitters conserve the total photon number, and neither the inputs nor the outputs
         # that are kept have more photons than this.
@@ -114,6 +115,6 @@ def _controlled(s, cutoff, exact, dtype, turn) -> Operator:
 
 
 SPECS = (
-    GateSpec("controlled_x", ("s",), 2, controlled_x, options={"exact": False}),
-    GateSpec("controlled_z", ("s",), 2, controlled_z, options={"exact": False}),
+    Spec("controlled_x", ("s",), 2, controlled_x, options={"exact": False}),
+    Spec("controlled_z", ("s",), 2, controlled_z, options={"exact": False}),
 )

@@ -6,10 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import checked_hbar, geometric, real_dtype
-from fockjax._spec import GateSpec
+from fockjax._given import checked_hbar
+from fockjax._numerics import geometric, real_dtype
+from fockjax._spec import Spec
 from fockjax.gates import _recurrence
-from fockjax.gates.phases import real_matrix, turned
+from fockjax.gates._cores import real_matrix, turned
 from fockjax.operators import Band, Operator, Slope
 
 
@@ -138,7 +139,7 @@ def _amplitude(quadrature, hbar, dtype):
 
 
 SPECS = (
-    GateSpec("displacement", ("r", "phi"), 1, displacement, defaults={"phi": 0.0}),
-    GateSpec("x_displacement", ("x",), 1, x_displacement, options={"hbar": 2.0}),
-    GateSpec("p_displacement", ("p",), 1, p_displacement, options={"hbar": 2.0}),
+    Spec("displacement", ("r", "phi"), 1, displacement, defaults={"phi": 0.0}),
+    Spec("x_displacement", ("x",), 1, x_displacement, options={"hbar": 2.0}),
+    Spec("p_displacement", ("p",), 1, p_displacement, options={"hbar": 2.0}),
 )

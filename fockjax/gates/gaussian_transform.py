@@ -5,8 +5,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from fockjax._given import cutoffs_of
 from fockjax._numerics import real_dtype
-from fockjax._spec import GateSpec, check_shapes, cutoffs_for
+from fockjax._spec import Spec, check_shapes
 from fockjax.gates.interferometer import build_each, interferometer, mesh_shapes
 from fockjax.gates.squeezing import squeezing
 from fockjax.operators import Operator, Padded, product
@@ -56,7 +57,7 @@ def gaussian_transform(
     """
     real = real_dtype(dtype)
     theta, phi, rotation, r = (jnp.asarray(value, real) for value in (theta, phi, rotation, r))
-    cutoffs = cutoffs_for(cutoff, len(r))
+    cutoffs = cutoffs_of(cutoff, r.size)
     modes = len(cutoffs)
     check_shapes({"theta": theta, "phi": phi, "rotation": rotation, "r": r}, _shapes(modes))
     # The interferometers conserve photons. So states of more photons than all cutoffs together,
@@ -84,7 +85,7 @@ def _check(parameters, modes, options):
     check_shapes(parameters, _shapes(len(modes)))
 
 
-SPEC = GateSpec(
+SPEC = Spec(
     "gaussian_transform",
     ("theta", "phi", "rotation", "r"),
     None,

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._given import cutoffs_of
 from fockjax._numerics import real_dtype
-from fockjax._spec import GateSpec, check_shapes, cutoffs_for
+from fockjax._spec import Spec, check_shapes
 from fockjax.decompositions import pairs
 from fockjax.gates.beamsplitter import beamsplitter
 from fockjax.gates.passive import sectors
@@ -63,7 +64,7 @@ def interferometer(
     """
     real = real_dtype(dtype)
     theta, phi, rotation = (jnp.asarray(angles, real) for angles in (theta, phi, rotation))
-    cutoffs = cutoffs_for(cutoff, len(rotation))
+    cutoffs = cutoffs_of(cutoff, rotation.size)
     modes = len(cutoffs)
     check_shapes({"theta": theta, "phi": phi, "rotation": rotation}, mesh_shapes(modes, mesh))
     if exact and modes > 1:
@@ -121,7 +122,7 @@ def _check(parameters, modes, options):
     check_shapes(parameters, mesh_shapes(len(modes), options["mesh"]))
 
 
-SPEC = GateSpec(
+SPEC = Spec(
     "interferometer",
     ("theta", "phi", "rotation"),
     None,

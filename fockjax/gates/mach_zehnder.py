@@ -3,11 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._given import cutoffs_of
 from fockjax._numerics import real_dtype
 from fockjax._phases import phase_factor
-from fockjax._spec import GateSpec, cutoffs_for
+from fockjax._spec import Spec
+from fockjax.gates._cores import turned
 from fockjax.gates.beamsplitter import core as beamsplitter_core
-from fockjax.gates.phases import rotation_diagonal, turned
+from fockjax.gates.phases import rotation_diagonal
 from fockjax.operators import Diagonal, Operator, expand, join, product
 
 
@@ -38,7 +40,7 @@ def mach_zehnder(phi_in, phi_ex, *, cutoff: int | tuple[int, int], dtype=None) -
         W. R. Clements et al., Optica 3, 1460 (2016); the phases are those of
         ``strawberryfields.ops.MZgate``.
     """
-    sizes = cutoffs_for(cutoff, 2)
+    sizes = cutoffs_of(cutoff, 2)
     before = Diagonal(rotation_diagonal(jnp.asarray(phi_ex, real_dtype(dtype)), sizes[0]))
     half = jnp.asarray(phi_in, real_dtype(dtype)) / 2
     return _interference(half, half, 64, sizes, dtype) @ expand(before, 0, sizes)
@@ -71,7 +73,7 @@ def symmetric_mach_zehnder(
     Reference:
         B. A. Bell and I. A. Walmsley, APL Photonics 6, 070804 (2021).
     """
-    sizes = cutoffs_for(cutoff, 2)
+    sizes = cutoffs_of(cutoff, 2)
     first, second = (jnp.asarray(phi, real_dtype(dtype)) for phi in (phi_in, phi_ex))
     if exact:
         return _interference((first - second) / 2, (first + second) / 2, 0, sizes, dtype)
@@ -97,8 +99,8 @@ def _interference(half, phase, steps, sizes, dtype) -> Operator:
 
 
 SPECS = (
-    GateSpec("mach_zehnder", ("phi_in", "phi_ex"), 2, mach_zehnder),
-    GateSpec(
+    Spec("mach_zehnder", ("phi_in", "phi_ex"), 2, mach_zehnder),
+    Spec(
         "symmetric_mach_zehnder",
         ("phi_in", "phi_ex"),
         2,

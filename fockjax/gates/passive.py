@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._given import cutoffs_of
 from fockjax._numerics import HIGHEST, real_dtype, resized
-from fockjax._spec import GateSpec, check_shapes, cutoffs_for
+from fockjax._spec import Spec, check_shapes
 from fockjax.gates.phases import rotation
 from fockjax.layout import Totals, lowered
 from fockjax.operators import Operator, Sectors, row_mode
@@ -138,9 +139,10 @@ def passive(generator, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator
         S. Scheel, Permanents in linear optical networks, arXiv:quant-ph/0406127 (2004), eq. (15).
     """
     generator = jnp.asarray(generator, real_dtype(dtype))
+    if generator.ndim != 2 or generator.shape[0] != generator.shape[1]:
+        raise ValueError(f"Argument `generator` must have shape (n, n), got {generator.shape}.")
     modes = len(generator)
-    cutoffs = cutoffs_for(cutoff, modes)
-    check_shapes({"generator": generator}, {"generator": (len(cutoffs),) * 2})
+    cutoffs = cutoffs_of(cutoff, modes)
     if modes == 1:
         return rotation(generator[0, 0], cutoff=cutoffs[0], dtype=dtype)
     return sectors(passive_unitary(generator), cutoffs)
@@ -156,7 +158,7 @@ def _of_total(generator, *, cutoff: tuple[int, ...], dtype=None) -> Operator:
     return totals(passive_unitary(jnp.asarray(generator, real_dtype(dtype))), cutoff[0])
 
 
-SPEC = GateSpec(
+SPEC = Spec(
     "passive",
     ("generator",),
     None,

@@ -1,24 +1,19 @@
-"""Gates that are diagonal in the photon number, and the phases of gates that are not."""
+"""Gates that are diagonal in the photon number."""
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax._lowering import FOLD
-from fockjax._numerics import canonical_complex, is_number, real_dtype, resized
+from fockjax._given import cutoffs_of
+from fockjax._numerics import canonical_complex, real_dtype, resized
 from fockjax._phases import phase_factor
-from fockjax._spec import GateSpec, cutoffs_for
-from fockjax.operators import Diagonal, Generated, Matrix, Operator, Sectors, Turned
+from fockjax._spec import Spec
+from fockjax.operators import Diagonal
 
 
 def rotation_diagonal(phi, cutoff):
     """e^{i phi n} for n = 0..cutoff-1, complex of phi's precision."""
     return phase_factor(phi, np.arange(cutoff))
-
-
-def kerr_diagonal(kappa, cutoff):
-    """e^{i kappa n^2} for n = 0..cutoff-1, complex of kappa's precision."""
-    return phase_factor(kappa, np.arange(cutoff) ** 2)
 
 
 def rotation(phi, *, cutoff: int, dtype=None) -> Diagonal:
@@ -53,7 +48,7 @@ def kerr(kappa, *, cutoff: int, dtype=None) -> Diagonal:
     Reference:
         B. Yurke and D. Stoler, Phys. Rev. Lett. 57, 13 (1986).
     """
-    return Diagonal(kerr_diagonal(jnp.asarray(kappa, real_dtype(dtype)), cutoff))
+    return Diagonal(phase_factor(jnp.asarray(kappa, real_dtype(dtype)), np.arange(cutoff) ** 2))
 
 
 def fourier(*, cutoff: int, dtype=None) -> Diagonal:
@@ -137,34 +132,15 @@ def cross_kerr(kappa, *, cutoff: int | tuple[int, int], dtype=None) -> Diagonal:
     Reference:
         N. Imoto, H. A. Haus and Y. Yamamoto, Phys. Rev. A 32, 2287 (1985).
     """
-    products = np.multiply.outer(*(np.arange(size) for size in cutoffs_for(cutoff, 2)))
+    products = np.multiply.outer(*(np.arange(size) for size in cutoffs_of(cutoff, 2)))
     return Diagonal(phase_factor(jnp.asarray(kappa, real_dtype(dtype)), products))
 
 
-def turned(core: Matrix | Generated | Sectors, phi, mode: int, dtype=None, steps=0) -> Operator:
-    """``e^{i phi n} core e^{-i phi n}``, n the photon number of ``mode``: a gate with a phase.
-    ``steps`` is an integer: steps * 2 pi / 256 is added to phi without rounding.
-    """
-    if is_number(phi, 0) and steps == 0:
-        return core
-    gate = Turned.of(core, jnp.asarray(phi, real_dtype(dtype)), mode, steps)
-    return gate.fused() if max(core.cutoffs) <= FOLD else gate
-
-
-def real_matrix(build, slope, r, cutoff) -> Matrix | Generated:
-    """The matrix ``build(r, cutoff)`` on one mode. A large one gets the derivative that `Generated`
-    describes; for a small one automatic differentiation is faster.
-    """
-    if cutoff > FOLD:
-        return Generated.of(build, slope, r, cutoff)
-    return Matrix(build(r, cutoff))
-
-
 SPECS = (
-    GateSpec("rotation", ("phi",), 1, rotation, truncates=False),
-    GateSpec("kerr", ("kappa",), 1, kerr, truncates=False),
-    GateSpec("fourier", (), 1, fourier, truncates=False),
-    GateSpec(
+    Spec("rotation", ("phi",), 1, rotation, truncates=False),
+    Spec("kerr", ("kappa",), 1, kerr, truncates=False),
+    Spec("fourier", (), 1, fourier, truncates=False),
+    Spec(
         "snap",
         ("phases",),
         1,
@@ -174,5 +150,5 @@ SPECS = (
         truncates=False,
         needs=lambda parameters, options: parameters["phases"].shape[0] - 1,
     ),
-    GateSpec("cross_kerr", ("kappa",), 2, cross_kerr, truncates=False),
+    Spec("cross_kerr", ("kappa",), 2, cross_kerr, truncates=False),
 )

@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._given import checked_hbar, checked_integer
 from fockjax._linear import contract
-from fockjax._numerics import HIGHEST, checked_hbar, checked_integer, real_dtype
+from fockjax._numerics import HIGHEST, real_dtype
 from fockjax._phases import phase_factor, wave
-from fockjax._spec import GateSpec
+from fockjax._spec import Spec
 from fockjax.gates.phases import powers_of_i
 from fockjax.gates.squeezing import real_core
+from fockjax.hermite import hermite_table
 from fockjax.operators import Matrix, Operator
 
 
@@ -120,30 +122,22 @@ def _position(rows, size):
     polishes the nodes. LAPACK's eigenvectors have fewer digits, and no definite sign if their first
     entry is below rounding.
     """
-    root = np.sqrt(np.arange(size + 1))
-    nodes = np.linalg.eigvalsh(np.diag(root[1:size], 1) + np.diag(root[1:size], -1))
+    root = np.sqrt(np.arange(1, size))
+    nodes = np.linalg.eigvalsh(np.diag(root, 1) + np.diag(root, -1))
     nodes = nodes[size // 2 :]
     if size % 2:
         nodes[0] = 0
 
-    def hermite(nodes):
-        h = np.zeros((size + 1, len(nodes)))
-        h[0] = 1
-        for n in range(size):
-            h[n + 1] = (nodes * h[n] - root[n] * h[n - 1]) / root[n + 1]
-            h[:, abs(h[n + 1]) > 1e150] *= 1e-150  # per column: they are normalised in the end
-        return h
-
-    h = hermite(nodes)
-    nodes = nodes - h[size] / (root[size] * h[size - 1])
-    h = hermite(nodes)[:size]
+    h = hermite_table(nodes / np.sqrt(2), size + 1)
+    nodes = nodes - h[size] / (np.sqrt(size) * h[size - 1])
+    h = hermite_table(nodes / np.sqrt(2), size)
     vectors = h / np.linalg.norm(h, axis=0)
     return nodes, vectors[:rows] * np.where(nodes > 0, np.sqrt(2), 1)
 
 
 SPECS = (
-    GateSpec("quadratic_phase", ("s",), 1, quadratic_phase),
-    GateSpec(
+    Spec("quadratic_phase", ("s",), 1, quadratic_phase),
+    Spec(
         "cubic_phase",
         ("gamma",),
         1,

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._numerics import geometric, is_number, real_dtype
-from fockjax._spec import GateSpec
+from fockjax._spec import Spec
 from fockjax.gates import _recurrence
-from fockjax.gates.phases import real_matrix, turned
+from fockjax.gates._cores import real_matrix, turned
 from fockjax.operators import Band, Matrix, Operator, Parity, Slope
 
 
@@ -128,4 +128,4 @@ def squeezing(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> Operator:
     return Parity.of(gate.elements) if type(gate) is Matrix and cutoff % 2 == 0 else gate
 
 
-SPEC = GateSpec("squeezing", ("r", "phi"), 1, squeezing, defaults={"phi": 0.0})
+SPEC = Spec("squeezing", ("r", "phi"), 1, squeezing, defaults={"phi": 0.0})

@@ -6,11 +6,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._given import cutoffs_of
 from fockjax._linear import skew
 from fockjax._numerics import real_dtype
-from fockjax._spec import GateSpec, cutoffs_for
+from fockjax._spec import Spec
+from fockjax.gates._cores import turned
 from fockjax.gates.beamsplitter import real_blocks as beamsplitter_blocks
-from fockjax.gates.phases import turned
 from fockjax.operators import Operator, Sectors
 
 
@@ -91,9 +92,9 @@ def two_mode_squeezing(r, phi: Any = 0.0, *, cutoff: int | tuple[int, int], dtyp
         The identity with the beamsplitter is the analytic continuation from SU(1,1) to SU(2); see
         docs/kernels.md.
     """
-    sizes = cutoffs_for(cutoff, 2)
+    sizes = cutoffs_of(cutoff, 2)
     core = Sectors(real_blocks(jnp.asarray(r, real_dtype(dtype)), sizes), sizes, charge=-1)
     return turned(core, phi, 0, dtype)
 
 
-SPEC = GateSpec("two_mode_squeezing", ("r", "phi"), 2, two_mode_squeezing, defaults={"phi": 0.0})
+SPEC = Spec("two_mode_squeezing", ("r", "phi"), 2, two_mode_squeezing, defaults={"phi": 0.0})

@@ -1,26 +1,29 @@
 """A gate given by its matrix."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-from fockjax._numerics import real_dtype
-from fockjax._spec import GateSpec, cutoffs_for
+from fockjax._given import cutoffs_of
+from fockjax._numerics import canonical_complex
+from fockjax._parts import PARTS, constant, of_parts, on_modes, squares
+from fockjax._spec import Spec
 from fockjax._validated import UNITARY_TOLERANCE
 from fockjax.operators import Matrix, Operator
 
 
-def unitary(real, imag, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator:
-    """Any matrix on chosen modes, ``real + i imag``: a unitary of the cut space, or the cut of one.
+def unitary(matrix: Any, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator:
+    """Any matrix on chosen modes: a unitary of the cut space, or the cut of one.
 
     A matrix that is unitary on the cut space may reflect at the cutoff what an infinite operator
     would lose there. So after this gate the leakage of a state is a lower bound.
 
     Args:
-        real: real parts of the elements, shape ``(*cutoffs, *cutoffs)`` with output photon numbers
-            first, or ``(size, size)`` with the photon numbers of all modes in one index, that of
-            the last mode running fastest.
-        imag: imaginary parts, the same shape.
+        matrix: a complex array of shape ``(*cutoffs, *cutoffs)`` with output photon numbers first,
+            or ``(size, size)`` with the photon numbers of all modes in one index, that of the last
+            mode running fastest. In a circuit, ``circuit.add("unitary", real, imag, modes=..)``
+            takes the real and the imaginary part instead, which may be weights.
         cutoff: photon numbers below it are kept; one for each mode (an integer: one mode).
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
@@ -34,39 +37,20 @@ def unitary(real, imag, *, cutoff: int | tuple[int, ...], dtype=None) -> Operato
     Example:
         >>> import numpy as np, fockjax as fj
         >>> swap = np.eye(3)[[1, 0, 2]]
-        >>> print(fj.gates.unitary(swap, 0 * swap, cutoff=3).to_dense().real[:, 0])
+        >>> print(fj.gates.unitary(swap, cutoff=3).to_dense().real[:, 0])
         [0. 1. 0.]
     """
-    cutoffs = cutoffs_for(cutoff)
-    size = int(np.prod(cutoffs))
-    elements = lax.complex(*(jnp.asarray(part, real_dtype(dtype)) for part in (real, imag)))
-    shapes = sorted({(*cutoffs, *cutoffs), (size, size)}, reverse=True)  # one, for one mode
-    if elements.shape not in shapes:
-        raise ValueError(
-            f"A matrix of shape {elements.shape} does not act on modes with cutoffs {cutoffs}: "
-            f"its shape must be {' or '.join(map(str, shapes))}."
-        )
-    return Matrix(elements.reshape(cutoffs * 2))
+    cutoffs = cutoffs_of(cutoff, None)
+    matrix = jnp.asarray(matrix).astype(canonical_complex(dtype))
+    return Matrix(on_modes(matrix, cutoffs, "Argument `matrix`"))
 
 
 def _check(parameters, modes, options):
     """Check what is known of constants: that the shapes fit and no singular value exceeds 1."""
-    real, imag = parameters["real"], parameters["imag"]
-    if not (isinstance(real, np.ndarray) and isinstance(imag, np.ndarray)):
+    matrix = constant(parameters)
+    if matrix is None:
         return
-    half = real.ndim // 2
-    if (
-        real.shape != imag.shape
-        or half not in (1, len(modes))
-        or real.shape != real.shape[:half] * 2
-    ):
-        raise ValueError(
-            f"the matrix must have shape (size, size) or {2 * len(modes)} axes, output photon "
-            f"numbers first, got shape {real.shape}"
-            + (f" and {imag.shape}." if real.shape != imag.shape else ".")
-        )
-    size = int(np.prod(real.shape[:half]))
-    largest = np.linalg.norm((real + 1j * imag).reshape(size, size), 2)
+    largest = np.linalg.norm(squares(matrix, len(modes), "the matrix"), 2)
     if largest > 1 + UNITARY_TOLERANCE:
         raise ValueError(
             "the matrix must be unitary, or a unitary cut to fewer photon numbers, but it has a "
@@ -74,12 +58,13 @@ def _check(parameters, modes, options):
         )
 
 
-SPEC = GateSpec(
+SPEC = Spec(
     "unitary",
-    ("real", "imag"),
+    PARTS,
     None,
-    unitary,
-    arrays=("real", "imag"),
+    of_parts(unitary),
+    defaults={"imag": 0.0},
+    arrays=PARTS,
     check=_check,
     reflects=lambda options: True,
 )

@@ -7,7 +7,7 @@ ket. (When it prepares only some of the modes, or one after the other, it has a 
 which has no global phase.)
 """
 
-from fockjax._spec import KetSpec
+from fockjax._spec import Spec
 from fockjax._spec import public as _public
 from fockjax.kets import array as _array
 from fockjax.kets import cat as _cat
@@ -18,7 +18,7 @@ from fockjax.kets import number as _number
 from fockjax.kets import squeezed as _squeezed
 from fockjax.kets import two_mode as _two_mode
 
-REGISTRY: dict[str, KetSpec] = {
+REGISTRY: dict[str, Spec] = {
     spec.name: spec
     for spec in (
         *_number.SPECS,
@@ -32,16 +32,16 @@ REGISTRY: dict[str, KetSpec] = {
     )
 }
 
-cat = _public(_cat.cat)
-coherent = _public(_coherent.coherent)
-displaced_squeezed = _public(_squeezed.displaced_squeezed)
-fock = _public(_number.fock)
-gaussian = _public(_gaussian.gaussian, modes=None)
-gkp = _public(_gkp.gkp)
-ket = _public(_array.ket, modes=None)
-squeezed = _public(_squeezed.squeezed)
-two_mode_squeezed = _public(_two_mode.two_mode_squeezed, modes=2)
-vacuum = _public(_number.vacuum)
+cat = _public(_cat.cat, REGISTRY)
+coherent = _public(_coherent.coherent, REGISTRY)
+displaced_squeezed = _public(_squeezed.displaced_squeezed, REGISTRY)
+fock = _public(_number.fock, REGISTRY)
+gaussian = _public(_gaussian.gaussian, REGISTRY)
+gkp = _public(_gkp.gkp, REGISTRY)
+ket = _public(_array.ket, REGISTRY)
+squeezed = _public(_squeezed.squeezed, REGISTRY)
+two_mode_squeezed = _public(_two_mode.two_mode_squeezed, REGISTRY)
+vacuum = _public(_number.vacuum, REGISTRY)
 
 __all__ = [
     "REGISTRY",

@@ -4,12 +4,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
 
 from fockjax import _validated
+from fockjax._given import cutoffs_of, is_integer
 from fockjax._numerics import canonical_complex, resized
-from fockjax._spec import KetSpec, cutoffs_for
+from fockjax._parts import PARTS, check_axes, constant, of_parts
+from fockjax._spec import Spec
 
 
 def ket(amplitudes: Any, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Array:
@@ -37,56 +37,27 @@ def ket(amplitudes: Any, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Ar
         >>> fj.kets.ket([0.6, 0.8j], cutoff=3)
         Array([0.6+0.j , 0. +0.8j, 0. +0.j ], dtype=complex64)
     """
+    return fitted(_validated.ket(amplitudes), cutoff, dtype, "Argument `amplitudes`")
+
+
+def fitted(array, cutoff, dtype, what: str, each: int = 1) -> jax.Array:
+    """An array that has ``each`` axes for each mode as complex numbers; zeros are added up to the
+    cutoffs, what is over them is cut.
+    """
     dtype = canonical_complex(dtype)
-    array = _validated.ket(amplitudes)
-    cutoffs = cutoffs_for(cutoff, array.ndim)
-    if array.ndim != len(cutoffs):
-        raise ValueError(
-            f"Argument `amplitudes` must have one axis for each of {len(cutoffs)} modes, got shape "
-            f"{array.shape}."
-        )
-    return fitted(array, cutoffs, dtype)
-
-
-def fitted(array, cutoffs: tuple[int, ...], dtype) -> jax.Array:
-    """An array as complex numbers; zeros are added up to the cutoffs, what is over them is cut."""
+    cutoffs = cutoffs_of(cutoff, array.ndim // each if is_integer(cutoff) else None)
+    check_axes(array, len(cutoffs), what, each)
     array = jnp.asarray(array)
     if not jnp.issubdtype(array.dtype, jnp.complexfloating):
         array = array.astype(jnp.finfo(dtype).dtype)
-    return resized(array.astype(dtype), cutoffs)
-
-
-def check_parts(real, imag, modes: int, axes: int = 1) -> None:
-    """Raise ValueError unless a real and an imaginary part fit each other and have ``axes`` axes
-    for each mode.
-    """
-    if real.ndim != axes * modes or imag.shape not in ((), real.shape):
-        each = {1: "one axis", 2: "two axes"}[axes]
-        raise ValueError(
-            f"parameters 'real' and 'imag' must agree in shape, with {each} for each of {modes} "
-            f"mode(s); got shapes {real.shape} and {imag.shape}."
-        )
-
-
-def _build(real, imag, *, cutoff, dtype):
-    check_parts(real, imag, len(cutoff))
-    return ket(lax.complex(real, jnp.broadcast_to(imag, real.shape)), cutoff=cutoff, dtype=dtype)
+    return resized(array.astype(dtype), cutoffs * each)
 
 
 def _check(parameters, modes, options):
-    real, imag = parameters["real"], parameters["imag"]
-    if not (isinstance(real, np.ndarray) and isinstance(imag, np.ndarray)):
-        return  # known at the call
-    check_parts(real, imag, len(modes))
-    _validated.ket(real + 1j * imag, "the array of amplitudes")
+    array = constant(parameters)
+    if array is not None:  # else known at the call
+        check_axes(array, len(modes), "the array of amplitudes")
+        _validated.ket(array, "the array of amplitudes")
 
 
-SPEC = KetSpec(
-    "ket",
-    ("real", "imag"),
-    None,
-    _build,
-    defaults={"imag": 0.0},
-    arrays=("real", "imag"),
-    check=_check,
-)
+SPEC = Spec("ket", PARTS, None, of_parts(ket), defaults={"imag": 0.0}, arrays=PARTS, check=_check)

@@ -10,7 +10,7 @@ from jax import lax
 
 from fockjax._linear import contract
 from fockjax._numerics import real_dtype
-from fockjax._spec import KetSpec
+from fockjax._spec import Spec
 from fockjax.gates.displacement import first_column
 from fockjax.kets.phases import turned
 
@@ -85,4 +85,4 @@ def _odd_weight(y):
 # Coefficients of the series of sinh(y) / y in y^2, enough terms for y < 1.
 _SINHC = [1 / math.factorial(2 * k + 1) for k in range(9, -1, -1)]
 
-SPEC = KetSpec("cat", ("a", "phi", "p"), 1, cat, defaults={"phi": 0.0, "p": 0.0})
+SPEC = Spec("cat", ("a", "phi", "p"), 1, cat, defaults={"phi": 0.0, "p": 0.0})

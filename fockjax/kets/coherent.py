@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from fockjax._numerics import real_dtype
-from fockjax._spec import KetSpec
+from fockjax._spec import Spec
 from fockjax.gates.displacement import first_column
 from fockjax.kets.phases import turned
 
@@ -35,4 +35,4 @@ def coherent(r, phi: Any = 0.0, *, cutoff: int, dtype=None) -> jax.Array:
     return turned(first_column(jnp.asarray(r, real_dtype(dtype)), cutoff), phi)
 
 
-SPEC = KetSpec("coherent", ("r", "phi"), 1, coherent, defaults={"phi": 0.0})
+SPEC = Spec("coherent", ("r", "phi"), 1, coherent, defaults={"phi": 0.0})

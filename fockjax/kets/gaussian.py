@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 
 from fockjax import _validated
+from fockjax._eager import is_known
+from fockjax._given import checked_hbar, cutoffs_of
 from fockjax._linear import contract
-from fockjax._numerics import checked_hbar, real_dtype
-from fockjax._spec import KetSpec, cutoffs_for
+from fockjax._numerics import real_dtype
+from fockjax._spec import Spec
 from fockjax.kets.recurrence import amplitudes
 
 
@@ -78,9 +79,9 @@ def prepared(cov, mean, cutoff, hbar: float, dtype, refuse):
     Returns:
         The cutoffs, ``V + 1`` with ``V = 2 cov / hbar``, and ``mean / sqrt(2 hbar)``.
     """
-    cutoffs = cutoffs_for(cutoff)
+    cutoffs = cutoffs_of(cutoff, None)
     n, hbar, real = len(cutoffs), checked_hbar(hbar), real_dtype(dtype)
-    if not isinstance(cov, Tracer):
+    if is_known(cov):
         refuse(cov, hbar)
     cov, mean = jnp.asarray(cov).astype(real), jnp.asarray(mean).astype(real)
     _check_shapes(cov, mean, n)
@@ -91,11 +92,11 @@ def prepared(cov, mean, cutoff, hbar: float, dtype, refuse):
 def _check_shapes(cov, mean, n: int) -> None:
     if cov.shape != (2 * n, 2 * n):
         raise ValueError(
-            f"Parameter `cov` must have shape {(2 * n, 2 * n)} for {n} mode(s), got {cov.shape}."
+            f"Argument `cov` must have shape {(2 * n, 2 * n)} for {n} mode(s), got {cov.shape}."
         )
     if mean.shape not in ((), (2 * n,)):
         raise ValueError(
-            f"Parameter `mean` must have shape {(2 * n,)} for {n} mode(s), got {mean.shape}."
+            f"Argument `mean` must have shape {(2 * n,)} for {n} mode(s), got {mean.shape}."
         )
 
 
@@ -111,7 +112,7 @@ def check_with(refuse):
     return check
 
 
-SPEC = KetSpec(
+SPEC = Spec(
     "gaussian",
     ("cov", "mean"),
     None,

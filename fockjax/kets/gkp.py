@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fockjax._given import in_range
 from fockjax._linear import contract
-from fockjax._numerics import in_range, real_dtype
-from fockjax._spec import KetSpec
+from fockjax._numerics import real_dtype
+from fockjax._spec import Spec
 from fockjax.kets.recurrence import amplitudes
 
 _TEETH = 32  # how many on either side of 0; one further out needs photon numbers above 6000
@@ -105,11 +106,11 @@ def _check_ampl_cutoff(ampl_cutoff) -> None:
 def _check(parameters, modes, options):
     epsilon = parameters["epsilon"]
     if isinstance(epsilon, float) and epsilon <= 0:
-        raise ValueError(f"Parameter `epsilon` must be positive, got {epsilon:g}.")
+        raise ValueError(f"Argument `epsilon` must be positive, got {epsilon:g}.")
     _check_ampl_cutoff(options["ampl_cutoff"])
 
 
-SPEC = KetSpec(
+SPEC = Spec(
     "gkp",
     ("theta", "phi", "epsilon"),
     1,

@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from fockjax._numerics import canonical_complex, checked_integer
-from fockjax._spec import KetSpec
+from fockjax._given import checked_integer
+from fockjax._numerics import canonical_complex
+from fockjax._spec import Spec
 
 
 def vacuum(*, cutoff: int, dtype=None) -> jax.Array:
@@ -52,8 +53,8 @@ def _check(parameters, modes, options):
 
 
 SPECS = (
-    KetSpec("vacuum", (), 1, vacuum, truncates=False),
-    KetSpec(
+    Spec("vacuum", (), 1, vacuum, truncates=False),
+    Spec(
         "fock",
         (),
         1,

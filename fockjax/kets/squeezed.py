@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fockjax._numerics import real_dtype
-from fockjax._spec import KetSpec
+from fockjax._spec import Spec
 from fockjax.gates.squeezing import first_column, sech
 from fockjax.kets.phases import turned
 from fockjax.kets.recurrence import amplitudes
@@ -82,8 +82,8 @@ def displaced_squeezed(
 
 
 SPECS = (
-    KetSpec("squeezed", ("r", "phi"), 1, squeezed, defaults={"phi": 0.0}),
-    KetSpec(
+    Spec("squeezed", ("r", "phi"), 1, squeezed, defaults={"phi": 0.0}),
+    Spec(
         "displaced_squeezed",
         ("r_d", "phi_d", "r_s", "phi_s"),
         1,

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._given import cutoffs_of
 from fockjax._linear import contract
 from fockjax._numerics import geometric, real_dtype
-from fockjax._spec import KetSpec, cutoffs_for
+from fockjax._spec import Spec
 from fockjax.gates.squeezing import sech
 from fockjax.kets.phases import turned
 
@@ -36,10 +37,10 @@ def two_mode_squeezed(r, phi: Any = 0.0, *, cutoff: int | tuple[int, int], dtype
         C. M. Caves and B. L. Schumaker, Phys. Rev. A 31, 3068 (1985).
     """
     r = jnp.asarray(r, real_dtype(dtype))
-    sizes = cutoffs_for(cutoff, 2)
+    sizes = cutoffs_of(cutoff, 2)
     twins = turned(geometric(sech(r)[0], jnp.tanh(r), np.ones(min(sizes) - 1)), phi)
     one, two = (np.eye(min(sizes), size, dtype=r.dtype) for size in sizes)
     return contract(contract(one, twins, "kn,k->kn"), two, "kn,km->nm")
 
 
-SPEC = KetSpec("two_mode_squeezed", ("r", "phi"), 2, two_mode_squeezed, defaults={"phi": 0.0})
+SPEC = Spec("two_mode_squeezed", ("r", "phi"), 2, two_mode_squeezed, defaults={"phi": 0.0})

@@ -14,5 +14,5 @@ from fockjax.layout.layout import Layout as Layout
 from fockjax.layout.simplex import Simplex as Simplex
 from fockjax.layout.simplex import TotalPhotons as TotalPhotons
 from fockjax.layout.simplex import Totals as Totals
-from fockjax.layout.simplex import lowered as lowered
 from fockjax.layout.square import Square as Square
+from fockjax.layout.tables import lowered as lowered

@@ -1,9 +1,8 @@
 """All Fock states with fewer photons in total than a bound."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, reduce
+from functools import reduce
 from string import ascii_letters
 from typing import Any
 
@@ -11,14 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._linear import Chart, contract, fold, unfold
-from fockjax._numerics import checked_integer
+from fockjax._given import checked_integer
+from fockjax._linear import contract, fold, unfold
+from fockjax.layout import tables
 from fockjax.layout.layout import Axes, Layout, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
-
-# An array more takes time to compile. It is worth that if it saves this many products of one
-# sample, and half of the products that there would be with an array for each number.
-PIECE = 300
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ class TotalPhotons:
         """The photon numbers of the Fock states kept, ``(states, modes)``, in the order in which
         `State.amplitudes` has them: by their total, then mode by mode.
         """
-        return _states(self.below, modes).copy()
+        return tables.states(self.below, modes).copy()
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class Simplex(Layout):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (_count(self.below, self.modes),) if self.modes else ()
+        return tables.extent(self.below, self.modes)
 
     @property
     def truncation(self) -> TotalPhotons:
@@ -94,17 +90,17 @@ class Simplex(Layout):
 
     def open(self, array: jax.Array, positions: Axes, at: int = 0) -> tuple[jax.Array, Axes]:
         if positions and self.modes > 1:
-            (array,) = unfold(array, _view(self, positions), axis=at)
+            (array,) = unfold(array, tables.view(self.below, self.modes, positions), axis=at)
         return array, tuple(range(at, at + len(positions)))
 
     def close(self, view: jax.Array, positions: Axes, at: int = 0) -> jax.Array:
         if positions and self.modes > 1:
-            view = fold([view], _view(self, positions), axis=at)
+            view = fold([view], tables.view(self.below, self.modes, positions), axis=at)
         return view
 
     def divide(self, array: jax.Array, positions: Axes, at: int = 0) -> tuple[jax.Array, Axes]:
         if positions and positions != tuple(range(self.modes)):
-            (array,) = unfold(array, _division(self, positions), axis=at)
+            (array,) = unfold(array, tables.division(self.below, self.modes, positions), axis=at)
         return array, (at,) if positions else ()
 
     def keeps(self, photons: np.ndarray) -> np.ndarray:
@@ -113,7 +109,7 @@ class Simplex(Layout):
     def apply_diagonals(
         self, diagonals: Sequence[tuple[Diagonal, Axes]], array: jax.Array, at: int = 0
     ) -> jax.Array:
-        states = _states(self.below, self.modes)
+        states = tables.states(self.below, self.modes)
         every = [op.values[tuple(states[:, k] for k in positions)] for op, positions in diagonals]
         together = reduce(lambda a, b: contract(a, b, "a,a->a"), every)
         labels = ascii_letters[: array.ndim]
@@ -131,7 +127,8 @@ class Simplex(Layout):
         pairs = "".join(a + b for a, b in zip(mine, theirs, strict=True))
         array = contract(array, other_array, f"{mine},{theirs}->{pairs}")
         own = tuple(k for k, source in enumerate(order) if source < self.modes)
-        chart = _division(self.beside(other), own)
+        together = self.beside(other)
+        chart = tables.division(together.below, together.modes, own)
         for side in range(sides):
             array = fold([array], chart, axis=side)
         return array
@@ -144,7 +141,7 @@ class Simplex(Layout):
         kept = jnp.all(numbers >= 0) & jnp.all(numbers < self.below)
         kept &= jnp.sum(numbers, dtype=np.int32) < self.below
         within = jnp.where(kept, numbers, 0)
-        base, steps = _ranks(self.below, self.modes)
+        base, steps = tables.ranks(self.below, self.modes)
         left = jnp.sum(within, dtype=np.int32)
         rank = jnp.asarray(base)[left]
         for mode, table in enumerate(steps):
@@ -160,14 +157,14 @@ class Simplex(Layout):
                 return self.apply_diagonals([(operator, positions)], array, at)
             case Matrix() | Parity() if len(positions) == 1 and self.modes > 1:
                 whole = operator.blocks if isinstance(operator, Parity) else operator.elements[None]
-                chart = _stairs(self, positions, len(whole))
+                chart = tables.stairs(self.below, self.modes, positions, len(whole))
                 blocks = [whole[:, :stop, :stop] for _, stop, _ in chart.shapes]
             case Parity():
                 return self.apply(operator.matrix, array, positions, at)
             case Totals():
-                chart, blocks = _totals(self, positions), operator.blocks
+                chart, blocks = tables.totals(self.below, self.modes, positions), operator.blocks
             case Sectors(charge=1) if len(positions) == 2:
-                chart, runs = _sectors(self, positions)
+                chart, runs = tables.sectors(self.below, self.modes, positions)
                 blocks = [operator.blocks[first:stop, :stop, :stop] for first, stop in runs]
             case _:
                 return super().apply(operator, array, positions, at)
@@ -176,8 +173,9 @@ class Simplex(Layout):
         return fold(pieces, chart, axis=at)
 
     def band(self, ket: jax.Array, position: int, order: int, weights: np.ndarray) -> jax.Array:
-        lower = _states(self.below, self.modes)[: _count(self.below - order, self.modes)]
-        raised = fold([ket], _raised(self, position, order))
+        count = tables.count(self.below - order, self.modes)
+        lower = tables.states(self.below, self.modes)[:count]
+        raised = fold([ket], tables.raised(self.below, self.modes, position, order))
         raised = contract(weights[lower[:, position]], raised, "a,a->a")
         return contract(ket[: len(lower)].conj(), raised, "a,a->")
 
@@ -230,198 +228,3 @@ def _multiplied(blocks: jax.Array, piece: jax.Array, axis: int) -> jax.Array:
     each = labels[axis : axis + blocks.ndim - 2]
     old = labels[axis + len(each)]
     return contract(blocks, piece, f"{each}Z{old},{labels}->{labels.replace(old, 'Z')}")
-
-
-# Tables
-# -------------------------------------------------------------------------------------------------
-
-
-def _count(below: int, modes: int) -> int:
-    """How many states have fewer than ``below`` photons in total."""
-    return math.comb(modes + below - 1, modes) if below else 0
-
-
-@lru_cache(maxsize=256)
-def _states(below: int, modes: int) -> np.ndarray:
-    """The photon numbers of all states in order, ``(states, modes)``."""
-    return np.concatenate([_sector(total, modes) for total in range(below)])
-
-
-@lru_cache(maxsize=4096)
-def _sector(total: int, modes: int) -> np.ndarray:
-    """The photon numbers of the states of one total, in order, ``(states, modes)``."""
-    if modes < 2:
-        return np.full((int(modes == 1 or total == 0), modes), total, np.int32)
-    parts = [_sector(total - first, modes - 1) for first in range(total + 1)]
-    first = np.repeat(np.arange(total + 1, dtype=np.int32), [len(part) for part in parts])
-    return np.column_stack([first, np.concatenate(parts)])
-
-
-@lru_cache(maxsize=256)
-def _ranks(below: int, modes: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Tables whose entries add up to the place of a state.
-
-    Returns:
-        A table indexed by the total, and for each mode a table indexed by the photons in this mode
-        and all later ones, and by the photons in this mode.
-    """
-    base = np.array([_count(total, modes) for total in range(below)])
-    steps = []
-    for after in reversed(range(modes)):
-        each = np.zeros((below, below), np.int32)
-        for left, n in np.ndindex(each.shape):
-            each[left, n] = len(_sector(left - n, after)) if n <= left else 0
-        steps.append(np.cumsum(each, axis=1, dtype=np.int32) - each)
-    return base.astype(np.int32), steps
-
-
-def _rank(below: int, numbers: np.ndarray) -> np.ndarray:
-    """The places of states given by their photon numbers, ``(states, modes)``."""
-    base, steps = _ranks(below, numbers.shape[1])
-    left = numbers.sum(1)
-    rank = base[left]
-    for mode, table in enumerate(steps):
-        rank = rank + table[left, numbers[:, mode]]
-        left = left - numbers[:, mode]
-    return rank
-
-
-def _sides(layout: Simplex, positions: Axes) -> tuple[np.ndarray, np.ndarray]:
-    """For all states, the photon numbers of some modes and those of the other modes."""
-    states = _states(layout.below, layout.modes)
-    others = [k for k in range(layout.modes) if k not in positions]
-    return states[:, list(positions)], states[:, others]
-
-
-@lru_cache(maxsize=1024)
-def _view(layout: Simplex, positions: Axes) -> Chart:
-    """The chart to an array whose axes are the photon numbers of some modes and the place of the
-    state of the others.
-    """
-    numbers, rest = _sides(layout, positions)
-    shape = (layout.below,) * len(positions) + layout.of((0,) * rest.shape[1]).shape
-    index = [*numbers.T] + [_rank(layout.below, rest)] * bool(rest.shape[1])
-    return Chart(np.asarray(np.ravel_multi_index(index, shape)), [shape])
-
-
-@lru_cache(maxsize=1024)
-def _division(layout: Simplex, positions: Axes) -> Chart:
-    """The chart to an array whose axes are the place of the state of some modes, and that of the
-    state of the others.
-    """
-    sides = [side for side in _sides(layout, positions) if side.shape[1]]
-    shape = tuple(_count(layout.below, side.shape[1]) for side in sides)
-    index = [_rank(layout.below, side) for side in sides]
-    return Chart(np.asarray(np.ravel_multi_index(index, shape)), [shape])
-
-
-@lru_cache(maxsize=1024)
-def _raised(layout: Simplex, position: int, order: int) -> Chart:
-    """The chart from each state to the one with ``order`` photons more in a mode, for those states
-    for which it is kept.
-    """
-    states = _states(layout.below, layout.modes)[: _count(layout.below - order, layout.modes)]
-    more = states + order * np.eye(layout.modes, dtype=int)[position]
-    return Chart(_rank(layout.below, more), [layout.shape])
-
-
-Runs = list[tuple[int, int]]
-
-
-@lru_cache(maxsize=1024)
-def _stairs(layout: Simplex, positions: Axes, parts: int) -> Chart:
-    """The chart to arrays with the axes s, a and the state of the other modes, where one mode has
-    ``parts * a + s`` photons.
-
-    There is an array for each run of totals R of the other modes: where these have R photons, the
-    mode has fewer than ``below - R``, so that an array for all R would be mostly empty.
-    """
-    numbers, rest = _sides(layout, positions)
-    columns = np.array([_count(R, rest.shape[1]) for R in range(layout.below + 1)])
-
-    def shape(first, stop):
-        return parts, -(-(layout.below - first) // parts), int(columns[stop] - columns[first])
-
-    runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[1])
-    own = _run_of(rest.sum(1), runs)
-    above = columns[[runs[k][0] for k in own]]
-    index = numbers[:, 0] % parts, numbers[:, 0] // parts, _rank(layout.below, rest) - above
-    return _chart([shape(*run) for run in runs], own, index)
-
-
-@lru_cache(maxsize=1024)
-def _sectors(layout: Simplex, positions: Axes) -> tuple[Chart, Runs]:
-    """The chart to arrays whose axes are the total N of two modes, the photons of the first of them
-    and the state of the other modes; and the runs of N.
-
-    There is an array for each run of N, since the other modes have fewer than ``below - N``
-    photons.
-    """
-    numbers, rest = _sides(layout, positions)
-
-    def shape(first, stop):
-        return stop - first, stop, _count(layout.below - first, rest.shape[1])
-
-    runs = _runs(layout.below, lambda *run: math.prod(shape(*run)) * shape(*run)[1])
-    total = numbers.sum(1)
-    own = _run_of(total, runs)
-    index = total - np.array(runs)[own, 0], numbers[:, 0], _rank(layout.below, rest)
-    return _chart([shape(*run) for run in runs], own, index), runs
-
-
-@lru_cache(maxsize=1024)
-def _totals(layout: Simplex, positions: Axes) -> Chart:
-    """The chart to an array for each total of some modes, whose axes are the place of their state
-    among those of that total, and the place of the state of the others.
-    """
-    numbers, rest = _sides(layout, positions)
-    modes, others = numbers.shape[1], rest.shape[1]
-    first = np.array([_count(total, modes) for total in range(layout.below + 1)])
-    shapes = [
-        (int(first[N + 1] - first[N]), *Simplex(layout.below - N, others).shape)
-        for N in range(layout.below)
-    ]
-    own = numbers.sum(1)
-    index = [_rank(layout.below, numbers) - first[own]]
-    return _chart(shapes, own, index + [_rank(layout.below, rest)] * bool(others))
-
-
-def lowered(total: int, modes: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a_k does to each state of a total: the places of the resulting states among those of one
-    photon less, and the factors they get. Both have shape ``(modes, states)``.
-    """
-    states = _sector(total, modes)
-    less = np.maximum(states - np.eye(modes, dtype=np.int32)[:, None], 0)
-    there = less.sum(2) < total
-    places = _rank(total, less.reshape(-1, modes) * there.reshape(-1, 1)).reshape(there.shape)
-    return np.where(there, places - _count(total - 1, modes), 0), np.sqrt(states.T)
-
-
-def _runs(below: int, cost: Callable[[int, int], int]) -> Runs:
-    """The numbers below a bound, split into the runs that cost least in all. A run is given by its
-    first number and the one after its last. Found by dynamic programming.
-    """
-    piece = max(PIECE, sum(cost(k, k + 1) for k in range(below)) // 2)
-    best: list[tuple[int, Runs]] = [(0, [])]
-    for stop in range(1, below + 1):
-        ways = [
-            (best[first][0] + cost(first, stop) + piece, [*best[first][1], (first, stop)])
-            for first in range(stop)
-        ]
-        best.append(min(ways))
-    return best[-1][1]
-
-
-def _run_of(numbers: np.ndarray, runs: Runs) -> np.ndarray:
-    """The index of the run that each number is in."""
-    return np.searchsorted([stop for _, stop in runs], numbers, side="right")
-
-
-def _chart(shapes: list[tuple[int, ...]], own: np.ndarray, index: Sequence[np.ndarray]) -> Chart:
-    """The chart in which amplitude k stands in array ``own[k]``, at the place ``index[..][k]``."""
-    first = np.cumsum([0] + [math.prod(shape) for shape in shapes])
-    lengths = np.array(shapes)[own]
-    place = np.zeros(len(own), int)
-    for axis, at in enumerate(index):
-        place = place * lengths[:, axis] + at
-    return Chart(first[own] + place, shapes)

@@ -2,18 +2,18 @@
 renormalised, so that what is lost shows as leakage.
 """
 
-from fockjax._spec import MixedSpec as MixedSpec
+from fockjax._spec import Spec
 from fockjax._spec import public as _public
 from fockjax.mixed import array as _array
 from fockjax.mixed import gaussian as _gaussian
 from fockjax.mixed import thermal as _thermal
 
-REGISTRY: dict[str, MixedSpec] = {
+REGISTRY: dict[str, Spec] = {
     spec.name: spec for spec in (_thermal.SPEC, _array.SPEC, _gaussian.SPEC)
 }
 
-density_matrix = _public(_array.density_matrix, modes=None)
-mixed_gaussian = _public(_gaussian.mixed_gaussian, modes=None)
-thermal = _public(_thermal.thermal)
+density_matrix = _public(_array.density_matrix, REGISTRY)
+mixed_gaussian = _public(_gaussian.mixed_gaussian, REGISTRY)
+thermal = _public(_thermal.thermal, REGISTRY)
 
-__all__ = ["REGISTRY", "MixedSpec", "density_matrix", "mixed_gaussian", "thermal"]
+__all__ = ["REGISTRY", "density_matrix", "mixed_gaussian", "thermal"]

@@ -3,14 +3,11 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import lax
 
 from fockjax import _validated
-from fockjax._numerics import canonical_complex
-from fockjax._spec import MixedSpec, cutoffs_for
-from fockjax.kets.array import check_parts, fitted
+from fockjax._parts import PARTS, check_axes, constant, of_parts
+from fockjax._spec import Spec
+from fockjax.kets.array import fitted
 
 
 def density_matrix(elements: Any, *, cutoff: int | tuple[int, ...], dtype=None) -> jax.Array:
@@ -43,38 +40,23 @@ def density_matrix(elements: Any, *, cutoff: int | tuple[int, ...], dtype=None) 
                [0. -0.5j, 0.5+0.j , 0. +0.j ],
                [0. +0.j , 0. +0.j , 0. +0.j ]], dtype=complex64)
     """
-    dtype = canonical_complex(dtype)
     array = _validated.density_matrix(elements, "Argument `elements`")
-    half = array.ndim // 2
-    cutoffs = cutoffs_for(cutoff, half)
-    if half != len(cutoffs):
-        raise ValueError(
-            f"Argument `elements` must have two axes for each of {len(cutoffs)} modes, got shape "
-            f"{array.shape}."
-        )
-    return fitted(array, cutoffs * 2, dtype)
-
-
-def _build(real, imag, *, cutoff, dtype):
-    check_parts(real, imag, len(cutoff), axes=2)
-    elements = lax.complex(real, jnp.broadcast_to(imag, real.shape))
-    return density_matrix(elements, cutoff=cutoff, dtype=dtype)
+    return fitted(array, cutoff, dtype, "Argument `elements`", each=2)
 
 
 def _check(parameters, modes, options):
-    real, imag = parameters["real"], parameters["imag"]
-    if not (isinstance(real, np.ndarray) and isinstance(imag, np.ndarray)):
-        return  # known at the call
-    check_parts(real, imag, len(modes), axes=2)
-    _validated.density_matrix(real + 1j * imag, "the density matrix")
+    array = constant(parameters)
+    if array is not None:  # else known at the call
+        check_axes(array, len(modes), "the density matrix", each=2)
+        _validated.density_matrix(array, "the density matrix")
 
 
-SPEC = MixedSpec(
+SPEC = Spec(
     "density_matrix",
-    ("real", "imag"),
+    PARTS,
     None,
-    _build,
+    of_parts(density_matrix),
     defaults={"imag": 0.0},
-    arrays=("real", "imag"),
+    arrays=PARTS,
     check=_check,
 )

@@ -9,7 +9,7 @@ import numpy as np
 from fockjax import _validated
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex
-from fockjax._spec import MixedSpec
+from fockjax._spec import Spec
 from fockjax.kets.gaussian import check_with, prepared
 from fockjax.kets.recurrence import amplitudes
 
@@ -72,7 +72,7 @@ def mixed_gaussian(
     return amplitudes(quadratic, linear, log_vacuum, cutoffs * 2)
 
 
-SPEC = MixedSpec(
+SPEC = Spec(
     "mixed_gaussian",
     ("cov", "mean"),
     None,

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._numerics import canonical_complex, in_range, powers, real_dtype
-from fockjax._spec import MixedSpec, check_ranges
+from fockjax._given import in_range
+from fockjax._numerics import canonical_complex, powers, real_dtype
+from fockjax._spec import Spec, check_ranges
 
 
 def thermal(nbar, *, cutoff: int, dtype=None) -> jax.Array:
@@ -36,4 +37,4 @@ def thermal(nbar, *, cutoff: int, dtype=None) -> jax.Array:
     return jnp.diag(photons.astype(canonical_complex(dtype)))
 
 
-SPEC = MixedSpec("thermal", ("nbar",), 1, thermal, check=check_ranges(nbar=(0, np.inf)))
+SPEC = Spec("thermal", ("nbar",), 1, thermal, check=check_ranges(nbar=(0, np.inf)))

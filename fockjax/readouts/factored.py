@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._eager import jit_when_eager
+from fockjax._given import check_number, checked_hbar, mode_of, modes_of
 from fockjax._limits import MEMORY_LIMIT, over_limit
 from fockjax._linear import contract
-from fockjax._numerics import canonical_complex, checked_hbar, is_integer, safe_sqrt
+from fockjax._numerics import canonical_complex, safe_sqrt
 from fockjax.factors import Factor
+from fockjax.layout import Layout, TotalPhotons
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,6 +69,18 @@ class Factored:
         """The cutoff of each mode."""
         of = {m: c for f in self.factors for m, c in zip(f.modes, f.cutoffs, strict=True)}
         return tuple(of[mode] for mode in sorted(of))
+
+    @property
+    def truncation(self) -> tuple[int, ...] | TotalPhotons:
+        """The truncation: a cutoff for each mode, or a `TotalPhotons`."""
+        return self.layout.truncation
+
+    @property
+    def layout(self) -> Layout:
+        """The layout in which a ket of all its modes would be stored."""
+        layout = reduce(lambda a, b: a.beside(b), [factor.kets for factor in self.factors])
+        modes = [mode for factor in self.factors for mode in factor.modes]
+        return layout.of(tuple(sorted(range(len(modes)), key=modes.__getitem__)))
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
@@ -224,50 +238,19 @@ class Factored:
         return next(factor for factor in self._parts if mode in factor.modes)
 
     def _checked_mode(self, mode: int) -> int:
-        return checked_mode(mode, self.modes)
+        return mode_of(mode, self.modes)
 
     def _checked_modes(self, modes: Modes | None, least: int = 0) -> tuple[int, ...]:
-        return checked_modes(modes, self.modes, least)
+        if modes is None:
+            return tuple(range(self.modes))
+        return modes_of(modes, self.modes, least=least)
 
     def _checked_hbar(self, hbar: float | None) -> float:
         return self.hbar if hbar is None else checked_hbar(hbar)
 
     def _checked_number(self, name: str, value: Any) -> jax.Array:
-        value = jnp.asarray(value)
-        if value.ndim or jnp.iscomplexobj(value):
-            raise ValueError(
-                f"Argument `{name}` must be one real number, got "
-                f"{value.dtype.name}{list(value.shape)}; of several, batch with jax.vmap."
-            )
-        return value.astype(self._real)
-
-
-def checked_mode(mode: int, modes: int) -> int:
-    """A mode of a state of this many ``modes``, as a Python integer.
-
-    Raises:
-        ValueError: if there is no such mode.
-    """
-    if not is_integer(mode, 0) or mode >= modes:
-        raise ValueError(f"Argument `mode` must be an integer from 0 to {modes - 1}, got {mode!r}.")
-    return int(mode)
-
-
-def checked_modes(modes: Modes | None, count: int, least: int = 0) -> tuple[int, ...]:
-    """One mode or several of a state of ``count`` modes, as a tuple; None stands for all of them.
-
-    Raises:
-        ValueError: if a mode is missing or repeated, or fewer than ``least`` are named.
-    """
-    if modes is None:
-        return tuple(range(count))
-    listed = [modes] if isinstance(modes, int | np.integer | str) else list(modes)
-    listed = tuple(checked_mode(mode, count) for mode in listed)
-    if len(listed) < least:
-        raise ValueError(f"Argument `modes` must name at least one mode, got {modes!r}.")
-    if len(set(listed)) != len(listed):
-        raise ValueError(f"Argument `modes` must not repeat a mode, got {modes}.")
-    return listed
+        check_number(name, value)
+        return jnp.asarray(value).astype(self._real)
 
 
 def outer(parts: Iterable[tuple[jax.Array, str]], order: str) -> jax.Array:

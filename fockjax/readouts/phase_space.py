@@ -9,8 +9,9 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
+from fockjax._given import as_real
 from fockjax._linear import contract, skew
-from fockjax._numerics import as_real, resized
+from fockjax._numerics import resized
 from fockjax._phases import phase_factor
 from fockjax.gates.beamsplitter import quarter_turns
 from fockjax.gates.phases import powers_of_i

@@ -10,8 +10,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from fockjax._eager import is_known
+from fockjax._given import as_real
 from fockjax._linear import contract
-from fockjax._numerics import as_real
 from fockjax.readouts.factored import Factored, Modes, Moments, outer, readout
 
 
@@ -23,10 +23,11 @@ class PhotonNumbers(Factored):
 
         Args:
             photons: integers. They may be traced, so that `jax.vmap` runs over many patterns. As no
-                error can be raised then, a number outside the cutoff has probability 0.
+                error can be raised then, a number outside a cutoff has probability 0.
 
         Raises:
-            ValueError: if there is not one for each mode, or one is known to be outside the cutoff.
+            ValueError: if there is not one for each mode, or they are known to be outside the
+                truncation.
 
         Example:
             >>> import fockjax as fj
@@ -41,20 +42,29 @@ class PhotonNumbers(Factored):
                 f"Argument `photons` must be {self.modes} integers, one for each mode, got "
                 f"{photons!r}."
             )
-        if isinstance(numbers, np.ndarray):
-            if np.any((numbers < 0) | (numbers >= np.array(self.cutoffs))):
-                raise ValueError(
-                    f"Argument `photons` must be inside the cutoffs {self.cutoffs}, got "
-                    f"{tuple(map(int, numbers))}."
-                )
+        if isinstance(numbers, np.ndarray) and not self._keeps(numbers):
+            raise ValueError(
+                f"Argument `photons` must be inside the cutoffs {self.truncation}, got "
+                f"{tuple(map(int, numbers))}."
+            )
+        return self._probability(numbers)
+
+    def _keeps(self, photons: np.ndarray) -> bool:
+        return bool(np.all(photons >= 0) and self.layout.keeps(photons[None])[0])
+
+    @readout()
+    def _probability(self, photons: Any) -> jax.Array:
         total = jnp.ones((), self._real)
         for factor in self._parts:
-            total = total * factor.probability({mode: numbers[mode] for mode in factor.modes})
+            total = total * factor.probability({mode: photons[mode] for mode in factor.modes})
         return total
 
     @readout("modes")
     def probabilities(self, modes: Modes | None = None) -> jax.Array:
         """Joint photon-number probabilities of ``modes`` (default: all), the others summed over.
+
+        Args:
+            modes: one mode or several, in any order.
 
         Returns:
             Real array with one axis for each of ``modes``, in that order, as long as its cutoff.
@@ -90,6 +100,12 @@ class PhotonNumbers(Factored):
     def photon_number(self, mode: int) -> Moments:
         """Mean and variance of the photon number ``n = a^dagger a`` of a mode.
 
+        Args:
+            mode: the mode.
+
+        Returns:
+            `Moments`, of two real scalars.
+
         Example:
             >>> import fockjax as fj
             >>> state = fj.Circuit(1).displace(0.5, 0.3, mode=0)({}, cutoff=12)
@@ -101,6 +117,12 @@ class PhotonNumbers(Factored):
     @readout("modes")
     def photon_number_product(self, modes: Modes | None = None) -> Moments:
         """Mean and variance of the product of the photon numbers of ``modes`` (default: all).
+
+        Args:
+            modes: one mode or several.
+
+        Returns:
+            `Moments`, of two real scalars.
 
         Example:
             >>> import fockjax as fj
@@ -117,6 +139,12 @@ class PhotonNumbers(Factored):
         """The mean of ``(-1)^n``, n the photons of ``modes`` (default: all) together.
 
         Of one mode it is ``pi hbar W(0, 0)``, W the Wigner function.
+
+        Args:
+            modes: one mode or several.
+
+        Returns:
+            A real scalar.
 
         Example:
             >>> import fockjax as fj

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fockjax._eager import is_known
+from fockjax._given import as_real, checked_integer
 from fockjax._linear import contract
-from fockjax._numerics import as_real, checked_integer
 from fockjax._phases import cos_sin
 from fockjax.readouts.factored import Factored, Modes, Moments, readout
 
@@ -97,6 +97,13 @@ class Quadratures(Factored):
     def quadrature_means(self, modes: Modes | None = None, hbar: float | None = None) -> jax.Array:
         """``<x>`` of each of ``modes`` (default: all), then ``<p>`` of each.
 
+        Args:
+            modes: one mode or several.
+            hbar: as in `quadrature`.
+
+        Returns:
+            Real array ``(2 n,)`` for n modes.
+
         Example:
             >>> import fockjax as fj
             >>> state = fj.Circuit(2).displace(0.5, mode=1)({}, cutoff=12)
@@ -115,6 +122,13 @@ class Quadratures(Factored):
         The order is that of Strawberry Fields' Gaussian states. The products are those of the
         infinite operators between the truncated states. It takes the memory of ``2 n + 1`` kets for
         a factor of which n modes are asked for.
+
+        Args:
+            modes: one mode or several.
+            hbar: as in `quadrature`.
+
+        Returns:
+            Real array ``(2 n, 2 n)`` for n modes.
 
         Example:
             >>> import fockjax as fj

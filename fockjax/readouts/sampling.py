@@ -11,8 +11,8 @@ import numpy as np
 from jax import lax
 
 from fockjax import detectors
-from fockjax._numerics import checked_integer
-from fockjax._random import check_key, draw_photon_number, tails
+from fockjax._given import check_key, checked_integer
+from fockjax._random import draw_photon_number, tails
 from fockjax.detectors import Detector
 from fockjax.detectors.counter import Counter
 from fockjax.factors import Factor

@@ -16,6 +16,9 @@ class Subsystems(Factored):
     def reduced(self, modes: Modes) -> jax.Array:
         """The density matrix of ``modes``, all others traced out.
 
+        Args:
+            modes: one mode or several, in any order.
+
         Returns:
             Complex array: the row axes (ket) of ``modes`` in the order asked for, then their
             column axes (bra); ``(cutoff, cutoff)`` for one mode. Strawberry Fields interleaves
@@ -49,6 +52,12 @@ class Subsystems(Factored):
         It is 1 if these modes are in a pure state of their own. Nothing is renormalised: for a
         state that lost probability it is lower (``norm^4`` for all modes of a pure state).
 
+        Args:
+            modes: one mode or several.
+
+        Returns:
+            A real scalar.
+
         Example:
             >>> import numpy as np, fockjax as fj
             >>> print(fj.from_ket(np.eye(2) / np.sqrt(2)).purity(0))
@@ -67,6 +76,12 @@ class Subsystems(Factored):
         For a pure state it is the entanglement with the other modes, and the smaller side is
         diagonalised. Nothing is renormalised: a trace t < 1 adds ``-t ln t``. First and second
         derivatives are finite at eigenvalues that are zero or equal.
+
+        Args:
+            modes: one mode or several.
+
+        Returns:
+            A real scalar.
 
         Example:
             >>> import numpy as np, fockjax as fj

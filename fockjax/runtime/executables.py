@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from fockjax._numerics import checked_integer
+from fockjax._given import checked_integer
 from fockjax.runtime.gateway import Device, Gateway
 
 CONSTANT_ARGUMENT = "jax.const = true"  # with JAX_USE_SIMPLIFIED_JAXPR_CONSTANTS

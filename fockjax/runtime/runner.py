@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fockjax._numerics import checked_integer
+from fockjax._given import checked_integer
 from fockjax.runtime import guard, memory
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.executables import Executables

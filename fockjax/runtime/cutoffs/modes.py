@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fockjax import arguments
+from fockjax._given import cutoffs_of
 from fockjax.circuit import Circuit, Weights
 from fockjax.runtime.cutoffs.gaussian import cuts
 from fockjax.runtime.cutoffs.ladders import (
@@ -150,8 +150,8 @@ def plan_cutoffs(
         Where a sample loses more: (12, 10), (16, 12), .., (64, 64).
     """
     samples = checked_samples(circuit, x)
-    least = arguments.cutoffs_of(circuit.modes, minimum, "minimum")
-    most = arguments.cutoffs_of(circuit.modes, maximum, "maximum")
+    least = cutoffs_of(minimum, circuit.modes, "minimum")
+    most = cutoffs_of(maximum, circuit.modes, "maximum")
     least = raised_to_hold(photons_needed(circuit), least, most)
     check_tolerance(tolerance, share)
     weights = circuit.checked(weights, samples[0], least, dtype, None, key)["weights"]

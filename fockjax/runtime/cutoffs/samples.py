@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fockjax._numerics import checked_integer
+from fockjax._given import checked_integer
 from fockjax.circuit import Circuit
 
 ROWS = 1024  # samples that a planner looks at, at most
