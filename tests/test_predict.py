@@ -26,7 +26,7 @@ import fockjax as fj
 from fockjax import inference, prediction
 from fockjax.inference import load_model
 from fockjax.journal import Journal
-from fockjax.prediction import predict
+from fockjax.prediction import PredictConfig, predict
 from fockjax.runtime import Runner, TooLarge, memory
 from fockjax.runtime.run_record import read_records
 from fockjax.training import TrainConfig, UserError, train
@@ -98,7 +98,8 @@ def write_parquet(path, features):
 
 def run(model, data, out, **options):
     text = io.StringIO()
-    rows = predict(model, data, out, console=Console(file=text, width=300), **options)
+    config = PredictConfig(model, data, out, **options)
+    rows = predict(config, Console(file=text, width=300))
     return rows, text.getvalue()
 
 
@@ -858,10 +859,9 @@ def test_a_result_that_is_not_finite_keeps_the_chunks_before_it(
 # A run in its own process, to be killed: this one compiles in another way.
 SCRIPT = """
 import sys
-from pathlib import Path
 from fockjax import prediction
 prediction.CHUNK_BATCHES = 16
-prediction.predict(*map(Path, sys.argv[1:4]), skip_bad=True, batch_size=8)
+prediction.predict(prediction.PredictConfig(*sys.argv[1:4], skip_bad=True, batch_size=8))
 """
 BYTES = 12 + 8 + 8 + 1  # of a row in the journal
 

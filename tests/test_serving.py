@@ -16,7 +16,7 @@ from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from fockjax import cli
-from fockjax.prediction import predict
+from fockjax.prediction import PredictConfig, predict
 from fockjax.serving import model as model_module
 from fockjax.serving import openapi, protocol, supervisor
 from fockjax.serving import rows as rows_module
@@ -227,7 +227,7 @@ def test_predictions_are_those_of_fockjax_predict(mixed, folders, tmp_path, monk
         ",".join("" if v is None else str(v) for v in (r["a"], r["place"], r["c"])) for r in rows
     ]
     (tmp_path / "rows.csv").write_text("\n".join(["a,place,c", *lines]))
-    predict(folders / "mixed", tmp_path / "rows.csv", tmp_path / "out.npy")
+    predict(PredictConfig(folders / "mixed", tmp_path / "rows.csv", tmp_path / "out.npy"))
     expected = np.load(tmp_path / "out.npy")
     found = mixed.post("/predict", json={"rows": rows}).json()["predictions"]
     assert list(found[0]) == list(expected.dtype.names)
@@ -261,10 +261,10 @@ def truths(tmp_path_factory):
 
 def test_truth_values_and_long_integers_mean_the_same_in_every_format(truths):
     client, place, columns = truths
-    predict(place / "model", place / "t.csv", place / "out.npy")
+    predict(PredictConfig(place / "model", place / "t.csv", place / "out.npy"))
     expected = np.load(place / "out.npy")
     assert len(np.unique(expected["probability"])) == 60
-    predict(place / "model", place / "t.parquet", place / "other.npy")
+    predict(PredictConfig(place / "model", place / "t.parquet", place / "other.npy"))
     np.testing.assert_array_equal(np.load(place / "other.npy"), expected)
     given = {name: columns[name] for name in ("ill", "code", "x")}
     rows = [list(row) for row in zip(*given.values(), strict=True)]
