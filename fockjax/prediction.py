@@ -10,7 +10,7 @@ import hashlib
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -20,22 +20,21 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from fockjax._advice import UserError
+from fockjax._advice import SHOWN, UserError, first_few
 from fockjax._files import remove_leftovers, same_file
 from fockjax._options import optional
-from fockjax.inference import Predictor, load_model
+from fockjax.inference import Predictor, load_model, result_columns
 from fockjax.journal import Journal, open_journal, stored_identity
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.run_record import check_log, check_trace
-from fockjax.training.reading import SHOWN_PROBLEMS
 from fockjax.training.tables import (
     Chunk,
     Column,
     Raw,
     Table,
     check_output,
-    encode,
+    describe_bad,
     open_table,
     write_table,
 )
@@ -195,10 +194,10 @@ class _BadRows:
 
     def add(self, count: int, reasons: list[str]) -> None:
         self.count += count
-        self.shown += reasons[: SHOWN_PROBLEMS - len(self.shown)]
+        self.shown += reasons[: SHOWN - len(self.shown)]
 
     def __str__(self) -> str:
-        return first_reasons(self.shown, self.count)
+        return first_few(self.shown, self.count, "; ")
 
     def __bool__(self) -> bool:
         return self.count > 0
@@ -256,7 +255,7 @@ def _run(
                 storing = False
             if storing:
                 unchanged()
-                journal.append(part, reasons[:SHOWN_PROBLEMS])
+                journal.append(part, reasons[:SHOWN])
             show(raw.start + raw.count)
     return refused
 
@@ -306,11 +305,8 @@ def _encoded(predictor: Predictor, table: Table, start: int, size: int) -> Itera
     """The rows of a table from `start` on, in chunks of at most `size`, as inputs of the model."""
     names = [column.name for column in predictor.columns]
     for raw in table.chunks(names, start, size):
-        chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
-        usable = predictor.usable(chunk.values) & ~chunk.bad
-        # Unusable rows run as the mean row, so that they do not affect the others.
-        values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
-        yield _Encoded(raw, chunk, usable, predictor.scaler.features(values))
+        chunk, inputs, usable = predictor.inputs(raw)
+        yield _Encoded(raw, chunk, usable, inputs)
 
 
 def _planned(
@@ -455,50 +451,6 @@ def _open(data: Path, columns: tuple[Column, ...]) -> Table:
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def describe_bad(
-    chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray, most: int | None = None
-) -> list[str]:
-    """One line for each row that is not good: its first problem.
-
-    Args:
-        chunk: the rows.
-        start: how many rows come before them.
-        usable: which rows the model could take; the others have a value that is too large.
-        good: which rows have a finite result.
-        most: for at most so many rows, the first ones, which `chunk` must describe.
-    """
-    first: dict[int, str] = {}
-    for problem in chunk.problems:
-        first.setdefault(problem.row, str(problem))
-    for offset in np.flatnonzero(~good)[:most]:
-        row = start + int(offset) + 1
-        place = f"row {row} (line {chunk.lines[offset]})" if chunk.lines else f"row {row}"
-        what = "the result is not finite" if usable[offset] else "a value is too large"
-        first.setdefault(row, f"{place}: {what}")
-    return [first[row] for row in sorted(first)[:most]]
-
-
-def first_reasons(reasons: Sequence[str], count: int) -> str:
-    """The first of the reasons why `count` rows cannot be used, for a message."""
-    shown = reasons[:SHOWN_PROBLEMS]
-    more = count - len(shown)
-    return "; ".join(shown) + (f"; and {more} more rows" if more > 0 else "")
-
-
-def result_columns(classes: tuple | None, cutoffs: Sequence[str] = ()) -> np.dtype:
-    """The columns of the output as a structured dtype; more if rows run at one of some cutoffs."""
-    if classes is None:
-        label, probabilities = "<f8", []
-    elif len(classes) == 2:
-        label, probabilities = np.array(classes).dtype.str, ["probability"]
-    else:
-        label = np.array(classes).dtype.str
-        probabilities = [f"probability_{each}" for each in classes]
-    numbers = [(name, "<f8") for name in (*probabilities, "leakage")]
-    more = [("cutoffs", np.array(cutoffs).dtype.str), ("ok", "?")] if cutoffs else []
-    return np.dtype([("prediction", label), *numbers, *more])
 
 
 @contextlib.contextmanager

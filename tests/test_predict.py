@@ -530,8 +530,10 @@ def test_the_inputs_of_a_model_by_hand(mixed):
     inputs = np.column_stack([standard[:, 0], np.eye(3)[filled[:, 1].astype(int)], standard[:, 2]])
     np.testing.assert_allclose(scaler.features(dataset.features), inputs, atol=1e-6)
     assert scaler.inputs == 5
-    assert not once(mixed).usable(np.array([[0, 3, 0], [0, 0.5, 0], [0, -1, 0.0]])).any()
-    assert once(mixed).usable(np.array([[np.nan] * 3])).all()
+    for features in ([0, 3, 0], [0, 0.5, 0], [0, -1, 0.0]):
+        with pytest.raises(UserError, match="rows 1, counted from 1, are not"):
+            once(mixed)(np.array([features]))
+    assert once(mixed)(np.array([[np.nan] * 3])).ok.all()
 
 
 def test_an_unknown_category_is_a_bad_row_and_a_matrix_has_none(mixed, tmp_path):

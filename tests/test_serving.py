@@ -15,7 +15,7 @@ from models import categories, make_folder, numbers, without_circuits
 from pyarrow import parquet
 from starlette.testclient import TestClient
 
-from fockjax import cli
+from fockjax import cli, inference
 from fockjax.prediction import PredictConfig, predict
 from fockjax.serving import model as model_module
 from fockjax.serving import openapi, protocol, supervisor
@@ -434,18 +434,18 @@ def test_too_many_rows_are_refused_before_they_are_read(client, path, body, monk
 
 def test_the_first_bad_rows_are_described_and_all_are_counted(client, mixed):
     error = client.post("/predict", json={"rows": [[1, None, 1e300]] * 99}).json()["error"]
-    assert error.count("the value is missing") == 10 and error.endswith("and 89 more rows")
+    assert error.count("the value is missing") == 10 and error.endswith("and 89 more")
     error = client.post("/predict", json={"rows": [[1, 1e300, 1]] * 99}).json()["error"]
-    assert error.count("too large") == 10 and error.endswith("and 89 more rows")
+    assert error.count("too large") == 10 and error.endswith("and 89 more")
     rows = [[None, None, None], [1, "nowhere", 1e300]] * 30  # of which every second can be used
     error = mixed.post("/predict", json={"rows": rows}).json()["error"]
-    assert error.count("'nowhere' is not among") == 10 and error.endswith("and 20 more rows")
+    assert error.count("'nowhere' is not among") == 10 and error.endswith("and 20 more")
     assert error.startswith("row 2, ") and "row 20, " in error
 
 
 def test_a_large_request_holds_up_no_other(client, monkeypatch):
     reached, released = threading.Event(), threading.Event()
-    encode = rows_module.encode
+    encode = inference.encode
 
     def slow(raw, *args, **options):
         if raw.count > 1:
@@ -453,7 +453,7 @@ def test_a_large_request_holds_up_no_other(client, monkeypatch):
             assert released.wait(20)
         return encode(raw, *args, **options)
 
-    monkeypatch.setattr(rows_module, "encode", slow)
+    monkeypatch.setattr(inference, "encode", slow)
     large = json.dumps({"rows": [[1, 2, 3]] * 2}) + " " * LARGE_BODY
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.post, "/predict", content=large)

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._advice import first_few
 from fockjax.layout import TotalPhotons
 from fockjax.states import State
-
-SHOWN_ROWS = 10
 
 
 class Checked(NamedTuple):
@@ -86,11 +85,9 @@ def listed(rows: np.ndarray) -> str:
     """Row numbers for a message: how many, and the first few.
 
     >>> listed(np.arange(12))
-    '12 rows (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..)'
+    '12 rows (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 2 more)'
     """
-    more = ", .." if len(rows) > SHOWN_ROWS else ""
-    noun = "row" if len(rows) == 1 else "rows"
-    return f"{len(rows)} {noun} ({', '.join(map(str, rows[:SHOWN_ROWS]))}{more})"
+    return f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} ({first_few(rows)})"
 
 
 def bounded(

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._advice import first_few
 from fockjax._random import check_key
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.runtime.cutoffs.modes import CutoffPlan
-from fockjax.runtime.cutoffs.samples import checked_samples, shown_rows
+from fockjax.runtime.cutoffs.samples import checked_samples
 from fockjax.runtime.cutoffs.totals import TotalPlan, TruncationPlan
 from fockjax.runtime.executables import Executables
 from fockjax.runtime.guard import Checked, lost
@@ -68,7 +69,7 @@ class LeakageError(RuntimeError):
         worst = float(np.max(result.lost[rows]))
         super().__init__(
             f"{len(rows)} of {len(result.lost)} samples lose more than {result.tolerance:.1e} even "
-            f"at {_named(result.rungs[-1])} (rows {shown_rows(rows)}; at most {worst:.1e}). Plan "
+            f"at {_named(result.rungs[-1])} (rows {first_few(rows)}; at most {worst:.1e}). Plan "
             "with a greater `maximum`, limit their displacements and squeezing, raise the "
             "tolerance, or take the results flagged (`flag=True`; here `error.result`)."
         )

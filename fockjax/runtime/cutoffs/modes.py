@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from fockjax import arguments
+from fockjax._advice import first_few
 from fockjax.circuit import Circuit, Weights
 from fockjax.runtime.cutoffs.gaussian import cuts
 from fockjax.runtime.cutoffs.ladders import (
@@ -24,7 +25,7 @@ from fockjax.runtime.cutoffs.ladders import (
     rungs,
 )
 from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
-from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
+from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for
 from fockjax.runtime.cutoffs.statistics import tails
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
 from fockjax.runtime.cutoffs.trial import Trial, observed_tally, verified_levels
@@ -76,14 +77,15 @@ class CutoffPlan:
         if self.trial:
             rows, generous, lost = self.trial
             lines.append(
-                f"Not Gaussian throughout: the bound is that of rows {shown_rows(rows)}, seen at "
-                f"cutoffs {generous}. At the planned cutoffs they lose at most {max(lost):.1e}."
+                "Not Gaussian throughout: the bound is that of rows "
+                f"{first_few(np.unique(rows))}, seen at cutoffs {generous}. At the planned cutoffs "
+                f"they lose at most {max(lost):.1e}."
             )
         elif len(self.short) < len(self.rows):
             lines.append(guarantee(self.short))
         if len(self.short):
             lines.append(
-                f"Rows {shown_rows(self.short)} may lose more even at cutoffs "
+                f"Rows {first_few(self.short)} may lose more even at cutoffs "
                 f"{self.trial.generous if self.trial else self.rungs[-1]}: raise `maximum`, or "
                 "limit their displacements and squeezing."
             )

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fockjax._advice import first_few
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.layout import TotalPhotons
@@ -20,7 +21,7 @@ from fockjax.runtime.cutoffs.gaussian import cuts
 from fockjax.runtime.cutoffs.ladders import ladder_of, photons_needed, raised_to_hold
 from fockjax.runtime.cutoffs.modes import CutoffPlan, plan_cutoffs
 from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner, PilotTooLarge
-from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
+from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for
 from fockjax.runtime.cutoffs.statistics import total_tails
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
 from fockjax.runtime.cutoffs.trial import PILOTS
@@ -65,7 +66,7 @@ class TotalPlan:
                 f"{why.row}, after {why.where}."
             )
         if not self.guaranteed:
-            rows = shown_rows(self.rows)
+            rows = first_few(np.unique(self.rows))
             lines.append(
                 f"Not Gaussian throughout: the bound is what rows {rows} lost as they ran."
             )
@@ -73,7 +74,7 @@ class TotalPlan:
             lines.append(guarantee(self.short))
         if len(self.short):
             lines.append(
-                f"Rows {shown_rows(self.short)} may lose more even at {self.rungs[-1]}: raise "
+                f"Rows {first_few(self.short)} may lose more even at {self.rungs[-1]}: raise "
                 "`maximum`, or limit their displacements and squeezing."
             )
         return "\n".join(lines)
