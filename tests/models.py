@@ -60,8 +60,7 @@ def without_circuits():
 def make_folder(path, dataset, seed=0, photonic=False, **options):
     """A model folder with weights drawn from `seed`; without its circuit it must be loaded so."""
     config = TrainConfig(**{"modes": 2, "cutoff": 4, "layers": 1, "seed": seed} | options)
-    counts = [len(dataset.categories.get(name, ())) for name in dataset.columns]
-    scaler = Scaler.fit(dataset.features, dataset.target, dataset.task, counts, config.impute)
+    scaler = Scaler.fit(dataset, slice(None), config.impute)
     model = build_model(scaler.inputs, config, photonic=photonic, outputs=dataset.outputs)
     description = run._Run.describe(SimpleNamespace(config=config, dataset=dataset))
     checkpoint.save(

@@ -308,10 +308,10 @@ def test_folds_are_reported_by_mean_and_spread_and_resumed(tmp_path, monkeypatch
     options = config(out, folds=2, epochs=3)
     original = run._Run.train_split
 
-    def second_fold_fails(self, split, path, title, fold=None):
-        if fold == 1:
+    def second_fold_fails(self, number, path, title):
+        if number == 1:
             raise Stop
-        return original(self, split, path, title, fold)
+        return original(self, number, path, title)
 
     with monkeypatch.context() as patch:
         patch.setattr(run._Run, "train_split", second_fold_fails)

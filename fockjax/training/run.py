@@ -68,9 +68,9 @@ def train(
     out = Path(config.out) if config.out is not None else Path("runs") / dataset.name
     try:
         if config.folds == 1:
-            results = run.train_split(splits[0], out, "training")
+            results = run.train_split(0, out, "training")
         else:
-            results = run.train_folds(splits, out)
+            results = run.train_folds(out)
     except jax.errors.JaxRuntimeError as error:
         if remedy(error) is not Remedy.SMALLER_BATCH:
             raise
@@ -86,11 +86,12 @@ class _Run:
     def __init__(
         self, config: TrainConfig, dataset: Dataset, splits: list[Split], console: Console
     ):
-        self.config, self.dataset, self.console = config, dataset, console
-        for split in splits:
-            check_scaled(dataset, self.scaler(split))
+        self.config, self.dataset, self.splits, self.console = config, dataset, splits, console
+        self.scalers = [Scaler.fit(dataset, split.train, config.impute) for split in splits]
+        for scaler in self.scalers:
+            check_scaled(dataset, scaler)
         rows = min(len(split.train) for split in splits)
-        self.inputs = self.scaler(splits[0]).inputs
+        self.inputs = self.scalers[0].inputs
 
         def program(photonic: bool) -> loop.Program:
             model = build_model(self.inputs, config, photonic=photonic, outputs=dataset.outputs)
@@ -98,49 +99,37 @@ class _Run:
 
         self.photonic, self.identity = program(True), program(False)
 
-    def scaler(self, split: Split) -> Scaler:
-        """A scaler fitted on the training rows of a split."""
-        dataset, rows = self.dataset, split.train
-        return Scaler.fit(
-            dataset.features[rows],
-            dataset.target[rows],
-            dataset.task,
-            [len(dataset.categories.get(name, ())) for name in dataset.columns],
-            self.config.impute,
-        )
-
-    def train_folds(self, splits: list[Split], out: Path) -> dict[str, Any]:
+    def train_folds(self, out: Path) -> dict[str, Any]:
         """Train all folds, each in its own model folder inside `out`, and return the results."""
-        description = self.describe() | {"folds": len(splits)}
+        description = self.describe() | {"folds": len(self.splits)}
         with folder.claimed(out, description, self.config):
             if finished := folder.read_results(out):
                 return finished
             folds = [
-                self.train_split(split, out / f"fold_{number}", f"fold {number + 1}", number)
-                for number, split in enumerate(splits)
+                self.train_split(number, out / f"fold_{number}", f"fold {number + 1}")
+                for number in range(len(self.splits))
             ]
             results = report.combine(folds)
             report.write_report(out / folder.REPORT, results, [])
             write_json(out / folder.RESULTS, results)
             return results
 
-    def train_split(
-        self, split: Split, out: Path, title: str, fold: int | None = None
-    ) -> dict[str, Any]:
+    def train_split(self, number: int, out: Path, title: str) -> dict[str, Any]:
         """Train on one split, write its model folder and return the results."""
-        scaler = self.scaler(split)
-        description = self.describe(fold) | {
-            "scaler": scaler.to_json(),
+        split = self.splits[number]
+        description = self.describe(number if len(self.splits) > 1 else None) | {
+            "scaler": self.scalers[number].to_json(),
             "split": {part: len(rows) for part, rows in dataclasses.asdict(split).items()},
         }
         with folder.claimed(out, description, self.config):
             finished = folder.read_results(out)
-            return finished or self._train(split, scaler, out, title, description["identity"])
+            return finished or self._train(number, out, title, description["identity"])
 
     def _train(
-        self, split: Split, scaler: Scaler, out: Path, title: str, identity: dict[str, Any]
+        self, number: int, out: Path, title: str, identity: dict[str, Any]
     ) -> dict[str, Any]:
         began = time.perf_counter()
+        split, scaler = self.splits[number], self.scalers[number]
         config, dataset = self.config, self.dataset
 
         def standardised(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
