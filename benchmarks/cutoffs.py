@@ -166,7 +166,7 @@ def study(kind: str, number: int, tolerance: float) -> Found:
         for mode in range(circuit.modes)
         for cutoff in ladder
     ]
-    asked += [np.array(plan.cutoffs), np.full(circuit.modes, guess)]
+    asked += [np.array(plan.truncation), np.full(circuit.modes, guess)]
     rows = {why.row for why in plan.reasons if why} or {0}  # what the plan is for
     lost = np.max([losses(circuit, planned[row], np.array(asked), large) for row in rows], axis=0)
     enough = lost[:-2].reshape(circuit.modes, len(ladder)) <= tolerance
@@ -175,14 +175,15 @@ def study(kind: str, number: int, tolerance: float) -> Found:
         kind=kind,
         modes=circuit.modes,
         large=large,
-        cutoffs=plan.cutoffs,
+        cutoffs=plan.truncation,
         guaranteed=plan.trial is None,
         kept=bool(np.all((first & result.enough)[:PLANNED])),
         others=float(np.mean((first & result.enough)[PLANNED:])) if inputs else None,
         caught=caught,
         lost=float(lost[-2]),
         above=max(
-            ladder.index(cutoff) - int(low) for cutoff, low in zip(plan.cutoffs, least, strict=True)
+            ladder.index(cutoff) - int(low)
+            for cutoff, low in zip(plan.truncation, least, strict=True)
         ),
         heuristic=guess,
         heuristic_lost=float(lost[-1]),

@@ -19,14 +19,14 @@ from fockjax._advice import UserError, first_few
 from fockjax.arguments import Cutoff, cutoffs_of
 from fockjax.circuit import Circuit
 from fockjax.layout import TotalPhotons
-from fockjax.runtime import PilotTooLarge, Results, Runner, plan_cutoffs, plan_total
+from fockjax.runtime import PilotTooLarge, Plan, Results, Runner, plan_cutoffs, plan_total
 from fockjax.runtime.cutoffs.pilot import MEMORY
 from fockjax.runtime.memory import room, shortfall, show_size
 from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import outputs
 from fockjax.training.metrics import decide
-from fockjax.training.model import HybridModel, Plan, StoredPlan, build_model, make_runner
+from fockjax.training.model import HybridModel, StoredPlan, build_model, make_runner
 from fockjax.training.scaling import Scaler
 from fockjax.training.tables import Chunk, Column, Raw, encode
 

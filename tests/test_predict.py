@@ -300,7 +300,7 @@ def test_cutoffs_are_planned_for_the_rows_of_a_file_and_the_report_says_why(clas
     data, out, log = write_csv(tmp_path / "data.csv"), tmp_path / "out.npy", tmp_path / "runs.jsonl"
     _, text = run(classifier, data, out, tolerance=1e-3, log=log)
     plan = once(classifier).planned(once(classifier).scaler.features(FEATURES), 1e-3).plan
-    assert plan.cutoffs == (8,) and plan.trial is None and str(plan) in text
+    assert plan.truncation == (8,) and plan.trial is None and str(plan) in text
     assert "rows by cutoffs: 60 at 8" in text and "warning" not in text
     rows, model = np.load(out), nnx.clone(once(classifier).model)
     assert set(rows["cutoffs"]) == {"8"} and rows["ok"].all() and rows["leakage"].max() < 1e-3

@@ -7,6 +7,7 @@ from fockjax.runtime.cutoffs.ladders import BUCKETS as BUCKETS
 from fockjax.runtime.cutoffs.modes import CutoffPlan as CutoffPlan
 from fockjax.runtime.cutoffs.modes import plan_cutoffs as plan_cutoffs
 from fockjax.runtime.cutoffs.pilot import PilotTooLarge as PilotTooLarge
+from fockjax.runtime.cutoffs.plan import Plan as Plan
 from fockjax.runtime.cutoffs.samples import spread as spread
 from fockjax.runtime.cutoffs.totals import TotalPlan as TotalPlan
 from fockjax.runtime.cutoffs.totals import TruncationPlan as TruncationPlan

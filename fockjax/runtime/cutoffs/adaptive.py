@@ -13,9 +13,8 @@ from fockjax._advice import first_few
 from fockjax._random import check_key
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
-from fockjax.runtime.cutoffs.modes import CutoffPlan
+from fockjax.runtime.cutoffs.plan import Plan
 from fockjax.runtime.cutoffs.samples import checked_samples
-from fockjax.runtime.cutoffs.totals import TotalPlan, TruncationPlan
 from fockjax.runtime.executables import Executables
 from fockjax.runtime.guard import Checked, lost
 from fockjax.runtime.runner import Function, Runner
@@ -84,7 +83,7 @@ def run_adaptive(
     readout: Callable[[State], Any],
     weights: Weights,
     x: Any,
-    plan: CutoffPlan | TotalPlan | TruncationPlan,
+    plan: Plan,
     *,
     batch: int | None = None,
     key: jax.Array | None = None,
@@ -128,7 +127,7 @@ def run_adaptive(
         >>> result.values.round(2)
         array([0.25, 0.16, 1.  ], dtype=float32)
     """
-    if not isinstance(plan, CutoffPlan | TotalPlan | TruncationPlan):
+    if not isinstance(plan, Plan):
         raise TypeError(
             "Argument `plan` must come from `plan_cutoffs`, `plan_total` or `plan_truncation`, got "
             f"{type(plan).__name__}."
