@@ -156,8 +156,8 @@ def study(kind: str, number: int, tolerance: float) -> Found:
     result = fj.runtime.run_adaptive(
         circuit, lambda state: state.photon_number(0).mean, {}, x, plan, flag=True
     )
-    first = result.rung == 0
-    caught = bool(np.all(result.enough | (result.rung == len(plan.rungs) - 1)))
+    first = result.level == 0
+    caught = bool(np.all(result.ok | (result.level == len(plan.rungs) - 1)))
 
     ladder = ladder_of(4, large)
     guess = heuristic(circuit, planned)
@@ -177,8 +177,8 @@ def study(kind: str, number: int, tolerance: float) -> Found:
         large=large,
         cutoffs=plan.truncation,
         guaranteed=plan.trial is None,
-        kept=bool(np.all((first & result.enough)[:PLANNED])),
-        others=float(np.mean((first & result.enough)[PLANNED:])) if inputs else None,
+        kept=bool(np.all((first & result.ok)[:PLANNED])),
+        others=float(np.mean((first & result.ok)[PLANNED:])) if inputs else None,
         caught=caught,
         lost=float(lost[-2]),
         above=max(

@@ -405,12 +405,13 @@ def test_samples_adapt_and_what_is_too_much_is_never_silent():
 
     with pytest.raises(fj.runtime.LeakageError, match=r"1 of 5 .* \(8,\) \(rows 4;") as error:
         fj.runtime.run_adaptive(circuit, photons, {}, x, plan)
-    result = error.value.result
-    np.testing.assert_array_equal(result.enough, [True, True, True, True, False])
+    result = error.value.results
+    np.testing.assert_array_equal(result.ok, [True, True, True, True, False])
+    assert error.value.plan is plan and str(result) == "level 0: 3 rows\nlevel 2: 2 rows\nnot ok: 1"
     np.testing.assert_allclose(result.values[:4], x[:4, 0] ** 2, rtol=1e-2)
-    assert result.rung[2] > result.rung[0] == 0
+    assert result.level[2] > result.level[0] == 0
     flagged = fj.runtime.run_adaptive(circuit, photons, {}, x[4:], plan, flag=True)
-    assert not flagged.enough.any() and len(flagged.rungs) == 3
+    assert not flagged.ok.any() and flagged.level == len(plan.rungs) - 1 == 2
 
 
 @pytest.mark.slow
@@ -485,11 +486,11 @@ def test_rows_that_lose_too_much_run_again_at_larger_totals():
     circuit, x = many_modes(4), np.array([[0.1], [0.2], [0.6]])
     plan = fj.runtime.plan_total(circuit, {}, x[:2], tolerance=1e-2)
     result = fj.runtime.run_adaptive(circuit, lambda s: s.quadrature(0).mean, {}, x, plan)
-    assert result.rung[2] > 0 and list(result.rung[:2]) == [0, 0] and result.enough.all()
-    assert str(result).startswith(f"{plan.truncation}: 2 samples\nTotalPhotons(")
-    direct = circuit({}, x[2], cutoff=result.rungs[result.rung[2]])
+    assert result.level[2] > 0 and list(result.level[:2]) == [0, 0] and result.ok.all()
+    assert str(result).startswith("level 0: 2 rows\nlevel ")
+    direct = circuit({}, x[2], cutoff=plan.rungs[result.level[2]])
     np.testing.assert_allclose(result.values[2], direct.quadrature(0).mean, rtol=1e-5)
-    assert np.all(result.lost[:2] <= plan.bound)
+    assert np.all(result.leakage[:2] <= plan.bound)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Running circuits and models over many rows: docs/runner.md, docs/cutoffs.md."""
 
-from fockjax.runtime.cutoffs.adaptive import Adapted as Adapted
 from fockjax.runtime.cutoffs.adaptive import LeakageError as LeakageError
 from fockjax.runtime.cutoffs.adaptive import run_adaptive as run_adaptive
 from fockjax.runtime.cutoffs.ladders import BUCKETS as BUCKETS
