@@ -12,10 +12,10 @@ from fockjax._advice import first_few
 from fockjax._random import check_key
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
+from fockjax.leakage import checked
 from fockjax.runtime.cutoffs.plan import Plan
 from fockjax.runtime.cutoffs.samples import checked_samples
 from fockjax.runtime.executables import Executables
-from fockjax.runtime.guard import checked
 from fockjax.runtime.rows import Results
 from fockjax.runtime.runner import Function, Runner
 from fockjax.states import State
