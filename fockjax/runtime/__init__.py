@@ -17,7 +17,6 @@ from fockjax.runtime.cutoffs.totals import plan_total as plan_total
 from fockjax.runtime.cutoffs.totals import plan_truncation as plan_truncation
 from fockjax.runtime.executables import Executables as Executables
 from fockjax.runtime.executables import keep_compiled as keep_compiled
-from fockjax.runtime.guard import bounded as bounded
 from fockjax.runtime.memory import BatchPlan as BatchPlan
 from fockjax.runtime.memory import TooLarge as TooLarge
 from fockjax.runtime.memory import parse_size as parse_size

@@ -25,7 +25,7 @@ from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.layout import TotalPhotons
 from fockjax.mixed import REGISTRY as MIXED
-from fockjax.parameters import Input, Weight, apply, stack
+from fockjax.parameters import Input, apply, stack
 from fockjax.validation.readouts import PURE_ONLY, SAMPLES, SHOTS, Readout
 
 Range = tuple[float, float]
@@ -523,34 +523,6 @@ def noisy_layout(random: np.random.RandomState) -> Layout:
     (count, *_), (thermal, *_) = cases("measurement", "photons"), cases("mixed", "thermal")
     mode = _on(random, count, 2)
     return [*some(), (count, mode), (thermal, mode), *some()]
-
-
-def any_circuit(random: np.random.RandomState, modes: int, kinds: Sequence[Kind]) -> Circuit:
-    """A random circuit for cutoffs of 4 and more, whose numbers are weights and inputs.
-
-    All modes are displaced by inputs; one circuit in three has two layers of a neural network; two
-    to four operations of the given kinds and a row of beamsplitters follow.
-    """
-    circuit = Circuit(modes)
-    numbers = (
-        Weight(f"w{k}") if random.rand() < 0.6 else Input(int(random.randint(4)))
-        for k in itertools.count()
-    )
-    for mode in range(modes):
-        circuit.displace(Input(mode % 4), mode=mode)
-    if random.rand() < 1 / 3:
-        circuit.cvqnn_layers(2)
-    found = [case for case in CASES if case.kind in kinds and case.modes <= modes]
-    found = [case for case in found if case.hbar == 2 and case.name not in UNREPEATABLE]
-    stream, measured = _endless(random, found), set()
-    for case in itertools.islice(stream, random.randint(2, 5)):
-        on = _on(random, case, modes)
-        if case.kind != "measurement" or on not in measured:
-            case.add_to(circuit, numbers, on)
-        measured |= {on} if case.kind == "measurement" else set()
-    for mode in range(modes - 1):
-        circuit.add("beamsplitter", next(numbers), next(numbers), modes=(mode, mode + 1))
-    return circuit
 
 
 def _plain(kind: Kind) -> list[Case]:
