@@ -154,8 +154,8 @@ class _Routes:
                 "name": model.name,
                 "versions": [model.version],
                 "platform": "fockjax",
-                "inputs": protocol.inputs_of(model.predictor),
-                "outputs": protocol.outputs_of(model.predictor),
+                "inputs": model.interface.inputs,
+                "outputs": model.interface.outputs,
             }
         )
 
@@ -173,7 +173,7 @@ class _Routes:
         length = request.headers.get(protocol.HEADER_LENGTH)
 
         def read() -> tuple[protocol.Request, np.ndarray]:
-            asked = protocol.read(body, length, model.predictor, self.most_rows)
+            asked = protocol.read(body, length, model.interface, self.most_rows)
             return asked, rows.inputs_from_fields(asked.fields, asked.rows, model.predictor)
 
         asked, inputs = await self._aside(body, read)
