@@ -294,7 +294,7 @@ def test_a_long_integer_is_not_taken_for_its_neighbour(truths):
 def test_the_probe_is_a_request(client, folders):
     probe = json.loads((folders / "numbers" / "probe.json").read_text())
     found = client.post("/predict", json=probe).json()["predictions"]
-    assert found[0]["probability"] == pytest.approx(probe["score"][0], abs=1e-6)
+    assert found[0]["probability"] == pytest.approx(probe["answer"][0], abs=1e-6)
 
 
 # what is refused
@@ -608,7 +608,7 @@ def test_reload_takes_a_good_model_and_refuses_a_bad_one(own):
     probe = (path / "probe.json").read_text()
     for spoilt in (
         "{}",
-        probe.replace('"score": [', '"score": [0.5 , '),
+        probe.replace('"answer": [', '"answer": [0.5 , '),
         probe.replace("0.", "0.7"),
     ):
         (path / "probe.json").write_text(spoilt)

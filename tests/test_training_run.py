@@ -512,8 +512,8 @@ def test_labels_are_drawn_as_they_stand(tmp_path, monkeypatch):
     results, _ = quietly(config(out), made(classes=MONEY))
     assert (out / "results.json").exists()
     assert not [note for note in results["notes"] if "drawn" in note]
-    truth, score = np.arange(12.0) % 3, np.eye(3)[np.arange(12) % 3]
-    evaluation = Evaluation(truth, truth, score, np.zeros(12))
+    truth, answer = np.arange(12.0) % 3, np.eye(3)[np.arange(12) % 3]
+    evaluation = Evaluation(truth, truth, answer, np.zeros(12))
     plots.predicted_against_true(tmp_path / "scatter.png", evaluation, "$_usd_$")
     figures, save = [], plots._save
     monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))

@@ -85,9 +85,9 @@ class Model:
 
     def is_right(self, answer: Answer) -> bool:
         """Whether this is the answer to `probe`."""
-        score = answer.get("probability", answer["prediction"])
+        found = answer.get("probability", answer["prediction"])
         unit = self.predictor.scaler.target_scale
-        return self._probe.agrees(score, answer["leakage"], unit)
+        return self._probe.agrees(found, answer["leakage"], unit)
 
 
 def _named(found: Predictions) -> Answer:

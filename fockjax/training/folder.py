@@ -26,7 +26,7 @@ from fockjax.training.config import TrainConfig, identity_hash
 CONFIG, RESULTS, METRICS, REPORT = "config.json", "results.json", "metrics.jsonl", "report.md"
 CHECKPOINTS, PROBE = "checkpoints", "probe.json"
 PLOTS = ("learning_curve.png", "confusion_matrix.png", "roc.png", "predicted_vs_true.png")
-FORMAT = 3
+FORMAT = 4
 DIGEST = "sha256"
 
 

@@ -30,8 +30,8 @@ NEVER = 2**31 - 1
 SampleLoss = Callable[[Task, jax.Array, jax.Array], jax.Array]
 
 
-class Rows(NamedTuple):
-    """Standardised rows on the device: x (rows, features) and y (rows,), float32."""
+class Samples(NamedTuple):
+    """Standardised rows of a data set on the device: x (rows, features) and y (rows,), float32."""
 
     x: jax.Array
     y: jax.Array
@@ -53,7 +53,7 @@ class Carry(NamedTuple):
     stale: jax.Array  # epochs since best_epoch
 
 
-Epoch = Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]]
+Epoch = Callable[[Carry, Samples, Samples], tuple[Carry, jax.Array]]
 
 
 class EpochMetrics(NamedTuple):
@@ -75,7 +75,7 @@ class EpochMetrics(NamedTuple):
 class Steps:
     """An epoch is `count` batches of `size` rows, shuffled anew each time.
 
-    Rows that do not fill a batch are left out, other ones in each epoch.
+    Samples that do not fill a batch are left out, other ones in each epoch.
     """
 
     count: int
@@ -154,10 +154,10 @@ def make_objective(
     task: Task,
     config: TrainConfig,
     loss: SampleLoss = sample_loss,
-) -> Callable[[nnx.State, Rows], tuple[jax.Array, tuple[jax.Array, ...]]]:
+) -> Callable[[nnx.State, Samples], tuple[jax.Array, tuple[jax.Array, ...]]]:
     """Build `objective(params, batch) -> (loss + penalty, (loss, score, leakage))`."""
 
-    def objective(params: nnx.State, batch: Rows):
+    def objective(params: nnx.State, batch: Samples):
         output, leakage = nnx.merge(graph, params, rest)(batch.x)
         fit, leaked = jnp.mean(loss(task, output, batch.y)), jnp.mean(leakage)
         penalised = fit + config.leakage_penalty * leaked
@@ -167,14 +167,14 @@ def make_objective(
 
 
 def make_step(
-    objective: Callable[[nnx.State, Rows], tuple[jax.Array, tuple[jax.Array, ...]]],
+    objective: Callable[[nnx.State, Samples], tuple[jax.Array, tuple[jax.Array, ...]]],
     optimizer: optax.GradientTransformation,
-) -> Callable[[tuple[Any, Any], Rows], tuple[tuple[Any, Any], tuple[jax.Array, ...]]]:
+) -> Callable[[tuple[Any, Any], Samples], tuple[tuple[Any, Any], tuple[jax.Array, ...]]]:
     """Build `step((params, state of the optimizer), batch)`, which returns these, and the figures
     of the objective, the norm of the gradient and whether the step was finite, so that it was made.
     """
 
-    def step(state: tuple[Any, Any], batch: Rows):
+    def step(state: tuple[Any, Any], batch: Samples):
         params, opt_state = state
         (total, figures), grads = jax.value_and_grad(objective, has_aux=True)(params, batch)
         # apply_if_finite looks only at the gradient: make that NaN if the loss is not finite.
@@ -189,15 +189,15 @@ def make_step(
 
 def evaluate(
     apply: Callable[[jax.Array], tuple[jax.Array, jax.Array]],
-    rows: Rows,
+    samples: Samples,
     at_once: int,
     task: Task,
     loss: SampleLoss,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Loss, score and leakage of all rows, of which `at_once` run at a time."""
-    output, leakage = in_batches(apply, rows.x, at_once)
-    fit = jnp.mean(loss(task, output, rows.y)).astype(jnp.float32)
-    return fit, score(task, output, rows.y), jnp.mean(leakage)
+    """Loss, score and leakage of all samples, of which `at_once` run at a time."""
+    output, leakage = in_batches(apply, samples.x, at_once)
+    fit = jnp.mean(loss(task, output, samples.y)).astype(jnp.float32)
+    return fit, score(task, output, samples.y), jnp.mean(leakage)
 
 
 def _after_epoch(
@@ -234,13 +234,13 @@ def make_epoch(
     step = make_step(make_objective(graph, rest, task, config, loss), optimizer)
     at_once = comfortable_batch(config)
 
-    def epoch(carry: Carry, train: Rows, validation: Rows):
+    def epoch(carry: Carry, train: Samples, validation: Samples):
         steps = Steps.of(train.x.shape[0], config.batch_size)
         key = jax.random.fold_in(jax.random.key(config.seed), carry.epoch)
         order = jax.random.permutation(key, train.x.shape[0])[: steps.count * steps.size]
 
         def shuffled_step(state, rows):
-            return step(state, Rows(train.x[rows], train.y[rows]))
+            return step(state, Samples(train.x[rows], train.y[rows]))
 
         start = (carry.params, carry.optimizer)
         order = order.reshape(steps.count, steps.size)
@@ -268,7 +268,7 @@ def compiled_once(epoch: Epoch, config: TrainConfig) -> Epoch:
     jitted = jax.jit(epoch, donate_argnums=0)
     compiled: dict[Any, jax.stages.Compiled] = {}
 
-    def run(carry: Carry, train: Rows, validation: Rows):
+    def run(carry: Carry, train: Samples, validation: Samples):
         shapes = train.x.shape, validation.x.shape
         if shapes not in compiled:
             program = jitted.lower(carry, train, validation).compile()
@@ -308,8 +308,8 @@ def make_program(model: HybridModel, task: Task, config: TrainConfig, rows: int)
 def fit(
     run_epoch: Epoch,
     carry: Carry,
-    train: Rows,
-    validation: Rows,
+    train: Samples,
+    validation: Samples,
     config: TrainConfig,
     *,
     record: Callable[[int, EpochMetrics], None],

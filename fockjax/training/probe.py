@@ -23,12 +23,12 @@ class Probe:
 
     Attributes:
         rows: a list of this one row: a number, the text of a category, or None for each column.
-        score: probability of the second class (1,), or of each (1, classes), or the value (1,).
+        answer: probability of the second class (1,), or of each (1, classes), or the value (1,).
         leakage: the leakage (1,).
     """
 
     rows: list[list[float | str | None]]
-    score: np.ndarray
+    answer: np.ndarray
     leakage: np.ndarray
 
     @classmethod
@@ -42,19 +42,19 @@ class Probe:
                 strict=True,
             )
         ]
-        return cls([raw], evaluation.score[:1], evaluation.leakage[:1])
+        return cls([raw], evaluation.answer[:1], evaluation.leakage[:1])
 
-    def agrees(self, score: np.ndarray, leakage: np.ndarray, unit: float = 1.0) -> bool:
-        """Whether this is the answer; `unit` is the scale of a score that is a value."""
+    def agrees(self, answer: np.ndarray, leakage: np.ndarray, unit: float = 1.0) -> bool:
+        """Whether this is the answer; `unit` is the scale of one that is a value."""
         return bool(
-            np.allclose(score, self.score, rtol=TOLERANCE, atol=TOLERANCE * unit)
+            np.allclose(answer, self.answer, rtol=TOLERANCE, atol=TOLERANCE * unit)
             and np.allclose(leakage, self.leakage, rtol=0, atol=TOLERANCE)
         )
 
     def to_json(self) -> dict[str, list]:
         return {
             "rows": self.rows,
-            "score": self.score.tolist(),
+            "answer": self.answer.tolist(),
             "leakage": self.leakage.tolist(),
         }
 
@@ -68,8 +68,8 @@ def read_probe(path: Path) -> Probe:
     file = path / folder.PROBE
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        score, leakage = (np.array(stored[name], np.float64) for name in ("score", "leakage"))
-        return Probe(stored["rows"], score, leakage)
+        answer, leakage = (np.array(stored[name], np.float64) for name in ("answer", "leakage"))
+        return Probe(stored["rows"], answer, leakage)
     except FileNotFoundError:
         raise UserError(
             f"{path} has no {folder.PROBE}: its training is not finished (--resume), or it was "

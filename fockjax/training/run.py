@@ -16,7 +16,7 @@ from fockjax._files import write_json
 from fockjax.runtime.recovery import Remedy, remedy
 from fockjax.training import baselines, checkpoint, folder, loop, plots, report
 from fockjax.training.config import TrainConfig, identity_hash
-from fockjax.training.data import Dataset, Split, make_splits, spread
+from fockjax.training.data import Dataset, Split, extent, make_splits
 from fockjax.training.metrics import FIGURES, TITLES, Evaluation, figures, from_output
 from fockjax.training.model import build_model
 from fockjax.training.probe import Probe
@@ -137,7 +137,7 @@ class _Run:
             return scaler.features(x), scaler.target(y).astype(np.float32)
 
         train, validation = (
-            loop.Rows(*jax.device_put(standardised(rows)))
+            loop.Samples(*jax.device_put(standardised(rows)))
             for rows in (split.train, split.validation)
         )
         test, truth = scaler.features(dataset.features[split.test]), dataset.target[split.test]
@@ -190,7 +190,7 @@ class _Run:
         }
 
     def fit_photonic(
-        self, train: loop.Rows, validation: loop.Rows, out: Path, identity: str, title: str
+        self, train: loop.Samples, validation: loop.Samples, out: Path, identity: str, title: str
     ) -> tuple[loop.Carry, list[dict]]:
         """Fit with checkpoints, log and progress, from the last checkpoint if there is one."""
         config, console, carry = self.config, self.console, self.photonic.start()
@@ -252,7 +252,7 @@ class _Run:
             save(carry)
         return carry, log.history
 
-    def fit_identity(self, train: loop.Rows, validation: loop.Rows) -> loop.Carry:
+    def fit_identity(self, train: loop.Samples, validation: loop.Samples) -> loop.Carry:
         """Fit the model without its circuit by the same loop, without checkpoints."""
         return loop.fit(
             self.identity.epoch,
@@ -292,7 +292,7 @@ class _Run:
         if (missing := np.isnan(dataset.features)).any():
             names = ", ".join(dataset.columns[i] for i in np.flatnonzero(missing.any(axis=0)))
             notes.append(f"{missing.sum()} missing values imputed ({config.impute}) in: {names}")
-        constant = spread(dataset.features[split.train]) == 0
+        constant = extent(dataset.features[split.train]) == 0
         if constant.any():
             names = ", ".join(dataset.columns[index] for index in np.flatnonzero(constant))
             notes.append(f"constant in training, so without effect: {names}")

@@ -386,7 +386,7 @@ def test_a_model_that_is_broken_never_takes_over(folder, tmp_path):
             assert ask(served.port, one(rows=9)).body == before
         probe = json.loads((model / "probe.json").read_text())
         checkpoint.write_bytes(content)
-        wrong = probe | {"score": [value + 1 for value in probe["score"]]}
+        wrong = probe | {"answer": [value + 1 for value in probe["answer"]]}
         (model / "probe.json").write_text(json.dumps(wrong))
         answer = served.post(load, b"{}")
         assert answer.status == 400 and "probe" in error(answer)
