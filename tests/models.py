@@ -11,7 +11,6 @@ import pytest
 from flax import nnx
 
 from fockjax import inference
-from fockjax._files import write_json
 from fockjax.training import TrainConfig, checkpoint, folder, run
 from fockjax.training.config import identity_hash
 from fockjax.training.data import Dataset
@@ -71,8 +70,7 @@ def make_folder(path, dataset, seed=0, photonic=False, **options):
     )
     output, leakage = jax.device_get(model(jnp.asarray(scaler.features(dataset.features[:1]))))
     evaluation = from_output(dataset.task, scaler, output, dataset.target[:1], leakage)
-    write_json(path / folder.PROBE, Probe.of(dataset, 0, evaluation).to_json())
-    described = description | {"scaler": scaler.to_json()}
-    write_json(path / folder.CONFIG, described | {folder.DIGEST: identity_hash(described)})
-    write_json(path / folder.RESULTS, {})
+    folder.write_sealed(path / folder.PROBE, Probe.of(dataset, 0, evaluation).to_json())
+    folder.write_sealed(path / folder.CONFIG, description | {"scaler": scaler.to_json()})
+    folder.write_sealed(path / folder.RESULTS, {})
     return path

@@ -114,7 +114,7 @@ def test_the_folder_holds_what_is_promised(finished):
     ]
     for name in ("confusion_matrix.png", "learning_curve.png", "roc.png"):
         assert (out / name).read_bytes().startswith(PNG)
-    assert json.loads((out / "results.json").read_text()) == results
+    assert folder.read_results(out) == results
     description = folder.read_config(out)
     assert description["data"]["columns"] == ["a", "b", "c", "d"]
     assert description["data"]["classes"] == ["no", "yes"]

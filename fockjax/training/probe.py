@@ -4,7 +4,6 @@ The file is also a request that `fockjax serve` answers.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -63,17 +62,15 @@ def read_probe(path: Path) -> Probe:
     """The probe of a model folder.
 
     Raises:
-        UserError: if it is missing or cannot be read.
+        UserError: if it is missing, damaged, or was edited.
     """
-    file = path / folder.PROBE
+    remedy = f"remove {folder.RESULTS}, and `fockjax train --resume` writes both anew"
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        answer, leakage = (np.array(stored[name], np.float64) for name in ("answer", "leakage"))
-        return Probe(stored["rows"], answer, leakage)
+        stored = folder.read_sealed(path / folder.PROBE, remedy)
     except FileNotFoundError:
         raise UserError(
             f"{path} has no {folder.PROBE}: its training is not finished (--resume), or it was "
-            "made by another version of fockjax (--overwrite)"
+            "taken out of the folder"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} cannot be read: {error!r}") from None
+    answer, leakage = (np.array(stored[name], np.float64) for name in ("answer", "leakage"))
+    return Probe(stored["rows"], answer, leakage)

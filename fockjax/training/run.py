@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.text import Text
 
 from fockjax._advice import UserError
-from fockjax._files import write_json
 from fockjax.runtime.recovery import Remedy, remedy
 from fockjax.training import baselines, checkpoint, folder, loop, plots, report
 from fockjax.training.config import TrainConfig, identity_hash
@@ -111,7 +110,7 @@ class _Run:
             ]
             results = report.combine(folds)
             report.write_report(out / folder.REPORT, results, [])
-            write_json(out / folder.RESULTS, results)
+            folder.write_sealed(out / folder.RESULTS, results)
             return results
 
     def train_split(self, number: int, out: Path, title: str) -> dict[str, Any]:
@@ -163,11 +162,11 @@ class _Run:
         best, seconds = int(carry.best_epoch), time.perf_counter() - began
         results = self.summarise(split, evaluations, history, best, seconds)
         probe = Probe.of(dataset, split.test[0], evaluations["photonic"])
-        write_json(out / folder.PROBE, probe.to_json())
+        folder.write_sealed(out / folder.PROBE, probe.to_json())
         names, failures = _draw(out, dataset, evaluations, history, best, results["titles"])
         results["notes"] += failures
         report.write_report(out / folder.REPORT, results, names)
-        write_json(out / folder.RESULTS, results)
+        folder.write_sealed(out / folder.RESULTS, results)
         return results
 
     def describe(self, fold: int | None = None) -> dict[str, Any]:
