@@ -1,10 +1,12 @@
 """The server over HTTP, in this process: the protocol, what is refused, what withstands faults."""
 
+import gc
 import json
 import shutil
 import threading
 import time
 import tracemalloc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -295,6 +297,14 @@ def test_the_probe_is_a_request(client, folders):
     probe = json.loads((folders / "numbers" / "probe.json").read_text())
     found = client.post("/predict", json=probe).json()["predictions"]
     assert found[0]["probability"] == pytest.approx(probe["answer"][0], abs=1e-6)
+
+
+def test_the_description_of_a_model_does_not_keep_it_in_memory(folders):
+    predictor = inference.load_model(folders / "mixed")
+    described, kept = protocol.Interface.of(predictor), weakref.ref(predictor)
+    del predictor
+    gc.collect()
+    assert kept() is None and described.columns == ["a", "place", "c"]
 
 
 # what is refused
