@@ -156,8 +156,8 @@ def study(kind: str, number: int, tolerance: float) -> Found:
     result = fj.runtime.run_adaptive(
         circuit, lambda state: state.photon_number(0).mean, {}, x, plan, flag=True
     )
-    first = result.rung == 0
-    caught = bool(np.all(result.enough | (result.rung == len(plan.rungs) - 1)))
+    first = result.level == 0
+    caught = bool(np.all(result.ok | (result.level == len(plan.rungs) - 1)))
 
     ladder = ladder_of(4, large)
     guess = heuristic(circuit, planned)
@@ -166,7 +166,7 @@ def study(kind: str, number: int, tolerance: float) -> Found:
         for mode in range(circuit.modes)
         for cutoff in ladder
     ]
-    asked += [np.array(plan.cutoffs), np.full(circuit.modes, guess)]
+    asked += [np.array(plan.truncation), np.full(circuit.modes, guess)]
     rows = {why.row for why in plan.reasons if why} or {0}  # what the plan is for
     lost = np.max([losses(circuit, planned[row], np.array(asked), large) for row in rows], axis=0)
     enough = lost[:-2].reshape(circuit.modes, len(ladder)) <= tolerance
@@ -175,14 +175,15 @@ def study(kind: str, number: int, tolerance: float) -> Found:
         kind=kind,
         modes=circuit.modes,
         large=large,
-        cutoffs=plan.cutoffs,
+        cutoffs=plan.truncation,
         guaranteed=plan.trial is None,
-        kept=bool(np.all((first & result.enough)[:PLANNED])),
-        others=float(np.mean((first & result.enough)[PLANNED:])) if inputs else None,
+        kept=bool(np.all((first & result.ok)[:PLANNED])),
+        others=float(np.mean((first & result.ok)[PLANNED:])) if inputs else None,
         caught=caught,
         lost=float(lost[-2]),
         above=max(
-            ladder.index(cutoff) - int(low) for cutoff, low in zip(plan.cutoffs, least, strict=True)
+            ladder.index(cutoff) - int(low)
+            for cutoff, low in zip(plan.truncation, least, strict=True)
         ),
         heuristic=guess,
         heuristic_lost=float(lost[-1]),

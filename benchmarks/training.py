@@ -30,9 +30,9 @@ def measure(config: TrainConfig, rows: int, validation_rows: int) -> dict[str, f
     """Rates in samples per second and compile times in seconds for one batch size."""
     rng = np.random.default_rng(0)
 
-    def draw(count: int) -> loop.Rows:
+    def draw(count: int) -> loop.Samples:
         x = rng.normal(size=(count, FEATURES)).astype(np.float32)
-        return jax.device_put(loop.Rows(x, (x[:, 0] > 0).astype(np.float32)))
+        return jax.device_put(loop.Samples(x, (x[:, 0] > 0).astype(np.float32)))
 
     train, validation = draw(rows), draw(validation_rows)
     model = build_model(FEATURES, config)
@@ -43,7 +43,7 @@ def measure(config: TrainConfig, rows: int, validation_rows: int) -> dict[str, f
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     objective = loop.make_objective(graph, rest, "classification", config)
     bare = jax.jit(jax.value_and_grad(objective, has_aux=True))
-    batch = loop.Rows(train.x[: steps.size], train.y[: steps.size])
+    batch = loop.Samples(train.x[: steps.size], train.y[: steps.size])
     began = time.perf_counter()
     jax.block_until_ready(bare(params, batch))
     bare_compile = time.perf_counter() - began

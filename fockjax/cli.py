@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fockjax._files import atomic_writer, same_file
 from fockjax._options import optional
-from fockjax.prediction import predict
+from fockjax.prediction import PredictConfig, predict
 from fockjax.runtime import RunError, TooLarge
 from fockjax.runtime.report import html_report, print_report
 from fockjax.runtime.run_record import read_records
@@ -21,36 +21,6 @@ from fockjax.serving.config import ServeConfig
 from fockjax.training import TrainConfig, UserError, train
 
 USER_ERROR, INTERRUPTED = 2, 130
-
-
-@dataclasses.dataclass(frozen=True)
-class Predict:
-    """Options of `fockjax predict`."""
-
-    model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
-    """Model folder, from fockjax train."""
-    data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA")]
-    """CSV or Parquet file with the model's columns, in any order; or .npy (rows, columns)."""
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
-    """Where to write prediction, probabilities and leakage: .csv, .parquet or .npy."""
-    skip_bad: bool = False
-    """Leave the results of unusable rows empty instead of refusing the file."""
-    restart: bool = False
-    """Discard the journal of an interrupted run and begin anew."""
-    overwrite: bool = False
-    """Replace FILE if it exists, once the new one is complete."""
-    memory: Annotated[str | None, optional("SIZE")] = None
-    """Memory to use, such as 8GB; by default what JAX may use of a GPU, or half of what is free."""
-    batch_size: Annotated[int | None, optional("INT")] = None
-    """Most rows in a batch; by default as many as run fast and fit in memory."""
-    tolerance: Annotated[float | None, optional("FLOAT")] = None
-    """Leakage a row may have: cutoffs are planned for it. Adds the columns cutoffs and ok."""
-    maximum_cutoff: Annotated[int | None, optional("INT")] = None
-    """The largest of these cutoffs; by default 32, or that of the training if it is larger."""
-    log: Annotated[Path | None, optional("FILE")] = None
-    """Append the record of the run to this file, as JSON, for fockjax report."""
-    trace: Annotated[Path | None, optional("FOLDER")] = None
-    """Write the trace of JAX's profiler to this folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +57,7 @@ Command = (
         ),
     ]
     | Annotated[
-        Predict,
+        PredictConfig,
         tyro.conf.subcommand("predict", description="Run a trained model over a file of any size."),
     ]
     | Annotated[
@@ -137,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = ""
         if isinstance(command, TrainConfig):
             advice = "; continue with --resume"
-        elif isinstance(command, Predict):
+        elif isinstance(command, PredictConfig):
             advice = "; the same command goes on from here"
         Console(stderr=True).print(f"interrupted{advice}")
         return INTERRUPTED
@@ -147,8 +117,8 @@ def _run(command: Command) -> int:
     if isinstance(command, TrainConfig):
         train(command)
         return 0
-    if isinstance(command, Predict):
-        predict(**dataclasses.asdict(command))
+    if isinstance(command, PredictConfig):
+        predict(command)
         return 0
     if isinstance(command, ServeConfig):
         serve(command)
@@ -216,7 +186,7 @@ def _how_smaller(command: Command) -> str:
     """Advice for a model that does not fit in memory, in options of the command."""
     if isinstance(command, TrainConfig):
         return command.how_smaller
-    if isinstance(command, Predict):
+    if isinstance(command, PredictConfig):
         return "Raise --memory, or train a model of fewer --modes or a smaller --cutoff."
     return "Give more memory, or train a model of fewer --modes or a smaller --cutoff."
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,22 +15,21 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fockjax._advice import UserError
+from fockjax._advice import UserError, first_few
 from fockjax._given import cutoffs_of
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit
 from fockjax.layout import TotalPhotons
-from fockjax.runtime import PilotTooLarge, Results, Runner, plan_cutoffs, plan_total
+from fockjax.runtime import PilotTooLarge, Plan, Results, Runner, plan_cutoffs, plan_total
 from fockjax.runtime.cutoffs.pilot import MEMORY
 from fockjax.runtime.memory import room, shortfall, show_size
 from fockjax.training import checkpoint, folder
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import outputs
 from fockjax.training.metrics import decide
-from fockjax.training.model import HybridModel, Plan, StoredPlan, build_model, make_runner
-from fockjax.training.reading import SHOWN_PROBLEMS
+from fockjax.training.model import HybridModel, StoredPlan, build_model, make_runner
 from fockjax.training.scaling import Scaler
-from fockjax.training.tables import Column
+from fockjax.training.tables import Chunk, Column, Raw, encode
 
 MAXIMUM_CUTOFF = 32
 SHARE = (
@@ -116,19 +116,38 @@ class Predictor:
                 f"the runner runs at cutoffs {', '.join(runner.labels)}, the predictor at "
                 f"{', '.join(self.labels)}: take its own, predictor.runner()"
             )
-        bad = np.flatnonzero(~self.usable(features))
-        if bad.size:
-            shown = ", ".join(map(str, bad[:SHOWN_PROBLEMS] + 1))
-            more = f" and {bad.size - SHOWN_PROBLEMS} more" if bad.size > SHOWN_PROBLEMS else ""
+        inputs, usable = self._standardised(features)
+        if not usable.all():
+            bad = np.flatnonzero(~usable) + 1
             raise UserError(
-                f"rows {shown}{more}, counted from 1, are not finite, far too large or not of a "
+                f"rows {first_few(bad)}, counted from 1, are not finite, far too large or not of a "
                 "known category"
             )
-        return self.read((runner or self._default_runner)(self.scaler.features(features)))
+        return self.read((runner or self._default_runner)(inputs))
 
-    def usable(self, features: np.ndarray) -> np.ndarray:
-        """Which rows of raw features the model can take: those finite after standardisation."""
-        return np.all(np.isfinite(self.scaler.features(features)), axis=1)
+    def inputs(self, raw: Raw, described: float = math.inf) -> tuple[Chunk, np.ndarray, np.ndarray]:
+        """What the model takes of rows of a table.
+
+        Args:
+            raw: the rows, with at least the `columns`.
+            described: describe the problems of so many rows, the first that have some.
+
+        Returns:
+            The rows as numbers, with their problems; the inputs of the model (rows, inputs), where
+            unusable rows are as the mean row, so that they do not affect the others; which rows are
+            usable (rows,).
+        """
+        filled = self.scaler.fill is not None
+        chunk = encode(raw, self.columns, filled=filled, described=described)
+        inputs, usable = self._standardised(chunk.values)
+        usable &= ~chunk.bad
+        inputs[~usable] = self.scaler.features(self.scaler.mean[None])
+        return chunk, inputs, usable
+
+    def _standardised(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs of the model, and for which rows they are finite, so that it can take them."""
+        inputs = self.scaler.features(features)
+        return inputs, np.isfinite(inputs).all(axis=1)
 
     def planned(
         self,
@@ -228,6 +247,20 @@ class Predictor:
     @functools.cached_property
     def _default_runner(self) -> Runner:
         return self.runner()
+
+
+def result_columns(classes: tuple | None, cutoffs: Sequence[str] = ()) -> np.dtype:
+    """The columns of the output as a structured dtype; more if rows run at one of some cutoffs."""
+    if classes is None:
+        label, probabilities = "<f8", []
+    elif len(classes) == 2:
+        label, probabilities = np.array(classes).dtype.str, ["probability"]
+    else:
+        label = np.array(classes).dtype.str
+        probabilities = [f"probability_{each}" for each in classes]
+    numbers = [(name, "<f8") for name in (*probabilities, "leakage")]
+    more = [("cutoffs", np.array(cutoffs).dtype.str), ("ok", "?")] if cutoffs else []
+    return np.dtype([("prediction", label), *numbers, *more])
 
 
 def _numbers(truncation: Cutoff, modes: int) -> tuple[int, ...]:

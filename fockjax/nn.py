@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit
 from fockjax.grouped import Grouped
+from fockjax.leakage import checked
 from fockjax.snapshot import Snapshot
 from fockjax.states import State
 
@@ -36,8 +37,9 @@ def photon_numbers(state: State) -> jax.Array:
 
 
 def with_leakage(readout: Readout) -> Readout:
-    """A readout that returns a pair: what ``readout`` returns, and the leakage. A loss may penalise
-    the leakage, since otherwise a circuit may learn to rely on its cutoff.
+    """A readout that returns a pair: what ``readout`` returns, and what the state has lost, as
+    `fockjax.runtime.lost` does. A loss may penalise the latter, since otherwise a circuit may learn
+    to rely on its cutoff.
 
     Example:
         >>> import jax.numpy as jnp, fockjax as fj
@@ -49,11 +51,7 @@ def with_leakage(readout: Readout) -> Readout:
         >>> print(read.shape, leakage.round(4))
         (2, 1) [0.     0.0274]
     """
-    return partial(_with_leakage, readout)
-
-
-def _with_leakage(readout: Readout, state: State):
-    return readout(state), state.leakage
+    return partial(checked, readout=readout)
 
 
 class QuantumLayer(nnx.Module):

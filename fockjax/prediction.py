@@ -5,34 +5,36 @@ and when all are there the output is written from the journal.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from fockjax._advice import UserError
+from fockjax._advice import SHOWN, UserError, first_few
 from fockjax._files import remove_leftovers, same_file
-from fockjax.inference import Predictor, load_model
+from fockjax._options import optional
+from fockjax.inference import Predictor, load_model, result_columns
 from fockjax.journal import Journal, open_journal, stored_identity
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.run_record import check_log, check_trace
-from fockjax.training.reading import SHOWN_PROBLEMS
 from fockjax.training.tables import (
     Chunk,
     Column,
     Raw,
     Table,
     check_output,
-    encode,
+    describe_bad,
     open_table,
     write_table,
 )
@@ -42,109 +44,129 @@ CHUNK_ROWS, CHUNK_BATCHES = 16384, 128  # the most rows and batches in a chunk
 PLAN_ROWS = 65536  # cutoffs are planned for this many rows, the first of the file
 
 
-def predict(
-    model: Path,
-    data: Path,
-    out: Path,
-    *,
-    skip_bad: bool = False,
-    restart: bool = False,
-    overwrite: bool = False,
-    memory: int | str | None = None,
-    batch_size: int | None = None,
-    tolerance: float | None = None,
-    maximum_cutoff: int | None = None,
-    log: Path | None = None,
-    trace: Path | None = None,
-    console: Console | None = None,
-) -> int:
-    """Run a trained model over a file and write its results to `out`.
+@dataclasses.dataclass(frozen=True)
+class PredictConfig:
+    """Options of `fockjax predict`."""
 
-    `out` appears complete or not at all. If the run is interrupted, finished chunks are kept in a
-    journal beside `out`, and the same call continues after them.
+    model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
+    """Model folder, from fockjax train."""
+    data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA")]
+    """CSV or Parquet file with the model's columns, in any order; or .npy (rows, columns)."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
+    """Where to write prediction, probabilities and leakage: .csv, .parquet or .npy."""
+    skip_bad: bool = False
+    """Leave the results of unusable rows empty instead of refusing the file."""
+    restart: bool = False
+    """Discard the journal of an interrupted run and begin anew."""
+    overwrite: bool = False
+    """Replace FILE if it exists, once the new one is complete."""
+    memory: Annotated[str | None, optional("SIZE")] = None
+    """Memory to use, such as 8GB; by default what JAX may use of a GPU, or half of what is free."""
+    batch_size: Annotated[int | None, optional("INT")] = None
+    """Most rows in a batch; by default as many as run fast and fit in memory."""
+    tolerance: Annotated[float | None, optional("FLOAT")] = None
+    """Leakage a row may have: cutoffs are planned for it. Adds the columns cutoffs and ok."""
+    maximum_cutoff: Annotated[int | None, optional("INT")] = None
+    """The largest of these cutoffs; by default 32, or that of the training if it is larger."""
+    log: Annotated[Path | None, optional("FILE")] = None
+    """Append the record of the run to this file, as JSON, for fockjax report."""
+    trace: Annotated[Path | None, optional("FOLDER")] = None
+    """Write the trace of JAX's profiler to this folder."""
+
+    @property
+    def journal(self) -> Path:
+        """Where finished chunks are kept until all are there."""
+        out = Path(self.out)
+        return out.with_name(f"{out.name}.journal")
+
+    def check(self) -> None:
+        """Raise UserError for a value that cannot work, naming its option."""
+        out = Path(self.out)
+        check_output(out)
+        if same_file(out, Path(self.data)):
+            raise UserError(f"the output {out} would replace the data it is made from")
+        if self.log is not None:
+            taken = (("the data", self.data), ("the output", out), ("the journal", self.journal))
+            for what, other in taken:
+                if same_file(Path(self.log), Path(other)):
+                    raise UserError(f"--log must be a file of its own, {self.log} is {what}")
+        try:
+            if self.log is not None:
+                check_log(self.log, "--log")
+            if self.trace is not None:
+                check_trace(self.trace, "--trace")
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        if self.memory is not None:
+            try:
+                parse_size(self.memory)
+            except ValueError as error:
+                raise UserError(f"--memory: {error}") from None
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UserError(f"--batch-size must be at least 1, got {self.batch_size}")
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            raise UserError(f"--tolerance must lie between 0 and 1, got {self.tolerance}")
+        if self.maximum_cutoff is not None and self.tolerance is None:
+            raise UserError("--maximum-cutoff needs --tolerance, above which cutoffs are raised")
+
+
+def predict(config: PredictConfig, console: Console | None = None) -> int:
+    """Run a trained model over a file and write its results to `config.out`.
+
+    The output appears complete or not at all. If the run is interrupted, finished chunks are kept
+    in a journal beside it, and the same call continues after them.
 
     Args:
-        model: model folder.
-        data: a .csv or .parquet file with at least the model's columns, in any order (others, such
-            as the target, are ignored); or a .npy file, a real (rows, columns) array whose columns
-            are in the order of the training.
-        out: a .csv or .parquet file, or .npy for a structured array. Its columns are prediction,
-            leakage, and for classification the probability of the second of two classes or of each
-            class; with a tolerance also cutoffs and ok.
-        skip_bad: leave the results of unusable rows empty instead of refusing the file.
-        restart: discard the journal of an interrupted run and begin anew.
-        overwrite: replace `out` if it exists, once the new one is complete.
-        memory: what the process may use, such as "8GB"; see docs/runner.md.
-        batch_size: the most rows in a batch; by default as many as run fast and fit in memory.
-        tolerance: the leakage that a row may have. Cutoffs are planned for the first rows of the
-            file, and rows that lose more run again at larger cutoffs.
-        maximum_cutoff: the largest of these cutoffs; by default 32. Rows that lose more even there
-            are counted and marked.
-        log: a file to which the record of the run is appended, for `fockjax report`.
-        trace: a folder for the trace of JAX's profiler.
-        console: where to report.
+        config: the options. The data are a .csv or .parquet file with at least the model's columns,
+            in any order (others, such as the target, are ignored); or a .npy file, a real (rows,
+            columns) array whose columns are in the order of the training. The output is a .csv or
+            .parquet file, or .npy for a structured array. Its columns are prediction, leakage, and
+            for classification the probability of the second of two classes or of each class; with a
+            tolerance also cutoffs and ok.
+        console: where to report; by default the standard output.
 
     Returns:
         The number of rows.
 
     Raises:
-        UserError: for a file that cannot be used, for an output that exists, for unusable rows
-            (listed by number), and for the journal of an interrupted run with another model, other
-            data or another tolerance.
+        UserError: for options or a file that cannot be used, for an output that exists, for
+            unusable rows (listed by number), and for the journal of an interrupted run with another
+            model, other data or another tolerance.
         TooLarge, RunError: as a `fockjax.runtime.Runner`; what was finished stays in the journal.
+
+    Example:
+        >>> from fockjax.prediction import PredictConfig, predict
+        >>> predict(PredictConfig("runs/flowers", "new.csv", "out.csv"))  # doctest: +SKIP
+        150
     """
+    config.check()
     console = console or Console()
-    data, out = Path(data), Path(out)
-    check_output(out)
-    path = out.with_name(f"{out.name}.journal")
-    if same_file(out, data):
-        raise UserError(f"the output {out} would replace the data it is made from")
-    if log is not None:
-        for what, other in (("the data", data), ("the output", out), ("the journal", path)):
-            if same_file(Path(log), other):
-                raise UserError(f"--log must be a file of its own, {log} is {what}")
-    if restart or not path.exists():
-        _check_absent(out, overwrite)
-    predictor = load_model(model, lambda text: console.print("[yellow]warning:[/]", Text(text)))
-    _check_options(predictor, memory, batch_size, tolerance, maximum_cutoff, log, trace)
+    data, out = Path(config.data), Path(config.out)
+    if config.restart or not config.journal.exists():
+        _check_absent(out, config.overwrite)
+    predictor = load_model(
+        config.model, lambda text: console.print("[yellow]warning:[/]", Text(text))
+    )
     table = _open(data, predictor.columns)
     began, before = time.perf_counter(), data.stat()
-    identity: dict[str, Any] = {"data": _digest(data), "model": predictor.fingerprint}
-    if tolerance is not None:
-        maximum = maximum_cutoff or predictor.maximum_cutoff
-        identity |= {"tolerance": tolerance, "maximum cutoff": maximum}
-        # Planned again it might come out otherwise, as that depends on the memory that is free.
-        if stored := {} if restart else stored_identity(path, identity):
-            predictor = predictor.replanned(tolerance, *stored["plan"])
-        else:
-            predictor = _planned(console, predictor, table, tolerance, maximum, memory)
-        identity["plan"] = [predictor.cutoffs.tolist(), str(predictor.plan)]
-        _show_plan(console, predictor)
-    runner = predictor.runner(memory=memory, largest_batch=batch_size, log=log, trace=trace)
+    predictor, identity = _planned(config, predictor, table, console)
     out.parent.mkdir(parents=True, exist_ok=True)
     columns = result_columns(predictor.classes, predictor.labels if predictor.plan else ())
     kind = np.dtype([*columns.descr, ("usable", "?")])
-    with open_journal(path, identity, kind, restart=restart) as journal:
+    with open_journal(config.journal, identity, kind, restart=config.restart) as journal:
         # A run that was stopped after it wrote the output and before its journal went goes on.
-        _check_absent(out, overwrite or journal.finished, journal.rows)
+        _check_absent(out, config.overwrite or journal.finished, journal.rows)
         remove_leftovers(out)
         resumed = journal.rows
         if resumed:
             console.print(f"resuming after row {resumed:,}")
-        size = _chunk_size(predictor, runner)
         with _progress(console, table.rows, resumed) as show:
             refused = _run(
-                predictor,
-                runner,
-                table,
-                journal,
-                size,
-                skip_bad,
-                show,
-                lambda: _check_unchanged(data, before),
+                config, predictor, table, journal, show, lambda: _check_unchanged(data, before)
             )
         _check_finished(data, before, journal, refused)
-        _check_absent(out, overwrite or journal.finished, journal.rows)  # it may be there by now
+        # It may be there by now.
+        _check_absent(out, config.overwrite or journal.finished, journal.rows)
         summary = _deliver(journal, out, columns)
         journal.discard()
     seconds = time.perf_counter() - began
@@ -164,42 +186,6 @@ def _check_absent(out: Path, may_exist: bool, rows: int = 0) -> None:
         raise UserError(f"{out} exists: {other}, or --overwrite to replace it")
 
 
-def _check_options(
-    predictor: Predictor,
-    memory: int | str | None,
-    batch_size: int | None,
-    tolerance: float | None,
-    maximum_cutoff: int | None,
-    log: Path | None,
-    trace: Path | None,
-) -> None:
-    """Raise UserError for a value that cannot work, naming its option."""
-    if memory is not None:
-        try:
-            parse_size(memory)
-        except ValueError as error:
-            raise UserError(f"--memory: {error}") from None
-    try:
-        if log is not None:
-            check_log(log, "--log")
-        if trace is not None:
-            check_trace(trace, "--trace")
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f"--batch-size must be at least 1, got {batch_size}")
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise UserError(f"--tolerance must lie between 0 and 1, got {tolerance}")
-    if maximum_cutoff is not None:
-        if tolerance is None:
-            raise UserError("--maximum-cutoff needs --tolerance, above which cutoffs are raised")
-        if maximum_cutoff < predictor.config.cutoff:
-            raise UserError(
-                f"--maximum-cutoff must be at least {predictor.config.cutoff}, the cutoff of the "
-                f"model, got {maximum_cutoff}"
-            )
-
-
 class _BadRows:
     """Rows that cannot be used: their number, and the reasons for the first of them."""
 
@@ -208,22 +194,20 @@ class _BadRows:
 
     def add(self, count: int, reasons: list[str]) -> None:
         self.count += count
-        self.shown += reasons[: SHOWN_PROBLEMS - len(self.shown)]
+        self.shown += reasons[: SHOWN - len(self.shown)]
 
     def __str__(self) -> str:
-        return first_reasons(self.shown, self.count)
+        return first_few(self.shown, self.count, "; ")
 
     def __bool__(self) -> bool:
         return self.count > 0
 
 
 def _run(
+    config: PredictConfig,
     predictor: Predictor,
-    runner: Runner,
     table: Table,
     journal: Journal,
-    size: int,
-    skip_bad: bool,
     show: Callable[[int], None],
     unchanged: Callable[[], None],
 ) -> _BadRows:
@@ -236,15 +220,22 @@ def _run(
     Returns:
         The refused rows.
     """
+    runner = predictor.runner(
+        memory=config.memory,
+        largest_batch=config.batch_size,
+        log=config.log,
+        trace=config.trace,
+    )
+    size = _chunk_size(predictor, runner)
     refused = _BadRows()
-    if not skip_bad:
+    if not config.skip_bad:
         for part, reasons in journal.chunks():
             refused.add(int((~part["usable"]).sum()), reasons)
     begun: deque[_Encoded] = deque()
 
     def inputs() -> Iterator[np.ndarray]:
         for each in _encoded(predictor, table, journal.rows, size):
-            if skip_bad or (each.usable.all() and not refused):
+            if config.skip_bad or (each.usable.all() and not refused):
                 begun.append(each)
                 yield each.inputs
             else:
@@ -259,12 +250,12 @@ def _run(
             raw, chunk, usable, _ = begun.popleft()
             part = _records(predictor, results, usable, journal.kind)
             reasons = describe_bad(chunk, raw.start, usable, part["usable"])
-            if reasons and not skip_bad:
+            if reasons and not config.skip_bad:
                 refused.add(len(reasons), reasons)
                 storing = False
             if storing:
                 unchanged()
-                journal.append(part, reasons[:SHOWN_PROBLEMS])
+                journal.append(part, reasons[:SHOWN])
             show(raw.start + raw.count)
     return refused
 
@@ -314,37 +305,45 @@ def _encoded(predictor: Predictor, table: Table, start: int, size: int) -> Itera
     """The rows of a table from `start` on, in chunks of at most `size`, as inputs of the model."""
     names = [column.name for column in predictor.columns]
     for raw in table.chunks(names, start, size):
-        chunk = encode(raw, predictor.columns, filled=predictor.scaler.fill is not None)
-        usable = predictor.usable(chunk.values) & ~chunk.bad
-        # Unusable rows run as the mean row, so that they do not affect the others.
-        values = np.where(usable[:, None], chunk.values, predictor.scaler.mean)
-        yield _Encoded(raw, chunk, usable, predictor.scaler.features(values))
+        chunk, inputs, usable = predictor.inputs(raw)
+        yield _Encoded(raw, chunk, usable, inputs)
 
 
 def _planned(
-    console: Console,
-    predictor: Predictor,
-    table: Table,
-    tolerance: float,
-    maximum: int,
-    memory: int | str | None,
-) -> Predictor:
-    """The predictor at cutoffs planned for the first rows of the table."""
-    first = next(_encoded(predictor, table, 0, PLAN_ROWS), None)
-    if first is None:
-        raise UserError(f"{table.path} has no rows")
-    try:
-        with console.status("planning cutoffs"):
-            return predictor.planned(first.inputs, tolerance, maximum, memory)
-    except PilotTooLarge as error:
-        raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
-
-
-def _show_plan(console: Console, predictor: Predictor) -> None:
+    config: PredictConfig, predictor: Predictor, table: Table, console: Console
+) -> tuple[Predictor, dict[str, Any]]:
+    """The predictor, with a tolerance at cutoffs planned for the first rows of the table; and what
+    identifies the run. The plan of an interrupted run is taken from its journal.
+    """
+    maximum, least = config.maximum_cutoff, predictor.config.cutoff
+    if maximum is not None and maximum < least:
+        raise UserError(
+            f"--maximum-cutoff must be at least {least}, the cutoff of the model, got {maximum}"
+        )
+    identity: dict[str, Any] = {"data": _digest(table.path), "model": predictor.fingerprint}
+    if config.tolerance is None:
+        return predictor, identity
+    maximum = maximum or predictor.maximum_cutoff
+    identity |= {"tolerance": config.tolerance, "maximum cutoff": maximum}
+    # Planned again it might come out otherwise, as that depends on the memory that is free.
+    if stored := {} if config.restart else stored_identity(config.journal, identity):
+        predictor = predictor.replanned(config.tolerance, *stored["plan"])
+    else:
+        first = next(_encoded(predictor, table, 0, PLAN_ROWS), None)
+        if first is None:
+            raise UserError(f"{table.path} has no rows")
+        try:
+            with console.status("planning cutoffs"):
+                predictor = predictor.planned(
+                    first.inputs, config.tolerance, maximum, config.memory
+                )
+        except PilotTooLarge as error:
+            raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
     plan = str(predictor.plan)
     console.print(Text(f"planned, rows counted from 0: {plan}"), soft_wrap=True)
     if "`maximum`" in plan:
         console.print("Here `maximum` is --maximum-cutoff.")
+    return predictor, identity | {"plan": [predictor.cutoffs.tolist(), plan]}
 
 
 def _records(
@@ -452,50 +451,6 @@ def _open(data: Path, columns: tuple[Column, ...]) -> Table:
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def describe_bad(
-    chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray, most: int | None = None
-) -> list[str]:
-    """One line for each row that is not good: its first problem.
-
-    Args:
-        chunk: the rows.
-        start: how many rows come before them.
-        usable: which rows the model could take; the others have a value that is too large.
-        good: which rows have a finite result.
-        most: for at most so many rows, the first ones, which `chunk` must describe.
-    """
-    first: dict[int, str] = {}
-    for problem in chunk.problems:
-        first.setdefault(problem.row, str(problem))
-    for offset in np.flatnonzero(~good)[:most]:
-        row = start + int(offset) + 1
-        place = f"row {row} (line {chunk.lines[offset]})" if chunk.lines else f"row {row}"
-        what = "the result is not finite" if usable[offset] else "a value is too large"
-        first.setdefault(row, f"{place}: {what}")
-    return [first[row] for row in sorted(first)[:most]]
-
-
-def first_reasons(reasons: Sequence[str], count: int) -> str:
-    """The first of the reasons why `count` rows cannot be used, for a message."""
-    shown = reasons[:SHOWN_PROBLEMS]
-    more = count - len(shown)
-    return "; ".join(shown) + (f"; and {more} more rows" if more > 0 else "")
-
-
-def result_columns(classes: tuple | None, cutoffs: Sequence[str] = ()) -> np.dtype:
-    """The columns of the output as a structured dtype; more if rows run at one of some cutoffs."""
-    if classes is None:
-        label, probabilities = "<f8", []
-    elif len(classes) == 2:
-        label, probabilities = np.array(classes).dtype.str, ["probability"]
-    else:
-        label = np.array(classes).dtype.str
-        probabilities = [f"probability_{each}" for each in classes]
-    numbers = [(name, "<f8") for name in (*probabilities, "leakage")]
-    more = [("cutoffs", np.array(cutoffs).dtype.str), ("ok", "?")] if cutoffs else []
-    return np.dtype([("prediction", label), *numbers, *more])
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ import pytest
 from flax import nnx
 
 from fockjax import inference
-from fockjax._files import write_json
 from fockjax.training import TrainConfig, checkpoint, folder, run
 from fockjax.training.config import identity_hash
 from fockjax.training.data import Dataset
@@ -60,8 +59,7 @@ def without_circuits():
 def make_folder(path, dataset, seed=0, photonic=False, **options):
     """A model folder with weights drawn from `seed`; without its circuit it must be loaded so."""
     config = TrainConfig(**{"modes": 2, "cutoff": 4, "layers": 1, "seed": seed} | options)
-    counts = [len(dataset.categories.get(name, ())) for name in dataset.columns]
-    scaler = Scaler.fit(dataset.features, dataset.target, dataset.task, counts, config.impute)
+    scaler = Scaler.fit(dataset, slice(None), config.impute)
     model = build_model(scaler.inputs, config, photonic=photonic, outputs=dataset.outputs)
     description = run._Run.describe(SimpleNamespace(config=config, dataset=dataset))
     checkpoint.save(
@@ -72,8 +70,7 @@ def make_folder(path, dataset, seed=0, photonic=False, **options):
     )
     output, leakage = jax.device_get(model(jnp.asarray(scaler.features(dataset.features[:1]))))
     evaluation = from_output(dataset.task, scaler, output, dataset.target[:1], leakage)
-    write_json(path / folder.PROBE, Probe.of(dataset, 0, evaluation).to_json())
-    described = description | {"scaler": scaler.to_json()}
-    write_json(path / folder.CONFIG, described | {folder.DIGEST: identity_hash(described)})
-    write_json(path / folder.RESULTS, {})
+    folder.write_sealed(path / folder.PROBE, Probe.of(dataset, 0, evaluation).to_json())
+    folder.write_sealed(path / folder.CONFIG, description | {"scaler": scaler.to_json()})
+    folder.write_sealed(path / folder.RESULTS, {})
     return path

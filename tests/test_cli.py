@@ -151,7 +151,7 @@ def test_the_values_in_a_message_are_not_taken_for_markup(capsys, tmp_path):
 
 
 def test_an_interrupted_prediction_says_how_to_go_on(capsys, monkeypatch):
-    def interrupted(**options):
+    def interrupted(_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "predict", interrupted)

@@ -1,5 +1,7 @@
 """What a program will cost: where that is known exactly, and beside what XLA says once compiled."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import fockjax as fj
 from fockjax._linear import contract, skew
 from fockjax._passes import BARRIERS_HOLD, Pass
-from fockjax.validation.cases import any_circuit
+from fockjax.validation.cases import CASES, UNREPEATABLE
 
 STATE = jax.ShapeDtypeStruct((6, 6, 128), np.complex64)
 MATRIX = jax.ShapeDtypeStruct((6, 6), np.complex64)
@@ -137,6 +139,35 @@ def test_bad_arguments():
 
 
 # beside XLA
+
+
+def any_circuit(random, modes, kinds):
+    """A random circuit for cutoffs of 4 and more, whose numbers are weights and inputs.
+
+    All modes are displaced by inputs; one circuit in three has two layers of a neural network; two
+    to four operations of the given kinds and a row of beamsplitters follow.
+    """
+    circuit = fj.Circuit(modes)
+    numbers = (
+        fj.Weight(f"w{k}") if random.rand() < 0.6 else fj.Input(int(random.randint(4)))
+        for k in itertools.count()
+    )
+    for mode in range(modes):
+        circuit.displace(fj.Input(mode % 4), mode=mode)
+    if random.rand() < 1 / 3:
+        circuit.cvqnn_layers(2)
+    found = [case for case in CASES if case.kind in kinds and case.modes <= modes]
+    found = [case for case in found if case.hbar == 2 and case.name not in UNREPEATABLE]
+    count, measured = random.randint(2, 5), set()
+    for k in random.permutation(len(found))[:count]:
+        case = found[k]
+        on = tuple(random.permutation(modes)[: case.modes].tolist())
+        if case.kind != "measurement" or on not in measured:
+            case.add_to(circuit, numbers, on)
+        measured |= {on} if case.kind == "measurement" else set()
+    for mode in range(modes - 1):
+        circuit.add("beamsplitter", next(numbers), next(numbers), modes=(mode, mode + 1))
+    return circuit
 
 
 def case(seed):

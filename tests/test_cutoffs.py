@@ -174,7 +174,7 @@ def test_a_plan_holds_what_it_promises():
     circuit.beamsplitter(0.7).kerr(0.2, mode=0)
     weights, x = {"r": jnp.array(0.4)}, np.linspace(-1.5, 1.5, 31)[:, None]
     plan = fj.runtime.plan_cutoffs(circuit, weights, x)
-    lost = jax.vmap(lambda row: circuit(weights, row, cutoff=plan.cutoffs).leakage)(x)
+    lost = jax.vmap(lambda row: circuit(weights, row, cutoff=plan.truncation).leakage)(x)
     assert plan.trial is None and plan.within == 31 and not len(plan.short)
     assert max(lost) <= plan.bound <= plan.tolerance
     assert max(lost) > plan.bound / 30  # and does not promise too little
@@ -187,16 +187,16 @@ def test_what_passes_through_a_mode_counts():
     circuit = fj.Circuit(2).displace(1.5, mode=0).mesh([np.pi / 2], [0.0], [0.0, 0.0], modes=(0, 1))
     circuit.beamsplitter(-np.pi / 2)
     there = fj.runtime.plan_cutoffs(circuit, {})
-    assert there.cutoffs[1] >= 10 and "BS" not in there.reasons[1].where
+    assert there.truncation[1] >= 10 and "BS" not in there.reasons[1].where
     at_once = fj.Circuit(2).displace(1.5, mode=0).mesh([0.0], [0.0], [0.0, 0.0], modes=(0, 1))
-    assert fj.runtime.plan_cutoffs(at_once, {}).cutoffs[1] == 4
+    assert fj.runtime.plan_cutoffs(at_once, {}).truncation[1] == 4
 
 
 def test_rows_that_are_too_much_for_the_maximum_are_told():
     circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
     x = np.array([[0.3], [9.0], [0.7]])
     plan = fj.runtime.plan_cutoffs(circuit, {}, x, maximum=30)
-    assert plan.cutoffs == (6,) and plan.within == 2
+    assert plan.truncation == (6,) and plan.within == 2
     np.testing.assert_array_equal(plan.short, [1])
     assert "Rows 1 may lose more even at cutoffs (30,)" in str(plan)
     assert "Guaranteed for the other samples" in str(plan)
@@ -216,10 +216,10 @@ def test_a_row_far_beyond_the_maximum_is_told():
 def test_few_extreme_rows_may_be_left_to_higher_cutoffs():
     circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
     x = np.concatenate([np.full(98, 0.7), [3.0, 2.0]])[:, None]
-    assert fj.runtime.plan_cutoffs(circuit, {}, x).cutoffs == (24,)
-    assert fj.runtime.plan_cutoffs(circuit, {}, x, share=0.99).cutoffs == (16,)
+    assert fj.runtime.plan_cutoffs(circuit, {}, x).truncation == (24,)
+    assert fj.runtime.plan_cutoffs(circuit, {}, x, share=0.99).truncation == (16,)
     plan = fj.runtime.plan_cutoffs(circuit, {}, x, share=0.98)
-    assert plan.cutoffs == (6,) and plan.within == 98 and not len(plan.short)
+    assert plan.truncation == (6,) and plan.within == 98 and not len(plan.short)
 
 
 def test_the_choice_lowers_what_was_raised_too_far():
@@ -236,7 +236,7 @@ def test_a_mode_holds_its_fock_state():
     plan = fj.runtime.plan_cutoffs(
         fj.Circuit(1).prepare("fock", n=6, modes=0).kerr(1.0, mode=0), {}
     )
-    assert plan.cutoffs == (7,)
+    assert plan.truncation == (7,)
 
 
 def test_a_mode_holds_the_photons_that_are_selected_there():
@@ -244,9 +244,9 @@ def test_a_mode_holds_the_photons_that_are_selected_there():
         start = fj.Circuit(2).two_mode_squeeze(0.3)
         return start.measure("photons", modes=1, select=8, **noise)
 
-    assert fj.runtime.plan_cutoffs(circuit(), {}).cutoffs == (4, 9)
+    assert fj.runtime.plan_cutoffs(circuit(), {}).truncation == (4, 9)
     assert fj.runtime.plan_total(circuit(), {}).truncation.below >= 9
-    assert fj.runtime.plan_cutoffs(circuit(dark_counts=0.1), {}).cutoffs == (4, 4)
+    assert fj.runtime.plan_cutoffs(circuit(dark_counts=0.1), {}).truncation == (4, 4)
 
 
 def test_a_plan_says_what_samples_lose_that_is_not_seen_on_the_way():
@@ -257,14 +257,14 @@ def test_a_plan_says_what_samples_lose_that_is_not_seen_on_the_way():
     circuit = fj.Circuit(2).gaussian_transform(S).kerr(0.1, mode=0).displace(0.1, mode=0)
     plan = fj.runtime.plan_cutoffs(circuit, {}, tolerance=1e-2)
     assert plan.trial is not None
-    assert circuit({}, cutoff=plan.cutoffs).leakage <= 1.001 * plan.bound <= 1e-2
+    assert circuit({}, cutoff=plan.truncation).leakage <= 1.001 * plan.bound <= 1e-2
 
 
 def test_a_mode_holds_the_phases_of_its_snap_gates():
     circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).snap(fj.Weight("p", 6), mode=0)
     weights = {"p": np.linspace(0, 1, 6)}
     plan = fj.runtime.plan_cutoffs(circuit, weights, [[0.3], [0.5]])
-    assert plan.cutoffs == (6,) and plan.trial is None
+    assert plan.truncation == (6,) and plan.trial is None
     total = fj.runtime.plan_total(circuit, weights, [[0.3], [0.5]])
     assert total.truncation.below == 6
     with pytest.raises(ValueError, match="has a phase for 5 photons, got 5"):
@@ -275,8 +275,8 @@ def test_samples_run_where_a_circuit_is_not_gaussian():
     circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).kerr(0.3, mode=0).displace(0.8, mode=0)
     x = np.linspace(0.1, 1.2, 20)[:, None]
     plan = fj.runtime.plan_cutoffs(circuit, {}, x)
-    assert plan.trial is not None and plan.trial.generous > plan.cutoffs
-    lost = jax.vmap(lambda row: circuit({}, row, cutoff=plan.cutoffs).leakage)(x)
+    assert plan.trial is not None and plan.trial.generous > plan.truncation
+    lost = jax.vmap(lambda row: circuit({}, row, cutoff=plan.truncation).leakage)(x)
     assert max(lost) <= plan.bound <= plan.tolerance
     np.testing.assert_allclose(lost[plan.trial.rows], plan.trial.lost, atol=1e-6)
     assert "Not Gaussian throughout" in str(plan)
@@ -291,7 +291,7 @@ def test_a_measurement_leaves_modes_gaussian_that_were_not_entangled_with_it():
     plan = fj.runtime.plan_cutoffs(circuit, {}, x, key=key)
     assert plan.trial is None  # a guarantee
     keys = jax.random.split(key, len(x))
-    states = jax.vmap(lambda row, key: circuit({}, row, cutoff=plan.cutoffs, key=key))(x, keys)
+    states = jax.vmap(lambda row, key: circuit({}, row, cutoff=plan.truncation, key=key))(x, keys)
     assert max(jax.vmap(fj.runtime.lost)(states)) <= plan.bound <= plan.tolerance
 
     circuit.squeeze(0.1, mode=1)  # which was entangled with the mode that was measured
@@ -322,7 +322,7 @@ def test_samples_run_where_a_circuit_measures_or_reflects():
     plan = fj.runtime.plan_cutoffs(circuit, {}, key=key)
     assert plan.trial is not None and len(plan.trial.rows) == 4  # the one sample, four times
     assert max(plan.trial.lost) <= plan.tolerance
-    state = circuit({}, cutoff=plan.cutoffs, key=key)
+    state = circuit({}, cutoff=plan.truncation, key=key)
     assert state.reflects and fj.runtime.lost(state) > state.leakage
 
 
@@ -358,7 +358,7 @@ def test_of_many_rows_the_extreme_ones_are_looked_at():
     x = np.zeros((5000, 1))
     x[3123] = 1.5
     plan = fj.runtime.plan_cutoffs(circuit, {}, x)
-    assert 3123 in plan.rows and len(plan.rows) <= 1024 and plan.cutoffs == (10,)
+    assert 3123 in plan.rows and len(plan.rows) <= 1024 and plan.truncation == (10,)
 
 
 # Samples that run again
@@ -405,12 +405,13 @@ def test_samples_adapt_and_what_is_too_much_is_never_silent():
 
     with pytest.raises(fj.runtime.LeakageError, match=r"1 of 5 .* \(8,\) \(rows 4;") as error:
         fj.runtime.run_adaptive(circuit, photons, {}, x, plan)
-    result = error.value.result
-    np.testing.assert_array_equal(result.enough, [True, True, True, True, False])
+    result = error.value.results
+    np.testing.assert_array_equal(result.ok, [True, True, True, True, False])
+    assert error.value.plan is plan and str(result) == "level 0: 3 rows\nlevel 2: 2 rows\nnot ok: 1"
     np.testing.assert_allclose(result.values[:4], x[:4, 0] ** 2, rtol=1e-2)
-    assert result.rung[2] > result.rung[0] == 0
+    assert result.level[2] > result.level[0] == 0
     flagged = fj.runtime.run_adaptive(circuit, photons, {}, x[4:], plan, flag=True)
-    assert not flagged.enough.any() and len(flagged.rungs) == 3
+    assert not flagged.ok.any() and flagged.level == len(plan.rungs) - 1 == 2
 
 
 @pytest.mark.slow
@@ -502,11 +503,11 @@ def test_rows_that_lose_too_much_run_again_at_larger_totals():
     circuit, x = many_modes(4), np.array([[0.1], [0.2], [0.6]])
     plan = fj.runtime.plan_total(circuit, {}, x[:2], tolerance=1e-2)
     result = fj.runtime.run_adaptive(circuit, lambda s: s.quadrature(0).mean, {}, x, plan)
-    assert result.rung[2] > 0 and list(result.rung[:2]) == [0, 0] and result.enough.all()
-    assert str(result).startswith(f"{plan.truncation}: 2 samples\nTotalPhotons(")
-    direct = circuit({}, x[2], cutoff=result.rungs[result.rung[2]])
+    assert result.level[2] > 0 and list(result.level[:2]) == [0, 0] and result.ok.all()
+    assert str(result).startswith("level 0: 2 rows\nlevel ")
+    direct = circuit({}, x[2], cutoff=plan.rungs[result.level[2]])
     np.testing.assert_allclose(result.values[2], direct.quadrature(0).mean, rtol=1e-5)
-    assert np.all(result.lost[:2] <= plan.bound)
+    assert np.all(result.leakage[:2] <= plan.bound)
 
 
 @pytest.mark.slow

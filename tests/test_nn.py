@@ -117,6 +117,16 @@ def test_readouts():
     close(leakage, 0)
 
 
+def test_a_penalty_sees_what_comes_back_at_the_cutoff():
+    built = fj.Circuit(1).displace(fj.Input(0), mode=0).cubic_phase(0.3, mode=0)
+    module = layer(built, cutoff=8, readout=fj.nn.with_leakage(fj.nn.positions))
+    x = np.array([1.2], np.float32)
+    state = module.state(x)
+    (_, leakage), told = module(x), fj.runtime.checked(state, fj.nn.positions).leakage
+    close(leakage, told)
+    assert leakage > 0.1 > 100 * state.leakage
+
+
 def test_a_readout_may_be_any_function_to_a_pytree():
     def readout(state):
         return {"joint": state.probabilities(), "all": [state, state.photon_number(0)]}

@@ -25,7 +25,6 @@ from fockjax.runtime import (
     RunError,
     Runner,
     TooLarge,
-    bounded,
     functional,
     memory,
 )
@@ -278,25 +277,6 @@ def test_arguments_that_cannot_work_are_refused_before_a_run(tmp_path):
         Runner(level(2), None)(np.array(["a"]))
     with pytest.raises(TypeError, match="`x` must be made of numbers, got dtype datetime64"):
         Runner(level(2), None)(np.array(["2026-11-30"], "datetime64[D]"))
-
-
-def test_bounds_of_parameters():
-    given = {"r": np.array([0.3, -2.0]), "phi": 9.0}
-    with pytest.warns(RuntimeWarning, match=r"parameter r is clipped to \[-1, 1\]: it was -2"):
-        kept = bounded(given, {"r": (-1, 1)}, clip=True)
-    np.testing.assert_allclose(kept["r"], [0.3, -1], rtol=1e-6)
-    assert kept["phi"] == 9.0
-    for bounds in ({"r": (1, -1)}, {"r": (np.nan, 1)}):
-        with pytest.raises(
-            ValueError, match="those of 'r' must be the lowest and then the highest"
-        ):
-            bounded(given, bounds, clip=True)
-    with pytest.raises(ValueError, match=r"names \['s'\]"):
-        bounded(given, {"s": (0, 1)})
-    with pytest.raises(TypeError, match="dictionary of real arrays, but 'layer' is a dict"):
-        bounded({"layer": {"r": 0.1}}, {})
-    with pytest.raises(ValueError, match="`r` is not finite"):
-        bounded({"r": np.nan}, {})
 
 
 def test_a_scoped_run_leaves_nothing_on_the_device():

@@ -1,11 +1,13 @@
 """The server over HTTP, in this process: the protocol, what is refused, what withstands faults."""
 
+import gc
 import json
 import shutil
 import socket
 import threading
 import time
 import tracemalloc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +20,9 @@ from models import categories, make_folder, numbers, without_circuits
 from pyarrow import parquet
 from starlette.testclient import TestClient
 
-from fockjax import cli
+from fockjax import cli, inference
 from fockjax.inference import Predictions
-from fockjax.prediction import predict
+from fockjax.prediction import PredictConfig, predict
 from fockjax.runtime import RunError
 from fockjax.runtime.run_record import RunRecord
 from fockjax.serving import app as app_module
@@ -240,7 +242,7 @@ def test_predictions_are_those_of_fockjax_predict(mixed, folders, tmp_path, monk
         ",".join("" if v is None else str(v) for v in (r["a"], r["place"], r["c"])) for r in rows
     ]
     (tmp_path / "rows.csv").write_text("\n".join(["a,place,c", *lines]))
-    predict(folders / "mixed", tmp_path / "rows.csv", tmp_path / "out.npy")
+    predict(PredictConfig(folders / "mixed", tmp_path / "rows.csv", tmp_path / "out.npy"))
     expected = np.load(tmp_path / "out.npy")
     found = mixed.post("/predict", json={"rows": rows}).json()["predictions"]
     assert list(found[0]) == list(expected.dtype.names)
@@ -274,10 +276,10 @@ def truths(tmp_path_factory):
 
 def test_truth_values_and_long_integers_mean_the_same_in_every_format(truths):
     client, place, columns = truths
-    predict(place / "model", place / "t.csv", place / "out.npy")
+    predict(PredictConfig(place / "model", place / "t.csv", place / "out.npy"))
     expected = np.load(place / "out.npy")
     assert len(np.unique(expected["probability"])) == 60
-    predict(place / "model", place / "t.parquet", place / "other.npy")
+    predict(PredictConfig(place / "model", place / "t.parquet", place / "other.npy"))
     np.testing.assert_array_equal(np.load(place / "other.npy"), expected)
     given = {name: columns[name] for name in ("ill", "code", "x")}
     rows = [list(row) for row in zip(*given.values(), strict=True)]
@@ -307,7 +309,15 @@ def test_a_long_integer_is_not_taken_for_its_neighbour(truths):
 def test_the_probe_is_a_request(client, folders):
     probe = json.loads((folders / "numbers" / "probe.json").read_text())
     found = client.post("/predict", json=probe).json()["predictions"]
-    assert found[0]["probability"] == pytest.approx(probe["score"][0], abs=1e-6)
+    assert found[0]["probability"] == pytest.approx(probe["answer"][0], abs=1e-6)
+
+
+def test_the_description_of_a_model_does_not_keep_it_in_memory(folders):
+    predictor = inference.load_model(folders / "mixed")
+    described, kept = protocol.Interface.of(predictor), weakref.ref(predictor)
+    del predictor
+    gc.collect()
+    assert kept() is None and described.columns == ["a", "place", "c"]
 
 
 # what is refused
@@ -447,18 +457,18 @@ def test_too_many_rows_are_refused_before_they_are_read(client, path, body, monk
 
 def test_the_first_bad_rows_are_described_and_all_are_counted(client, mixed):
     error = client.post("/predict", json={"rows": [[1, None, 1e300]] * 99}).json()["error"]
-    assert error.count("the value is missing") == 10 and error.endswith("and 89 more rows")
+    assert error.count("the value is missing") == 10 and error.endswith("and 89 more")
     error = client.post("/predict", json={"rows": [[1, 1e300, 1]] * 99}).json()["error"]
-    assert error.count("too large") == 10 and error.endswith("and 89 more rows")
+    assert error.count("too large") == 10 and error.endswith("and 89 more")
     rows = [[None, None, None], [1, "nowhere", 1e300]] * 30  # of which every second can be used
     error = mixed.post("/predict", json={"rows": rows}).json()["error"]
-    assert error.count("'nowhere' is not among") == 10 and error.endswith("and 20 more rows")
+    assert error.count("'nowhere' is not among") == 10 and error.endswith("and 20 more")
     assert error.startswith("row 2, ") and "row 20, " in error
 
 
 def test_a_large_request_holds_up_no_other(client, monkeypatch):
     reached, released = threading.Event(), threading.Event()
-    encode = rows_module.encode
+    encode = inference.encode
 
     def slow(raw, *args, **options):
         if raw.count > 1:
@@ -466,7 +476,7 @@ def test_a_large_request_holds_up_no_other(client, monkeypatch):
             assert released.wait(20)
         return encode(raw, *args, **options)
 
-    monkeypatch.setattr(rows_module, "encode", slow)
+    monkeypatch.setattr(inference, "encode", slow)
     large = json.dumps({"rows": [[1, 2, 3]] * 2}) + " " * LARGE_BODY
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.post, "/predict", content=large)
@@ -621,7 +631,7 @@ def test_reload_takes_a_good_model_and_refuses_a_bad_one(own):
     probe = (path / "probe.json").read_text()
     for spoilt in (
         "{}",
-        probe.replace('"score": [', '"score": [0.5 , '),
+        probe.replace('"answer": [', '"answer": [0.5 , '),
         probe.replace("0.", "0.7"),
     ):
         (path / "probe.json").write_text(spoilt)

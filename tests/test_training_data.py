@@ -265,11 +265,18 @@ def test_splits_are_disjoint_complete_and_stratified(folds):
         np.testing.assert_array_equal(np.sort(tested), np.arange(569))
 
 
+def fitted(features, target, impute=None, **options):
+    """The scaler of all rows of made data, by default for a regression."""
+    names = tuple(f"c{index}" for index in range(features.shape[1]))
+    dataset = data.Dataset("made", features, target, names, "y", **{"classes": None} | options)
+    return Scaler.fit(dataset, slice(None), impute)
+
+
 def test_the_scaler_knows_the_rows_it_was_fitted_on_and_no_others():
     dataset = breast_cancer()
     split = data.make_splits(dataset, TrainConfig())[0]
     x, y = dataset.features[split.train], dataset.target[split.train]
-    scaler = Scaler.fit(x, y, "classification")
+    scaler = Scaler.fit(dataset, split.train)
     np.testing.assert_allclose(scaler.mean, x.mean(axis=0), rtol=1e-12)
     assert (np.abs(scaler.mean - dataset.features.mean(axis=0)) > 0).all()
     z = scaler.features(x)
@@ -282,7 +289,7 @@ def test_the_scaler_knows_the_rows_it_was_fitted_on_and_no_others():
 def test_a_regression_target_is_standardised_and_survives_json():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(50, 2)), 100 + 7 * rng.normal(size=50)
-    scaler = Scaler.fit(x, y, "regression")
+    scaler = fitted(x, y)
     again = Scaler.from_json(scaler.to_json())
     np.testing.assert_array_equal(again.features(x), scaler.features(x))
     np.testing.assert_allclose(again.target(y).std(), 1, rtol=1e-5)
@@ -290,7 +297,7 @@ def test_a_regression_target_is_standardised_and_survives_json():
 
 def test_a_constant_column_becomes_zero_not_rounding_noise():
     x = np.column_stack([np.full(30, 0.1), np.arange(30.0)])
-    scaled = Scaler.fit(x, x[:, 1], "regression").features(x)
+    scaled = fitted(x, x[:, 1]).features(x)
     np.testing.assert_allclose(scaled[:, 0], 0, atol=1e-6)
 
 
@@ -301,7 +308,7 @@ def test_no_digit_is_lost_in_columns_of_large_numbers(impute):
     x = far + 256 * np.column_stack([np.zeros(60), unit, unit == 7])
     if impute:
         x[3, 0] = x[9, 0] = NAN
-    scaler = Scaler.fit(x, x[:, 1], "regression", impute=impute)
+    scaler = fitted(x, x[:, 1], impute)
     again = Scaler.from_json(json.loads(json.dumps(scaler.to_json())))
     constant, even, rare = again.features(x).T
     np.testing.assert_array_equal(constant, 0)
@@ -443,7 +450,7 @@ def test_lists_and_what_numpy_makes_of_labels_are_taken():
 )
 def test_what_is_missing_is_filled_with_what_is_known(how, fill):
     values = np.array([[1.0, 0], [NAN, 1], [1, 1], [9, NAN], [3, 2]])
-    scaler = Scaler.fit(values, values[:, 0], "classification", [0, 3], how)
+    scaler = fitted(values, np.arange(5), how, categories={"c1": ("a", "b", "c")})
     np.testing.assert_array_equal(scaler.fill, fill)
     filled = np.array([1, fill[0], 1, 9, 3])
     inputs = scaler.features(values)

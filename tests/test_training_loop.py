@@ -23,7 +23,7 @@ def rows(count, seed, slope=1.0):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(count, 3)).astype(np.float32)
     y = (x @ np.array([slope, -1, 0.5]) + 0.3 * rng.normal(size=count) > 0).astype(np.float32)
-    return loop.Rows(*jax.device_put((x, y)))
+    return loop.Samples(*jax.device_put((x, y)))
 
 
 @functools.cache
@@ -188,7 +188,7 @@ def test_a_few_bad_steps_leave_the_others_to_learn():
     setup = Setup(dataclasses.replace(CONFIG, batch_size=5))
     x = np.asarray(setup.train.x).copy()
     x[7] = np.nan  # one row, so one of 14 batches
-    setup.train = loop.Rows(jnp.asarray(x), setup.train.y)
+    setup.train = loop.Samples(jnp.asarray(x), setup.train.y)
     final = setup.fit()
     assert [metrics.skipped for _, metrics in setup.history] == [1.0] * 6
     assert all(np.isfinite(metrics).all() for _, metrics in setup.history)

@@ -114,7 +114,7 @@ def test_the_folder_holds_what_is_promised(finished):
     ]
     for name in ("confusion_matrix.png", "learning_curve.png", "roc.png"):
         assert (out / name).read_bytes().startswith(PNG)
-    assert json.loads((out / "results.json").read_text()) == results
+    assert folder.read_results(out) == results
     description = folder.read_config(out)
     assert description["data"]["columns"] == ["a", "b", "c", "d"]
     assert description["data"]["classes"] == ["no", "yes"]
@@ -308,10 +308,10 @@ def test_folds_are_reported_by_mean_and_spread_and_resumed(tmp_path, monkeypatch
     options = config(out, folds=2, epochs=3)
     original = run._Run.train_split
 
-    def second_fold_fails(self, split, path, title, fold=None):
-        if fold == 1:
+    def second_fold_fails(self, number, path, title):
+        if number == 1:
             raise Stop
-        return original(self, split, path, title, fold)
+        return original(self, number, path, title)
 
     with monkeypatch.context() as patch:
         patch.setattr(run._Run, "train_split", second_fold_fails)
@@ -512,8 +512,8 @@ def test_labels_are_drawn_as_they_stand(tmp_path, monkeypatch):
     results, _ = quietly(config(out), made(classes=MONEY))
     assert (out / "results.json").exists()
     assert not [note for note in results["notes"] if "drawn" in note]
-    truth, score = np.arange(12.0) % 3, np.eye(3)[np.arange(12) % 3]
-    evaluation = Evaluation(truth, truth, score, np.zeros(12))
+    truth, answer = np.arange(12.0) % 3, np.eye(3)[np.arange(12) % 3]
+    evaluation = Evaluation(truth, truth, answer, np.zeros(12))
     plots.predicted_against_true(tmp_path / "scatter.png", evaluation, "$_usd_$")
     figures, save = [], plots._save
     monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))

@@ -483,6 +483,30 @@ def test_nan_is_not_agreement():
     assert not report.Line("x").passed
 
 
+def test_draws_that_are_nan_in_one_precision_are_not_agreement():
+    right = readings.Readings(*np.zeros((4, 1)))
+    wrong = right._replace(draws=np.array([np.nan]))
+    reference = report.Reference("made", lambda row: right)
+    for ours in ([right, wrong], [wrong, right]):
+        found = report.deviations(None, reference, ours)
+        assert np.isnan(found.draws) and not report.Line("x", found).passed
+    assert report.Line("x", report.deviations(None, reference, [right, right])).passed
+
+
+def test_a_row_that_raises_fails_alone(monkeypatch):
+    def run(row, dtype):
+        if row.label.startswith("rotation"):
+            raise MemoryError("no room\nfor it")
+        return readings.Readings(*np.zeros((4, 1)))
+
+    zero = report.Reference("made", lambda row: readings.Readings(*np.zeros((4, 1))))
+    monkeypatch.setattr(report, "from_fockjax", run)
+    monkeypatch.setattr(report, "choose_reference", lambda source: zero)
+    code, text = validate(only=["rotation", "kerr"])
+    assert code == 1 and "FAILED  rotation: raised MemoryError: no room for it" in text
+    assert "ok      kerr" in text and "1 of 2 lines failed" in text
+
+
 def test_without_strawberry_fields_the_golden_file_is_used(monkeypatch):
     def load():
         raise ImportError("not here")
@@ -551,9 +575,6 @@ def test_model_row_is_read_from_the_model(monkeypatch):
     weights, inputs = row.unpack(row.points[0])
     np.testing.assert_array_equal(weights["r"], layer.weights["r"][...])
     assert row.points.shape == (cases.MODEL_INPUTS, 2) and np.abs(row.points[:, 1]).max() <= 0.7
-    predictor.model.quantum = None
-    with pytest.raises(ValueError, match="somewhere has no circuit"):
-        report._trained_row(Path("somewhere"), Console())
 
 
 @pytest.mark.slow

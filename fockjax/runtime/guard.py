@@ -1,58 +1,13 @@
 """Checks of what goes into a run, and the status of each row that comes out."""
 
-import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax.layout import TotalPhotons
-from fockjax.states import State
-
-SHOWN_ROWS = 10
-
-
-class Checked(NamedTuple):
-    """Values together with what the state that they were read from has lost."""
-
-    values: Any
-    leakage: Any
-
-
-def lost(state: State) -> jax.Array:
-    """The probability that a state has lost at its cutoffs, a real scalar.
-
-    This is its leakage. Where what crosses the cutoff comes back, leakage does not tell all
-    (`State.reflects`): then the probability of the two top levels of each mode is added, or that of
-    the two top totals of each group; at most 1 in all.
-    """
-    lost = state.leakage
-    if not state.reflects:
-        return lost
-    if isinstance(state.truncation, TotalPhotons):
-        below = state.truncation.below
-        for factor in state.factors:
-            own = factor.array
-            photons = abs(own) ** 2 if factor.is_pure else jnp.diagonal(own).real
-            totals = state.truncation.states(len(factor.modes)).sum(1)
-            lost = lost + jnp.sum(photons, where=totals >= below - 2)
-        return jnp.minimum(lost, 1)
-    for mode in range(state.modes):
-        lost = lost + jnp.sum(state.probabilities(mode)[-2:])
-    return jnp.minimum(lost, 1)
-
-
-def checked(state: State, readout: Callable[[State], Any]) -> Checked:
-    """The readout of a state together with what the state has `lost`.
-
-    >>> import fockjax as fj
-    >>> state = fj.Circuit(1).displace(1.0, mode=0)({}, cutoff=4)
-    >>> checked(state, fj.nn.photon_numbers).leakage.round(3)
-    Array(0.019, dtype=float32)
-    """
-    return Checked(readout(state), lost(state))
+from fockjax._advice import first_few
+from fockjax.leakage import Checked
 
 
 def with_status(result: Any) -> tuple[Checked, jax.Array]:
@@ -86,66 +41,6 @@ def listed(rows: np.ndarray) -> str:
     """Row numbers for a message: how many, and the first few.
 
     >>> listed(np.arange(12))
-    '12 rows (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..)'
+    '12 rows (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 2 more)'
     """
-    more = ", .." if len(rows) > SHOWN_ROWS else ""
-    noun = "row" if len(rows) == 1 else "rows"
-    return f"{len(rows)} {noun} ({', '.join(map(str, rows[:SHOWN_ROWS]))}{more})"
-
-
-def bounded(
-    params: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]], *, clip: bool = False
-) -> dict[str, Any]:
-    """Check that parameters are finite and within bounds, and return them.
-
-    Args:
-        params: arrays by name, as `Circuit.init` gives.
-        bounds: lowest and highest value by name. Parameters that are not named need only be finite.
-        clip: move values outside to the nearest bound, with a warning, instead of refusing them.
-
-    Raises:
-        ValueError: for a parameter that is not finite, for one outside its bounds unless ``clip``,
-            or for bounds that are none or of a parameter that does not exist.
-
-    Example:
-        >>> bounded({"r": 0.3}, {"r": (-1, 1)})
-        {'r': 0.3}
-        >>> bounded({"r": 1.3}, {"r": (-1, 1)})
-        Traceback (most recent call last):
-        ValueError: Parameter `r` must be within [-1, 1], but is 1.3; `clip=True` brings it there.
-    """
-    if unknown := bounds.keys() - params.keys():
-        raise ValueError(
-            f"Argument `bounds` names {sorted(unknown)}, but the parameters are {sorted(params)}."
-        )
-    result = dict(params)
-    for name, (low, high) in bounds.items():
-        if not low <= high:
-            raise ValueError(
-                f"Argument `bounds`: those of {name!r} must be the lowest and then the highest "
-                f"value, got ({low}, {high})."
-            )
-    for name, value in params.items():
-        values = np.asarray(value)
-        if values.dtype.kind not in "fiu":
-            raise TypeError(
-                f"Argument `params` must be a dictionary of real arrays, but {name!r} is a "
-                f"{type(value).__name__}."
-            )
-        if not np.isfinite(values).all():
-            raise ValueError(f"Parameter `{name}` is not finite: {values}.")
-        low, high = bounds.get(name, (-np.inf, np.inf))
-        if ((values < low) | (values > high)).any():
-            worst = values.ravel()[np.argmax(np.maximum(low - values, values - high))]
-            if not clip:
-                raise ValueError(
-                    f"Parameter `{name}` must be within [{low}, {high}], but is {worst:g}; "
-                    "`clip=True` brings it there."
-                )
-            warnings.warn(
-                f"parameter {name} is clipped to [{low}, {high}]: it was {worst:g}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            result[name] = jnp.clip(value, low, high)
-    return result
+    return f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} ({first_few(rows)})"

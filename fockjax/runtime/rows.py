@@ -8,7 +8,8 @@ import numpy as np
 
 
 class Results(NamedTuple):
-    """Results in the order of the rows, as NumPy arrays.
+    """Results in the order of the rows, as NumPy arrays. Printing them tells how many rows each
+    function gave, and how many are not ok.
 
     Attributes:
         values: what the function returns, with the rows as the first axis of each array.
@@ -23,6 +24,13 @@ class Results(NamedTuple):
     finite: np.ndarray
     leakage: np.ndarray | None
     level: np.ndarray
+
+    def __str__(self) -> str:
+        counts = enumerate(np.bincount(self.level).tolist())
+        lines = [f"level {level}: {n} row{'s' * (n > 1)}" for level, n in counts if n]
+        if wrong := int(np.sum(~self.ok)):
+            lines.append(f"not ok: {wrong}")
+        return "\n".join(lines)
 
 
 class Signature(NamedTuple):

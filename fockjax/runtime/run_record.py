@@ -15,8 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from fockjax._advice import SHOWN, first_few
 from fockjax.runtime.gateway import Device
-from fockjax.runtime.guard import SHOWN_ROWS
 from fockjax.runtime.memory import Watch
 
 
@@ -115,7 +115,7 @@ class RunRecord:
         self.error = {
             "type": type(error).__name__,
             "message": "closed" if isinstance(error, GeneratorExit) else str(error),
-            "missing": [int(row) for row in missing[:SHOWN_ROWS]],
+            "missing": [int(row) for row in missing[:SHOWN]],
             "count": len(missing),
             "sha256": digest,
         }
@@ -212,7 +212,6 @@ def read_records(path: Path | str, warn: Callable[[str], object] | None = None) 
     if bad and not records:
         raise ValueError(reason)
     if bad:
-        shown = ", ".join(map(str, bad[:SHOWN_ROWS])) + (", .." if len(bad) > SHOWN_ROWS else "")
         lines = "line" if len(bad) == 1 else "lines"
-        warn(f"{path}: cut short or not a record, and left out: {lines} {shown}")
+        warn(f"{path}: cut short or not a record, and left out: {lines} {first_few(bad)}")
     return records

@@ -164,8 +164,8 @@ class _Routes:
                 "name": model.name,
                 "versions": [model.version],
                 "platform": "fockjax",
-                "inputs": protocol.inputs_of(model.predictor),
-                "outputs": protocol.outputs_of(model.predictor),
+                "inputs": model.interface.inputs,
+                "outputs": model.interface.outputs,
             }
         )
 
@@ -181,7 +181,7 @@ class _Routes:
         length = request.headers.get(protocol.HEADER_LENGTH)
 
         def read(body: bytes) -> _Asked[protocol.Request]:
-            asked = protocol.read(body, length, model.predictor, self.most_rows)
+            asked = protocol.read(body, length, model.interface, self.most_rows)
             inputs = rows.inputs_from_fields(asked.fields, asked.rows, model.predictor)
             return _Asked(inputs, asked.seconds, asked)
 

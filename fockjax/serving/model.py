@@ -13,6 +13,7 @@ from fockjax.serving import rows
 from fockjax.serving.batcher import Answer
 from fockjax.serving.errors import Refused
 from fockjax.serving.metrics import Metrics
+from fockjax.serving.protocol import Interface
 from fockjax.training.probe import read_probe
 
 LARGEST = 128  # rows in a batch of the runner
@@ -31,6 +32,7 @@ class Model:
 
     Attributes:
         runners: run its batches, one for each thread; they share their programs.
+        interface: what it takes and gives, in the words of the protocol.
         version: the first digits of the predictor's fingerprint.
         probe: a row whose answer is known, as inputs of the model; (1, inputs).
 
@@ -45,6 +47,7 @@ class Model:
         self.runners = [runner, *(runner.twin() for _ in range(THREADS - 1))]
         self._free = list(self.runners)
         self._counted, self._counting = 0, threading.Lock()
+        self.interface = Interface.of(self.predictor)
         self.version = self.predictor.fingerprint[:12]
         self._probe = read_probe(path)
         try:
@@ -80,9 +83,9 @@ class Model:
 
     def is_right(self, answer: Answer) -> bool:
         """Whether this is the answer to `probe`."""
-        score = answer.get("probability", answer["prediction"])
+        found = answer.get("probability", answer["prediction"])
         unit = self.predictor.scaler.target_scale
-        return self._probe.agrees(score, answer["leakage"], unit)
+        return self._probe.agrees(found, answer["leakage"], unit)
 
 
 def _named(found: Predictions) -> Answer:

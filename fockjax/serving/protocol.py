@@ -4,7 +4,6 @@ See https://github.com/kserve/open-inference-protocol, and for tensors as bytes
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 """
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,11 +41,27 @@ class Request:
     seconds: float | None
 
 
-@functools.lru_cache(1)
-def inputs_of(predictor: Predictor) -> list[dict[str, Any]]:
-    """The inputs in the model's metadata: one tensor of all features if they are all numbers, else
-    one tensor for each column.
+@dataclass(frozen=True)
+class Interface:
+    """What a model takes and gives, in the words of the protocol.
+
+    Attributes:
+        inputs, outputs: the tensors in its metadata.
+        columns: the names of its columns, in the order of the training.
     """
+
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+    columns: list[str]
+
+    @classmethod
+    def of(cls, predictor: Predictor) -> "Interface":
+        names = [column.name for column in predictor.columns]
+        return cls(_inputs_of(predictor), _outputs_of(predictor), names)
+
+
+def _inputs_of(predictor: Predictor) -> list[dict[str, Any]]:
+    """One tensor of all features if they are all numbers, else one tensor for each column."""
     columns = predictor.columns
     if all(column.categories is None for column in columns):
         return [{"name": FEATURES, "datatype": "FP64", "shape": [-1, len(columns)]}]
@@ -60,9 +75,7 @@ def inputs_of(predictor: Predictor) -> list[dict[str, Any]]:
     ]
 
 
-@functools.lru_cache(1)
-def outputs_of(predictor: Predictor) -> list[dict[str, Any]]:
-    """The outputs in the model's metadata."""
+def _outputs_of(predictor: Predictor) -> list[dict[str, Any]]:
     classes = predictor.classes
     label = "FP64" if classes is None else tensors.datatype_of(np.array(classes))
     found = [{"name": "prediction", "datatype": label, "shape": [-1]}]
@@ -93,7 +106,7 @@ def patience(value: dict[str, Any]) -> float | None:
     return timeout / 1e6
 
 
-def read(body: bytes, header_length: str | None, predictor: Predictor, most: int) -> Request:
+def read(body: bytes, header_length: str | None, model: Interface, most: int) -> Request:
     """Read a request of at most `most` rows from its body and the header `HEADER_LENGTH`.
 
     Raises:
@@ -105,13 +118,12 @@ def read(body: bytes, header_length: str | None, predictor: Predictor, most: int
     if name is not None and not isinstance(name, str):
         raise bad_request('"id" must be text')
     described = _objects(value, "inputs")
-    rows = _rows(described, inputs_of(predictor))
+    rows = _rows(described, model.inputs)
     refuse_too_many(rows, most)
-    fields = _fields(_read_inputs(described, memoryview(body)[end:]), rows, predictor)
+    fields = _fields(_read_inputs(described, memoryview(body)[end:]), rows, model)
     binary = _parameters(value, "the request").get("binary_data_output") is True
-    known = outputs_of(predictor)
     asked = _objects(value, "outputs") if value.get("outputs") is not None else []
-    outputs = _read_outputs(asked or known, known, binary)
+    outputs = _read_outputs(asked or model.outputs, model.outputs, binary)
     return Request(name, fields, rows, outputs, patience(value))
 
 
@@ -214,14 +226,14 @@ def _read_inputs(described: list[dict], rest: memoryview) -> dict[str, np.ndarra
     return found
 
 
-def _fields(given: dict[str, np.ndarray], rows: int, predictor: Predictor) -> dict[str, Field]:
+def _fields(given: dict[str, np.ndarray], rows: int, model: Interface) -> dict[str, Field]:
     """The columns of the model from the elements of the inputs."""
-    if len(inputs_of(predictor)[0]["shape"]) == 1:
+    if len(model.inputs[0]["shape"]) == 1:
         return {name: field(elements.tolist(), name) for name, elements in given.items()}
     if given[FEATURES].dtype == object:
         raise bad_request(f"input {FEATURES!r} must be numbers, not {tensors.TEXT}")
     columns = given[FEATURES].reshape(rows, -1).astype(np.float64).T
-    return {col.name: part for col, part in zip(predictor.columns, columns, strict=True)}
+    return dict(zip(model.columns, columns, strict=True))
 
 
 def _read_outputs(described: list[dict], known: list[dict], binary: bool) -> list[tuple[str, bool]]:

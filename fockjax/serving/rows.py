@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from fockjax.inference import Predictor
-from fockjax.prediction import SHOWN_PROBLEMS, describe_bad, first_reasons, result_columns
+from fockjax._advice import SHOWN, first_few
+from fockjax.inference import Predictor, result_columns
 from fockjax.serving.batcher import Answer
 from fockjax.serving.errors import Refused, bad_request
-from fockjax.training.tables import Field, Raw, encode, plain
+from fockjax.training.tables import Field, Raw, describe_bad, plain
 
 
 def refuse_too_many(rows: int, most: int) -> None:
@@ -72,13 +72,10 @@ def inputs_from_fields(fields: dict[str, Field], count: int, predictor: Predicto
     Raises:
         Refused: with the numbers, from 1, of the first rows that cannot be used, and why.
     """
-    raw, filled = Raw(0, count, fields), predictor.scaler.fill is not None
-    chunk = encode(raw, predictor.columns, filled=filled, described=SHOWN_PROBLEMS)
-    inputs = predictor.scaler.features(chunk.values)
-    good = np.isfinite(inputs).all(axis=1) & ~chunk.bad
+    chunk, inputs, good = predictor.inputs(Raw(0, count, fields), described=SHOWN)
     if not good.all():
-        reasons = describe_bad(chunk, 0, good, good, SHOWN_PROBLEMS)
-        raise bad_request(first_reasons(reasons, int((~good).sum())))
+        reasons = describe_bad(chunk, 0, good, good, SHOWN)
+        raise bad_request(first_few(reasons, int((~good).sum()), "; "))
     return inputs
 
 
@@ -88,8 +85,8 @@ def refuse_not_finite(answer: Answer) -> None:
     if not all(part.all() for part in finite):
         good = np.all([part.reshape(len(part), -1).all(axis=1) for part in finite], axis=0)
         bad = np.flatnonzero(~good) + 1
-        reasons = [f"row {row}: the result is not finite" for row in bad[:SHOWN_PROBLEMS]]
-        raise bad_request(first_reasons(reasons, len(bad)))
+        reasons = [f"row {row}: the result is not finite" for row in bad[:SHOWN]]
+        raise bad_request(first_few(reasons, len(bad), "; "))
 
 
 def as_objects(answer: Answer, predictor: Predictor) -> list[dict[str, Any]]:

@@ -45,11 +45,11 @@ def evaluate_baselines(
             estimator.fit(x, y if task == "classification" else scaler.target(y))
         prediction = estimator.predict(test[0])
         if task == "classification":
-            scores = estimator.predict_proba(test[0])
-            scores = scores[:, 1] if scores.shape[1] == 2 else scores
+            answer = estimator.predict_proba(test[0])
+            answer = answer[:, 1] if answer.shape[1] == 2 else answer
         else:
-            prediction = scores = scaler.target_in_units(prediction)
-        yield key, Evaluation(test[1], prediction, scores, np.zeros(len(prediction)))
+            prediction = answer = scaler.target_in_units(prediction)
+        yield key, Evaluation(test[1], prediction, answer, np.zeros(len(prediction)))
 
 
 def _estimators(task: Task, components: int, seed: int) -> dict:

@@ -88,11 +88,7 @@ class TrainConfig:
     @property
     def truncation(self) -> int | TotalPhotons:
         """The truncation of the circuit: a cutoff for each mode, or a bound on all photons."""
-        return self.truncated(self.cutoff)
-
-    def truncated(self, cutoff: int) -> int | TotalPhotons:
-        """The same kind of truncation at another cutoff."""
-        return TotalPhotons(cutoff) if self.total_photons else cutoff
+        return TotalPhotons(self.cutoff) if self.total_photons else self.cutoff
 
     @property
     def how_smaller(self) -> str:

@@ -261,7 +261,7 @@ def _check_dataset(dataset: Dataset, config: TrainConfig) -> None:
             raise UserError(
                 f"column {name!r} must hold indices of its {len(categories)} categories"
             )
-    if not (spread(features) > 0).any():
+    if not (extent(features) > 0).any():
         raise UserError(f"every feature of {dataset.name} is constant: nothing can be learned")
     with np.errstate(over="ignore", invalid="ignore"):
         large = ~np.isfinite(np.nanstd(features, axis=0))
@@ -299,6 +299,6 @@ def _check_not_all_missing(dataset: Dataset, rows: slice | np.ndarray, what: str
         raise UserError(f"no {what} has a value in: {names}; leave out such columns with --drop")
 
 
-def spread(features: np.ndarray) -> np.ndarray:
+def extent(features: np.ndarray) -> np.ndarray:
     """Largest minus smallest value of each column, ignoring missing ones."""
     return np.nanmax(features, axis=0) - np.nanmin(features, axis=0)

@@ -7,6 +7,8 @@ probe.json         a test row and its answer: docs/serving.md
 results.json       test figures; its presence means the run is finished
 report.md, *.png   for people
 fold_0/, ...       one model folder per fold, with --folds
+
+The files of JSON hold a checksum of themselves: one that is damaged or was edited is refused.
 """
 
 import contextlib
@@ -16,7 +18,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from fockjax._advice import UserError
 from fockjax._files import atomic_writer, lock, remove_leftovers, write_json
@@ -26,7 +27,7 @@ from fockjax.training.config import TrainConfig, identity_hash
 CONFIG, RESULTS, METRICS, REPORT = "config.json", "results.json", "metrics.jsonl", "report.md"
 CHECKPOINTS, PROBE = "checkpoints", "probe.json"
 PLOTS = ("learning_curve.png", "confusion_matrix.png", "roc.png", "predicted_vs_true.png")
-FORMAT = 3
+FORMAT = 4
 DIGEST = "sha256"
 
 
@@ -80,7 +81,7 @@ def _claim(folder: Path, description: dict, config: TrainConfig) -> None:
             f"{folder} holds {state}: --resume continues it, --overwrite starts afresh, "
             "--out names another folder"
         )
-    write_json(folder / CONFIG, description | {DIGEST: identity_hash(description)})
+    write_sealed(folder / CONFIG, description)
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -109,51 +110,49 @@ def clear(folder: Path) -> None:
             place.rmdir()
 
 
+def write_sealed(path: Path, value: dict) -> None:
+    """Write JSON together with its checksum, by which `read_sealed` tells whether it is whole."""
+    write_json(path, value | {DIGEST: identity_hash(value)})
+
+
+def read_sealed(path: Path, remedy: str) -> dict:
+    """What `write_sealed` has written.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        UserError: if it cannot be read, is damaged or was edited; with what to do then.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): {remedy}") from None
+    if not isinstance(value, dict) or value.pop(DIGEST, None) != identity_hash(value):
+        raise UserError(f"{path} is damaged or was edited (its checksum does not match): {remedy}")
+    return value
+
+
 def read_config(folder: Path) -> dict:
     """The description in config.json."""
     path = folder / CONFIG
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = read_sealed(path, "take it from a copy, or train anew (--overwrite)")
     except FileNotFoundError:
         raise UserError(f"{folder} is not a model folder: it has no {CONFIG}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+    if description.get("format") != FORMAT:
         raise UserError(f"{path} is not of format {FORMAT}: made by another version of fockjax?")
-    if description.pop(DIGEST, None) != identity_hash(description):
-        raise UserError(f"{path} is damaged or was edited (its checksum does not match)")
     return description
 
 
 def read_results(folder: Path) -> dict | None:
     """results.json of a finished run, None if the run is not finished."""
-    path = folder / RESULTS
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        return read_sealed(folder / RESULTS, "remove it, and --resume writes it anew")
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        reason = str(error)
-    else:
-        if _are_results(results):
-            return results
-        reason = "it lacks figures, or has some that are no numbers"
-    raise UserError(f"{path} is damaged ({reason}): remove it, and --resume writes it anew")
-
-
-def _are_results(results: Any) -> bool:
-    """Whether `results` has all that is shown of a finished run, and combined over folds."""
-    try:
-        titles, figures, leakage = (results[name] for name in ("titles", "figures", "leakage"))
-        complete = {"photonic", "identity"} <= titles.keys() == figures.keys() and all(
-            each.keys() >= set(results["figure_names"]) for each in figures.values()
-        )
-        numbers = [number for each in figures.values() for number in each.values()]
-        numbers += leakage["mean"], leakage["max"], results["skipped_steps"], results["seconds"]
-        texts = [results["task"], results["data"], *titles.values(), *results["notes"]]
-    except (KeyError, TypeError, AttributeError):
-        return False
-    return complete and all(map(_is_number, numbers)) and all(isinstance(t, str) for t in texts)
 
 
 def _check_same(folder: Path, stored: dict, given: dict) -> None:

@@ -30,8 +30,8 @@ NEVER = 2**31 - 1
 SampleLoss = Callable[[Task, jax.Array, jax.Array], jax.Array]
 
 
-class Rows(NamedTuple):
-    """Standardised rows on the device: x (rows, features) and y (rows,), float32."""
+class Samples(NamedTuple):
+    """Standardised rows of a data set on the device: x (rows, features) and y (rows,), float32."""
 
     x: jax.Array
     y: jax.Array
@@ -53,6 +53,9 @@ class Carry(NamedTuple):
     stale: jax.Array  # epochs since best_epoch
 
 
+Epoch = Callable[[Carry, Samples, Samples], tuple[Carry, jax.Array]]
+
+
 class EpochMetrics(NamedTuple):
     """Metrics of one epoch. The score is the accuracy, or R^2 for regression."""
 
@@ -72,7 +75,7 @@ class EpochMetrics(NamedTuple):
 class Steps:
     """An epoch is `count` batches of `size` rows, shuffled anew each time.
 
-    Rows that do not fill a batch are left out, other ones in each epoch.
+    Samples that do not fill a batch are left out, other ones in each epoch.
     """
 
     count: int
@@ -151,10 +154,10 @@ def make_objective(
     task: Task,
     config: TrainConfig,
     loss: SampleLoss = sample_loss,
-) -> Callable[[nnx.State, Rows], tuple[jax.Array, tuple[jax.Array, ...]]]:
+) -> Callable[[nnx.State, Samples], tuple[jax.Array, tuple[jax.Array, ...]]]:
     """Build `objective(params, batch) -> (loss + penalty, (loss, score, leakage))`."""
 
-    def objective(params: nnx.State, batch: Rows):
+    def objective(params: nnx.State, batch: Samples):
         output, leakage = nnx.merge(graph, params, rest)(batch.x)
         fit, leaked = jnp.mean(loss(task, output, batch.y)), jnp.mean(leakage)
         penalised = fit + config.leakage_penalty * leaked
@@ -163,26 +166,15 @@ def make_objective(
     return objective
 
 
-def make_epoch(
-    model: nnx.Module,
+def make_step(
+    objective: Callable[[nnx.State, Samples], tuple[jax.Array, tuple[jax.Array, ...]]],
     optimizer: optax.GradientTransformation,
-    task: Task,
-    config: TrainConfig,
-    loss: SampleLoss = sample_loss,
-) -> Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]]:
-    """Build `epoch(carry, train, validation) -> (carry, metrics vector)`, the carry donated.
-
-    The first call with rows of a shape compiles it, and raises UserError if it needs more memory
-    than there is. Otherwise the system might kill the process.
+) -> Callable[[tuple[Any, Any], Samples], tuple[tuple[Any, Any], tuple[jax.Array, ...]]]:
+    """Build `step((params, state of the optimizer), batch)`, which returns these, and the figures
+    of the objective, the norm of the gradient and whether the step was finite, so that it was made.
     """
-    graph, _, rest = nnx.split(model, nnx.Param, ...)
-    objective = make_objective(graph, rest, task, config, loss)
-    at_once = comfortable_batch(config)
 
-    def apply(params, x):
-        return nnx.merge(graph, params, rest)(x)
-
-    def step(state: tuple[Any, Any], batch: Rows):
+    def step(state: tuple[Any, Any], batch: Samples):
         params, opt_state = state
         (total, figures), grads = jax.value_and_grad(objective, has_aux=True)(params, batch)
         # apply_if_finite looks only at the gradient: make that NaN if the loss is not finite.
@@ -192,13 +184,63 @@ def make_epoch(
         finite = cast(optax.ApplyIfFiniteState, new_state).last_finite
         return (params, new_state), (*figures, optax.tree.norm(grads), finite)
 
-    def epoch(carry: Carry, train: Rows, validation: Rows):
+    return step
+
+
+def evaluate(
+    apply: Callable[[jax.Array], tuple[jax.Array, jax.Array]],
+    samples: Samples,
+    at_once: int,
+    task: Task,
+    loss: SampleLoss,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Loss, score and leakage of all samples, of which `at_once` run at a time."""
+    output, leakage = in_batches(apply, samples.x, at_once)
+    fit = jnp.mean(loss(task, output, samples.y)).astype(jnp.float32)
+    return fit, score(task, output, samples.y), jnp.mean(leakage)
+
+
+def _after_epoch(
+    carry: Carry, params: Any, opt_state: Any, val_loss: jax.Array, patience: int
+) -> Carry:
+    """What is carried on from an epoch that began with `carry`."""
+    # The host notices early stopping one epoch late. That epoch must not change the best one.
+    better = (val_loss < carry.best_loss) & (carry.stale < patience)
+    done = carry.epoch + 1
+    return Carry(
+        params=params,
+        optimizer=opt_state,
+        epoch=done,
+        best_params=jax.tree.map(
+            lambda new, old: jnp.where(better, new, old), params, carry.best_params
+        ),
+        best_loss=jnp.where(better, val_loss, carry.best_loss),
+        best_epoch=jnp.where(better, done, carry.best_epoch),
+        stale=jnp.where(better, 0, carry.stale + 1),
+    )
+
+
+def make_epoch(
+    model: nnx.Module,
+    optimizer: optax.GradientTransformation,
+    task: Task,
+    config: TrainConfig,
+    loss: SampleLoss = sample_loss,
+) -> Epoch:
+    """Build `epoch(carry, train, validation) -> (carry, EpochMetrics as a vector)`, the carry
+    donated; see `compiled_once`.
+    """
+    graph, _, rest = nnx.split(model, nnx.Param, ...)
+    step = make_step(make_objective(graph, rest, task, config, loss), optimizer)
+    at_once = comfortable_batch(config)
+
+    def epoch(carry: Carry, train: Samples, validation: Samples):
         steps = Steps.of(train.x.shape[0], config.batch_size)
         key = jax.random.fold_in(jax.random.key(config.seed), carry.epoch)
         order = jax.random.permutation(key, train.x.shape[0])[: steps.count * steps.size]
 
         def shuffled_step(state, rows):
-            return step(state, Rows(train.x[rows], train.y[rows]))
+            return step(state, Samples(train.x[rows], train.y[rows]))
 
         start = (carry.params, carry.optimizer)
         order = order.reshape(steps.count, steps.size)
@@ -206,41 +248,27 @@ def make_epoch(
         taken = jnp.sum(finite)
         means = [jnp.sum(jnp.where(finite, figure, 0)) / taken for figure in figures]
 
-        output, leakage = in_batches(lambda x: apply(params, x), validation.x, at_once)
-        val_loss = jnp.mean(loss(task, output, validation.y)).astype(jnp.float32)
-        # The host notices early stopping one epoch late. That epoch must not change the best one.
-        better = (val_loss < carry.best_loss) & (carry.stale < config.patience)
-        done = carry.epoch + 1
-        new = Carry(
-            params=params,
-            optimizer=opt_state,
-            epoch=done,
-            best_params=jax.tree.map(
-                lambda new, old: jnp.where(better, new, old), params, carry.best_params
-            ),
-            best_loss=jnp.where(better, val_loss, carry.best_loss),
-            best_epoch=jnp.where(better, done, carry.best_epoch),
-            stale=jnp.where(better, 0, carry.stale + 1),
-        )
-        metrics = {
-            "loss": means[0],
-            "score": means[1],
-            "leakage": means[2],
-            "gradient_norm": means[3],
-            "val_loss": val_loss,
-            "val_score": score(task, output, validation.y),
-            "val_leakage": jnp.mean(leakage),
-            "best_val_loss": new.best_loss,
-            "stale": new.stale,
-            "skipped": steps.count - taken,
-        }
-        vector = [metrics[name].astype(jnp.float32) for name in EpochMetrics._fields]
-        return new, jnp.stack(vector)
+        def apply(x):
+            return nnx.merge(graph, params, rest)(x)
 
+        validated = evaluate(apply, validation, at_once, task, loss)
+        new = _after_epoch(carry, params, opt_state, validated[0], config.patience)
+        metrics = (*means, *validated, new.best_loss, new.stale, steps.count - taken)
+        return new, jnp.stack([each.astype(jnp.float32) for each in metrics])
+
+    return compiled_once(epoch, config)
+
+
+def compiled_once(epoch: Epoch, config: TrainConfig) -> Epoch:
+    """An epoch that is compiled by the first call with rows of a shape, its carry donated.
+
+    That call raises UserError if the program needs more memory than there is. Otherwise the system
+    might kill the process.
+    """
     jitted = jax.jit(epoch, donate_argnums=0)
     compiled: dict[Any, jax.stages.Compiled] = {}
 
-    def run(carry: Carry, train: Rows, validation: Rows):
+    def run(carry: Carry, train: Samples, validation: Samples):
         shapes = train.x.shape, validation.x.shape
         if shapes not in compiled:
             program = jitted.lower(carry, train, validation).compile()
@@ -263,7 +291,7 @@ class Program(NamedTuple):
     """The functions to train and run a model, compiled once for each shape of the data."""
 
     start: Callable[[], Carry]
-    epoch: Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]]
+    epoch: Epoch
     runner: Runner  # for test rows; set its parameters first
 
 
@@ -278,10 +306,10 @@ def make_program(model: HybridModel, task: Task, config: TrainConfig, rows: int)
 
 
 def fit(
-    run_epoch: Callable[[Carry, Rows, Rows], tuple[Carry, jax.Array]],
+    run_epoch: Epoch,
     carry: Carry,
-    train: Rows,
-    validation: Rows,
+    train: Samples,
+    validation: Samples,
     config: TrainConfig,
     *,
     record: Callable[[int, EpochMetrics], None],

@@ -22,14 +22,14 @@ class Evaluation:
     Attributes:
         truth: class index, or value in the user's units (rows,).
         prediction: the same, as predicted (rows,).
-        score: probability of the second of two classes (rows,), or of each class (rows, classes);
+        answer: probability of the second of two classes (rows,), or of each class (rows, classes);
             the prediction for regression (rows,).
         leakage: probability lost by the cutoff in each row (rows,); 0 where there is no circuit.
     """
 
     truth: np.ndarray
     prediction: np.ndarray
-    score: np.ndarray
+    answer: np.ndarray
     leakage: np.ndarray
 
 
@@ -81,8 +81,8 @@ def figures(task: Task, evaluation: Evaluation) -> dict[str, float]:
 
 
 def one_against_rest(evaluation: Evaluation) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(truth, score) of two classes; of more classes, of each one against all others."""
-    truth, score = evaluation.truth, evaluation.score
-    if score.ndim == 1:
-        return [(truth, score)]
-    return [(truth == index, score[:, index]) for index in range(score.shape[1])]
+    """(truth, answer) of two classes; of more classes, of each one against all others."""
+    truth, answer = evaluation.truth, evaluation.answer
+    if answer.ndim == 1:
+        return [(truth, answer)]
+    return [(truth == index, answer[:, index]) for index in range(answer.shape[1])]

@@ -13,30 +13,24 @@ from fockjax._limits import OverLimit
 from fockjax._numerics import HIGHEST
 from fockjax.arguments import layout_of
 from fockjax.circuit import Circuit, Input
-from fockjax.layout import TotalPhotons
-from fockjax.runtime import Checked, CutoffPlan, Runner, TotalPlan, functional
+from fockjax.runtime import Checked, Plan, Runner, functional
+from fockjax.runtime.cutoffs.plan import Truncation
 from fockjax.training.config import TrainConfig
 
 
-@dataclasses.dataclass(frozen=True)
-class StoredPlan:
+@dataclasses.dataclass(frozen=True, eq=False)
+class StoredPlan(Plan):
     """What has to be kept of a plan to run by it again. Printing it prints the plan that it was.
 
     Attributes:
-        tolerance: the probability that a sample may lose.
-        rungs: the truncation, then larger ones for samples that lose more.
+        tolerance, rungs: as of any `Plan`.
         text: the printed plan.
     """
 
-    tolerance: float
-    rungs: tuple[tuple[int, ...] | TotalPhotons, ...]
     text: str
 
     def __str__(self) -> str:
         return self.text
-
-
-Plan = CutoffPlan | TotalPlan | StoredPlan
 
 
 def photonic_circuit(modes: int, layers: int) -> Circuit:
@@ -138,7 +132,7 @@ def make_runner(model: HybridModel, plan: Plan | None = None, **options: Any) ->
         run, _ = functional(model)
         return lambda params, x: Checked(*run(params, x))
 
-    def at(cutoff: tuple[int, ...] | TotalPhotons):
+    def at(cutoff: Truncation):
         other = nnx.clone(model)
         assert other.quantum is not None
         other.quantum.cutoff = cutoff

@@ -75,7 +75,7 @@ def confusion_matrix(path: Path, evaluation: Evaluation, classes: tuple) -> None
 
 def roc_of_models(path: Path, evaluations: dict[str, Evaluation]) -> None:
     """ROC curves of several models for two classes, the first model on top."""
-    curves = {title: (each.truth, each.score) for title, each in evaluations.items()}
+    curves = {title: (each.truth, each.answer) for title, each in evaluations.items()}
     _roc(path, curves, "area under the curve, test")
 
 
@@ -97,8 +97,8 @@ def _roc(
     figure = _figure(5.4, 5.0)
     axis = figure.subplots()
     lines = []
-    for index, (title, (truth, score)) in enumerate(curves.items()):
-        false, true, _ = curve(truth, score)
+    for index, (title, (truth, answer)) in enumerate(curves.items()):
+        false, true, _ = curve(truth, answer)
         first = first_on_top and index == 0
         lines += axis.plot(
             false,
@@ -108,7 +108,7 @@ def _roc(
             linewidth=2.4 if first else 1.2,
             alpha=1 if first else 0.85,
             zorder=3 if first else 2,
-            label=f"{verbatim(title)}: {roc_auc_score(truth, score):.3f}",
+            label=f"{verbatim(title)}: {roc_auc_score(truth, answer):.3f}",
         )
     axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     axis.set_aspect("equal")

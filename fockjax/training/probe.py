@@ -4,7 +4,6 @@ The file is also a request that `fockjax serve` answers.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +22,12 @@ class Probe:
 
     Attributes:
         rows: a list of this one row: a number, the text of a category, or None for each column.
-        score: probability of the second class (1,), or of each (1, classes), or the value (1,).
+        answer: probability of the second class (1,), or of each (1, classes), or the value (1,).
         leakage: the leakage (1,).
     """
 
     rows: list[list[float | str | None]]
-    score: np.ndarray
+    answer: np.ndarray
     leakage: np.ndarray
 
     @classmethod
@@ -42,19 +41,19 @@ class Probe:
                 strict=True,
             )
         ]
-        return cls([raw], evaluation.score[:1], evaluation.leakage[:1])
+        return cls([raw], evaluation.answer[:1], evaluation.leakage[:1])
 
-    def agrees(self, score: np.ndarray, leakage: np.ndarray, unit: float = 1.0) -> bool:
-        """Whether this is the answer; `unit` is the scale of a score that is a value."""
+    def agrees(self, answer: np.ndarray, leakage: np.ndarray, unit: float = 1.0) -> bool:
+        """Whether this is the answer; `unit` is the scale of one that is a value."""
         return bool(
-            np.allclose(score, self.score, rtol=TOLERANCE, atol=TOLERANCE * unit)
+            np.allclose(answer, self.answer, rtol=TOLERANCE, atol=TOLERANCE * unit)
             and np.allclose(leakage, self.leakage, rtol=0, atol=TOLERANCE)
         )
 
     def to_json(self) -> dict[str, list]:
         return {
             "rows": self.rows,
-            "score": self.score.tolist(),
+            "answer": self.answer.tolist(),
             "leakage": self.leakage.tolist(),
         }
 
@@ -63,17 +62,15 @@ def read_probe(path: Path) -> Probe:
     """The probe of a model folder.
 
     Raises:
-        UserError: if it is missing or cannot be read.
+        UserError: if it is missing, damaged, or was edited.
     """
-    file = path / folder.PROBE
+    remedy = f"remove {folder.RESULTS}, and `fockjax train --resume` writes both anew"
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        score, leakage = (np.array(stored[name], np.float64) for name in ("score", "leakage"))
-        return Probe(stored["rows"], score, leakage)
+        stored = folder.read_sealed(path / folder.PROBE, remedy)
     except FileNotFoundError:
         raise UserError(
             f"{path} has no {folder.PROBE}: its training is not finished (--resume), or it was "
-            "made by another version of fockjax (--overwrite)"
+            "taken out of the folder"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} cannot be read: {error!r}") from None
+    answer, leakage = (np.array(stored[name], np.float64) for name in ("answer", "leakage"))
+    return Probe(stored["rows"], answer, leakage)

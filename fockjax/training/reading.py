@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fockjax._advice import UserError
+from fockjax._advice import UserError, first_few
 from fockjax.training.config import TrainConfig
 from fockjax.training.data import MINIMUM_ROWS, Dataset, breast_cancer
 from fockjax.training.tables import (
@@ -20,8 +20,6 @@ from fockjax.training.tables import (
     quoted,
     survey,
 )
-
-SHOWN_PROBLEMS = 10
 
 
 def load_dataset(config: TrainConfig) -> Dataset:
@@ -115,9 +113,7 @@ def read_table(
 def raise_problems(path: Path, problems: list[Problem]) -> None:
     """Raise UserError with the first unusable fields, if there are any."""
     if problems:
-        shown = "; ".join(str(problem) for problem in problems[:SHOWN_PROBLEMS])
-        more = len(problems) - SHOWN_PROBLEMS
-        raise UserError(f"{path}: {shown}" + (f"; and {more} more" if more > 0 else ""))
+        raise UserError(f"{path}: {first_few(problems, between='; ')}")
 
 
 def _read_target(

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from fockjax._advice import UserError
-from fockjax._files import write_json
 from fockjax.runtime.recovery import Remedy, remedy
 from fockjax.training import baselines, checkpoint, folder, loop, plots, report
 from fockjax.training.config import TrainConfig, identity_hash
-from fockjax.training.data import Dataset, Split, make_splits, spread
+from fockjax.training.data import Dataset, Split, extent, make_splits
 from fockjax.training.metrics import FIGURES, TITLES, Evaluation, figures, from_output
 from fockjax.training.model import build_model
 from fockjax.training.probe import Probe
@@ -68,9 +67,9 @@ def train(
     out = Path(config.out) if config.out is not None else Path("runs") / dataset.name
     try:
         if config.folds == 1:
-            results = run.train_split(splits[0], out, "training")
+            results = run.train_split(0, out, "training")
         else:
-            results = run.train_folds(splits, out)
+            results = run.train_folds(out)
     except jax.errors.JaxRuntimeError as error:
         if remedy(error) is not Remedy.SMALLER_BATCH:
             raise
@@ -86,11 +85,12 @@ class _Run:
     def __init__(
         self, config: TrainConfig, dataset: Dataset, splits: list[Split], console: Console
     ):
-        self.config, self.dataset, self.console = config, dataset, console
-        for split in splits:
-            check_scaled(dataset, self.scaler(split))
+        self.config, self.dataset, self.splits, self.console = config, dataset, splits, console
+        self.scalers = [Scaler.fit(dataset, split.train, config.impute) for split in splits]
+        for scaler in self.scalers:
+            check_scaled(dataset, scaler)
         rows = min(len(split.train) for split in splits)
-        self.inputs = self.scaler(splits[0]).inputs
+        self.inputs = self.scalers[0].inputs
 
         def program(photonic: bool) -> loop.Program:
             model = build_model(self.inputs, config, photonic=photonic, outputs=dataset.outputs)
@@ -98,49 +98,37 @@ class _Run:
 
         self.photonic, self.identity = program(True), program(False)
 
-    def scaler(self, split: Split) -> Scaler:
-        """A scaler fitted on the training rows of a split."""
-        dataset, rows = self.dataset, split.train
-        return Scaler.fit(
-            dataset.features[rows],
-            dataset.target[rows],
-            dataset.task,
-            [len(dataset.categories.get(name, ())) for name in dataset.columns],
-            self.config.impute,
-        )
-
-    def train_folds(self, splits: list[Split], out: Path) -> dict[str, Any]:
+    def train_folds(self, out: Path) -> dict[str, Any]:
         """Train all folds, each in its own model folder inside `out`, and return the results."""
-        description = self.describe() | {"folds": len(splits)}
+        description = self.describe() | {"folds": len(self.splits)}
         with folder.claimed(out, description, self.config):
             if finished := folder.read_results(out):
                 return finished
             folds = [
-                self.train_split(split, out / f"fold_{number}", f"fold {number + 1}", number)
-                for number, split in enumerate(splits)
+                self.train_split(number, out / f"fold_{number}", f"fold {number + 1}")
+                for number in range(len(self.splits))
             ]
             results = report.combine(folds)
             report.write_report(out / folder.REPORT, results, [])
-            write_json(out / folder.RESULTS, results)
+            folder.write_sealed(out / folder.RESULTS, results)
             return results
 
-    def train_split(
-        self, split: Split, out: Path, title: str, fold: int | None = None
-    ) -> dict[str, Any]:
+    def train_split(self, number: int, out: Path, title: str) -> dict[str, Any]:
         """Train on one split, write its model folder and return the results."""
-        scaler = self.scaler(split)
-        description = self.describe(fold) | {
-            "scaler": scaler.to_json(),
+        split = self.splits[number]
+        description = self.describe(number if len(self.splits) > 1 else None) | {
+            "scaler": self.scalers[number].to_json(),
             "split": {part: len(rows) for part, rows in dataclasses.asdict(split).items()},
         }
         with folder.claimed(out, description, self.config):
             finished = folder.read_results(out)
-            return finished or self._train(split, scaler, out, title, description["identity"])
+            return finished or self._train(number, out, title, description["identity"])
 
     def _train(
-        self, split: Split, scaler: Scaler, out: Path, title: str, identity: dict[str, Any]
+        self, number: int, out: Path, title: str, identity: dict[str, Any]
     ) -> dict[str, Any]:
         began = time.perf_counter()
+        split, scaler = self.splits[number], self.scalers[number]
         config, dataset = self.config, self.dataset
 
         def standardised(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +136,7 @@ class _Run:
             return scaler.features(x), scaler.target(y).astype(np.float32)
 
         train, validation = (
-            loop.Rows(*jax.device_put(standardised(rows)))
+            loop.Samples(*jax.device_put(standardised(rows)))
             for rows in (split.train, split.validation)
         )
         test, truth = scaler.features(dataset.features[split.test]), dataset.target[split.test]
@@ -174,11 +162,11 @@ class _Run:
         best, seconds = int(carry.best_epoch), time.perf_counter() - began
         results = self.summarise(split, evaluations, history, best, seconds)
         probe = Probe.of(dataset, split.test[0], evaluations["photonic"])
-        write_json(out / folder.PROBE, probe.to_json())
+        folder.write_sealed(out / folder.PROBE, probe.to_json())
         names, failures = _draw(out, dataset, evaluations, history, best, results["titles"])
         results["notes"] += failures
         report.write_report(out / folder.REPORT, results, names)
-        write_json(out / folder.RESULTS, results)
+        folder.write_sealed(out / folder.RESULTS, results)
         return results
 
     def describe(self, fold: int | None = None) -> dict[str, Any]:
@@ -201,7 +189,7 @@ class _Run:
         }
 
     def fit_photonic(
-        self, train: loop.Rows, validation: loop.Rows, out: Path, identity: str, title: str
+        self, train: loop.Samples, validation: loop.Samples, out: Path, identity: str, title: str
     ) -> tuple[loop.Carry, list[dict]]:
         """Fit with checkpoints, log and progress, from the last checkpoint if there is one."""
         config, console, carry = self.config, self.console, self.photonic.start()
@@ -263,7 +251,7 @@ class _Run:
             save(carry)
         return carry, log.history
 
-    def fit_identity(self, train: loop.Rows, validation: loop.Rows) -> loop.Carry:
+    def fit_identity(self, train: loop.Samples, validation: loop.Samples) -> loop.Carry:
         """Fit the model without its circuit by the same loop, without checkpoints."""
         return loop.fit(
             self.identity.epoch,
@@ -303,7 +291,7 @@ class _Run:
         if (missing := np.isnan(dataset.features)).any():
             names = ", ".join(dataset.columns[i] for i in np.flatnonzero(missing.any(axis=0)))
             notes.append(f"{missing.sum()} missing values imputed ({config.impute}) in: {names}")
-        constant = spread(dataset.features[split.train]) == 0
+        constant = extent(dataset.features[split.train]) == 0
         if constant.any():
             names = ", ".join(dataset.columns[index] for index in np.flatnonzero(constant))
             notes.append(f"constant in training, so without effect: {names}")

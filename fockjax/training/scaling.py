@@ -1,13 +1,12 @@
 """From the columns of a data set to the inputs of a model: filling, indicators, standardisation."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
 from fockjax._advice import UserError
 from fockjax.training.config import Imputation
-from fockjax.training.data import Dataset, Task
+from fockjax.training.data import Dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +26,11 @@ class Scaler:
 
     @classmethod
     def fit(
-        cls,
-        features: np.ndarray,
-        target: np.ndarray,
-        task: Task,
-        categories: Sequence[int] = (),
-        impute: Imputation | None = None,
+        cls, dataset: Dataset, rows: np.ndarray | slice, impute: Imputation | None = None
     ) -> "Scaler":
-        counts = np.array(categories or [0] * features.shape[1])
+        """The scaler of a data set, fitted on some of its rows."""
+        features, target = dataset.features[rows], dataset.target[rows]
+        counts = np.array([len(dataset.categories.get(name, ())) for name in dataset.columns])
         fill = None
         if impute is not None:
             hows = np.where(counts > 0, "most-frequent", impute)
@@ -42,7 +38,7 @@ class Scaler:
             features = np.where(np.isnan(features), fill, features)
         mean, scale = _moments(features)
         mean, scale = np.where(counts, 0.0, mean), np.where(counts, 1.0, scale)
-        if task == "classification":
+        if dataset.task == "classification":
             return cls(mean, scale, 0.0, 1.0, counts, fill)
         centre, spread = _moments(target)
         return cls(mean, scale, float(centre), float(spread), counts, fill)

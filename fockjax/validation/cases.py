@@ -25,7 +25,7 @@ from fockjax.gates import REGISTRY as GATES
 from fockjax.kets import REGISTRY as KETS
 from fockjax.layout import TotalPhotons
 from fockjax.mixed import REGISTRY as MIXED
-from fockjax.parameters import Input, Weight, apply, stack
+from fockjax.parameters import Input, apply, stack
 from fockjax.validation.readouts import PURE_ONLY, SAMPLES, SHOTS, Readout
 
 Range = tuple[float, float]
@@ -364,13 +364,13 @@ def names() -> list[tuple[str, str]]:
     return [(kind, name) for kind, registry in REGISTRIES.items() for name in registry]
 
 
-LAYOUTS = 4  # random sequences of gates; compiling them is most of the command's time
-CIRCUITS_PER_LAYOUT = 5  # parameters and kets for each
+RECIPES = 4  # random sequences of gates; compiling them is most of the command's time
+CIRCUITS_PER_RECIPE = 5  # parameters and kets for each
 CIRCUIT_CUTOFFS = {3: 6, 2: 8}  # cutoff by number of modes
 MODEL_INPUTS = 4
 NOISY_CUTOFF = 6
 TOTAL_CUTOFF = 5
-UNREPEATABLE = ("unitary", "passive", "kraus")  # not in random circuits: see `random_layouts`
+UNREPEATABLE = ("unitary", "passive", "kraus")  # not in random circuits: see `random_recipes`
 READOUT_CUTOFF, READOUT_POINTS = 4, 4
 MIXED_CUTOFF, MIXED_POINTS = 3, 2
 
@@ -488,12 +488,12 @@ def random_density_matrix(random: np.random.RandomState, cutoff: int, modes: int
     return (rho / np.trace(rho)).reshape((cutoff,) * 2 * modes)
 
 
-Layout = Sequence[tuple[Case, tuple[int, ...]]]
-"""The operations of a circuit, each with its modes, before their numbers are drawn. (Labels in the
-golden file call it so; it has nothing to do with `fockjax.layout`.)"""
+Recipe = Sequence[tuple[Case, tuple[int, ...]]]
+"""The operations of a circuit, each with its modes, before their numbers are drawn. Labels in the
+golden file call it a layout."""
 
 
-def random_layouts(random: np.random.RandomState, modes: Sequence[int]) -> list[Layout]:
+def random_recipes(random: np.random.RandomState, modes: Sequence[int]) -> list[Recipe]:
     """Random sequences of 10 to 14 gates, one for each number of modes; gates in any order of
     modes.
 
@@ -502,20 +502,20 @@ def random_layouts(random: np.random.RandomState, modes: Sequence[int]) -> list[
     one can repeat.
     """
     stream = _endless(random, _plain("gate"))
-    layouts = []
+    recipes = []
     for of in modes:
         drawn = list(itertools.islice(stream, random.randint(10, 15)))
-        layouts.append([(case, _on(random, case, of)) for case in drawn])
-    return layouts
+        recipes.append([(case, _on(random, case, of)) for case in drawn])
+    return recipes
 
 
-def noisy_layout(random: np.random.RandomState) -> Layout:
+def noisy_recipe(random: np.random.RandomState) -> Recipe:
     """Gates and channels on two modes; then a mode's photons are counted, the mode is prepared
     anew in a mixed state, and more gates and channels follow.
     """
     gates, channels = (_endless(random, _plain(kind)) for kind in ("gate", "channel"))
 
-    def some() -> Layout:
+    def some() -> Recipe:
         drawn = [*itertools.islice(gates, 5), *itertools.islice(channels, 3)]
         order = random.permutation(len(drawn))
         return [(drawn[k], _on(random, drawn[k], 2)) for k in order]
@@ -523,34 +523,6 @@ def noisy_layout(random: np.random.RandomState) -> Layout:
     (count, *_), (thermal, *_) = cases("measurement", "photons"), cases("mixed", "thermal")
     mode = _on(random, count, 2)
     return [*some(), (count, mode), (thermal, mode), *some()]
-
-
-def any_circuit(random: np.random.RandomState, modes: int, kinds: Sequence[Kind]) -> Circuit:
-    """A random circuit for cutoffs of 4 and more, whose numbers are weights and inputs.
-
-    All modes are displaced by inputs; one circuit in three has two layers of a neural network; two
-    to four operations of the given kinds and a row of beamsplitters follow.
-    """
-    circuit = Circuit(modes)
-    numbers = (
-        Weight(f"w{k}") if random.rand() < 0.6 else Input(int(random.randint(4)))
-        for k in itertools.count()
-    )
-    for mode in range(modes):
-        circuit.displace(Input(mode % 4), mode=mode)
-    if random.rand() < 1 / 3:
-        circuit.cvqnn_layers(2)
-    found = [case for case in CASES if case.kind in kinds and case.modes <= modes]
-    found = [case for case in found if case.hbar == 2 and case.name not in UNREPEATABLE]
-    stream, measured = _endless(random, found), set()
-    for case in itertools.islice(stream, random.randint(2, 5)):
-        on = _on(random, case, modes)
-        if case.kind != "measurement" or on not in measured:
-            case.add_to(circuit, numbers, on)
-        measured |= {on} if case.kind == "measurement" else set()
-    for mode in range(modes - 1):
-        circuit.add("beamsplitter", next(numbers), next(numbers), modes=(mode, mode + 1))
-    return circuit
 
 
 def _plain(kind: Kind) -> list[Case]:
@@ -572,26 +544,26 @@ def _on(random: np.random.RandomState, case: Case, of: int) -> tuple[int, ...]:
 
 
 def random_point(
-    random: np.random.RandomState, layout: Layout, *, strength: float = 1.0
+    random: np.random.RandomState, recipe: Recipe, *, strength: float = 1.0
 ) -> np.ndarray:
-    """Random values of all that a layout has drawn, in order, exact in float32.
+    """Random values of all that a recipe has drawn, in order, exact in float32.
 
     ``strength`` scales the ranges of gates; 0.4 keeps a dozen from emptying the truncated space.
     """
     ranges = [
         (scale * low, scale * high)
-        for case, _ in layout
+        for case, _ in recipe
         for scale in (strength if case.kind == "gate" else 1.0,)
         for low, high in case.limits()
     ]
     return np.array([_float32(random, *limits) for limits in ranges])
 
 
-def template(layout: Layout, modes: int) -> Circuit:
-    """The circuit of a layout, every number that is drawn a component of its input."""
-    circuit = Circuit(modes=modes, hbar=layout[0][0].hbar)
+def template(recipe: Recipe, modes: int) -> Circuit:
+    """The circuit of a recipe, every number that is drawn a component of its input."""
+    circuit = Circuit(modes=modes, hbar=recipe[0][0].hbar)
     numbers = map(Input, itertools.count())
-    for case, on in layout:
+    for case, on in recipe:
         case.add_to(circuit, numbers, on)
     return circuit
 
@@ -609,14 +581,14 @@ def case_rows(case: Case) -> Iterator[Row]:
         label = f"{case.label} {order}" if total > 1 else case.label
         label = f"{label} cutoff {cutoff}"
         random = _random(label)
-        layout = [(case, order)]
+        recipe = [(case, order)]
         count = case.points if case.size or start != "vacuum" else 1
-        points = [random_point(random, layout) for _ in range(count)]
+        points = [random_point(random, recipe) for _ in range(count)]
         few = case.size <= 4  # then a direction for each number, else one random direction
         draw = {"ket": random_ket, "mixed": random_density_matrix}.get(start)
         yield Row(
             label=label,
-            circuit=template(layout, modes=total),
+            circuit=template(recipe, modes=total),
             cutoff=cutoff,
             points=np.stack(points),
             states=np.stack([draw(random, cutoff, total) for _ in points]) if draw else None,
@@ -627,16 +599,16 @@ def case_rows(case: Case) -> Iterator[Row]:
 
 
 def circuit_rows() -> Iterator[Row]:
-    """One row for each layout; its gradient is taken along one random direction."""
-    modes = [3 - index % 2 for index in range(LAYOUTS)]
-    for index, layout in enumerate(random_layouts(_random("layouts"), modes)):
+    """One row for each recipe; its gradient is taken along one random direction."""
+    modes = [3 - index % 2 for index in range(RECIPES)]
+    for index, recipe in enumerate(random_recipes(_random("layouts"), modes)):
         label = f"layout {index}, {modes[index]} modes"
         random = _random(label)
-        points = [random_point(random, layout, strength=0.4) for _ in range(CIRCUITS_PER_LAYOUT)]
+        points = [random_point(random, recipe, strength=0.4) for _ in range(CIRCUITS_PER_RECIPE)]
         cutoff = CIRCUIT_CUTOFFS[modes[index]]
         yield Row(
             label=label,
-            circuit=template(layout, modes[index]),
+            circuit=template(recipe, modes[index]),
             cutoff=cutoff,
             points=np.stack(points),
             states=np.stack([random_ket(random, cutoff, modes[index]) for _ in points]),
@@ -647,11 +619,11 @@ def circuit_rows() -> Iterator[Row]:
 def noisy_row() -> Row:
     """A row as in `circuit_rows`, of circuits with channels, a measurement and a preparation."""
     random = _random("noisy layout")
-    layout = noisy_layout(random)
-    points = [random_point(random, layout, strength=0.4) for _ in range(CIRCUITS_PER_LAYOUT)]
+    recipe = noisy_recipe(random)
+    points = [random_point(random, recipe, strength=0.4) for _ in range(CIRCUITS_PER_RECIPE)]
     return Row(
         label="noisy layout",
-        circuit=template(layout, 2),
+        circuit=template(recipe, 2),
         cutoff=NOISY_CUTOFF,
         points=np.stack(points),
         states=np.stack([random_ket(random, NOISY_CUTOFF, 2) for _ in points]),
@@ -666,12 +638,12 @@ def conserving_row() -> Row:
     """
     random = _random("conserving layout")
     names = ("beamsplitter", "kerr", "mach_zehnder", "rotation", "cross_kerr", "beamsplitter")
-    layout = [(case, _on(random, case, 3)) for name in names for case in cases("gate", name)[:1]]
-    points = [random_point(random, layout) for _ in range(CIRCUITS_PER_LAYOUT)]
+    recipe = [(case, _on(random, case, 3)) for name in names for case in cases("gate", name)[:1]]
+    points = [random_point(random, recipe) for _ in range(CIRCUITS_PER_RECIPE)]
     few = np.indices((TOTAL_CUTOFF,) * 3).sum(0) < TOTAL_CUTOFF
     return Row(
         label="conserving layout",
-        circuit=template(layout, 3),
+        circuit=template(recipe, 3),
         cutoff=TOTAL_CUTOFF,
         points=np.stack(points),
         states=np.stack([few * random_ket(random, TOTAL_CUTOFF, 3) for _ in points]),

@@ -1,34 +1,19 @@
 """Write the golden file from Strawberry Fields: ``python -m fockjax.validation.make_golden``."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from fockjax.validation import golden
-from fockjax.validation.cases import (
-    CASES,
-    ReadoutRow,
-    Row,
-    case_rows,
-    circuit_rows,
-    conserving_row,
-    noisy_row,
-    readout_rows,
-)
+from fockjax.validation.cases import ReadoutRow, Row
 from fockjax.validation.readings import Readings, from_strawberryfields
-from fockjax.validation.readouts import READOUTS, SAMPLES
+from fockjax.validation.report import Reference, plan
 
 
-def rows() -> Iterator[Row | ReadoutRow]:
+def rows() -> list[Row | ReadoutRow]:
     """Every row there is, a trained model's apart."""
-    for case in CASES:
-        yield from case_rows(case)
-    for readout in READOUTS + SAMPLES:
-        yield from readout_rows(readout)
-    yield from circuit_rows()
-    yield noisy_row()
-    yield conserving_row()
+    checks = plan(Reference("Strawberry Fields", from_strawberryfields), None, None)
+    return [row for check in checks for row in check.rows]
 
 
 def generate() -> dict[str, Readings]:

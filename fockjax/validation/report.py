@@ -251,7 +251,9 @@ def deviations(row: Row | ReadoutRow, reference: Reference, ours: Sequence[Readi
     *rounded, more_draws = largest(single)
     scales = [max(1.0, _largest(array)) for array in single[:-1]]
     return Deviations(
-        *exact, single=float(np.max(np.divide(rounded, scales))), draws=max(draws, more_draws)
+        *exact,
+        single=float(np.max(np.divide(rounded, scales))),
+        draws=float(np.max([draws, more_draws])),  # Python's max drops a NaN in second place
     )
 
 
@@ -273,6 +275,9 @@ def _line(check: Check, futures: Sequence[Sequence[Future[Readings]]]) -> Line:
         ]
     except golden.NoGoldenRow as error:
         return Line(check.label, problem=str(error))
+    except Exception as error:  # one row that cannot run must not hide what the others say
+        reason = " ".join(str(error).split())
+        return Line(check.label, problem=f"raised {type(error).__name__}: {reason}")
     return Line(check.label, Deviations(*np.max(found, axis=0).tolist()))
 
 
@@ -281,8 +286,7 @@ def _trained_row(model: Path, console: Console) -> Row:
 
     trained = load_model(model, lambda text: console.print("[yellow]warning:[/]", Text(text)))
     layer = trained.model.quantum
-    if layer is None:
-        raise ValueError(f"The model in {model} has no circuit to validate.")
+    assert layer is not None  # which `load_model` builds
     weights = {name: np.asarray(weight[...]) for name, weight in layer.weights.items()}
     cutoffs = layout_of(layer.circuit.modes, layer.cutoff).cutoffs
     cutoff = max(cutoffs)  # Strawberry Fields knows one for all modes

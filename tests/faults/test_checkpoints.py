@@ -15,6 +15,7 @@ import pytest
 from fockjax import _files as files
 from fockjax.training import UserError, checkpoint, folder
 from fockjax.training.config import TrainConfig
+from fockjax.training.probe import read_probe
 
 TREE = {"w": jnp.full((3, 2), 1.0), "phase": jnp.asarray(1j), "step": jnp.asarray(7, jnp.int32)}
 
@@ -149,71 +150,55 @@ def test_a_kill_between_writing_and_renaming_leaves_a_whole_one(tmp_path, call, 
 # The other files of a model folder
 
 
+DESCRIPTION = {"format": folder.FORMAT, "identity": {"cutoff": 8}, "scaler": {"mean": [1.5]}}
+
+
 @pytest.fixture
 def described(tmp_path):
-    description = {"format": folder.FORMAT, "identity": {"cutoff": 8}, "scaler": {"mean": [1.5]}}
-    with folder.claimed(tmp_path, description, TrainConfig()):
+    with folder.claimed(tmp_path, DESCRIPTION, TrainConfig()):
         pass
-    assert folder.read_config(tmp_path) == description
+    assert folder.read_config(tmp_path) == DESCRIPTION
     return tmp_path
 
 
-def test_a_flipped_bit_of_the_description_never_goes_unseen(described):
-    path = described / folder.CONFIG
+RESULTS = {"figures": {"photonic": {"accuracy": 0.9}}, "notes": ["best epoch: 1 of 3"]}
+PROBE = {"rows": [[1.5, "red", None]], "answer": [0.25], "leakage": [1e-5]}
+SEALED = {
+    folder.CONFIG: (DESCRIPTION, folder.read_config),
+    folder.RESULTS: (RESULTS, folder.read_results),
+    folder.PROBE: (PROBE, lambda place: read_probe(place).to_json()),
+}
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_a_flipped_bit_never_goes_unseen(described, name):
+    path, (value, read) = described / name, SEALED[name]
+    folder.write_sealed(path, value)
+    assert read(described) == value
     content = path.read_bytes()
     for position in range(len(content)):
         for bit in (0, 1, 4):
             flipped = bytearray(content)
             flipped[position] ^= 1 << bit
             path.write_bytes(flipped)
-            with pytest.raises(UserError, match=folder.CONFIG):
-                folder.read_config(described)
+            with pytest.raises(UserError, match=name):
+                read(described)
 
 
-def test_damaged_results_are_not_taken_for_results(described):
-    path = described / folder.RESULTS
-    assert folder.read_results(described) is None
-    for content in (b"", b'{"figures": {"pho', b"\0", b"\xff", b"[1]", b"{}", b"null", b'"text"'):
+@pytest.mark.parametrize("name", SEALED)
+def test_a_file_that_is_damaged_or_was_edited_is_refused_with_advice(described, name):
+    path, (value, read) = described / name, SEALED[name]
+    folder.write_sealed(path, value)
+    edited = path.read_bytes().replace(b"1", b"2", 1)
+    contents = (b"", b'{"figures": {"pho', b"\0", b"\xff", b"[1]", b"{}", b"null", b'"text"')
+    for content in (*contents, edited):
         path.write_bytes(content)
-        with pytest.raises(UserError, match="results.json is damaged .* --resume"):
-            folder.read_results(described)
+        with pytest.raises(UserError, match=f"{name} is damaged .*: .*--(resume|overwrite)"):
+            read(described)
 
 
-RESULTS = {
-    "task": "classification",
-    "data": "made",
-    "figure_names": ["accuracy"],
-    "titles": {"photonic": "circuit", "identity": "no circuit"},
-    "figures": {"photonic": {"accuracy": 0.9}, "identity": {"accuracy": 0.8}},
-    "leakage": {"mean": 0.0, "max": 0.1},
-    "skipped_steps": 0,
-    "seconds": 1.5,
-    "notes": ["best epoch: 1 of 3"],
-}
-
-
-def parts(value):
-    """Every dict in a value, with each of its keys."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield value, key
-            yield from parts(each)
-
-
-def test_results_that_lack_a_part_are_not_taken_for_results(described):
-    path = described / folder.RESULTS
-    path.write_text(json.dumps(RESULTS))
-    assert folder.read_results(described) == RESULTS
-    damaged = json.loads(path.read_text())
-    for place, key in list(parts(damaged)):
-        kept = place.pop(key)
-        for wrong in ({}, {key: None}, {key: [[]]}):
-            place.update(wrong)
-            path.write_text(json.dumps(damaged))
-            with pytest.raises(UserError, match="results.json is damaged"):
-                folder.read_results(described)
-        place[key] = kept
-    assert damaged == RESULTS
+def test_a_run_without_results_is_not_finished(described):
+    assert folder.read_results(described) is None
 
 
 def lines(epochs):

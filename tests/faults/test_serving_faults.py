@@ -21,6 +21,8 @@ from served import serving, wait_until
 
 from fockjax.serving import http
 from fockjax.serving.service import LARGEST, TOGETHER
+from fockjax.training.folder import write_sealed
+from fockjax.training.probe import read_probe
 
 pytestmark = pytest.mark.loose_promotion  # Flax and Optax promote
 
@@ -386,14 +388,14 @@ def test_a_model_that_is_broken_never_takes_over(folder, tmp_path):
             answer = served.post(load, b"{}")
             assert answer.status == 400 and "goes on" in error(answer)
             assert ask(served.port, one(rows=9)).body == before
-        probe = json.loads((model / "probe.json").read_text())
+        probe = (model / "probe.json").read_text()
         checkpoint.write_bytes(content)
-        wrong = probe | {"score": [value + 1 for value in probe["score"]]}
-        (model / "probe.json").write_text(json.dumps(wrong))
+        wrong = read_probe(model).to_json()
+        write_sealed(model / "probe.json", wrong | {"answer": [x + 1 for x in wrong["answer"]]})
         answer = served.post(load, b"{}")
         assert answer.status == 400 and "probe" in error(answer)
         assert ask(served.port, one(rows=9)).body == before
-        (model / "probe.json").write_text(json.dumps(probe))
+        (model / "probe.json").write_text(probe)
         assert served.post(load, b"{}").status == 200
         assert json.loads(served.get("/v2/models/model").body)["versions"] == version
         assert ask(served.port, one(rows=9)).body == before

@@ -1,6 +1,7 @@
 """Planning a truncation before anything runs, and keeping to it: docs/cutoffs.md.
 
 - `modes`, `totals`: the planners. A cutoff for each mode, or a bound on all photons together.
+- `plan`: what they return.
 - `samples`: which samples a planner looks at.
 - `ladders`: the cutoffs that it chooses from.
 - `gaussian`: the moments of Gaussian states through a circuit, exact and without a run.

@@ -1,7 +1,6 @@
 """Samples run at planned cutoffs; those that lose too much run again, alone, at larger ones."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -9,73 +8,39 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._advice import first_few
 from fockjax._given import check_key
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
-from fockjax.runtime.cutoffs.modes import CutoffPlan
-from fockjax.runtime.cutoffs.samples import checked_samples, shown_rows
-from fockjax.runtime.cutoffs.totals import TotalPlan, TruncationPlan
+from fockjax.leakage import checked
+from fockjax.runtime.cutoffs.plan import Plan
+from fockjax.runtime.cutoffs.samples import checked_samples
 from fockjax.runtime.executables import Executables
-from fockjax.runtime.guard import Checked, lost
+from fockjax.runtime.rows import Results
 from fockjax.runtime.runner import Function, Runner
 from fockjax.states import State
-
-
-@dataclass(frozen=True, eq=False)
-class Adapted:
-    """The results of samples, each at the cutoffs that it needed.
-
-    Attributes:
-        values: a pytree of NumPy arrays with the samples along their first axis.
-        lost: what each sample lost, shape ``(rows,)``.
-        rung: the index in ``rungs`` of the cutoffs at which each sample ran, shape ``(rows,)``.
-        rungs: the cutoffs, increasing.
-        tolerance: what a sample may lose.
-    """
-
-    values: Any
-    lost: np.ndarray
-    rung: np.ndarray
-    rungs: tuple[Cutoff, ...]
-    tolerance: float
-
-    @property
-    def enough(self) -> np.ndarray:
-        """Which samples lost no more than the tolerance."""
-        return self.lost <= self.tolerance
-
-    def __str__(self) -> str:
-        lines = [
-            f"{_named(cutoffs)}: {count} sample{'' if count == 1 else 's'}"
-            for k, cutoffs in enumerate(self.rungs)
-            if (count := int(np.sum(self.rung == k)))
-        ]
-        if failed := int(np.sum(~self.enough)):
-            lines.append(f"{failed} lost more than {self.tolerance:.1e} even there.")
-        return "\n".join(lines)
 
 
 class LeakageError(RuntimeError):
     """Samples that lose more than the tolerance at the greatest cutoffs.
 
     Attributes:
-        result: the `Adapted` of all samples; its ``enough`` marks those that can be used.
+        results: the `Results` of all samples; its ``ok`` marks those that can be used.
+        plan: the plan by which they ran.
     """
 
-    def __init__(self, result: Adapted):
-        self.result = result
-        rows = np.flatnonzero(~result.enough)
-        worst = float(np.max(result.lost[rows]))
+    def __init__(self, results: Results, plan: Plan):
+        self.results, self.plan = results, plan
+        lost = np.asarray(results.leakage)
+        rows = np.flatnonzero(~(lost <= plan.tolerance))
+        last = plan.rungs[-1]
+        greatest = f"cutoffs {last}" if isinstance(last, tuple) else last
         super().__init__(
-            f"{len(rows)} of {len(result.lost)} samples lose more than {result.tolerance:.1e} even "
-            f"at {_named(result.rungs[-1])} (rows {shown_rows(rows)}; at most {worst:.1e}). Plan "
-            "with a greater `maximum`, limit their displacements and squeezing, raise the "
-            "tolerance, or take the results flagged (`flag=True`; here `error.result`)."
+            f"{len(rows)} of {len(lost)} samples lose more than {plan.tolerance:.1e} even at "
+            f"{greatest} (rows {first_few(rows)}; at most {np.max(lost[rows]):.1e}). Plan with a "
+            "greater `maximum`, limit their displacements and squeezing, raise the tolerance, or "
+            "take the results flagged (`flag=True`; here `error.results`)."
         )
-
-
-def _named(truncation: Cutoff) -> str:
-    return f"cutoffs {truncation}" if isinstance(truncation, tuple) else str(truncation)
 
 
 def run_adaptive(
@@ -83,14 +48,14 @@ def run_adaptive(
     readout: Callable[[State], Any],
     weights: Weights,
     x: Any,
-    plan: CutoffPlan | TotalPlan | TruncationPlan,
+    plan: Plan,
     *,
     batch: int | None = None,
     key: jax.Array | None = None,
     flag: bool = False,
     dtype=None,
     executables: Executables | None = None,
-) -> Adapted:
+) -> Results:
     """Read out many samples at the cutoffs of a plan. A sample that loses more than the plan's
     tolerance (see `lost`) runs again at the next larger cutoffs.
 
@@ -104,14 +69,18 @@ def run_adaptive(
         key: a JAX random key, for a circuit that measures. Each sample gets its own: this one, with
             the number of the sample folded in.
         flag: return samples that lose too much at the greatest cutoffs too, flagged by
-            `Adapted.enough`, instead of raising.
+            `Results.ok`, instead of raising.
         dtype: complex64 or complex128.
         executables: the cache of compiled programs. Calls that share one compile only once, even if
             the weights differ.
 
+    Returns:
+        The `Results` of all samples, whose ``level`` is the rung of the plan at which each ran, and
+        whose ``ok`` tells which are finite and within the tolerance.
+
     Raises:
-        LeakageError: if some samples lose too much even at the greatest cutoffs; its ``result`` has
-            the results of all.
+        LeakageError: if some samples lose too much even at the greatest cutoffs; its ``results``
+            are those of all.
         RunError: if a sample cannot be finished, as where the shapes that are read differ between
             cutoffs.
 
@@ -121,13 +90,15 @@ def run_adaptive(
         >>> plan = fj.runtime.plan_cutoffs(circuit, {}, [[0.5]], maximum=16)
         >>> read = lambda state: state.photon_number(0).mean
         >>> result = fj.runtime.run_adaptive(circuit, read, {}, [[0.5], [0.4], [1.0]], plan)
-        >>> print(result)
-        cutoffs (4,): 2 samples
-        cutoffs (6,): 1 sample
         >>> result.values.round(2)
         array([0.25, 0.16, 1.  ], dtype=float32)
+        >>> print(result)
+        level 0: 2 rows
+        level 1: 1 row
+        >>> plan.rungs[:2]
+        ((4,), (6,))
     """
-    if not isinstance(plan, CutoffPlan | TotalPlan | TruncationPlan):
+    if not isinstance(plan, Plan):
         raise TypeError(
             "Argument `plan` must come from `plan_cutoffs`, `plan_total` or `plan_truncation`, got "
             f"{type(plan).__name__}."
@@ -142,7 +113,7 @@ def run_adaptive(
         def one(weights, sample):
             own = None if key is None else _key_like(key, sample["key"])
             state = circuit(weights, sample["x"], cutoff=cutoff, key=own, dtype=dtype)
-            return Checked(readout(state), lost(state))
+            return checked(state, readout)
 
         return one
 
@@ -159,10 +130,9 @@ def run_adaptive(
     )
     (found,) = runner.stream([samples])  # which does not warn
     assert found.leakage is not None
-    result = Adapted(found.values, found.leakage, found.level, plan.rungs, plan.tolerance)
-    if not flag and not result.enough.all():
-        raise LeakageError(result)
-    return result
+    if not flag and not np.all(found.leakage <= plan.tolerance):  # NaN is not within
+        raise LeakageError(found, plan)
+    return found
 
 
 def _key_like(key: jax.Array, data: jax.Array) -> jax.Array:

@@ -13,18 +13,19 @@ from typing import Any
 import jax
 import numpy as np
 
+from fockjax._advice import first_few
 from fockjax._given import cutoffs_of
 from fockjax.circuit import Circuit, Weights
 from fockjax.runtime.cutoffs.gaussian import cuts
 from fockjax.runtime.cutoffs.ladders import (
-    cutoffs_at,
     ladder_of,
     photons_needed,
     raised_to_hold,
     rungs,
 )
 from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
-from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
+from fockjax.runtime.cutoffs.plan import Plan
+from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for
 from fockjax.runtime.cutoffs.statistics import tails
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
 from fockjax.runtime.cutoffs.trial import Trial, observed_tally, verified_levels
@@ -32,26 +33,22 @@ from fockjax.runtime.memory import parse_size
 
 
 @dataclass(frozen=True, eq=False)
-class CutoffPlan:
-    """Planned cutoffs, and what is known of them. Printing a plan shows why it is so.
+class CutoffPlan(Plan):
+    """Planned cutoffs, one for each mode, and what is known of them.
 
     Attributes:
-        cutoffs: one for each mode.
-        tolerance: the probability that a sample may lose.
+        tolerance, rungs: as of any `Plan`.
         bound: the most that a sample loses, not counting those that may exceed the tolerance.
         within: how many of the samples, or of those that ran, are known to keep to the tolerance.
-        rungs: these cutoffs, then larger ones up to the maximum, for samples that lose more.
         reasons: why each mode has its cutoff; None where it is the least allowed.
         rows: the samples looked at.
         short: those of them for which not even the maximum is known to suffice.
         trial: the samples that ran; None where photon statistics suffice, and give a guarantee.
     """
 
-    cutoffs: tuple[int, ...]
-    tolerance: float
+    rungs: tuple[tuple[int, ...], ...]
     bound: float
     within: int
-    rungs: tuple[tuple[int, ...], ...]
     reasons: tuple[Reason | None, ...]
     rows: np.ndarray
     short: np.ndarray
@@ -61,7 +58,8 @@ class CutoffPlan:
         table: list[tuple[str, ...]] = [
             ("mode", "cutoff", "beyond the next lower", "photons", "row", "after")
         ]
-        for mode, (cutoff, why) in enumerate(zip(self.cutoffs, self.reasons, strict=True)):
+        cutoffs = self.rungs[0]
+        for mode, (cutoff, why) in enumerate(zip(cutoffs, self.reasons, strict=True)):
             told = ("the least allowed", "", "", "")
             if why:
                 told = (f"{why.beyond:.1e}", f"{why.photons:.2f}", str(why.row), why.where)
@@ -69,21 +67,22 @@ class CutoffPlan:
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         count = len(self.trial.rows if self.trial else self.rows)
         lines = [
-            f"Cutoffs {self.cutoffs}: {self.within} of {count} samples lose at most "
+            f"Cutoffs {cutoffs}: {self.within} of {count} samples lose at most "
             f"{self.bound:.1e}, {self.tolerance:.1e} allowed.",
             *("  ".join(map(str.ljust, row, widths)).rstrip() for row in table),
         ]
         if self.trial:
             rows, generous, lost = self.trial
             lines.append(
-                f"Not Gaussian throughout: the bound is that of rows {shown_rows(rows)}, seen at "
-                f"cutoffs {generous}. At the planned cutoffs they lose at most {max(lost):.1e}."
+                "Not Gaussian throughout: the bound is that of rows "
+                f"{first_few(np.unique(rows))}, seen at cutoffs {generous}. At the planned cutoffs "
+                f"they lose at most {max(lost):.1e}."
             )
         elif len(self.short) < len(self.rows):
             lines.append(guarantee(self.short))
         if len(self.short):
             lines.append(
-                f"Rows {shown_rows(self.short)} may lose more even at cutoffs "
+                f"Rows {first_few(self.short)} may lose more even at cutoffs "
                 f"{self.trial.generous if self.trial else self.rungs[-1]}: raise `maximum`, or "
                 "limit their displacements and squeezing."
             )
@@ -132,7 +131,8 @@ def plan_cutoffs(
         memory: bytes that these may take, or a text like "8GB"; as many run at a time as fit.
 
     Returns:
-        A `CutoffPlan`. Its cutoffs are taken from a short list, so that few programs are compiled.
+        A `CutoffPlan`, whose ``truncation`` is the cutoffs. These are taken from a short list, so
+        that few programs are compiled.
 
     Raises:
         ValueError: for arguments out of range, or samples that the circuit does not take.
@@ -180,7 +180,6 @@ def plan_cutoffs(
         short = short | ~(trial.lost <= tolerance)  # NaN is not enough
     bound, within = verdict(bounds, tolerance)
     return CutoffPlan(
-        cutoffs=cutoffs_at(ladders, levels),
         tolerance=tolerance,
         bound=bound,
         within=within,

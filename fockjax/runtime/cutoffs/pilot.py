@@ -11,8 +11,8 @@ from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.factors import Factor
 from fockjax.inspection import walk
+from fockjax.leakage import lost
 from fockjax.operations import Step
-from fockjax.runtime.guard import lost
 from fockjax.states import State
 
 MEMORY = 4 * 2**30  # bytes that pilot runs may take by default

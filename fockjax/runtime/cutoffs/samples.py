@@ -8,7 +8,6 @@ from fockjax._given import checked_integer
 from fockjax.circuit import Circuit
 
 ROWS = 1024  # samples that a planner looks at, at most
-SHOWN = 8  # row numbers in a message
 
 
 def checked_samples(circuit: Circuit, x: Any) -> np.ndarray:
@@ -82,9 +81,3 @@ def spread(low: Any, high: Any, rows: int = 256) -> np.ndarray:
     more = rows - len(unit)
     points = qmc.Sobol(len(low), scramble=False).random_base2(more.bit_length())[1 : 1 + more]
     return low + (high - low) * np.concatenate([unit, points])
-
-
-def shown_rows(rows: np.ndarray) -> str:
-    """The first few of some row numbers, for a message."""
-    rows = np.unique(rows)
-    return ", ".join(map(str, rows[:SHOWN])) + (", .." if len(rows) > SHOWN else "")

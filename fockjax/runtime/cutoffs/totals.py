@@ -13,14 +13,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from fockjax.arguments import Cutoff
+from fockjax._advice import first_few
 from fockjax.circuit import Circuit, Weights
 from fockjax.layout import TotalPhotons
 from fockjax.runtime.cutoffs.gaussian import cuts
 from fockjax.runtime.cutoffs.ladders import ladder_of, photons_needed, raised_to_hold
 from fockjax.runtime.cutoffs.modes import CutoffPlan, plan_cutoffs
 from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner, PilotTooLarge
-from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for, shown_rows
+from fockjax.runtime.cutoffs.plan import Plan, Truncation
+from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for
 from fockjax.runtime.cutoffs.statistics import total_tails
 from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
 from fockjax.runtime.cutoffs.trial import PILOTS
@@ -28,26 +29,22 @@ from fockjax.runtime.memory import parse_size
 
 
 @dataclass(frozen=True, eq=False)
-class TotalPlan:
-    """A planned bound on all photons together. Printing a plan shows why it is so.
+class TotalPlan(Plan):
+    """A planned bound on all photons together, and what is known of it.
 
     Attributes:
-        truncation: the bound.
-        tolerance: the probability that a sample may lose.
+        tolerance, rungs: as of any `Plan`.
         bound: the most that a sample loses, not counting those that may exceed the tolerance.
         within: how many of the samples, or of those that ran, are known to keep to the tolerance.
-        rungs: this truncation, then larger ones up to the maximum, for samples that lose more.
         reason: what would lie beyond the next lower bound; None if this is the least allowed.
         rows: the samples looked at.
         short: those of them for which not even the maximum is known to suffice.
         guaranteed: whether photon statistics suffice, so that no sample had to run.
     """
 
-    truncation: TotalPhotons
-    tolerance: float
+    rungs: tuple[TotalPhotons, ...]
     bound: float
     within: int
-    rungs: tuple[TotalPhotons, ...]
     reason: Reason | None
     rows: np.ndarray
     short: np.ndarray
@@ -65,7 +62,7 @@ class TotalPlan:
                 f"{why.row}, after {why.where}."
             )
         if not self.guaranteed:
-            rows = shown_rows(self.rows)
+            rows = first_few(np.unique(self.rows))
             lines.append(
                 f"Not Gaussian throughout: the bound is what rows {rows} lost as they ran."
             )
@@ -73,17 +70,18 @@ class TotalPlan:
             lines.append(guarantee(self.short))
         if len(self.short):
             lines.append(
-                f"Rows {shown_rows(self.short)} may lose more even at {self.rungs[-1]}: raise "
+                f"Rows {first_few(self.short)} may lose more even at {self.rungs[-1]}: raise "
                 "`maximum`, or limit their displacements and squeezing."
             )
         return "\n".join(lines)
 
 
 @dataclass(frozen=True, eq=False)
-class TruncationPlan:
+class TruncationPlan(Plan):
     """The plan of the kind that takes less memory. Printing it shows what both take.
 
     Attributes:
+        tolerance, rungs: as of any `Plan`.
         plan: the plan that was chosen.
         sizes: bytes of the state of a sample after the operation where it is largest, by
             truncation, the chosen one first. It is the only one if planning the other would take a
@@ -91,22 +89,7 @@ class TruncationPlan:
     """
 
     plan: CutoffPlan | TotalPlan
-    sizes: dict[Cutoff, int]
-
-    @property
-    def truncation(self) -> Cutoff:
-        """What to give for ``cutoff``."""
-        return self.rungs[0]
-
-    @property
-    def tolerance(self) -> float:
-        """The probability that a sample may lose."""
-        return self.plan.tolerance
-
-    @property
-    def rungs(self) -> tuple[Cutoff, ...]:
-        """The truncation, then larger ones of the same kind, for samples that lose more."""
-        return self.plan.rungs
+    sizes: dict[Truncation, int]
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{each} takes {size:,}" for each, size in self.sizes.items())
@@ -163,10 +146,10 @@ def plan_truncation(
                 raise
     samples = checked_samples(circuit, x)
     pilots = PilotRunner(circuit, weights, samples, key, dtype, parse_size(memory))
-    sizes = {plan.rungs[0]: pilots.state_bytes(plan.rungs[0]) for plan in plans}
-    best = min(plans, key=lambda plan: (len(plan.short), sizes[plan.rungs[0]]))
-    order = sorted(sizes, key=lambda each: each != best.rungs[0])
-    return TruncationPlan(best, {each: sizes[each] for each in order})
+    sizes = {plan.truncation: pilots.state_bytes(plan.truncation) for plan in plans}
+    best = min(plans, key=lambda plan: (len(plan.short), sizes[plan.truncation]))
+    order = sorted(sizes, key=lambda each: each != best.truncation)
+    return TruncationPlan(best.tolerance, best.rungs, best, {each: sizes[each] for each in order})
 
 
 def plan_total(
@@ -231,13 +214,11 @@ def plan_total(
                 break
             level += 1
     bound, within = verdict(bounds, tolerance)
-    rungs = tuple(map(TotalPhotons, ladder[level:]))
     return TotalPlan(
-        truncation=rungs[0],
         tolerance=tolerance,
         bound=bound,
         within=within,
-        rungs=rungs,
+        rungs=tuple(map(TotalPhotons, ladder[level:])),
         reason=tally.reason(0, level),
         rows=rows,
         short=rows[short],

@@ -14,6 +14,7 @@ from fockjax.training.tables.columns import Problem as Problem
 from fockjax.training.tables.columns import Raw as Raw
 from fockjax.training.tables.columns import Table as Table
 from fockjax.training.tables.columns import as_text as as_text
+from fockjax.training.tables.columns import describe_bad as describe_bad
 from fockjax.training.tables.columns import encode as encode
 from fockjax.training.tables.columns import is_missing as is_missing
 from fockjax.training.tables.columns import labels as labels

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fockjax._advice import UserError
+from fockjax._advice import UserError, first_few
 
 CHUNK_ROWS = 16384
 MOST_CATEGORIES = 64
@@ -182,6 +182,29 @@ def encode(
     return Chunk(values, raw.lines, problems, bad)
 
 
+def describe_bad(
+    chunk: Chunk, start: int, usable: np.ndarray, good: np.ndarray, most: int | None = None
+) -> list[str]:
+    """One line for each row that is not good: its first problem.
+
+    Args:
+        chunk: the rows.
+        start: how many rows come before them.
+        usable: which rows the model could take; the others have a value that is too large.
+        good: which rows have a finite result.
+        most: for at most so many rows, the first ones, which `chunk` must describe.
+    """
+    found: dict[int, str] = {}
+    for problem in chunk.problems:
+        found.setdefault(problem.row, str(problem))
+    for offset in np.flatnonzero(~good)[:most]:
+        row = start + int(offset) + 1
+        place = f"row {row} (line {chunk.lines[offset]})" if chunk.lines else f"row {row}"
+        what = "the result is not finite" if usable[offset] else "a value is too large"
+        found.setdefault(row, f"{place}: {what}")
+    return [found[row] for row in sorted(found)[:most]]
+
+
 def is_missing(text: str) -> bool:
     return text.lower() in MISSING
 
@@ -232,8 +255,8 @@ def _reason(text: str, column: Column) -> str:
         return missing_reason(text)
     if column.categories is None:
         return f"{quoted(text)} is not a finite number"
-    shown = ", ".join(column.categories[:8]) + (", ..." if len(column.categories) > 8 else "")
-    return f"{quoted(text)} is not among the categories of the training ({shown})"
+    known = first_few(column.categories)
+    return f"{quoted(text)} is not among the categories of the training ({known})"
 
 
 def numbers(field: Field) -> np.ndarray:
