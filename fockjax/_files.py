@@ -1,6 +1,7 @@
 """Files that are either whole or absent: written beside their place, synced, then renamed."""
 
 import contextlib
+import errno
 import glob
 import json
 import os
@@ -36,7 +37,9 @@ def atomic_writer(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[A
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # that could not be written, say for want of space
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
@@ -73,12 +76,17 @@ def write_json(path: Path, value: object) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make renames in ``folder`` durable, where the system allows it."""
-    with contextlib.suppress(OSError):  # Windows cannot open a folder, some systems not sync one
+    try:
         descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except OSError:  # Windows cannot open a folder
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some systems cannot sync one
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def lock(descriptor: int, path: Path) -> None:

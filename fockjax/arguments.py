@@ -107,7 +107,7 @@ def modes_for(count: int | None, where: str, modes, circuit_modes: int) -> tuple
     listed = one_or_several(modes)
     if count and len(listed) != count:
         hint = "; add it once for each of them" if count == 1 else ""
-        raise ValueError(f"{where} acts on {count} mode(s), got modes {modes}{hint}.")
+        raise ValueError(f"{where} acts on {count} mode(s), got modes {listed}{hint}.")
     return modes_of(listed, circuit_modes, f"{where}: modes", 1)
 
 

@@ -208,7 +208,7 @@ def takagi(A) -> tuple[np.ndarray, np.ndarray]:
     Reference:
         M. Houde, W. McCutcheon and N. Quesada, arXiv:2403.04596 (2024).
     """
-    from thewalrus import decompositions
+    decompositions = _the_walrus()
 
     A = _symmetric(_validated.finite_square(A, "A"), "A")
     scale = float(np.max(abs(A))) or 1.0  # The Walrus takes small elements for zero
@@ -247,7 +247,7 @@ def bloch_messiah(S) -> BlochMessiah:
     Reference:
         M. Houde, W. McCutcheon and N. Quesada, arXiv:2403.04596 (2024).
     """
-    from thewalrus import decompositions
+    decompositions = _the_walrus()
 
     S = _validated.symplectic(S)
     n = len(S) // 2
@@ -284,7 +284,7 @@ def williamson(V) -> tuple[np.ndarray, np.ndarray]:
     Reference:
         M. Houde, W. McCutcheon and N. Quesada, arXiv:2403.04596 (2024).
     """
-    from thewalrus import decompositions
+    decompositions = _the_walrus()
 
     V = _validated.finite_square(V, "V")
     if len(V) % 2 or np.iscomplexobj(V):
@@ -424,3 +424,15 @@ def _symmetric(A, name: str) -> np.ndarray:
             f"{defect:.1e}, over the tolerance {allowed:.0e}."
         )
     return (A + A.T) / 2
+
+
+def _the_walrus() -> Any:
+    """The decompositions of The Walrus, which compiles with Numba when it is imported."""
+    try:
+        from thewalrus import decompositions
+    except RuntimeError as error:  # Numba finds no folder to write to
+        raise RuntimeError(
+            f"The Walrus cannot be imported: {error}. Set the environment variable NUMBA_CACHE_DIR "
+            "to a folder that this process may write to."
+        ) from None
+    return decompositions

@@ -54,7 +54,7 @@ class Journal:
         self.rows += len(rows)
 
     def finish(self) -> None:
-        """Note that all rows are there, before the output is written."""
+        """Note that all rows are there and in the output, before that takes its name."""
         if not self.finished:
             self._append(np.empty(0, self.kind), [])
             self.finished = True
@@ -62,10 +62,14 @@ class Journal:
     def _append(self, rows: np.ndarray, notes: Sequence[str]) -> None:
         payload = json.dumps(list(notes)).encode() + b"\n" + rows.astype(self.kind).tobytes()
         record = len(payload).to_bytes(LENGTH_BYTES, "little") + payload
-        self._file.truncate(self._end)  # what a kill or a full disk has left half-written
-        self._file.write(hashlib.sha256(record).digest() + record)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.truncate(self._end)  # what a kill or a full disk has left half-written
+            self._file.write(hashlib.sha256(record).digest() + record)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            error.filename = error.filename or str(self.path)
+            raise
         self._end = self._file.tell()
 
     def discard(self) -> None:

@@ -41,6 +41,7 @@ from fockjax.training.tables import (
 
 NOTABLE_LEAKAGE = 0.05  # above which rows are warned of
 CHUNK_ROWS, CHUNK_BATCHES = 16384, 128  # the most rows and batches in a chunk
+LINE_SECONDS = 30  # between lines of progress, where there is no terminal
 PLAN_ROWS = 65536  # cutoffs are planned for this many rows, the first of the file
 
 
@@ -455,7 +456,10 @@ def _digest(path: Path) -> str:
 
 @contextlib.contextmanager
 def _progress(console: Console, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
-    """A function that shows how many rows are finished."""
+    """A function that shows how many rows are finished: on a terminal live, elsewhere in lines."""
+    if not console.is_terminal:
+        yield _lines(console, total)
+        return
     progress = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -467,3 +471,17 @@ def _progress(console: Console, total: int | None, done: int) -> Iterator[Callab
     with progress:
         task = progress.add_task("predicting", total=total, completed=done)
         yield lambda rows: progress.update(task, completed=rows)
+
+
+def _lines(console: Console, total: int | None) -> Callable[[int], None]:
+    """A function that prints from time to time how many rows are finished."""
+    last = time.monotonic()
+    of = "" if total is None else f" of {total:,}"
+
+    def show(rows: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            console.print(f"{rows:,}{of} rows", highlight=False)
+
+    return show

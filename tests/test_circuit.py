@@ -249,7 +249,7 @@ def test_whatever_reads_a_circuit_knows_shared_weights(x64):
         1e-7,  # which each of the two groups loses
     )
     plan = fj.runtime.plan_cutoffs(circuit, weights, x, tolerance=1e-3)
-    assert circuit(weights, x, cutoff=plan.cutoffs).leakage <= 1e-3
+    assert circuit(weights, x, cutoff=plan.truncation).leakage <= 1e-3
     assert "x 3" in circuit.draw()
 
 
@@ -658,7 +658,7 @@ def one_mode():
         (
             lambda: fj.Circuit(3).repeat(fj.Circuit(2), modes=(1, 1)),
             ValueError,
-            "modes must differ",
+            "modes must not repeat a mode",
         ),
         (
             lambda: fj.Circuit(3).repeat(fj.Circuit(2), modes=1),

@@ -364,6 +364,13 @@ def test_of_many_rows_the_extreme_ones_are_looked_at():
 # Samples that run again
 
 
+def test_of_many_rows_of_many_inputs_no_more_are_looked_at():
+    from fockjax.runtime.cutoffs.samples import ROWS, rows_to_plan_for
+
+    chosen = rows_to_plan_for(np.random.default_rng(0).normal(size=(5000, 784)))
+    assert len(chosen) <= ROWS and len(np.unique(chosen)) == len(chosen)
+
+
 def test_results_whose_shape_depends_on_the_cutoff_are_refused():
     circuit = fj.Circuit(1).displace(fj.Input(0), mode=0)
     plan = fj.runtime.plan_cutoffs(circuit, {}, [[0.1]])

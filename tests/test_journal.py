@@ -1,6 +1,7 @@
 """The journal: what was finished is there again, whatever happened to the end of the file."""
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -84,6 +85,16 @@ def test_a_flipped_bit_ends_what_counts(three):
         path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
         with opened(path) as journal:
             assert stored(journal) == WHOLE[:1]
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_file(three, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with opened(three[0]) as journal:
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=f"No space left on device: '{three[0]}'"):
+            journal.append(rows(6, 1))
 
 
 def test_damage_while_it_is_open_is_told(three):

@@ -765,6 +765,23 @@ def test_data_that_change_under_the_run_are_noticed(classifier, tmp_path, monkey
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_what_is_no_file_is_refused_at_once(classifier, tmp_path):
+    folder, pipe = tmp_path / "out.csv", tmp_path / "rows.csv"
+    folder.mkdir()
+    write_csv(data := tmp_path / "data.csv")
+    with pytest.raises(UserError, match=r"the output must be a file, .*out.csv is a folder"):
+        run(classifier, data, folder, overwrite=True)
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match=r"must be in a file, .*rows.csv is none: write them"):
+        run(classifier, pipe, tmp_path / "new.csv")
+
+
+def test_without_a_terminal_progress_is_in_lines(classifier, tmp_path, monkeypatch, long):
+    monkeypatch.setattr(prediction, "LINE_SECONDS", 0)
+    _, text = run(classifier, long[0], tmp_path / "out.csv", **OPTIONS)
+    assert f"{CHUNKS[0]} of 105 rows\n" in text
+
+
 def test_no_row_of_data_that_changed_is_kept(classifier, tmp_path, monkeypatch, long):
     """The data are exchanged after the first chunk; once they are back, the run goes on."""
     data, _ = long

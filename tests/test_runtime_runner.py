@@ -22,6 +22,7 @@ from fockjax.cli import main
 from fockjax.runtime import (
     Checked,
     Executables,
+    Results,
     RunError,
     Runner,
     TooLarge,
@@ -31,7 +32,7 @@ from fockjax.runtime import (
 from fockjax.runtime import runner as runner_module
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.rows import Rows
-from fockjax.runtime.run_record import read_records
+from fockjax.runtime.run_record import RunRecord, Statistics, read_records
 
 X = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
 PARAMS = {"a": np.float32(0.7)}
@@ -477,3 +478,14 @@ def test_the_report_shows_it_all(tmp_path, capsys):
     (tmp_path / "none.jsonl").write_text("1\n")
     assert main(["report", str(tmp_path / "none.jsonl")]) == 2
     assert "not a file of records" in capsys.readouterr().err
+
+
+def test_numbers_too_large_to_square_spoil_no_run():
+    found = Statistics()
+    found.add(np.array([1e200, -1e200, 1.0]))
+    assert found.count == 3 and found.high == 1e200 and found.std == np.inf
+    record = RunRecord.begin("", jax.devices(), ["0"])
+    values = np.array([1e200, -1e200])
+    good = np.ones(2, bool)
+    record.add(Results(values, good, good, None, np.zeros(2, int)))
+    assert set(record.outputs["result"]) == {"mean", "min", "max"}

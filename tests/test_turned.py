@@ -12,7 +12,7 @@ from compare import close_in_scale
 
 import fockjax as fj
 from fockjax import register
-from fockjax.gates import phases
+from fockjax.gates import _cores
 from fockjax.operators import Generated, Matrix, Padded, Turned, flat_parts
 
 FOLD, CUTOFF = 3, 6
@@ -30,7 +30,7 @@ GATES = {
 @pytest.fixture(autouse=True)
 def lowered(x64, monkeypatch):
     """Everything in double precision, so that disagreement is never rounding."""
-    for module in (phases, register):
+    for module in (_cores, register):
         monkeypatch.setattr(module, "FOLD", FOLD)
 
 

@@ -35,10 +35,10 @@ def tables(records: Sequence[RunRecord]) -> list[Table]:
         rows = [(level, f"{count:,}") for level, count in last.levels.items() if count]
         found.append(Table("Cutoffs of the last run", ("cutoffs", "rows"), rows))
     if last.outputs:
-        header = ("result", *next(iter(last.outputs.values())))
+        header = ("result", "mean", "std", "min", "max")
         rows = [
-            (name, *(f"{value:.6g}" for value in statistics.values()))
-            for name, statistics in last.outputs.items()
+            (name, *(f"{found[key]:.6g}" if key in found else "" for key in header[1:]))
+            for name, found in last.outputs.items()
         ]
         found.append(Table("Results of the last run", header, rows))
     if last.recoveries:

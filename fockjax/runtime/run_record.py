@@ -19,6 +19,8 @@ from fockjax._advice import SHOWN, first_few
 from fockjax.runtime.gateway import Device
 from fockjax.runtime.memory import Watch
 
+AT_ONCE = 2**18  # numbers
+
 
 @dataclass
 class Statistics:
@@ -38,14 +40,17 @@ class Statistics:
     high: float = -math.inf
 
     def add(self, values: np.ndarray) -> None:
-        """Take in more numbers (Chan, Golub & LeVeque 1983, eq. 2.1)."""
-        if not values.size:
-            return
-        values = values.astype(np.float64).ravel()
+        """Take in more numbers (Chan, Golub & LeVeque 1983, eq. 2.1), as many as memory spares."""
+        values = values.ravel()
+        for start in range(0, values.size, AT_ONCE):
+            self._add(values[start : start + AT_ONCE].astype(np.float64))
+
+    @np.errstate(over="ignore", invalid="ignore")  # of numbers whose squares are infinite
+    def _add(self, values: np.ndarray) -> None:
         count, mean = self.count + values.size, float(values.sum()) / values.size
         distances, apart = values - mean, mean - self.mean
         self.squares += float(distances @ distances)
-        self.squares += apart**2 * self.count * values.size / count
+        self.squares += float(np.square(apart)) * self.count * values.size / count
         self.mean += apart * values.size / count
         self.count = count
         self.low = min(self.low, float(values.min()))
@@ -72,7 +77,8 @@ class RunRecord:
         batches: how many batches of each size were launched.
         levels: how many rows each function gave; functions after the first have larger cutoffs.
         leakage: "mean" and "most", and how many rows are "over" the tolerance; empty if not known.
-        outputs: "mean", "std", "min" and "max" of each array of the results, by its path in them.
+        outputs: "mean", "std", "min" and "max" of each array of the results, by its path in them;
+            without those too large for a float64.
         not_finite: how many rows have a NaN or an infinity.
         recoveries: what was done about failures, in order.
         error: if the run failed or did not come to its end, the "type" and "message" of the
@@ -137,7 +143,7 @@ class RunRecord:
                 own = self._results.setdefault(name, Statistics())
                 own.add(leaf[kept])
                 figures = {"mean": own.mean, "std": own.std, "min": own.low, "max": own.high}
-                self.outputs[name] = figures
+                self.outputs[name] = {k: v for k, v in figures.items() if math.isfinite(v)}
 
     def end(self, watch: Watch, seconds: dict[str, float]) -> None:
         self.seconds = {"total": watch.seconds(), **seconds}
@@ -205,7 +211,10 @@ def read_records(path: Path | str, warn: Callable[[str], object] | None = None) 
     for number, line in enumerate(Path(path).read_bytes().split(b"\n")[:-1], 1):
         try:
             if line:
-                records.append(RunRecord(**json.loads(line)))
+                record = RunRecord(**json.loads(line))
+                if "total" not in record.seconds:
+                    raise ValueError("a record without its seconds")
+                records.append(record)
         except (ValueError, TypeError) as error:
             bad.append(number)
             reason = reason or f"line {number}: {error}"

@@ -161,7 +161,8 @@ def _end_of_json(body: bytes, header_length: str | None) -> int:
     """Where the JSON ends in a body, and the bytes of tensors begin."""
     if header_length is None:
         return len(body)
-    end = int(header_length) if header_length.isascii() and header_length.isdigit() else -1
+    is_number = header_length.isascii() and header_length.isdigit() and len(header_length) < 20
+    end = int(header_length) if is_number else -1
     if not 0 < end <= len(body):
         raise bad_request(
             f"{HEADER_LENGTH} must be between 1 and the {len(body)} bytes of the body, got "

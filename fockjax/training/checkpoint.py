@@ -70,13 +70,16 @@ def latest(folder: Path, warn) -> tuple[str, dict[str, np.ndarray]] | None:
     be read, this raises UserError, since the user must decide what to do.
     """
     files = paths(folder)
-    for path in files:
+    for left, path in enumerate(files, 1 - len(files)):
         try:
             return read(path)
         except DamagedCheckpoint as error:
-            warn(f"{error}; falling back to the checkpoint before it")
+            warn(f"{error}; falling back to the checkpoint before it" if left else str(error))
     if files:
-        raise UserError(f"no checkpoint in {folder} can be read; --overwrite starts afresh")
+        raise UserError(
+            f"no checkpoint in {folder} can be read: put a copy in its place, or train anew "
+            "(fockjax train --overwrite)"
+        )
     return None
 
 

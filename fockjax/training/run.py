@@ -342,9 +342,9 @@ def _draw(
         try:
             draw(out / name)
             drawn.append(name)
-        except OSError:  # of the disk: nothing else could be written, either
-            raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the disk: nothing else could be written, either
             reason = " ".join(str(error).split())
             failures.append(f"{name} could not be drawn: {type(error).__name__}: {reason}")
     return drawn, failures

@@ -62,7 +62,7 @@ def test_if_no_file_can_be_read_the_user_decides(tmp_path):
     for epoch in (1, 2):
         save(tmp_path, epoch).write_bytes(b"junk")
     said = []
-    with pytest.raises(UserError, match="no checkpoint .* can be read; --overwrite"):
+    with pytest.raises(UserError, match="no checkpoint .* can be read: .*--overwrite"):
         checkpoint.latest(tmp_path, said.append)
     assert len(said) == 2
 

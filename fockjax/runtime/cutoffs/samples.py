@@ -36,11 +36,14 @@ def checked_samples(circuit: Circuit, x: Any) -> np.ndarray:
 
 
 def rows_to_plan_for(samples: np.ndarray) -> np.ndarray:
-    """All rows; of more than `ROWS`, those with extreme values and others at even distances."""
+    """All rows; of more than `ROWS`, those with extreme values (at most half of them, those of the
+    first inputs) and others at even distances.
+    """
     if len(samples) <= ROWS:
         return np.arange(len(samples))
     size = np.linalg.norm(samples, axis=1)
-    chosen = [*samples.argmin(0), *samples.argmax(0), size.argmax()]
+    ends = np.stack([samples.argmin(0), samples.argmax(0)], 1).ravel()
+    chosen = [size.argmax(), *ends[: ROWS // 2 - 1]]
     even = np.linspace(0, len(samples) - 1, ROWS - len(set(chosen))).astype(int)
     return np.unique(np.concatenate([np.array(chosen, int), even]))
 

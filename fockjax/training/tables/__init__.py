@@ -30,6 +30,8 @@ WRITERS = {".csv": csvfile.write, ".parquet": parquet.write, ".npy": npyfile.wri
 
 def open_table(path: Path, otherwise: str | None = None) -> Table:
     """Open the table in a file. The suffix gives the format; an unknown one means `otherwise`."""
+    if path.exists() and not path.is_file():  # it is opened more than once
+        raise UserError(f"the data must be in a file, {path} is none: write them to one first")
     suffix = path.suffix.lower()
     if otherwise is not None and suffix not in READERS:
         suffix = otherwise
@@ -51,7 +53,9 @@ def write_table(
 
 
 def check_output(path: Path) -> str:
-    """The suffix of `path`, if that is a format to write; else UserError."""
+    """The suffix of `path`, if a file of that format can be written there; else UserError."""
+    if path.is_dir():
+        raise UserError(f"the output must be a file, {path} is a folder")
     return _known("output", path, path.suffix.lower())
 
 

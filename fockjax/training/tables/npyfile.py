@@ -33,7 +33,10 @@ class NpyTable(Table):
 
     def _array(self) -> Any:
         try:
-            return np.load(self.path, mmap_mode="r", allow_pickle=False)
+            array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            if not isinstance(array, np.ndarray):
+                raise ValueError("it is an archive of several arrays (.npz)")
+            return array
         except FileNotFoundError:
             raise UserError(f"{self.path} does not exist") from None
         except (ValueError, EOFError, OSError, SyntaxError, TokenError) as error:
