@@ -147,7 +147,7 @@ class Predictor:
     def _standardised(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs of the model, and for which rows they are finite, so that it can take them."""
         inputs = self.scaler.features(features)
-        return inputs, np.isfinite(inputs).all(axis=1)
+        return inputs, np.all(np.isfinite(inputs), axis=1)
 
     def planned(
         self,
