@@ -26,6 +26,7 @@ from fockjax._linear import contract, inexact, skew
 from fockjax._numerics import ratio, safe_sqrt
 from fockjax._phases import phase_factor
 from fockjax._random import draw_index, score_weight
+from fockjax._sharded import vary, varying
 from fockjax.layout import Box
 from fockjax.operators import Diagonal, Matrix, Sectors
 
@@ -190,7 +191,7 @@ class Kraus(Channel):
 
         rho = inexact(rho)
         total = jnp.zeros(rho.shape, np.promote_types(rho.dtype, self.elements.dtype))
-        return lax.scan(add, total, self.elements)[0]
+        return lax.scan(add, vary(total, varying((rho, self.elements))), self.elements)[0]
 
     def unravel(self, key, ket, axes):
         size = int(np.prod(self.cutoffs))

@@ -78,6 +78,25 @@ def test_what_varies_is_not_taken_for_the_same_on_all_devices(name, kept):
     jax.eval_shape(on_each(lambda weights, x: loss(weights, x)[None], P("rows")), weights, X)
 
 
+def test_parameters_may_vary():
+    """Also of operations that are made in a loop."""
+    circuit = fj.Circuit(2).prepare("fock", 1, modes=0).prepare("fock", 1, modes=1)
+    circuit.add("passive", fj.Weight("A", (2, 2)), modes=(0, 1))
+    circuit.add("kraus", fj.Weight("K", (1, 3, 3)), modes=0)
+
+    def read(angle):
+        A = angle * jnp.array([[0.1, 0.4], [0.3, -0.2]])
+        K = jnp.eye(3)[None] * jnp.cos(angle)
+        return circuit({"A": A, "K": K}, cutoff=3).probability((1, 1))
+
+    def both(x):
+        return jax.vmap(jax.value_and_grad(read))(x[:, 0])
+
+    each = jax.shard_map(both, mesh=MESH, in_specs=P("rows"), out_specs=P("rows"))
+    for found, expected in zip(jax.jit(each)(X), jax.jit(both)(X), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_each_device_may_average_over_runs_of_its_own():
     circuit = fj.Circuit(1).displace(fj.Weight("r"), mode=0).loss(0.5, mode=0)
 
@@ -117,7 +136,7 @@ def test_a_sum_in_a_loop_may_vary():
 @pytest.mark.skipif(DEVICES > 1, reason="it is what runs now")
 def test_all_of_this_holds_on_two_devices():
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    command += ["-k", "layers-box or gates-total or loop or explicit or holds"]
+    command += ["-k", "layers-box or gates-total or loop or explicit or holds or parameters"]
     environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "2", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert done.returncode == 0, done.stdout

@@ -14,6 +14,7 @@ from jax import lax
 
 from fockjax._given import cutoffs_of
 from fockjax._numerics import HIGHEST, real_dtype, resized
+from fockjax._sharded import vary, varying
 from fockjax._spec import Spec, check_shapes
 from fockjax.gates.phases import rotation
 from fockjax.layout import Totals, lowered
@@ -66,7 +67,7 @@ def sectors(U, cutoffs) -> Sectors:
         W = sum((raised(mixed[j], j) for j in range(axes)), mixed[axes] * outputs)
         return W, W
 
-    none = jnp.zeros(small * 2, U.dtype).at[(0,) * (2 * axes)].set(1)
+    none = vary(jnp.zeros(small * 2, U.dtype).at[(0,) * (2 * axes)].set(1), varying(U))
     # Checkpointed: the gradient keeps the sectors, which are kept anyway, and computes what is in
     # between again.
     step = jax.checkpoint(next_sector, prevent_cse=False)
