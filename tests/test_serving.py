@@ -691,6 +691,7 @@ def test_a_device_that_fails_is_noticed_at_once(own, monkeypatch, caplog):
         raise RunError("UNAVAILABLE: it is gone", None, np.arange(1))
 
     monkeypatch.setattr(own.service, "idle", 0.3)
+    monkeypatch.setattr(service_module, "MOST_FAILED", 3)
     monkeypatch.setattr(own.model, "run", fails)
     before = own.metric('fockjax_probes_total{right="false"}')
     assert own.post("/predict", json=body).status_code == 503

@@ -33,7 +33,7 @@ from fockjax.serving.model import LARGEST, THREADS, Model
 T = TypeVar("T")
 
 HANG, IDLE = 30.0, 30.0  # seconds
-MOST_FAILED = 3
+AGAIN, MOST_FAILED = 1.0, 10  # seconds after a probe that failed, and how many may in a row
 RECORDS = 200  # that /report shows
 TOGETHER = 2  # batches given to the runner at once: it computes one while it reads the other
 DEVICE_THREAD, LOADING_THREAD = "fockjax-device", "fockjax-loading"
@@ -220,7 +220,7 @@ class Service:
     def refuse_unless_right(self) -> None:
         """Raise `Refused` unless the model last gave the known answer to its probe row."""
         if not self._right:
-            raise Refused(503, "the model has not given its known answer", retry_after=30)
+            raise Refused(503, "the model has not given its known answer", retry_after=5)
 
     def _deliver(self, function: Callable[[], object]) -> None:
         """Call a function in the thread of the event loop, if that still runs."""
@@ -247,12 +247,15 @@ class Service:
         self._first = None
         self._answered = -math.inf
         while True:
-            if self._doubt.is_set() or time.monotonic() - self._answered >= self.idle:
+            pause = min(AGAIN, self.idle) if self._failed else self.idle
+            left = self._answered + pause - time.monotonic()
+            if self._doubt.is_set() or left <= 0:
                 self._doubt.clear()
                 await self._probe()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._answered + self.idle - time.monotonic()):
-                    await self._doubt.wait()
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._doubt.wait()
 
     async def _probe(self) -> None:
         """Ask the current model for its probe row; a wrong answer makes the service not ready."""

@@ -46,6 +46,7 @@ def served(shared):
     yield shared
     shared.hang_up()
     assert shared.get("/v2/health/live").status == 200
+    wait_until(lambda: shared.service.ready)  # soon after a device that failed
     assert outputs(ask(shared.port, one()))["prediction"].shape == (1,)  # the next request is fine
 
 
