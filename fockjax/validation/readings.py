@@ -30,7 +30,7 @@ FAST_COMPILATION = {
 }
 NOTHING = np.zeros(0)
 BATCH = 2**12  # how many runs are made at a time
-STEP = 3e-4  # step of the five-point difference: truncation and rounding are both below 1e-9
+STEP = 1e-4  # step of the five-point difference: truncation and rounding are both below 1e-9
 
 
 class Readings(NamedTuple):

@@ -185,12 +185,13 @@ def turned(state: State, t: Any) -> State:
 
 
 def photon_fisher(array: np.ndarray) -> np.ndarray:
-    """The quantum Fisher information of rotations, from the spectrum of the density matrix."""
+    """The quantum Fisher information of rotations, from the spectrum of the density matrix. It is
+    smooth where a difference quotient makes a small eigenvalue negative.
+    """
     rho, n = density(array, 0, 1, 2), np.indices(sizes(array)).reshape(MODES, -1)
     values, vectors = np.linalg.eigh(rho)
-    values = np.where(values > 1e-12, values, 0)
     sums = values[:, None] + values
-    weights = np.divide(2, sums, where=sums > 0, out=np.zeros_like(sums))
+    weights = np.divide(2, sums, where=abs(sums) > 1e-12, out=np.zeros_like(sums))
     slopes = 1j * (n[:, :, None] - n[:, None, :]) * rho
     inside = np.einsum("ak,iab,bl->ikl", vectors.conj(), slopes, vectors)
     return np.einsum("kl,ikl,jkl->ij", weights, inside, inside.conj()).real
