@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit
 from fockjax.grouped import Grouped
-from fockjax.leakage import checked
+from fockjax.leakage import Checked, checked
 from fockjax.snapshot import Snapshot
 from fockjax.states import State
 
@@ -51,7 +51,17 @@ def with_leakage(readout: Readout) -> Readout:
         >>> print(read.shape, leakage.round(4))
         (2, 1) [0.     0.0274]
     """
-    return partial(checked, readout=readout)
+    return _WithLeakage(readout)
+
+
+@dataclass(frozen=True)
+class _WithLeakage:
+    """Unlike a `functools.partial`, equal to another one of the same readout, and so are layers."""
+
+    readout: Readout
+
+    def __call__(self, state: State) -> Checked:
+        return checked(state, self.readout)
 
 
 class QuantumLayer(nnx.Module):

@@ -317,6 +317,9 @@ def test_layers_that_do_the_same_have_equal_graphs():
         for copied in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
             assert nnx.graphdef(copied) == nnx.graphdef(one)
             assert hash(nnx.graphdef(copied)) == hash(nnx.graphdef(one))
+    readouts = [fj.nn.with_leakage(fj.nn.quadratures) for _ in range(2)]
+    one, other = (nnx.graphdef(layer(small(), cutoff=3, readout=readout)) for readout in readouts)
+    assert one == other != nnx.graphdef(layer(small(), cutoff=3, readout=fj.nn.quadratures))
     different = [small(), small().kerr(0.1, mode=0), groups, more]
     assert len({nnx.graphdef(layer(each, cutoff=3)) for each in different}) == 4
 

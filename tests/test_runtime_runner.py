@@ -480,6 +480,33 @@ def test_the_report_shows_it_all(tmp_path, capsys):
     assert "not a file of records" in capsys.readouterr().err
 
 
+CONSTANTS = """
+import numpy as np, jax.numpy as jnp
+from fockjax.runtime import Executables, Runner
+
+shared = Executables()
+for factor in (2, 3):
+    factors = np.full(1000, factor, np.float32)
+    runner = Runner(lambda params, x: x * jnp.asarray(factors), {}, executables=shared)
+    assert (runner(factors[None]).values == factor**2).all()
+assert shared.compiled == 2
+"""
+
+
+def test_programs_whose_constants_are_arguments_are_not_shared():
+    """With this option of JAX, read when it is imported, their text does not tell the constants."""
+    environment = {**os.environ, "JAX_USE_SIMPLIFIED_JAXPR_CONSTANTS": "1"}
+    subprocess.run([sys.executable, "-c", CONSTANTS], check=True, env=environment)
+
+
+def test_labels_of_one_name_are_refused():
+    def same(params, x):
+        return Checked(x, jnp.zeros(()))
+
+    with pytest.raises(ValueError, match="Argument `labels` must differ"):
+        Runner(same, {}, tolerance=0.1, larger=[same], labels=["8", "8"])
+
+
 def test_numbers_too_large_to_square_spoil_no_run():
     found = Statistics()
     found.add(np.array([1e200, -1e200, 1.0]))

@@ -497,6 +497,7 @@ def test_bytes_that_do_not_fit_are_refused(client):
         (body + b"1", None),
         (body, "-1"),
         (body, "1e3"),
+        (body, "1" * 5000),  # more digits than Python reads
         (body, str(len(body) + 1)),
         (body, "7"),
     ):

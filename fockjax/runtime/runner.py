@@ -410,6 +410,8 @@ def _check_functions(
         raise ValueError(
             f"Argument `labels` must be one for each of {len(functions)} functions, got {labels!r}."
         )
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"Argument `labels` must differ, as rows are counted by them: {labels!r}.")
 
 
 def _check_options(

@@ -39,6 +39,12 @@ def matrix(path):
     return path
 
 
+def zipped(path):
+    with open(path, "wb") as file:  # by the name np.savez would change the name
+        np.savez(file, FEATURES)
+    return path
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A model without a circuit, which compiles fast, and loaded once."""
@@ -116,6 +122,7 @@ PREDICT = {  # what only `predict` can be given, or has to refuse
     "shape.npy": (changed(matrix, lambda c: c.replace(b"(40, 3)", b"(99, 3)")), "cannot be read"),
     "wide.npy": (lambda path: np.save(path, FEATURES.T), r"of shape \(rows, 3\)"),
     "complex.npy": (lambda path: np.save(path, FEATURES * 1j), "must hold real numbers"),
+    "archive.npy": (zipped, "cannot be read: it is an archive of several arrays"),
     "objects.npy": (lambda path: np.save(path, np.array([{}] * 3)), "cannot be read"),
 }
 

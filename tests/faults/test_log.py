@@ -1,13 +1,16 @@
 """The log of runs: it never costs a result, and one bad line does not cost the others."""
 
+import dataclasses
+import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from fockjax.cli import main
 from fockjax.runtime import Runner
-from fockjax.runtime.run_record import read_records
+from fockjax.runtime.run_record import RunRecord, read_records
 
 X = np.linspace(0, 1, 50, dtype=np.float32)[:, None]
 
@@ -52,11 +55,12 @@ def test_a_line_cut_short_by_a_full_disk_costs_no_other(tmp_path, capsys):
 
 def test_lines_that_are_not_records_are_left_out(tmp_path):
     log = tmp_path / "runs.jsonl"
-    log.write_bytes(b"12\n[]\n{}\n\xff\n\n")
+    begun = json.dumps(dataclasses.asdict(RunRecord.begin("", jax.devices(), ["0"])))  # no seconds
+    log.write_bytes(b"12\n[]\n{}\n\xff\n\n" + begun.encode() + b"\n")
     with pytest.raises(ValueError, match="line 1: "):
         read_records(log)
     Runner(double, None, log=log)(X)
-    with pytest.warns(RuntimeWarning, match="left out: lines 1, 2, 3, 4$"):
+    with pytest.warns(RuntimeWarning, match="left out: lines 1, 2, 3, 4, 6$"):
         assert [record.rows for record in read_records(log)] == [50]
 
 
