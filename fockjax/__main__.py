@@ -1,5 +1,6 @@
 """The command `fockjax` as a process; `python -m fockjax` is the same."""
 
+import os
 import signal
 import sys
 
@@ -11,9 +12,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from fockjax.cli import main as run  # which takes seconds
+
+        return run()
     except KeyboardInterrupt:
         return 130
-    return run()
+    except BrokenPipeError:  # whoever read, as `head` does, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

@@ -190,3 +190,13 @@ def test_importing_the_tool_loads_no_heavy_library():
     code = f"import sys, fockjax.cli; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_reader_that_has_gone_is_no_traceback():
+    """As in `fockjax --help | head -1`."""
+    command = [sys.executable, "-m", "fockjax", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 1
