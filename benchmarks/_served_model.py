@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from _circuits import REFERENCE
 from rich.console import Console
 
 from fockjax.training import TrainConfig, model, train
@@ -32,6 +33,4 @@ def make_model(folder: Path, modes: int = 4, cutoff: int = 6, layers: int = 2) -
 
 def use_reference_circuit() -> None:
     """Models of this process have the reference circuit in place of CV-NN layers."""
-    from reference import CIRCUIT
-
-    model.photonic_circuit = lambda modes, layers: CIRCUIT
+    model.photonic_circuit = lambda modes, layers: REFERENCE

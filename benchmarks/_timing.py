@@ -55,8 +55,13 @@ class Times:
     def median_cpu(self) -> float:
         return statistics.median(self.cpu)
 
+    def text(self, digits: int = 2) -> str:
+        """The median (least to greatest)."""
+        numbers = (self.median, min(self.wall), max(self.wall))
+        return "{} ({} to {})".format(*(f"{ms:.{digits}f}" for ms in numbers))
+
     def __str__(self):
-        return f"{self.median:.2f} ({min(self.wall):.2f} to {max(self.wall):.2f})"
+        return self.text()
 
 
 def alternate(calls: Sequence[Callable], args: tuple, rounds: int) -> list[Times]:

@@ -1,6 +1,6 @@
 """Beamsplitters whose angles depend on the input, beside making all their elements.
 
-    python benchmarks/by_data.py [--rounds 5]
+    python benchmarks/by_data.py [--rounds 5] [--quick]
 
 One side is fockjax as it is. The other multiplies the elements of each beamsplitter out from its
 eigenvectors, as fockjax does above cutoff 20 where the angles are weights. The circuit has two
@@ -15,8 +15,8 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
+from _circuits import encoded, inputs, quadratures, squared_error
 from _timing import alternate, compile_fresh
-from workloads import encoded
 
 import fockjax as fj
 
@@ -48,24 +48,20 @@ def _built(gate):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--quick", action="store_true", help="the first setting only")
+    options = parser.parse_args()
     print(
         "| modes, cutoff, batch | | multiplied out ms | MB | fockjax ms | MB | gain |\n"
         + 7 * "|-"
         + "|"
     )
-    for modes, cutoff, batch in SETTINGS:
+    for modes, cutoff, batch in SETTINGS[: 1 if options.quick else None]:
         made = circuit(modes)
         weights = dict.fromkeys(made.init(jax.random.key(0)), jnp.float32(0.3))
-        x = jax.random.uniform(jax.random.key(1), (batch, modes), minval=-0.5, maxval=0.5)
-
-        def forward(weights, x, made=made, cutoff=cutoff):
-            return jax.vmap(lambda x: fj.nn.quadratures(made(weights, x, cutoff=cutoff)))(x)
-
-        def loss(weights, x, forward=forward):
-            return jnp.mean(jnp.sum((forward(weights, x) - 1) ** 2, -1))
-
-        for part, function in (("forward", forward), ("v+g", jax.value_and_grad(loss))):
+        x = inputs(made, batch)
+        forward = quadratures(made, cutoff)
+        gradient = jax.value_and_grad(squared_error(forward))
+        for part, function in (("forward", forward), ("v+g", gradient)):
             table, applied = multiplied_out()
             with table, applied:
                 sides = [compile_fresh(function, weights, x)]
@@ -73,7 +69,7 @@ def main() -> None:
             theirs, ours = (jax.tree.leaves(side.run(weights, x)) for side in sides)
             for a, b in zip(theirs, ours, strict=True):
                 np.testing.assert_allclose(a, b, atol=2e-6 * max(1, jnp.abs(a).max()))
-            times = alternate([side.run for side in sides], (weights, x), rounds)
+            times = alternate([side.run for side in sides], (weights, x), options.rounds)
             least = [min(time.cpu) for time in times]
             cells = [
                 f"{ms:.2f} | {s.temp_bytes / 1e6:.1f}" for ms, s in zip(least, sides, strict=True)

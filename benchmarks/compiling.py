@@ -1,15 +1,18 @@
 """What compiling costs: a kernel, the workloads, a total of more and more photons.
 
-    python benchmarks/compiling.py
+    python benchmarks/compiling.py [W1 c=17 ..] [--processes 2]
 
 The first line tells what one more trivial kernel takes, from a chain of additions with barriers
 between them. The table then has, for value and gradient of W1, W2, W4 and of the reference circuit
 on 4 modes, batch 128, with fewer than c photons in total: the seconds, and how many different
 kernels XLA compiles. Kernels are counted by the object files that XLA dumps; equal kernels are
-compiled once, and a small loop is one kernel. CPU only. A figure is the least of two processes.
+compiled once, and a small loop is one kernel. CPU only. A figure is the least of two processes, or
+of as many as are given.
 """
 
+import argparse
 import json
+import math
 import os
 import platform
 import subprocess
@@ -26,7 +29,8 @@ ROWS = ("W1", "W2", "W4", *(f"c={c}" for c in (6, 10, 14, 20, 30, 40)))
 def program(name: str):
     """A function and its arguments."""
     import jax
-    from workloads import WORKLOADS, reference
+    from _circuits import REFERENCE, inputs, quadratures, squared_error
+    from workloads import WORKLOADS
 
     import fockjax as fj
 
@@ -34,16 +38,18 @@ def program(name: str):
         workload = WORKLOADS[name]
         function = jax.value_and_grad(workload.loss(workload.fockjax))
         return function, (workload.weights(), workload.inputs())
-    circuit, total = reference(4, 2), fj.TotalPhotons(int(name.removeprefix("c=")))
-    x = jax.random.uniform(jax.random.key(1), (128, 4), minval=-0.5, maxval=0.5)
+    total = fj.TotalPhotons(int(name.removeprefix("c=")))
+    function = jax.value_and_grad(squared_error(quadratures(REFERENCE, total)))
+    return function, (REFERENCE.init(jax.random.key(0)), inputs(REFERENCE, 128))
 
-    def loss(weights, x):
-        def one(x):
-            return fj.nn.quadratures(circuit(weights, x, cutoff=total))
 
-        return (jax.vmap(one)(x) ** 2).sum(-1).mean()
+def amplitudes(name: str) -> int:
+    """How many a state of the row has."""
+    from workloads import WORKLOADS
 
-    return jax.value_and_grad(loss), (circuit.init(jax.random.key(0)), x)
+    if name in WORKLOADS:
+        return math.prod(WORKLOADS[name].cutoffs)
+    return math.comb(int(name.removeprefix("c=")) + 3, 4)
 
 
 def compiled(function, *args) -> tuple[float, float, float]:
@@ -84,7 +90,7 @@ def row(name: str) -> tuple[float, ...]:
 def measured(name: str, **flags: str) -> list[float]:
     """The same in a process of its own."""
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", **flags}
-    command = [sys.executable, __file__, name]
+    command = [sys.executable, __file__, "--one", name]
     return json.loads(subprocess.check_output(command, env=environment, text=True))
 
 
@@ -96,16 +102,29 @@ def kernels(name: str) -> int:
     return max(programs.values(), default=0)
 
 
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(row(sys.argv[1])))
-        sys.exit()
+def least(name: str, processes: int) -> list[float]:
+    """The least of each figure."""
+    return list(map(min, zip(*(measured(name) for _ in range(processes)), strict=True)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="ROW", help=f"{', '.join(ROWS)}; any c")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--one", help="one row in this process, its seconds as JSON")
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(row(options.one)))
+        return
     print(f"JAX {version('jax')}, Python {platform.python_version()}, {platform.machine()}")
-    wall, cpu = map(min, zip(*(measured("chain") for _ in range(2)), strict=True))
+    wall, cpu = least("chain", options.processes)
     print(f"one addition more: {1e3 * wall:.1f} ms, {1e3 * cpu:.1f} of processor time\n")
-    print("| | trace and lower s | compile s | of processor time s | kernels |")
-    print("|-|-|-|-|-|", flush=True)
-    for name in ROWS:
-        best = map(min, zip(*(measured(name) for _ in range(2)), strict=True))
-        times = " | ".join(f"{seconds:.2f}" for seconds in best)
-        print(f"| {name} | {times} | {kernels(name)} |", flush=True)
+    print("| | amplitudes | trace and lower s | compile s | of processor time s | kernels |")
+    print("|-|-|-|-|-|-|", flush=True)
+    for name in options.names or ROWS:
+        times = " | ".join(f"{seconds:.2f}" for seconds in least(name, options.processes))
+        print(f"| {name} | {amplitudes(name):,} | {times} | {kernels(name)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,27 +18,22 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pyarrow as pa
+from _served_model import COLUMNS, use_reference_circuit
 from pyarrow import parquet
-from reference import CIRCUIT
 from rich.console import Console
 
 from fockjax import cli, prediction
 from fockjax.runtime import runner
 from fockjax.runtime.memory import show_size
 from fockjax.runtime.run_record import read_records
-from fockjax.training import Dataset, TrainConfig, model, train
+from fockjax.training import Dataset, TrainConfig, train
 
-COLUMNS = ("a", "b", "c", "d")
 ROW = 8 + 8 + 1  # bytes in the journal: prediction, leakage, usable
-
-
-def with_the_reference_circuit() -> None:
-    model.photonic_circuit = lambda modes, layers: CIRCUIT
 
 
 def prepare(folder: Path, rows: int) -> None:
     """A model that has hardly been trained, and the rows."""
-    with_the_reference_circuit()
+    use_reference_circuit()
     features = np.random.default_rng(0).normal(size=(rows, len(COLUMNS)))
     few = features[:1000]
     dataset = Dataset("made", few, np.sin(few[:, 0]), COLUMNS, "y", None)
@@ -136,7 +131,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] in (["ahead"], ["in turn"]):
-        with_the_reference_circuit()
+        use_reference_circuit()
         if sys.argv[1] == "in turn":
             prediction.ahead = runner.ahead = iter
         sys.exit(cli.main(sys.argv[2:]))

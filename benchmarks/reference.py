@@ -7,7 +7,6 @@ Checks that all agree, then times them alternately in one process; compilation a
 
 import argparse
 import platform
-import statistics
 import time
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -16,57 +15,10 @@ import jax
 import jax.numpy as jnp
 import naive
 import numpy as np
-
-import fockjax as fj
+from _circuits import REFERENCE, quadratures, squared_error
+from _timing import alternate, compile_fresh, ratio
 
 SF_SAMPLES = 4  # what the NumPy engine of Strawberry Fields runs; its time is scaled to the batch
-
-
-def reference_circuit():
-    """The circuit of `naive.py`; the names of the weights are the same."""
-    r, phi = (fj.Weight(f"squeeze_{p}", (naive.LAYERS, naive.MODES)) for p in ("r", "phi"))
-    theta, chi = (fj.Weight(f"mix_{p}", (naive.LAYERS, naive.MODES - 1)) for p in ("theta", "phi"))
-    circuit = fj.Circuit(naive.MODES)
-    for mode in range(naive.MODES):
-        circuit.displace(fj.Input(mode), mode=mode)
-    for layer in range(naive.LAYERS):
-        for mode in range(naive.MODES):
-            circuit.squeeze(r[layer, mode], phi[layer, mode], mode=mode)
-        for mode in range(naive.MODES - 1):
-            circuit.beamsplitter(theta[layer, mode], chi[layer, mode], modes=(mode, mode + 1))
-    return circuit
-
-
-CIRCUIT = reference_circuit()
-
-
-def fockjax_forward(weights, x):
-    return jax.vmap(lambda x: fj.nn.quadratures(CIRCUIT(weights, x, cutoff=naive.CUTOFF)))(x)
-
-
-def compiled(forward, weights, x, target):
-    """Executables of the forward pass and of value-and-gradient, with their compile times."""
-
-    def loss(weights, x):
-        return jnp.mean(jnp.sum((forward(weights, x) - target) ** 2, -1))
-
-    for function in (forward, jax.value_and_grad(loss)):
-        start = time.perf_counter()
-        executable = jax.jit(function).lower(weights, x).compile()
-        yield executable, time.perf_counter() - start
-
-
-def alternate(functions, args, rounds, block=10):
-    """Milliseconds per call of each function, one number a round, the functions taking turns."""
-    times = [[] for _ in functions]
-    for _ in range(rounds):
-        for function, record in zip(functions, times, strict=True):
-            jax.block_until_ready(function(*args))
-            start = time.perf_counter()
-            for _ in range(block):
-                jax.block_until_ready(function(*args))
-            record.append(1e3 * (time.perf_counter() - start) / block)
-    return times
 
 
 def sf_program(sf, values):
@@ -148,12 +100,17 @@ def main():
     options = parser.parse_args()
 
     weights, x = naive.init(jax.random.key(0))
-    target = jax.random.normal(jax.random.key(1), (naive.BATCH, 2 * naive.MODES))
     names = ["naive", "fockjax"]
-    pairs = [list(compiled(f, weights, x, target)) for f in (naive.forward, fockjax_forward)]
+    sides = [
+        [
+            compile_fresh(f, weights, x)
+            for f in (forward, jax.value_and_grad(squared_error(forward)))
+        ]
+        for forward in (naive.forward, quadratures(REFERENCE, naive.CUTOFF))
+    ]
 
-    expected, ours = (pair[0][0](weights, x) for pair in pairs)
-    expected_gradient, our_gradient = (pair[1][0](weights, x)[1] for pair in pairs)
+    expected, ours = (forward.run(weights, x) for forward, _ in sides)
+    expected_gradient, our_gradient = (gradient.run(weights, x)[1] for _, gradient in sides)
     forward_error = float(jnp.abs(expected - ours).max())
     gradient_error = max(
         float(jnp.abs(expected_gradient[k] - our_gradient[k]).max()) for k in weights
@@ -170,18 +127,14 @@ def main():
     )
     row = "{:32} {:>24} {:>24} {:>16}".format
     print(row("", "forward ms", "value + gradient ms", "compile s"))
-    medians = []
     times = [
-        alternate([pair[i][0] for pair in pairs], (weights, x), options.rounds) for i in (0, 1)
+        alternate([part.run for part in parts], (weights, x), options.rounds)
+        for parts in zip(*sides, strict=True)
     ]
-    for k, name in enumerate(names):
-        cells = [
-            f"{statistics.median(t[k]):.2f} ({min(t[k]):.2f} to {max(t[k]):.2f})" for t in times
-        ]
-        compile_times = " / ".join(f"{seconds:.1f}" for _, seconds in pairs[k])
-        print(row(name, *cells, compile_times))
-        medians.append([statistics.median(t[k]) for t in times])
-    print(row("naive / fockjax", *(f"{a / b:.2f}" for a, b in zip(*medians, strict=True)), ""))
+    for name, parts, *cells in zip(names, sides, *times, strict=True):
+        compile_times = " / ".join(f"{part.seconds:.1f}" for part in parts)
+        print(row(name, *map(str, cells), compile_times))
+    print(row("naive / fockjax", *(f"{ratio(*both):.2f}" for both in times), ""))
 
     if options.no_sf or not find_spec("strawberryfields"):
         return

@@ -25,8 +25,8 @@ import tempfile  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
+from _circuits import REFERENCE, encoded  # noqa: E402
 from _timing import alternate, compile_fresh, ratio  # noqa: E402
-from reference import CIRCUIT  # noqa: E402
 from rich.progress import track  # noqa: E402
 
 import fockjax as fj  # noqa: E402
@@ -38,19 +38,17 @@ IMPORTED = time.perf_counter() - BEGAN
 
 # modes, cutoff, lossy (density matrices), memory, largest batch
 CASES = [
+    (2, 8, True, "1.5GB", 4096),
     (4, 8, False, "16GB", 4096),
     (4, 8, False, "1.05GB", 8192),
     (3, 16, False, "2GB", 4096),
-    (2, 8, True, "1.5GB", 4096),
     (1, 60, False, "3GB", 65536),
 ]
+SIZES = [(3, 128), (4, 64), (5, 16), (6, 4), (8, 1), (10, 1)]  # of groups: cutoff, rows
 
 
 def layered(modes: int, lossy: bool) -> fj.Circuit:
-    circuit = fj.Circuit(modes)
-    for mode in range(modes):
-        circuit.displace(fj.Input(mode), mode=mode)
-    circuit.cvqnn_layers(1)
+    circuit = encoded(modes).cvqnn_layers(1)
     for mode in range(modes if lossy else 0):
         circuit.loss(0.9, mode=mode)
     return circuit
@@ -77,9 +75,9 @@ def one_case(modes: int, cutoff: int, lossy: bool, memory: str, largest: int) ->
     print(json.dumps([plan.batch, plan.bytes, used["before"], used["peak"]]))
 
 
-def memory() -> None:
+def memory(quick: bool) -> None:
     print("modes cutoff lossy   memory  batch  predicted  measured  ratio  peak of the process")
-    for case in track(CASES, transient=True):
+    for case in track(CASES[: 1 if quick else None], transient=True):
         batch, predicted, before, peak = json.loads(_again("case", json.dumps(case)))
         modes, cutoff, lossy, limit, _ = case
         measured = peak - before
@@ -90,13 +88,14 @@ def memory() -> None:
         )
 
 
-def batch(rounds: int) -> None:
+def batch(rounds: int, quick: bool) -> None:
     """Microseconds a row, of the reference circuit and of one whose rows are larger."""
     print("circuit            batch   needs      us a row: median  range")
-    for name, circuit, cutoff, rows in (
-        ("reference", CIRCUIT, 6, 8192),
+    cases = [
+        ("reference", REFERENCE, 6, 64 if quick else 8192),
         ("4 modes, cutoff 10", layered(4, False), 10, 256),
-    ):
+    ]
+    for name, circuit, cutoff, rows in cases[: 1 if quick else None]:
         x = inputs(rows, circuit.modes)
         sizes = [None, *(size for size in (16, 64, 256, 1024) if size <= rows)]
         runners = [runner_of(circuit, cutoff, largest_batch=size) for size in sizes]
@@ -119,8 +118,8 @@ def batch(rounds: int) -> None:
 
 
 def flat(rows: int) -> None:
-    runner = runner_of(CIRCUIT, 6, memory="8GB")
-    chunk = inputs(20_000, CIRCUIT.modes)
+    runner = runner_of(REFERENCE, 6, memory="8GB")
+    chunk = inputs(20_000, REFERENCE.modes)
     runner(chunk[:2048])
     print("rows done      rows/s  in use  arrays alive")
     done, began, process = 0, time.perf_counter(), psutil.Process()
@@ -133,8 +132,8 @@ def flat(rows: int) -> None:
 
 def one_start(folder: str) -> None:
     keep_compiled(folder)
-    runner = runner_of(CIRCUIT, 6)
-    runner(inputs(1024, CIRCUIT.modes))
+    runner = runner_of(REFERENCE, 6)
+    runner(inputs(1024, REFERENCE.modes))
     assert runner.record is not None
     print(json.dumps([IMPORTED, *(runner.record.seconds[part] for part in ("trace", "compile"))]))
 
@@ -158,12 +157,12 @@ def scope() -> None:
         return sum(array.nbytes for array in jax.live_arrays())
 
     def function(weights, x):
-        return checked(CIRCUIT(weights, x, cutoff=6), fj.nn.quadratures)
+        return checked(REFERENCE(weights, x, cutoff=6), fj.nn.quadratures)
 
-    weights = jax.device_get(CIRCUIT.init(jax.random.key(0)))
+    weights = jax.device_get(REFERENCE.init(jax.random.key(0)))
     before = alive()
     with Runner(function, weights) as runner:
-        results = runner(inputs(5000, CIRCUIT.modes))
+        results = runner(inputs(5000, REFERENCE.modes))
         during, programs = alive(), len(runner.executables)
     print("                   before   in the run   after")
     print(f"bytes of arrays  {before:8,} {during:12,} {alive():7,}")
@@ -173,20 +172,20 @@ def scope() -> None:
 
 def status(rounds: int) -> None:
     """A batch without status of its rows, with the flag of each, and with its leakage as well."""
-    weights = CIRCUIT.init(jax.random.key(0))
+    weights = REFERENCE.init(jax.random.key(0))
 
     def bare(weights, x):
-        return fj.nn.quadratures(CIRCUIT(weights, x, cutoff=6))
+        return fj.nn.quadratures(REFERENCE(weights, x, cutoff=6))
 
     def flagged(weights, x):
         return with_status(bare(weights, x))
 
     def told(weights, x):
-        return with_status(checked(CIRCUIT(weights, x, cutoff=6), fj.nn.quadratures))
+        return with_status(checked(REFERENCE(weights, x, cutoff=6), fj.nn.quadratures))
 
-    print("rows                          ms a batch (range)     to the first  memory to the first")
+    print(f"rows  {'':22}  {'ms a batch (range)':22}  to the first: time   FLOPs   bytes  memory")
     for rows in (128, 1024):
-        args = weights, jax.numpy.asarray(inputs(rows, CIRCUIT.modes))
+        args = weights, jax.numpy.asarray(inputs(rows, REFERENCE.modes))
         programs = [
             compile_fresh(jax.vmap(each, in_axes=(None, 0)), *args)
             for each in (bare, flagged, told)
@@ -196,23 +195,29 @@ def status(rounds: int) -> None:
         assert finite.all() and leakage.shape == (rows,)
         times = alternate([each.run for each in programs], args, rounds)
         names = ("neither", "finite or not", "and leakage")
-        for name, time_of, program in zip(names, times, programs, strict=True):
-            shares = f"{ratio(time_of, times[0]):12.3f} {program.bytes / programs[0].bytes:12.3f}"
-            print(f"{rows:4}  {name:22}  {time_of!s:22} {shares}", flush=True)
+        counts = [each.run.cost_analysis() for each in programs]
+        for name, time_of, program, count in zip(names, times, programs, counts, strict=True):
+            shares = [ratio(time_of, times[0])]
+            shares += [count[what] / counts[0][what] for what in ("flops", "bytes accessed")]
+            shares.append(program.bytes / programs[0].bytes)
+            cells = "".join(f"{share:8.4f}" for share in shares)
+            print(f"{rows:4}  {name:22}  {time_of!s:22}{'':10}{cells}", flush=True)
 
 
 def block_on(circuit: fj.Circuit, modes: range, name: str) -> fj.Circuit:
     """A layer that entangles some modes of a circuit; its weights are named after them."""
     theta, r = (fj.Weight(f"{kind}{name}", (len(modes),)) for kind in ("theta", "r"))
     for k, mode in enumerate(modes):
-        circuit.displace(fj.Input(mode), mode=mode).squeeze(r[k], mode=mode)
+        circuit.displace(fj.Input(mode), mode=mode).squeeze(r[k], 0.3, mode=mode)
     for k, mode in enumerate(modes[:-1]):
-        circuit.beamsplitter(theta[k], modes=(mode, mode + 1))
+        circuit.beamsplitter(theta[k], 0.2, modes=(mode, mode + 1))
     return circuit
 
 
-def groups(rounds: int) -> None:
-    """Eight modes in two groups, and as one dense state, by the same runner within 8 GB."""
+def groups(rounds: int, quick: bool) -> None:
+    """Eight modes in two groups, and as one dense state, by the same runner within 8 GB. The groups
+    are timed alone as well: their first calls after a large state take many times as long.
+    """
     grouped = fj.grouped(
         lambda modes: block_on(fj.Circuit(modes), range(modes), ""), modes=8, group_size=4
     )
@@ -222,8 +227,8 @@ def groups(rounds: int) -> None:
     weights = grouped.init(jax.random.key(0))
     flat = {f"{name}{k}": leaf[k] for name, leaf in weights["groups"].items() for k in range(2)}
 
-    print("cutoff         amplitudes  a row      rows at a time  ms a row (range)")
-    for cutoff, rows in ((3, 256), (4, 64), (5, 16), (6, 4), (8, 1), (10, 1)):
+    print("cutoff          amplitudes  a row      rows at a time            ms a row (range)")
+    for cutoff, rows in SIZES[: 1 if quick else None]:
         found = []
         for name, circuit, own in (("groups", grouped, weights), ("dense", dense, flat)):
 
@@ -236,17 +241,21 @@ def groups(rounds: int) -> None:
                 plan = runner.plan(inputs(1, 8))
                 found.append((name, size, plan, runner))
             except TooLarge as error:
-                print(f"{cutoff:6} {name:6} {size:12,}  {str(error).split(', but')[0]}: refused")
+                print(f"{cutoff:6} {name:6} {size:13,}  {str(error).split(', but')[0]}: refused")
         x = inputs(rows, 8)
         results = [runner(x) for *_, runner in found]
         for other in results[1:]:
             np.testing.assert_allclose(results[0].values, other.values, atol=2e-6)
         calls = [lambda x, runner=runner: runner(x).values for *_, runner in found]
-        for (name, size, plan, _), times in zip(found, alternate(calls, (x,), rounds), strict=True):
+        lines = [("alone", found[0], *alternate(calls[:1], (x,), rounds))]
+        if len(found) > 1:
+            in_turns = alternate(calls, (x,), rounds)
+            lines += [("in turns", *pair) for pair in zip(found, in_turns, strict=True)]
+        for how, (name, size, plan, _), times in lines:
             low, high = min(times.wall) / rows, max(times.wall) / rows
             print(
-                f"{cutoff:6} {name:6} {size:12,}  {show_size(plan.bytes / plan.batch):9}  "
-                f"{plan.batch:14}  {times.median / rows:.3g} ({low:.3g} to {high:.3g})",
+                f"{cutoff:6} {name:6} {size:13,}  {show_size(plan.bytes / plan.batch):9}  "
+                f"{plan.batch:14}  {how:8}  {times.median / rows:.3g} ({low:.3g} to {high:.3g})",
                 flush=True,
             )
 
@@ -259,8 +268,8 @@ def devices(rows: int, rounds: int) -> None:
 
 
 def two_devices(rows: int, rounds: int) -> None:
-    x = inputs(rows, CIRCUIT.modes)
-    runners = [runner_of(CIRCUIT, 6, devices=jax.devices()[:count]) for count in (1, 2)]
+    x = inputs(rows, REFERENCE.modes)
+    runners = [runner_of(REFERENCE, 6, devices=jax.devices()[:count]) for count in (1, 2)]
     results = [runner(x).values for runner in runners]  # which also compiles
     np.testing.assert_allclose(*results, atol=1e-6)
     times = alternate([lambda x, own=own: own(x).values for own in runners], (x,), rounds)
@@ -288,6 +297,7 @@ if __name__ == "__main__":
     parser.add_argument("argument", nargs="?", help="for the processes that it starts")
     parser.add_argument("--rows", type=int, help="1,000,000, or 100,000 for devices")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="memory, batch, groups: the least")
     given = parser.parse_args()
     if given.part == "case":
         one_case(*json.loads(given.argument))
@@ -299,7 +309,11 @@ if __name__ == "__main__":
         devices(given.rows or 100_000, given.rounds)
     elif given.part == "two_devices":
         two_devices(given.rows, given.rounds)
-    elif given.part in ("batch", "status", "groups"):
-        PARTS[given.part](given.rounds)
+    elif given.part == "memory":
+        memory(given.quick)
+    elif given.part == "status":
+        status(given.rounds)
+    elif given.part in ("batch", "groups"):
+        PARTS[given.part](given.rounds, given.quick)
     else:
         PARTS[given.part]()

@@ -1,12 +1,14 @@
 """How time, memory and compile time grow with batch, cutoff, modes and depth.
 
     python benchmarks/scaling.py [batch cutoff modes depth] [--quick] [--seconds 2] [--gib 4]
+    python benchmarks/scaling.py cutoff --sizes 16 17 20 21 25 [--rounds 3]
 
 It prints a table for each and draws all in one figure (benchmarks/figures/scaling.png unless told
 otherwise). "v+g" is the value and gradient with respect to the weights. The slope is d log(v+g
 time) / d log(what grows), from the point before, so that a change of slope shows where a cost
 bends. For modes it is the factor that one more mode costs. Points over the limits, and all larger
-ones, are left out, and the table says so. complex64, no flags, `jax.vmap` of the one-sample call.
+ones, are left out, and the table says so. With --sizes nothing is drawn unless told where.
+complex64, no flags, `jax.vmap` of the one-sample call.
 """
 
 import argparse
@@ -19,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+from _circuits import encoded, inputs, quadratures, reference, squared_error
 from _timing import GIB, Compiled, LeftOut, Limits, compile_fresh, time_within
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import Progress
-from workloads import encoded, reference
 
 import fockjax as fj
 from fockjax._figures import COLOURS, decorate
@@ -104,25 +105,16 @@ class Point:
 
 def programs(setting: Setting) -> tuple[dict[str, Callable], tuple]:
     """Forward pass and value-and-gradient, and their arguments."""
-    circuit = setting.circuit
-    x = jax.random.uniform(
-        jax.random.key(1), (setting.batch, circuit.num_inputs), minval=-0.5, maxval=0.5
-    )
-
-    def forward(weights, x):
-        def one(x):
-            return fj.nn.quadratures(circuit(weights, x, cutoff=setting.cutoff))
-
-        return jax.vmap(one)(x)
-
-    def loss(weights, x):
-        return jnp.mean(jnp.sum((forward(weights, x) - 1) ** 2, -1))
-
-    functions = dict(zip(PARTS, (forward, jax.value_and_grad(loss)), strict=True))
-    return functions, (circuit.init(jax.random.key(0)), x)
+    forward = quadratures(setting.circuit, setting.cutoff)
+    gradient = jax.value_and_grad(squared_error(forward))
+    weights = setting.circuit.init(jax.random.key(0))
+    functions = dict(zip(PARTS, (forward, gradient), strict=True))
+    return functions, (weights, inputs(setting.circuit, setting.batch))
 
 
-def measure(series: Series, sizes: tuple[int, ...], limits: Limits) -> Iterator[Point | LeftOut]:
+def measure(
+    series: Series, sizes: tuple[int, ...], limits: Limits, rounds: int
+) -> Iterator[Point | LeftOut]:
     """The points of a series, a forward pass and a value-and-gradient for each size, up to the
     first that is left out of either.
     """
@@ -134,7 +126,7 @@ def measure(series: Series, sizes: tuple[int, ...], limits: Limits) -> Iterator[
                 continue
             try:
                 compiled = compile_fresh(functions[part], *args)
-                yield Point(size, part, time_within(limits, compiled, args, 3), compiled)
+                yield Point(size, part, time_within(limits, compiled, args, rounds), compiled)
             except LeftOut as reason:
                 left_out.add(part)
                 yield LeftOut(f"{part} at {size:,} and beyond: {reason}")
@@ -142,11 +134,10 @@ def measure(series: Series, sizes: tuple[int, ...], limits: Limits) -> Iterator[
 
 def rows(series: Series, points: list[Point]) -> Iterator[str]:
     """A line for each size."""
-    by_size = {size: {p.part: p for p in points if p.size == size} for size in series.sizes}
+    sizes = dict.fromkeys(point.size for point in points)
+    by_size = {size: {p.part: p for p in points if p.size == size} for size in sizes}
     before = None
     for size, found in by_size.items():
-        if not found:
-            continue
         both = [found.get(part) for part in PARTS]
         slope = ""
         if both[1]:
@@ -216,10 +207,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("whats", nargs="*", metavar="WHAT", help=", ".join(whats))
     parser.add_argument("--quick", action="store_true", help="every third size")
+    parser.add_argument("--sizes", type=int, nargs="+", help="in place of those of the series")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2, help="longest call (default: 2)")
     parser.add_argument("--gib", type=float, default=4, help="most memory (default: 4)")
     figure = Path(__file__).parent / "figures" / "scaling.png"
-    parser.add_argument("-o", "--output", type=Path, default=figure, help="the figure")
+    parser.add_argument("-o", "--output", type=Path, help=f"the figure (default: {figure})")
     options = parser.parse_args()
     if unknown := set(options.whats) - set(whats):
         parser.error(f"unknown {min(unknown)!r}; there are {', '.join(whats)}")
@@ -227,15 +220,15 @@ def main() -> None:
     chosen = [series for series in SERIES if series.what in (options.whats or whats)]
     print(
         f"Python {platform.python_version()}, jax {version('jax')}, "
-        f"{jax.devices()[0].device_kind}; medians of 3"
+        f"{jax.devices()[0].device_kind}; medians of {options.rounds}"
     )
     found = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for series in chosen:
-            sizes = series.sizes[:: 3 if options.quick else 1]
+            sizes = options.sizes or series.sizes[:: 3 if options.quick else 1]
             task = progress.add_task(f"{series.what}: {series.label}", total=2 * len(sizes))
             points, reasons = [], []
-            for point in measure(series, sizes, limits):
+            for point in measure(series, sizes, limits, options.rounds):
                 (points if isinstance(point, Point) else reasons).append(point)
                 progress.advance(task)
             progress.remove_task(task)
@@ -244,7 +237,8 @@ def main() -> None:
             print("\n".join(rows(series, points)))
             for reason in reasons:
                 print(f"\nLeft out: {reason}.")
-    draw(found, options.output)
+    if options.output or not options.sizes:
+        draw(found, options.output or figure)
 
 
 if __name__ == "__main__":

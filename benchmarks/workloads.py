@@ -29,6 +29,7 @@ import jax.numpy as jnp
 import naive
 import numpy as np
 import textbook
+from _circuits import REFERENCE, encoded, inputs, reference, squared_error, uniform
 from _timing import Compiled, Times, alternate, compile_fresh, ratio
 from flax import nnx
 
@@ -70,8 +71,7 @@ class Workload:
         return self.circuit.init(jax.random.key(0))
 
     def inputs(self, batch: int | None = None) -> jax.Array:
-        shape = (batch or self.batch, self.circuit.num_inputs)
-        return jax.random.uniform(jax.random.key(1), shape, minval=-0.5, maxval=0.5)
+        return inputs(self.circuit, batch or self.batch)
 
     def readout(self, state: fj.State) -> jax.Array:
         return fj.nn.quadratures(state) if self.target is None else state.fidelity(self.target)
@@ -112,45 +112,11 @@ class Workload:
         """A scalar of weights and inputs."""
         if self.target is not None:
             return lambda weights, x: 1 - jnp.mean(forward(weights, x))
-        aim = jax.random.normal(jax.random.key(2), (2 * self.circuit.modes,))
-        return lambda weights, x: jnp.mean(jnp.sum((forward(weights, x) - aim) ** 2, -1))
+        return squared_error(forward)
 
 
 # The circuits
 # -------------------------------------------------------------------------------------------------
-
-
-def _uniform(scale: float) -> Callable:
-    return lambda key, shape, dtype: jax.random.uniform(
-        key, shape, dtype, minval=-scale, maxval=scale
-    )
-
-
-def encoded(modes: int) -> fj.Circuit:
-    """A displacement by the data on each mode."""
-    circuit = fj.Circuit(modes)
-    for mode in range(modes):
-        circuit.displace(fj.Input(mode), mode=mode)
-    return circuit
-
-
-def reference(modes: int, layers: int) -> fj.Circuit:
-    """The circuit of `naive.py` on any number of modes; the names of the weights are the same."""
-    r, phi = (
-        fj.Weight(f"squeeze_{name}", (layers, modes), _uniform(scale))
-        for name, scale in (("r", 0.2), ("phi", math.pi))
-    )
-    theta, chi = (
-        fj.Weight(f"mix_{name}", (layers, modes - 1), _uniform(math.pi))
-        for name in ("theta", "phi")
-    )
-    circuit = encoded(modes)
-    for layer in range(layers):
-        for mode in range(modes):
-            circuit.squeeze(r[layer, mode], phi[layer, mode], mode=mode)
-        for mode in range(modes - 1):
-            circuit.beamsplitter(theta[layer, mode], chi[layer, mode], modes=(mode, mode + 1))
-    return circuit
 
 
 def every_gate() -> fj.Circuit:
@@ -160,7 +126,7 @@ def every_gate() -> fj.Circuit:
     counter = iter(range(100))
 
     def w(*shape: int) -> fj.Weight:
-        return fj.Weight(f"w{next(counter):02d}", shape, _uniform(0.15))
+        return fj.Weight(f"w{next(counter):02d}", shape, uniform(0.15))
 
     circuit = encoded(5)
     circuit.squeeze(w(), w(), mode=0).two_mode_squeeze(w(), w(), modes=(3, 1))
@@ -191,7 +157,7 @@ def _learning(layers: int, **given: Any) -> Workload:
 W1 = Workload(
     "W1",
     "4 modes, D=6, 2 layers",
-    reference(4, 2),
+    REFERENCE,
     (6,) * 4,
     128,
     Bars(3, 4.3, 3.5),
