@@ -1,6 +1,6 @@
 """Plain autodiff through the recurrence, or a closed rule for dR/dr?
 
-Run: python benchmarks/kernel_gradients.py
+    python benchmarks/kernel_gradients.py [--rounds 11]
 
 Value and gradient of a weighted sum of the real cores of displacement and squeezing, 128 values of
 r at once under `vmap`, in float32.  The closed rules are those of kernels.md (Cahill and
@@ -10,16 +10,17 @@ Finding (2 busy cores, JAX 0.12): a tie for displacement, plain autodiff faster 
 stays; the closed rule compiles faster.  Numbers: docs/kernels.md.
 """
 
-import time
+import argparse
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from _timing import alternate, compile_fresh
 
 from fockjax.gates.displacement import real_core as displacement
 from fockjax.gates.squeezing import real_core as squeezing
 
-BATCH, REPEATS = 128, 50
+BATCH = 128
 
 
 def down(x, rows, columns):
@@ -57,34 +58,31 @@ def with_rule(core, slope):
     return f
 
 
-def measure(f, *arguments):
-    start = time.perf_counter()
-    compiled = jax.jit(f).lower(*arguments).compile()
-    compile_time = time.perf_counter() - start
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(*arguments))
-        times.append(time.perf_counter() - start)
-    return compile_time, 1e3 * np.median(times), 1e3 * np.min(times)
-
-
 def main():
-    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, vmap({BATCH}), float32")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=11)
+    rounds = parser.parse_args().rounds
     print(
-        f"{'gate':13}{'cutoff':>6}  {'derivative':14}{'compile s':>9}{'median ms':>11}{'min ms':>9}"
+        f"jax {jax.__version__}, {jax.devices()[0].device_kind}, vmap({BATCH}), float32; median "
+        f"(least to greatest) of {rounds} alternating rounds\n"
     )
+    print("| gate | cutoff | plain autodiff ms | closed rule ms | compile s, both |\n|-|-|-|-|-|")
     r = jnp.linspace(0.1, 1.5, BATCH)
     for core, slope in ((displacement, displacement_slope), (squeezing, squeezing_slope)):
         for cutoff in (20, 50):
-            weights = jnp.asarray(np.random.default_rng(0).normal(size=(cutoff, cutoff)), r.dtype)
+            args = r, jnp.asarray(np.random.default_rng(0).normal(size=(cutoff, cutoff)), r.dtype)
             plain = lambda x, core=core, cutoff=cutoff: core(x, cutoff)  # noqa: E731
-            for name, f in (("plain autodiff", plain), ("closed rule", with_rule(plain, slope))):
+            sides = []
+            for f in (plain, with_rule(plain, slope)):
                 loss = lambda x, w, f=f: jnp.sum(w * f(x))  # noqa: E731
-                result = measure(jax.vmap(jax.value_and_grad(loss), (0, None)), r, weights)
-                label = core.__module__.rsplit(".", 1)[-1]
-                numbers = f"{result[0]:9.2f}{result[1]:11.3f}{result[2]:9.3f}"
-                print(f"{label:13}{cutoff:6}  {name:14}{numbers}")
+                sides.append(compile_fresh(jax.vmap(jax.value_and_grad(loss), (0, None)), *args))
+            for a, b in zip(*(side.run(*args) for side in sides), strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-4 * jnp.abs(a).max())
+            times = alternate([side.run for side in sides], args, rounds)
+            seconds = " / ".join(f"{side.seconds:.2f}" for side in sides)
+            label = core.__module__.rsplit(".", 1)[-1]
+            cells = " | ".join(each.text(3) for each in times)
+            print(f"| {label} | {cutoff} | {cells} | {seconds} |", flush=True)
 
 
 if __name__ == "__main__":

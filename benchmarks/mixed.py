@@ -1,31 +1,34 @@
 """Loss by density matrices and by trajectories: time, memory and standard error.
 
-    python benchmarks/mixed.py [--rounds 5] [--batch 32] [--samples 1024] [--no-sf]
+    python benchmarks/mixed.py [--rounds 5] [--batch 32] [--samples 1024] [--no-sf] [--quick]
 
 The reference circuit (`naive.py`) with loss after each layer, on 2, 3 and 4 modes. Measured are one
 density matrix, a batch of them by `jax.vmap`, trajectories with `fockjax.monte_carlo`, the value
 and gradient of one density matrix and of trajectories, and Strawberry Fields' Fock engine, which
-runs one sample at a time. All give <x> of mode 0 and must agree before they are timed. Compilation
-is not counted. Memory is what XLA reserves for the intermediate results of the compiled program.
+runs one sample at a time. All give <x> of mode 0. Before they are timed, in turns, values must
+agree with each other, and gradients with a central difference of the value. Compilation is not
+counted. Memory is what XLA reserves for the intermediate results of the compiled program.
 """
 
 import argparse
 import platform
-import statistics
-import time
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from _timing import alternate, compile_fresh
 
 import fockjax as fj
 
 LAYERS = 2
 SIZES = ((2, 8), (3, 6), (4, 4))  # modes, cutoff
 MEMORY = 4 * 2**30  # a batch of density matrices over this is left out
-SF_SAMPLES = 2
+FEW = 2  # samples whose values are compared
+KEYS = 16  # runs of trajectories whose gradients are averaged, to be compared
 
 
 def lossy_circuit(modes: int) -> fj.Circuit:
@@ -61,13 +64,15 @@ def sf_run(sf, circuit: fj.Circuit, weights, x, cutoff: int) -> float:
     return engine.run(program).state.quad_expectation(0)[0]
 
 
-def compiled(function, *args):
-    """The executable, the seconds compiling took and its temporary memory in MB."""
-    start = time.perf_counter()
-    executable = jax.jit(function).lower(*args).compile()
-    seconds = time.perf_counter() - start
-    analysis = executable.memory_analysis()
-    return executable, seconds, analysis.temp_size_in_bytes / 1e6 if analysis else float("nan")
+def slope(function: Callable, weights: dict, direction: dict) -> float:
+    """The derivative of a function of weights along a direction, by a central difference."""
+    with jax.enable_x64(True):
+        step = 1e-4
+        ends = [
+            function({k: np.float64(w) + sign * step * direction[k] for k, w in weights.items()})
+            for sign in (1, -1)
+        ]
+    return float(ends[0] - ends[1]) / (2 * step)
 
 
 def measure(modes: int, cutoff: int, options, sf) -> None:
@@ -95,45 +100,58 @@ def measure(modes: int, cutoff: int, options, sf) -> None:
 
     batched = jax.vmap(exact, in_axes=(None, 0))
     one, many = (weights, inputs[0]), (weights, inputs)
+    matrices, trajectories = f"matrices, batch {options.batch}", f"trajectories, {options.samples}"
     programs = {
         "density matrix": (exact, one),
-        "  value and gradient": (jax.value_and_grad(exact), one),
-        f"density matrices, batch {options.batch}": (batched, many),
-        f"trajectories, {options.samples}": (estimate, (*one, key)),
-        "  value and gradient ": (jax.value_and_grad(mean), (*one, key)),
+        "its value and gradient": (jax.value_and_grad(exact), one),
+        matrices: (batched, many),
+        trajectories: (estimate, (*one, key)),
+        "their value and gradient": (jax.value_and_grad(mean), (*one, key)),
     }
     if options.batch * 8 * cutoff ** (2 * modes) > MEMORY:
-        del programs[f"density matrices, batch {options.batch}"]
-    executables = {name: (compiled(f, *args), args) for name, (f, args) in programs.items()}
+        del programs[matrices]
+    compiled = {name: compile_fresh(f, *args) for name, (f, args) in programs.items()}
+    results = {name: each.run(*programs[name][1]) for name, each in compiled.items()}
 
-    results = {name: program(*args) for name, ((program, *_), args) in executables.items()}
-    truth = results["density matrix"]
-    found = results[f"trajectories, {options.samples}"]
-    assert abs(found.mean - truth) < 5 * found.standard_error, (found, truth)
+    # All of them agree, and the gradients with differences of the values.
+    truth, found = results["density matrix"], results[trajectories]
+    value, gradient = results["its value and gradient"]
+    tell = f"{modes} modes, cutoff {cutoff}"
+    np.testing.assert_allclose(value, truth, atol=1e-5, err_msg=tell)
+    if matrices in results:
+        each = [exact(weights, x) for x in inputs[:FEW]]
+        np.testing.assert_allclose(results[matrices][:FEW], each, atol=1e-5, err_msg=tell)
+    assert abs(found.mean - truth) < 5 * found.standard_error, (tell, found, truth)
+    rng = np.random.default_rng(0)
+    direction = {name: rng.normal(size=np.shape(w)) for name, w in weights.items()}
 
-    times = {name: [] for name in programs}
-    for _ in range(options.rounds):
-        for name, ((program, *_), args) in executables.items():
-            start = time.perf_counter()
-            jax.block_until_ready(program(*args))
-            times[name].append(1e3 * (time.perf_counter() - start))
+    def along(gradient) -> float:
+        return sum(float(np.sum(gradient[name] * direction[name])) for name in direction)
 
-    print(f"\n{modes} modes, cutoff {cutoff}: <x> = {truth:.4f}")
+    expected = slope(lambda w: exact(w, np.float64(inputs[0])), weights, direction)
+    np.testing.assert_allclose(along(gradient), expected, rtol=1e-3, atol=1e-4, err_msg=tell)
+    run = compiled["their value and gradient"].run
+    drawn = [along(run(*one, key)[1]) for key in jax.random.split(key, KEYS)]
+    error = np.std(drawn, ddof=1) / np.sqrt(KEYS)
+    assert abs(np.mean(drawn) - expected) < 5 * error, (tell, drawn, expected)
+
+    calls = {name: partial(each.run, *programs[name][1]) for name, each in compiled.items()}
+    if sf is not None:
+        values = [sf_run(sf, circuit, weights, x, cutoff) for x in inputs[:FEW]]
+        each = [exact(weights, x) for x in inputs[:FEW]]
+        np.testing.assert_allclose(values, each, atol=1e-5, err_msg=tell)
+        calls["Strawberry Fields, one sample"] = lambda: sf_run(sf, circuit, *one, cutoff)
+    times = dict(zip(calls, alternate(list(calls.values()), (), options.rounds), strict=True))
+
+    print(f"\n{tell}: <x> = {truth:.4f}")
     print(f"{'':36}{'ms':>26}{'MB':>9}{'compile s':>11}{'error':>9}")
-    for name, ((_, seconds, memory), _) in executables.items():
-        error = f"{found.standard_error:.4f}" if "trajectories" in name else "-"
-        cell = f"{statistics.median(times[name]):.1f} ({min(times[name]):.1f} to "
-        cell += f"{max(times[name]):.1f})"
-        print(f"{name:36}{cell:>26}{memory:9.1f}{seconds:11.1f}{error:>9}", flush=True)
-    if sf is None:
-        return
-    sf_run(sf, circuit, weights, inputs[0], cutoff)  # compiles what SF compiles
-    start = time.perf_counter()
-    values = [sf_run(sf, circuit, weights, x, cutoff) for x in inputs[:SF_SAMPLES]]
-    seconds = (time.perf_counter() - start) / SF_SAMPLES
-    expected = [exact(weights, x) for x in inputs[:SF_SAMPLES]]
-    assert np.allclose(values, expected, atol=1e-5), (values, expected)
-    print(f"{f'Strawberry Fields, mean of {SF_SAMPLES} samples':36}{1e3 * seconds:>26.0f}")
+    for name, taken in times.items():
+        cells = f"{name:36}{taken.text(1):>26}"
+        if name in compiled:
+            error = f"{found.standard_error:.4f}" if name == trajectories else "-"
+            cells += f"{compiled[name].temp_bytes / 1e6:9.1f}{compiled[name].seconds:11.1f}"
+            cells += f"{error:>9}"
+        print(cells, flush=True)
 
 
 def main() -> None:
@@ -142,6 +160,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--samples", type=int, default=1024)
     parser.add_argument("--no-sf", action="store_true", help="leave Strawberry Fields out")
+    parser.add_argument("--quick", action="store_true", help="two modes only")
     options = parser.parse_args()
     sf = None
     if not options.no_sf and find_spec("strawberryfields"):
@@ -152,7 +171,7 @@ def main() -> None:
         f"Python {platform.python_version()}, jax {version('jax')}, {jax.devices()[0]}, complex64; "
         f"median (least to greatest) of {options.rounds} rounds"
     )
-    for modes, cutoff in SIZES:
+    for modes, cutoff in SIZES[: 1 if options.quick else None]:
         measure(modes, cutoff, options, sf)
 
 

@@ -1,6 +1,6 @@
 """Without jit, as in a notebook: what the first call of a process takes, and the next ones.
 
-    python benchmarks/notebook.py [--cutoff 10] [--rounds 20] [--no-sf]
+    python benchmarks/notebook.py [--cutoff 10] [--rounds 7] [--no-sf]
 
 Two modes, squeezed, displaced and coupled. The first call compiles. Each row measures it in a
 process of its own, in which the circuit is compiled already, except in the first row. Strawberry
@@ -9,7 +9,6 @@ Fields ("fock", complex128) answers the same questions; the answers are checked 
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from _timing import alternate
 
 import fockjax as fj
 from fockjax.interop import oracle
@@ -92,38 +92,28 @@ def measure(name: str, cutoff: int, rounds: int, with_sf: bool) -> dict[str, flo
     call = CALLS[name]
     jax.block_until_ready(jax.random.key(0))  # starts JAX
     state = fj.vacuum((cutoff, cutoff)) if name == CIRCUIT else run(cutoff)
-    first = timed(call.ours, jax.block_until_ready(state))
-    found = {"first": first, "later": repeated(call.ours, state, rounds)}
+    state = jax.block_until_ready(state)
+    start = time.perf_counter()
+    jax.block_until_ready(call.ours(state))
+    first = time.perf_counter() - start
+    calls = [lambda: call.ours(state)]
     if with_sf and oracle.is_installed() and (theirs := call.theirs):
         sf, program = oracle.load(), fj.to_strawberryfields(circuit(), {"r": 0.3})
 
         def engine() -> Any:
             return sf.Engine("fock", backend_options={"cutoff_dim": cutoff}).run(program).state
 
-        np.testing.assert_allclose(call.ours(state), theirs(engine()), atol=2e-5)
-        if name == CIRCUIT:
-            found["theirs"] = repeated(lambda _: theirs(engine()), None, rounds)
-        else:
-            found["theirs"] = repeated(theirs, engine(), rounds)
-    return found
-
-
-def timed(call: Callable, argument: Any) -> float:
-    start = time.perf_counter()
-    jax.block_until_ready(call(argument))
-    return time.perf_counter() - start
-
-
-def repeated(call: Callable, argument: Any, rounds: int) -> float:
-    """The median, after a first call that compiles what it compiles."""
-    timed(call, argument)
-    return statistics.median(timed(call, argument) for _ in range(rounds))
+        ready = engine()
+        np.testing.assert_allclose(call.ours(state), theirs(ready), atol=2e-5)
+        calls.append(lambda: theirs(engine() if name == CIRCUIT else ready))
+    later = [times.median / 1e3 for times in alternate(calls, (), rounds)]
+    return {"first": first} | dict(zip(("later", "theirs"), later, strict=False))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cutoff", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-sf", action="store_true")
     parser.add_argument("--only", choices=CALLS, help="one row, its seconds as JSON")
     options = parser.parse_args()

@@ -1,12 +1,13 @@
 """How much of the bare value-and-gradient rate is left in training.
 
-    python benchmarks/training.py [--rows 16384] [--modes 2] [--cutoff 8]
+    python benchmarks/training.py [--rows 16384] [--modes 2] [--cutoff 8] [--rounds 5]
 
 Two rates for each batch size, measured in turns so that a busy machine slows both. The bare rate is
-that of `jax.value_and_grad` of the training objective alone, called again and again on one batch.
-The training rate is that of whole epochs as `fockjax train` runs them, with shuffling, optimiser,
-figures, validation on the device and the fetch of figures to the host; the validation rows are not
-counted in it. Compilation is timed separately.
+that of `jax.value_and_grad` of the training objective alone, over all batches of an epoch in one
+program. The training rate is that of whole epochs as `fockjax train` runs them, with shuffling,
+optimiser, figures, validation on the device and the fetch of figures to the host; the validation
+rows are not counted in it. First an epoch of one batch is seen to have the loss and the gradient's
+norm of the bare side. Compilation is timed separately.
 """
 
 import argparse
@@ -15,18 +16,20 @@ import statistics
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 
 from fockjax.training import TrainConfig, loop
 from fockjax.training.model import build_model
 
 FEATURES = 16
-SECONDS = 2.0  # for each measurement
-REPEATS = 5
 
 
-def measure(config: TrainConfig, rows: int, validation_rows: int) -> dict[str, float]:
+def measure(
+    config: TrainConfig, rows: int, validation_rows: int, rounds: int, seconds: float
+) -> dict[str, float]:
     """Rates in samples per second and compile times in seconds for one batch size."""
     rng = np.random.default_rng(0)
 
@@ -42,32 +45,48 @@ def measure(config: TrainConfig, rows: int, validation_rows: int) -> dict[str, f
 
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     objective = loop.make_objective(graph, rest, "classification", config)
-    bare = jax.jit(jax.value_and_grad(objective, has_aux=True))
-    batch = loop.Samples(train.x[: steps.size], train.y[: steps.size])
+
+    @jax.jit
+    def bare(params, batches):
+        """The losses, without the penalty, and the sum of the gradients."""
+
+        def step(total, batch):
+            (_, (loss, *_)), gradient = jax.value_and_grad(objective, has_aux=True)(params, batch)
+            return jax.tree.map(jnp.add, total, gradient), loss
+
+        return jax.lax.scan(step, jax.tree.map(jnp.zeros_like, params), batches)
+
+    used, shape = steps.count * steps.size, (steps.count, steps.size)
+    batches = jax.tree.map(lambda leaf: leaf[:used].reshape(*shape, *leaf.shape[1:]), train)
     began = time.perf_counter()
-    jax.block_until_ready(bare(params, batch))
+    jax.block_until_ready(bare(params, batches))
     bare_compile = time.perf_counter() - began
     began = time.perf_counter()
-    for _ in range(10):
-        jax.block_until_ready(bare(params, batch))
-    calls = max(10, round(SECONDS / ((time.perf_counter() - began) / 10)))
+    jax.block_until_ready(bare(params, batches))
+    calls = max(2, round(seconds / (time.perf_counter() - began)))
 
     run_epoch = loop.make_epoch(model, optimizer, "classification", config)
+    first = jax.tree.map(lambda leaf: leaf[: steps.size], train)
+    gradient, (loss,) = bare(params, jax.tree.map(lambda leaf: leaf[None], first))
+    _, metrics = run_epoch(loop.copy(carry), first, validation)
+    expected = loop.EpochMetrics(*metrics)
+    found = [float(loss), float(optax.tree.norm(gradient))]
+    np.testing.assert_allclose(found, [expected.loss, expected.gradient_norm], rtol=1e-4)
     began = time.perf_counter()
     carry, _ = jax.block_until_ready(run_epoch(carry, train, validation))
     epoch_compile = time.perf_counter() - began
     began = time.perf_counter()
     carry, _ = jax.block_until_ready(run_epoch(carry, train, validation))
-    epochs = max(2, round(SECONDS / (time.perf_counter() - began)))
+    epochs = max(2, round(seconds / (time.perf_counter() - began)))
 
     bare_rates, train_rates = [], []
     done = 2
-    for _ in range(REPEATS):
+    for _ in range(rounds):
         began = time.perf_counter()
         for _ in range(calls):
-            result = bare(params, batch)
+            result = bare(params, batches)
         jax.block_until_ready(result)
-        bare_rates.append(calls * steps.size / (time.perf_counter() - began))
+        bare_rates.append(calls * used / (time.perf_counter() - began))
 
         one_more = dataclasses.replace(config, epochs=done + epochs, patience=loop.NEVER)
         began = time.perf_counter()
@@ -81,7 +100,7 @@ def measure(config: TrainConfig, rows: int, validation_rows: int) -> dict[str, f
             save=lambda carry: None,
             due=lambda: False,
         )
-        train_rates.append(epochs * steps.count * steps.size / (time.perf_counter() - began))
+        train_rates.append(epochs * used / (time.perf_counter() - began))
         done += epochs
     return {
         "bare": statistics.median(bare_rates),
@@ -100,6 +119,8 @@ def main() -> None:
     parser.add_argument("--cutoff", type=int, default=8)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--batches", type=int, nargs="+", default=[256, 1024, 4096])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     options = parser.parse_args()
     print(
         f"{jax.devices()[0].device_kind}, jax {jax.__version__}; {options.modes} modes, cutoff "
@@ -111,7 +132,8 @@ def main() -> None:
         config = TrainConfig(
             modes=options.modes, cutoff=options.cutoff, layers=options.layers, batch_size=batch
         )
-        rates = measure(config, options.rows, options.validation_rows)
+        counts = options.rows, options.validation_rows, options.rounds
+        rates = measure(config, *counts, options.seconds)
         print(
             f"{batch:5d} {rates['bare']:9,.0f} {rates['training']:13,.0f} {rates['ratio']:7.2f} "
             f"{rates['bare_compile']:18.1f} {rates['epoch_compile']:8.1f}",
