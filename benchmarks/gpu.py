@@ -12,10 +12,10 @@ It writes to benchmarks/results/<date>-<device>.md unless told otherwise, line b
   the compiler; the most that the process has used is told at each point that raises it;
 * a million samples of W1, in the batches that are fastest.
 
-The ceilings are measured in the same run. Bytes and operations are as XLA counts them, so a share
-above 1 means that some of what XLA counts as memory is cache. Points that need more memory or time
-than there is are left out, and the table says so. W4 has no inputs: its batch is a number of
-circuits that learn apart, each with its own weights.
+The ceilings are measured in the same run. Bytes and operations are as `fj.cost` counts them, every
+turn of a loop, so a share above 1 means that some of what it counts as memory is cache. Points that
+need more memory or time than there is are left out, and the table says so. W4 has no inputs: its
+batch is a number of circuits that learn apart, each with its own weights.
 """
 
 import argparse
@@ -234,16 +234,16 @@ def point(batch: int, function: Callable, args: tuple, limits: Limits, ceilings:
     compiled = compile_fresh(function, *args)
     seconds = time_within(limits, compiled, args, 5)
     after = memory_in_use()
-    counts = compiled.run.cost_analysis()
+    cost = fj.cost(function, *args)
     return (
         seconds,
         f"{compiled.seconds:.1f}",
         f"{1e3 * seconds:.3g}",
         f"{batch / seconds:,.0f}",
         kernels(compiled.run.as_text()),
-        f"{counts['bytes accessed'] / seconds / ceilings.bandwidth:.2f}",
-        f"{counts['flops'] / seconds / ceilings.arithmetic:.3f}",
-        f"{fj.cost(function, *args).memory / 1e6:.1f}",
+        f"{cost.bytes / seconds / ceilings.bandwidth:.2f}",
+        f"{cost.flops / seconds / ceilings.arithmetic:.3f}",
+        f"{cost.memory / 1e6:.1f}",
         f"{compiled.bytes / 1e6:.1f}",
         f"{after / 1e6:.1f}" if after > before else "-",
     )

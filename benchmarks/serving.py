@@ -12,8 +12,8 @@ answered. The processor time of the server for each request, all its processes t
 with it; a busy machine disturbs this figure least. Then requests arrive as a Poisson process at
 half of that rate, in turns at either server, sent by a process of its own (`_load.py`).
 
-Mosec runs as one worker process for each kind of request (`_mosec.py`), in the environment
-.venv/mosec-3.11 (by the version of Python), which this script makes.
+Mosec runs as one worker process for each kind of request (`_mosec.py`), in an environment of its
+own, which this script makes.
 """
 
 import argparse
@@ -22,7 +22,6 @@ import json
 import os
 import platform
 import struct
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,14 +33,15 @@ import numpy as np
 from _http import Answer, ask, request
 from _load import Load, Outcome, in_own_process
 from _served_model import inputs, make_model, use_reference_circuit
-from _servers import ROOT, Server, fockjax_server, mosec_server, running
+from _servers import Server, fockjax_server, mosec_server, running
 from _v2 import infer, outputs
+from peers.environments import interpreter
 
 from fockjax.inference import load_model
 
 DIFFERENT = 20  # requests of a kind
 BAR = 10.0  # milliseconds, p99 of 128 rows as bytes
-MOSEC = ROOT / ".venv" / f"mosec-{sys.version_info.major}.{sys.version_info.minor}"
+MOSEC = "0.9.8"
 
 
 @dataclass(frozen=True)
@@ -105,20 +105,17 @@ def started(model: Path, folder: Path, circuit: str, with_mosec: bool) -> Iterat
         stack.enter_context(running(ours)).wait_for()
         served = [of_fockjax(model, ours)]
         if with_mosec:
-            make_environment()
-            theirs = mosec_server(model, folder / "mosec.log", MOSEC, compiled, circuit)
+            theirs = mosec_server(model, folder / "mosec.log", mosec(), compiled, circuit)
             served.append(of_mosec(stack.enter_context(running(theirs))))
             for rows in (1, 128):
                 theirs.wait_for(served[-1].ask(inputs(rows), True))
         yield served
 
 
-def make_environment() -> None:
-    """Mosec's, unless it is there."""
-    if not (MOSEC / "bin" / "mosec").exists():
-        python = str(MOSEC / "bin" / "python")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(MOSEC)], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "mosec"], check=True)
+def mosec() -> Path:
+    """Its environment."""
+    name = f"mosec-{sys.version_info.major}.{sys.version_info.minor}"
+    return interpreter(name, (f"mosec=={MOSEC}",)).parents[1]
 
 
 def check(kind: Kind, served: list[Served], model: Path) -> dict[str, tuple[bytes, ...]]:
@@ -204,8 +201,7 @@ def main(circuit: str, seconds: float, rounds: int, with_mosec: bool, folder: Pa
     model = make_model(folder / "served")
     print(
         f"{circuit} circuit; {os.cpu_count()} cores, {platform.machine()}; JAX {version('jax')}, "
-        f"Python {platform.python_version()}"
-        + (f", Mosec {version_of_mosec()}" if with_mosec else "")
+        f"Python {platform.python_version()}" + (f", Mosec {MOSEC}" if with_mosec else "")
     )
     with started(model, folder, circuit, with_mosec) as served:
         print(HEADER)
@@ -215,13 +211,6 @@ def main(circuit: str, seconds: float, rounds: int, with_mosec: bool, folder: Pa
                 print(line(kind, name, one), flush=True)
     verdict = "met" if found["fockjax"].percentile(99) <= BAR else "NOT met"
     print(f"Bar: p99 of {KINDS[-1]} at half of saturation at most {BAR:g} ms: {verdict}")
-
-
-def version_of_mosec() -> str:
-    make_environment()
-    command = "from importlib.metadata import version; print(version('mosec'))"
-    python = str(MOSEC / "bin" / "python")
-    return subprocess.check_output([python, "-c", command], text=True).strip()
 
 
 if __name__ == "__main__":
