@@ -1,9 +1,13 @@
 """The server over HTTP, in this process: the protocol, what is refused, what withstands faults."""
 
+import asyncio
+import contextlib
 import gc
 import json
 import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 import tracemalloc
@@ -760,6 +764,58 @@ def test_a_server_that_ends_asks_its_clients_to_go(own):
     assert own.get("/metrics").headers["connection"] == "close"
 
 
+def make_certificate(place, name, kind):
+    """A certificate and its key in files of that name; `kind` is that of the key."""
+    command = f"openssl req -x509 -newkey {kind} -nodes -days 1 -subj /CN={name}"
+    files = ("-out", place / f"{name}.pem", "-keyout", place / f"{name}.key")
+    subprocess.run([*command.split(), *files], check=True, stderr=subprocess.PIPE)
+    return place / f"{name}.pem", place / f"{name}.key"
+
+
+def shown(context):
+    """The certificate that a client gets to see, as in a file."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = client.wrap_bio(down, up), context.wrap_bio(up, down, server_side=True)
+    for end in 2 * ends:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return ssl.DER_cert_to_PEM_cert(ends[0].getpeercert(binary_form=True))
+
+
+def test_a_certificate_is_replaced_whole_or_not_at_all(folders, tmp_path, caplog):
+    """Whatever is wrong with the API key."""
+    curve = "ec -pkeyopt ec_paramgen_curve:P-256"
+    certificate, key = make_certificate(tmp_path, "served", curve)
+    (tmp_path / "api").write_text("secret")
+    files = {"ssl_certfile": certificate, "ssl_keyfile": key, "api_key_file": tmp_path / "api"}
+    service = Service(ServeConfig(folders / "none", **files))
+    server = server_module._Server(make_app(service), service)
+    server.config.load()
+
+    def reload():
+        caplog.clear()
+        asyncio.run(server._try_reload())
+        return shown(server.config.ssl), caplog.text
+
+    old = certificate.read_text()
+    other = make_certificate(tmp_path, "other", curve)
+    certificate.write_text(other[0].read_text())
+    (tmp_path / "api").unlink()
+    found, logged = reload()
+    assert found == old and service.key == "secret"
+    assert f"--ssl-keyfile {key} cannot be used" in logged and "--api-key-file" in logged
+    key.unlink()
+    assert reload()[0] == old
+    for kind in (curve, "rsa:2048"):
+        made = make_certificate(tmp_path, "other", kind)
+        certificate.write_text(made[0].read_text())
+        key.write_text(made[1].read_text())
+        found, logged = reload()
+        assert found == made[0].read_text() and "--ssl" not in logged
+
+
 def test_a_path_with_a_slash_at_its_end_is_no_route(client):
     before = client.metric('fockjax_requests_total{route="none",status="404"}')
     answer = client.post("/predict/", json={}, follow_redirects=False)
@@ -814,7 +870,7 @@ def test_connections_without_a_request_are_closed():
         (["--deadline", "0"], "--deadline must be positive"),
         (["--port", "70000"], "--port must lie between"),
         (["--ssl-certfile", "x"], "belong together"),
-        (["--max-body", "lots"], "--max-body: A size of memory"),
+        (["--max-body", "lots"], "--max-body must be a number of bytes or like '16MB', got 'lots'"),
         (["--api-key-file", "none"], "cannot be read"),
         (
             ["--ssl-certfile", "none", "--ssl-keyfile", "none"],
