@@ -841,7 +841,9 @@ def test_connections_without_a_request_are_closed():
     class Connection:
         def __init__(self, name):
             self.cycle = None
-            self.transport = SimpleNamespace(close=lambda: closed.append(name))
+            self.transport = SimpleNamespace(
+                close=lambda: closed.append(name), get_write_buffer_size=lambda: 0
+            )
 
     silent, busy, lively = Connection("silent"), Connection("busy"), Connection("lively")
     busy.cycle = SimpleNamespace(response_complete=False)
@@ -857,6 +859,32 @@ def test_connections_without_a_request_are_closed():
     now[0] += 1.0
     idle.close([busy, lively])
     assert closed == ["silent", "busy"]
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_connections_whose_clients_read_nothing_are_cut(complete):
+    now, cut = [0.0], []
+
+    class Connection:
+        def __init__(self, name):
+            self.cycle, self.unsent = SimpleNamespace(response_complete=complete), 0
+            self.transport = SimpleNamespace(
+                close=lambda: None,
+                abort=lambda: cut.append(name),
+                get_write_buffer_size=lambda: self.unsent,
+            )
+
+    stuck, slow, late = Connection("stuck"), Connection("slow"), Connection("late")
+    idle = IdleConnections(5.0, 7.0, clock=lambda: now[0])
+    for second in range(15):
+        stuck.unsent = 100 + second  # an answer more
+        slow.unsent = 100 - second
+        late.unsent = 100 if second > 7 else 0
+        idle.close([stuck, slow, late])
+        assert cut == ["stuck"] * max(second - 6, 0)
+        now[0] += 1.0
+    idle.close([slow, late])
+    assert cut[-1] == "late"
 
 
 # the command
