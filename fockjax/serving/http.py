@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 MOST_HEADER = 2**16  # bytes of the header of a request, and of what follows a chunk of its body
+MOST_AHEAD = 64  # requests that a client may send before it has the answer to the one before them
 UNREADABLE = ("Invalid HTTP request received.", "Unsupported upgrade request.")
 ADVICE = "No supported WebSocket library"
 
@@ -45,6 +46,8 @@ def protocol(refused: Callable[[int], object]) -> Callable | str:
             self._header = 0
             super().on_headers_complete()
             self.headers = []  # trailers are no headers of the request
+            if len(self.pipeline) > MOST_AHEAD:
+                raise OverflowError  # which ends the parsing, and becomes a 400
 
         def on_body(self, body: bytes) -> None:
             self._header = 0
@@ -67,7 +70,9 @@ def protocol(refused: Callable[[int], object]) -> Callable | str:
                 self._answering.message_event.set()
 
         def send_400_response(self, msg: str) -> None:
-            self._refuse(400, "this is not HTTP")
+            ahead = len(self.pipeline) > MOST_AHEAD
+            many = f"more than {MOST_AHEAD} requests are sent ahead of their answers"
+            self._refuse(400, many if ahead else "this is not HTTP")
 
         def _refuse(self, status: int, reason: str) -> None:
             refused(status)

@@ -477,6 +477,20 @@ def test_garbage_is_refused_in_json_and_counted_and_not_logged(served, caplog):
     assert [http.is_ours(record) for record in caplog.records] == [False, False, False, True]
 
 
+def test_requests_far_ahead_of_their_answers_are_refused(served):
+    """Before they fill the memory: each takes a hundred times what a client has to send for it."""
+    before = refusals(served, 400)
+    with served.held(one()):
+        ahead = served.start(one() + (1 + http.MOST_AHEAD) * request("GET", "/v2/health/live"))
+        answer = ahead.answer()
+    assert answer.status == 400 and "ahead" in error(answer)
+    assert refusals(served, 400) == before + 1
+    few = served.start((1 + http.MOST_AHEAD) * request("GET", "/v2/health/live"))
+    received = b""
+    while received.count(b'{"live":true}') <= http.MOST_AHEAD:
+        received += few.socket.recv(2**16)
+
+
 def test_headers_of_many_requests_on_one_connection_are_counted_apart(served):
     wanted = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 40_000 + b"\r\n\r\n"
     with socket.create_connection(("127.0.0.1", served.port), 10) as client:
