@@ -1,9 +1,13 @@
 """The server over HTTP, in this process: the protocol, what is refused, what withstands faults."""
 
+import asyncio
+import contextlib
 import gc
 import json
 import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 import tracemalloc
@@ -648,6 +652,15 @@ def test_reload_takes_a_good_model_and_refuses_a_bad_one(own):
     assert own.metric('fockjax_reloads_total{taken="false"}') == 4
 
 
+def test_a_reload_that_cannot_be_tried_says_when_to_try_again(own, monkeypatch):
+    def fails(model):
+        raise RunError("UNAVAILABLE: it is gone", None, np.arange(1))
+
+    monkeypatch.setattr(own.service, "_is_right", fails)
+    answer = own.post("/v2/repository/models/numbers/load")
+    assert answer.status_code == 503 and answer.headers["Retry-After"]
+
+
 def test_when_the_device_hangs_nothing_else_does(own, monkeypatch):
     gate, body = threading.Event(), {"rows": ROWS[:1].tolist()}
     run = own.model.run
@@ -678,7 +691,7 @@ def test_when_the_device_thread_dies_nobody_waits(own, monkeypatch):
 
     monkeypatch.setattr(own.model, "run", dies)
     response = own.post("/predict", json={"rows": ROWS[:1].tolist()})
-    assert response.status_code in (500, 503)
+    assert response.status_code == 503
     own.until("/v2/health/live", 503)
     assert own.post("/predict", json={"rows": ROWS[:1].tolist()}).status_code == 503
 
@@ -712,8 +725,8 @@ def test_a_batch_that_fails_is_in_the_metrics_and_the_report(own, monkeypatch):
     monkeypatch.setattr(own.service, "idle", 1e9)
     for runner in own.model.runners:
         monkeypatch.setattr(runner.gateway, "execute", fails)
-    assert own.post("/predict", json={"rows": ROWS[:1].tolist()}).status_code in (500, 503)
-    assert own.metric("fockjax_failed_batches_total") == 1
+    assert own.post("/predict", json={"rows": ROWS[:1].tolist()}).status_code == 503
+    assert own.metric("fockjax_failed_batches_total") >= 1  # the probe row, too
     assert "INVALID_ARGUMENT" in own.get("/report").text
 
 
@@ -760,6 +773,58 @@ def test_a_server_that_ends_asks_its_clients_to_go(own):
     assert own.get("/metrics").headers["connection"] == "close"
 
 
+def make_certificate(place, name, kind):
+    """A certificate and its key in files of that name; `kind` is that of the key."""
+    command = f"openssl req -x509 -newkey {kind} -nodes -days 1 -subj /CN={name}"
+    files = ("-out", place / f"{name}.pem", "-keyout", place / f"{name}.key")
+    subprocess.run([*command.split(), *files], check=True, stderr=subprocess.PIPE)
+    return place / f"{name}.pem", place / f"{name}.key"
+
+
+def shown(context):
+    """The certificate that a client gets to see, as in a file."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = client.wrap_bio(down, up), context.wrap_bio(up, down, server_side=True)
+    for end in 2 * ends:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return ssl.DER_cert_to_PEM_cert(ends[0].getpeercert(binary_form=True))
+
+
+def test_a_certificate_is_replaced_whole_or_not_at_all(folders, tmp_path, caplog):
+    """Whatever is wrong with the API key."""
+    curve = "ec -pkeyopt ec_paramgen_curve:P-256"
+    certificate, key = make_certificate(tmp_path, "served", curve)
+    (tmp_path / "api").write_text("secret")
+    files = {"ssl_certfile": certificate, "ssl_keyfile": key, "api_key_file": tmp_path / "api"}
+    service = Service(ServeConfig(folders / "none", **files))
+    server = server_module._Server(make_app(service), service)
+    server.config.load()
+
+    def reload():
+        caplog.clear()
+        asyncio.run(server._try_reload())
+        return shown(server.config.ssl), caplog.text
+
+    old = certificate.read_text()
+    other = make_certificate(tmp_path, "other", curve)
+    certificate.write_text(other[0].read_text())
+    (tmp_path / "api").unlink()
+    found, logged = reload()
+    assert found == old and service.key == "secret"
+    assert f"--ssl-keyfile {key} cannot be used" in logged and "--api-key-file" in logged
+    key.unlink()
+    assert reload()[0] == old
+    for kind in (curve, "rsa:2048"):
+        made = make_certificate(tmp_path, "other", kind)
+        certificate.write_text(made[0].read_text())
+        key.write_text(made[1].read_text())
+        found, logged = reload()
+        assert found == made[0].read_text() and "--ssl" not in logged
+
+
 def test_a_path_with_a_slash_at_its_end_is_no_route(client):
     before = client.metric('fockjax_requests_total{route="none",status="404"}')
     answer = client.post("/predict/", json={}, follow_redirects=False)
@@ -775,7 +840,8 @@ def test_a_fault_in_the_model_is_an_error_of_the_server(own, monkeypatch):
 
     monkeypatch.setattr(own.model, "run", fails)
     response = own.post("/predict", json={"rows": ROWS[:1].tolist()})
-    assert response.status_code in (500, 503)
+    assert response.status_code == 503 and response.headers["Retry-After"]
+    own.until("/v2/health/ready", 503)  # it tries the probe row at once
     assert own.get("/v2/health/live").status_code == 200
 
 
@@ -785,7 +851,9 @@ def test_connections_without_a_request_are_closed():
     class Connection:
         def __init__(self, name):
             self.cycle = None
-            self.transport = SimpleNamespace(close=lambda: closed.append(name))
+            self.transport = SimpleNamespace(
+                close=lambda: closed.append(name), get_write_buffer_size=lambda: 0
+            )
 
     silent, busy, lively = Connection("silent"), Connection("busy"), Connection("lively")
     busy.cycle = SimpleNamespace(response_complete=False)
@@ -803,6 +871,32 @@ def test_connections_without_a_request_are_closed():
     assert closed == ["silent", "busy"]
 
 
+@pytest.mark.parametrize("complete", [False, True])
+def test_connections_whose_clients_read_nothing_are_cut(complete):
+    now, cut = [0.0], []
+
+    class Connection:
+        def __init__(self, name):
+            self.cycle, self.unsent = SimpleNamespace(response_complete=complete), 0
+            self.transport = SimpleNamespace(
+                close=lambda: None,
+                abort=lambda: cut.append(name),
+                get_write_buffer_size=lambda: self.unsent,
+            )
+
+    stuck, slow, late = Connection("stuck"), Connection("slow"), Connection("late")
+    idle = IdleConnections(5.0, 7.0, clock=lambda: now[0])
+    for second in range(15):
+        stuck.unsent = 100 + second  # an answer more
+        slow.unsent = 100 - second
+        late.unsent = 100 if second > 7 else 0
+        idle.close([stuck, slow, late])
+        assert cut == ["stuck"] * max(second - 6, 0)
+        now[0] += 1.0
+    idle.close([slow, late])
+    assert cut[-1] == "late"
+
+
 # the command
 
 
@@ -814,7 +908,7 @@ def test_connections_without_a_request_are_closed():
         (["--deadline", "0"], "--deadline must be positive"),
         (["--port", "70000"], "--port must lie between"),
         (["--ssl-certfile", "x"], "belong together"),
-        (["--max-body", "lots"], "--max-body: A size of memory"),
+        (["--max-body", "lots"], "--max-body must be a number of bytes or like '16MB', got 'lots'"),
         (["--api-key-file", "none"], "cannot be read"),
         (
             ["--ssl-certfile", "none", "--ssl-keyfile", "none"],

@@ -69,11 +69,13 @@ class ServeConfig:
         if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
             raise UserError("--ssl-certfile and --ssl-keyfile belong together")
         if self.ssl_certfile is not None:
-            self.certify(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+            self.certificate()
         try:
             parse_size(self.max_body)
-        except ValueError as error:
-            raise UserError(f"--max-body: {error}") from None
+        except ValueError:
+            raise UserError(
+                f"--max-body must be a number of bytes or like '16MB', got {self.max_body!r}"
+            ) from None
 
     @functools.cached_property
     def model_name(self) -> str:
@@ -92,14 +94,16 @@ class ServeConfig:
             raise UserError(f"--api-key-file {self.api_key_file} must hold a key, of ASCII letters")
         return key
 
-    def certify(self, context: ssl.SSLContext) -> None:
-        """Load the certificate and its key into a context; UserError if that cannot be done."""
+    def certificate(self) -> ssl.SSLContext:
+        """A context with the certificate and its key; UserError if they cannot be used."""
         assert self.ssl_certfile is not None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         files = f"--ssl-certfile {self.ssl_certfile} and --ssl-keyfile {self.ssl_keyfile}"
         try:  # an encrypted key is not asked for its password
             context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password=lambda: "")
         except (OSError, ValueError) as error:  # SSLError is an OSError
             raise UserError(f"{files} cannot be used: {error}") from None
+        return context
 
     def compiled_folder(self) -> Path:
         if self.compiled is not None:

@@ -1,7 +1,7 @@
 """The metrics of the server, for Prometheus."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -22,65 +22,46 @@ class Metrics:
     """The counters of one server; `text` is what Prometheus reads."""
 
     def __init__(self):
-        self.registry = registry = CollectorRegistry()
-        self.requests = Counter(
+        self.registry = CollectorRegistry()
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self.requests = counter(
             "fockjax_requests",
             'Requests by route and status; the route is "none" for those that reach none.',
             ["route", "status"],
-            registry=registry,
         )
-        self.seconds = Histogram(
+        self.seconds = histogram(
             "fockjax_request_seconds",
             "Time from the first byte of a request until its answer is ready.",
             ["route"],
             buckets=SECONDS,
-            registry=registry,
         )
-        self.batch_rows = Histogram(
-            "fockjax_batch_rows", "Rows of a batch.", buckets=ROWS, registry=registry
+        self.batch_rows = histogram("fockjax_batch_rows", "Rows of a batch.", buckets=ROWS)
+        self.batch_seconds = histogram(
+            "fockjax_batch_seconds", "Time that a batch took.", buckets=SECONDS
         )
-        self.batch_seconds = Histogram(
-            "fockjax_batch_seconds", "Time that a batch took.", buckets=SECONDS, registry=registry
+        self.leakage = histogram(
+            "fockjax_leakage", "Largest probability lost to the cutoff in a batch.", buckets=LEAKAGE
         )
-        self.leakage = Histogram(
-            "fockjax_leakage",
-            "Largest probability lost to the cutoff in a batch.",
-            buckets=LEAKAGE,
-            registry=registry,
-        )
-        self.not_finite = Counter(
-            "fockjax_rows_not_finite",
-            "Rows whose result was not finite.",
-            registry=registry,
-        )
-        self.dropped = Counter(
+        self.not_finite = counter("fockjax_rows_not_finite", "Rows whose result was not finite.")
+        self.dropped = counter(
             "fockjax_dropped",
             "Requests dropped before they ran, because they expired or the client vanished.",
             ["reason"],
-            registry=registry,
         )
-        self.recoveries = Counter(
-            "fockjax_recoveries",
-            "Faults of the device from which a batch recovered.",
-            registry=registry,
+        self.recoveries = counter(
+            "fockjax_recoveries", "Faults of the device from which a batch recovered."
         )
-        self.failures = Counter(
+        self.failures = counter(
             "fockjax_failed_batches",
             "Batches that failed for good; their requests were answered with an error.",
-            registry=registry,
         )
-        self.compiles = Counter("fockjax_compiles", "Programs compiled.", registry=registry)
-        self.reloads = Counter(
-            "fockjax_reloads",
-            "Reloads of the model, by whether the new one was taken.",
-            ["taken"],
-            registry=registry,
+        self.compiles = counter("fockjax_compiles", "Programs compiled.")
+        self.reloads = counter(
+            "fockjax_reloads", "Reloads of the model, by whether the new one was taken.", ["taken"]
         )
-        self.probes = Counter(
-            "fockjax_probes",
-            "Answers to the probe row, by whether they were right.",
-            ["right"],
-            registry=registry,
+        self.probes = counter(
+            "fockjax_probes", "Answers to the probe row, by whether they were right.", ["right"]
         )
         for reason in ("expired", "vanished"):
             self.dropped.labels(reason)

@@ -14,44 +14,7 @@ def description(with_key: bool) -> Schema:
     Args:
         with_key: whether requests need an API key.
     """
-    model = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-    of_version = {**model, "name": "version"}
-    paths: Schema = {
-        "/v2/health/live": {
-            "get": _open(_get("Whether the process works; if not, restart it", "Live", 503))
-        },
-        "/v2/health/ready": {"get": _open(_get("Whether requests are answered", "Ready", 503))},
-        "/v2": {"get": _get("About the server", "Server")},
-    }
-    for prefix, parameters in (
-        ("/v2/models/{name}", [model]),
-        ("/v2/models/{name}/versions/{version}", [model, of_version]),
-    ):
-        paths[prefix] = {"parameters": parameters, "get": _get("About the model", "Model", *NAMED)}
-        paths[f"{prefix}/ready"] = {
-            "parameters": parameters,
-            "get": _get("Whether the model answers", "ModelReady", *NAMED),
-        }
-        paths[f"{prefix}/infer"] = {
-            "parameters": parameters,
-            "post": _post("Tensors in, tensors out", "Infer", "Inferred", *NAMED),
-        }
-    paths["/v2/repository/models/{name}/load"] = {
-        "parameters": [model],
-        "post": {
-            "summary": "Take the model that is in the folder now, if it is right",
-            "responses": {"200": {"description": "taken"}, **_errors(400, 404)},
-        },
-    }
-    paths["/predict"] = {"post": _post("Rows in, rows out", "Rows", "Predictions", 503)}
-    paths["/metrics"] = {"get": _text("Counters for Prometheus")}
-    paths["/report"] = {"get": _text("Recent runs of batches")}
-    paths["/openapi.json"] = {
-        "get": {
-            "summary": "This description",
-            "responses": {"200": {"description": "success", **_content({"type": "object"})}},
-        }
-    }
+    paths = _paths()
     found: Schema = {
         "openapi": "3.1.0",
         "info": {"title": "fockjax", "version": version("fockjax")},
@@ -66,6 +29,47 @@ def description(with_key: bool) -> Schema:
                 if isinstance(method, dict) and "security" not in method:
                     method["responses"] |= _errors(401)
     return found
+
+
+def _paths() -> Schema:
+    model = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        "/v2/health/live": {
+            "get": _open(_get("Whether the process works; if not, restart it", "Live", 503))
+        },
+        "/v2/health/ready": {"get": _open(_get("Whether requests are answered", "Ready", 503))},
+        "/v2": {"get": _get("About the server", "Server")},
+        **_of_model("/v2/models/{name}", model),
+        **_of_model("/v2/models/{name}/versions/{version}", model, {**model, "name": "version"}),
+        "/v2/repository/models/{name}/load": {
+            "parameters": [model],
+            "post": {
+                "summary": "Take the model that is in the folder now, if it is right",
+                "responses": {"200": {"description": "taken"}, **_errors(400, 404, 503)},
+            },
+        },
+        "/predict": {"post": _post("Rows in, rows out", "Rows", "Predictions", 503)},
+        "/metrics": {"get": _text("Counters for Prometheus")},
+        "/report": {"get": _text("Recent runs of batches")},
+        "/openapi.json": {
+            "get": {
+                "summary": "This description",
+                "responses": {"200": {"description": "success", **_content({"type": "object"})}},
+            }
+        },
+    }
+
+
+def _of_model(prefix: str, *parameters: Schema) -> Schema:
+    """The routes of a model, or of a version of it."""
+    routes = {
+        "": {"get": _get("About the model", "Model", *NAMED)},
+        "/ready": {"get": _get("Whether the model answers", "ModelReady", *NAMED)},
+        "/infer": {"post": _post("Tensors in, tensors out", "Infer", "Inferred", *NAMED)},
+    }
+    return {
+        prefix + end: {"parameters": list(parameters), **route} for end, route in routes.items()
+    }
 
 
 NAMED = (404, 503)

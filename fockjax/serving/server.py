@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -164,14 +165,27 @@ class _Server(uvicorn.Server):
         self._reloading = asyncio.ensure_future(self._try_reload())
 
     async def _try_reload(self) -> None:
-        try:
-            self.service.read_key()
-            if self.config.ssl is not None:  # new connections have the new certificate
-                self.service.config.certify(self.config.ssl)
-        except UserError as error:
-            logging.getLogger("fockjax.serving").error("the one before goes on: %s", error)
+        for read in (self.service.read_key, self._read_certificate):
+            try:
+                read()
+            except UserError as error:
+                logging.getLogger("fockjax.serving").error("the one before goes on: %s", error)
         with contextlib.suppress(Refused):  # it is in the log
             await self.service.reload()
+
+    def _read_certificate(self) -> None:
+        """Give new connections the certificate that is in its file now, if there is one.
+
+        Loaded into the context that listens, it would replace the one before even if its key does
+        not fit, and would stay beside it if their keys are of different types.
+        """
+        if self.config.ssl is not None:
+            fresh = self.service.config.certificate()
+
+            def renew(connection: ssl.SSLObject, *_: object) -> None:
+                connection.context = fresh
+
+            self.config.ssl.sni_callback = renew  # called without a server name, too
 
 
 def _settle() -> None:

@@ -5,8 +5,8 @@ The service is
 - live, while those threads are alive, no batch runs for longer than `HANG` seconds, and the device
   has not failed to answer the probe row `MOST_FAILED` times in a row;
 - ready, once a model is compiled and has given the known answer to its probe row. The probe is
-  repeated before another model takes over, when the device has failed, and after `IDLE` seconds
-  without a good answer. While its answer is wrong no request is answered.
+  repeated before another model takes over, when the device has failed, and every `IDLE` seconds,
+  also under load. While its answer is wrong no request is answered.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from fockjax.serving.model import LARGEST, THREADS, Model
 T = TypeVar("T")
 
 HANG, IDLE = 30.0, 30.0  # seconds
-AGAIN, MOST_FAILED = 1.0, 10  # seconds after a probe that failed, and how many may in a row
+AGAIN, MOST_FAILED = 1.0, 10  # seconds after a probe without answer, and how many in a row
 RECORDS = 200  # that /report shows
 TOGETHER = 2  # batches given to the runner at once: it computes one while it reads the other
 DEVICE_THREAD, LOADING_THREAD = "fockjax-device", "fockjax-loading"
@@ -47,7 +47,7 @@ class Service:
     Args:
         config: the options.
         hang: seconds that a batch may run before the service counts as no longer live.
-        idle: seconds without a good answer after which the probe is repeated.
+        idle: seconds after which the probe is repeated.
         settle: called when a model is compiled, before it answers.
     """
 
@@ -83,7 +83,7 @@ class Service:
         self._first: Model | None = None  # the model, until it is compiled
         self._doubt = asyncio.Event()  # whether something failed since the last probe
         self._failed = 0  # probes in a row
-        self._answered = time.monotonic()  # when the last good answer or the last probe was given
+        self._probed = -math.inf  # when
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task] = []
         watch = self.metrics.watch
@@ -157,7 +157,8 @@ class Service:
             self.metrics.reloads.labels(str(right).lower()).inc()
             if not right:
                 log.error("reload refused, the model before goes on: %s", reason)
-                raise Refused(status, f"the model was not taken, the one before goes on: {reason}")
+                message = f"the model was not taken, the one before goes on: {reason}"
+                raise Refused(status, message, retry_after=5 if status == 503 else None)
             self.model, self._right = model, True
             log.info("model %s in version %s took over", model.name, model.version)
             return model
@@ -193,23 +194,22 @@ class Service:
         leaves.add_done_callback(lambda _: answer.cancel())
         try:
             async with asyncio.timeout(seconds):
-                found = await answer
+                return await answer
         except TimeoutError:
             raise Refused(504, "not answered in time") from None
         except asyncio.CancelledError:
             if not leaves.done():  # this task itself was cancelled
                 raise
             raise Refused(499, "the client has gone") from None
-        except (Closed, RunError) as error:
-            reason = str(error) or "its thread has died"
+        except Exception as error:
+            reason = "its thread has died" if isinstance(error, Closed) else str(error)
             if not self._doubt.is_set():
-                log.error("the device failed: %s", reason)
+                known = isinstance(error, Closed | RunError)
+                log.error("the device failed: %s", reason, exc_info=None if known else error)
             self._doubt.set()
             raise Refused(503, f"the device failed: {reason}", retry_after=5) from error
         finally:
             leaves.cancel()
-        self._answered = time.monotonic()
-        return found
 
     def current(self) -> Model:
         """The current model; `Refused` while there is none."""
@@ -245,10 +245,9 @@ class Service:
                 log.exception("the model cannot be compiled")
                 await asyncio.sleep(self.idle)
         self._first = None
-        self._answered = -math.inf
         while True:
             pause = min(AGAIN, self.idle) if self._failed else self.idle
-            left = self._answered + pause - time.monotonic()
+            left = self._probed + pause - time.monotonic()
             if self._doubt.is_set() or left <= 0:
                 self._doubt.clear()
                 await self._probe()
@@ -264,8 +263,8 @@ class Service:
         try:
             right = await self._is_right(model)
             self._failed = 0
-        except Full:  # the service is not idle
-            self._answered = time.monotonic()
+        except Full:
+            await asyncio.sleep(min(AGAIN, self.idle))
             return
         except Exception as error:
             log.error("the probe row was not answered: %r", error)
@@ -273,7 +272,7 @@ class Service:
             self._failed += 1
         if model is not self.model:
             return
-        self._answered = time.monotonic()
+        self._probed = time.monotonic()
         if right != self._right:
             level = logging.INFO if right else logging.ERROR
             log.log(level, "the answer to the probe row is %s", "right" if right else "wrong")

@@ -249,8 +249,15 @@ def test_over_tls_it_answers_who_trusts_it_and_nobody_without(start, tmp_path):
         get()
     with pytest.raises(ConnectionError):
         server.get(READY)
-    # A new certificate, before the old one is out of date.
+    # A new certificate, before the old one is out of date; at first with the old key.
+    old, key = (shutil.copy(file, tmp_path / f"old-{file.name}") for file in files)
     subprocess.run(made, check=True, stderr=subprocess.PIPE)
+    new = shutil.copy(files[1], tmp_path / "new.pem")
+    shutil.copy(key, files[1])
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "cannot be used" in server.log.read_text())
+    assert get(cafile=old) == 200
+    shutil.copy(new, files[1])
     with pytest.raises(ssl.SSLCertVerificationError):
         get(cafile=files[0])
     server.process.send_signal(signal.SIGHUP)
