@@ -23,6 +23,7 @@ from rich.console import Console
 
 import fockjax as fj
 from fockjax import inference, prediction
+from fockjax._files import write_sealed
 from fockjax.inference import load_model
 from fockjax.journal import Journal
 from fockjax.prediction import PredictConfig, predict
@@ -444,11 +445,11 @@ def test_folders_that_are_no_finished_model_say_so(classifier, tmp_path):
             "do not belong",
         ),
     ):
-        folder.write_sealed(model / "config.json", broken)
+        write_sealed(model / "config.json", broken)
         with pytest.raises(UserError, match=message):
             load_model(model)
     (model / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"is damaged .* \(--overwrite\)"):
+    with pytest.raises(UserError, match=r"is damaged .* \(--out\)"):
         load_model(model)
     for path in (model / "checkpoints").iterdir():
         path.unlink()

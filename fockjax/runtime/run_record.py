@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from fockjax._advice import SHOWN, first_few
+from fockjax._files import write_all
 from fockjax.runtime.gateway import Device
 from fockjax.runtime.memory import Watch
 
@@ -155,8 +156,7 @@ class RunRecord:
         if not _ends_with_a_line(Path(path)):
             line = b"\n" + line
         with open(path, "ab", buffering=0) as file:
-            while line:
-                line = line[file.write(line) :]
+            write_all(file, line)
 
 
 def _ends_with_a_line(path: Path) -> bool:

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.text import Text
 
 from fockjax._advice import UserError
+from fockjax._files import write_sealed
 from fockjax.runtime.recovery import Remedy, remedy
 from fockjax.training import baselines, checkpoint, folder, loop, plots, report
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import Dataset, Split, extent, make_splits
+from fockjax.training.history import MetricsLog
 from fockjax.training.metrics import FIGURES, TITLES, Evaluation, figures, from_output
 from fockjax.training.model import build_model
 from fockjax.training.probe import Probe
@@ -110,17 +112,17 @@ class _Run:
             ]
             results = report.combine(folds)
             report.write_report(out / folder.REPORT, results, [])
-            folder.write_sealed(out / folder.RESULTS, results)
+            write_sealed(out / folder.RESULTS, results)
             return results
 
     def train_split(self, number: int, out: Path, title: str) -> dict[str, Any]:
         """Train on one split, write its model folder and return the results."""
-        split = self.splits[number]
-        description = self.describe(number if len(self.splits) > 1 else None) | {
+        split, fold = self.splits[number], len(self.splits) > 1
+        description = self.describe(number if fold else None) | {
             "scaler": self.scalers[number].to_json(),
             "split": {part: len(rows) for part, rows in dataclasses.asdict(split).items()},
         }
-        with folder.claimed(out, description, self.config):
+        with folder.claimed(out, description, self.config, fold=fold):
             finished = folder.read_results(out)
             return finished or self._train(number, out, title, description["identity"])
 
@@ -162,11 +164,11 @@ class _Run:
         best, seconds = int(carry.best_epoch), time.perf_counter() - began
         results = self.summarise(split, evaluations, history, best, seconds)
         probe = Probe.of(dataset, split.test[0], evaluations["photonic"])
-        folder.write_sealed(out / folder.PROBE, probe.to_json())
+        write_sealed(out / folder.PROBE, probe.to_json())
         names, failures = _draw(out, dataset, evaluations, history, best, results["titles"])
         results["notes"] += failures
         report.write_report(out / folder.REPORT, results, names)
-        folder.write_sealed(out / folder.RESULTS, results)
+        write_sealed(out / folder.RESULTS, results)
         return results
 
     def describe(self, fold: int | None = None) -> dict[str, Any]:
@@ -224,7 +226,7 @@ class _Run:
             return time.monotonic() - last_saved >= config.checkpoint_seconds
 
         names = loop.EpochMetrics._fields
-        with folder.MetricsLog(out / folder.METRICS, done, names, warn) as log:
+        with MetricsLog(out / folder.METRICS, done, names, warn) as log:
 
             def record(epoch: int, metrics: loop.EpochMetrics) -> None:
                 rate = progress.epoch(epoch, metrics)
