@@ -8,9 +8,11 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -165,7 +167,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> int:
             refused = _run(
                 config, predictor, table, journal, show, lambda: _check_unchanged(data, before)
             )
-        _check_finished(data, before, journal, refused)
+        _check_finished(data, before, journal, refused, config.restart)
         # It may be there by now.
         _check_absent(out, config.overwrite or journal.finished, journal.rows)
         summary = _deliver(journal, out, columns)
@@ -188,14 +190,18 @@ def _check_absent(out: Path, may_exist: bool, rows: int = 0) -> None:
 
 
 class _BadRows:
-    """Rows that cannot be used: their number, and the reasons for the first of them."""
+    """Rows that cannot be used: their number, and the reasons for the first of them. Two threads
+    find some: that which reads, and that which stores.
+    """
 
     def __init__(self):
         self.count, self.shown = 0, []
+        self._lock = threading.Lock()
 
     def add(self, count: int, reasons: list[str]) -> None:
-        self.count += count
-        self.shown += reasons[: SHOWN - len(self.shown)]
+        with self._lock:
+            self.count += count
+            self.shown += reasons[: SHOWN - len(self.shown)]
 
     def __str__(self) -> str:
         return first_few(self.shown, self.count, "; ")
@@ -268,7 +274,7 @@ def _chunk_size(predictor: Predictor, runner: Runner) -> int:
 
 
 def _check_finished(
-    data: Path, before: os.stat_result, journal: Journal, refused: _BadRows
+    data: Path, before: os.stat_result, journal: Journal, refused: _BadRows, restarted: bool
 ) -> None:
     """Raise UserError if the data changed during the run, had unusable rows, or had no rows.
 
@@ -278,8 +284,9 @@ def _check_finished(
     if refused:
         advice = "Nothing was written; --skip-bad leaves such rows empty"
         if journal.rows:
+            how = "--skip-bad without --restart" if restarted else "--skip-bad"
             advice = (
-                f"The first {journal.rows:,} rows are finished; --skip-bad goes on from here and "
+                f"The first {journal.rows:,} rows are finished; {how} goes on from here and "
                 "leaves such rows empty, --restart discards what is finished"
             )
         raise UserError(f"{data}: {refused}. {advice}")
@@ -321,7 +328,11 @@ def _planned(
         raise UserError(
             f"--maximum-cutoff must be at least {least}, the cutoff of the model, got {maximum}"
         )
-    identity: dict[str, Any] = {"data": _digest(table.path), "model": predictor.fingerprint}
+    identity: dict[str, Any] = {
+        "data": _digest(table.path),
+        "model": predictor.fingerprint,
+        "version of fockjax": version("fockjax"),
+    }
     if config.tolerance is None:
         return predictor, identity
     maximum = maximum or predictor.maximum_cutoff
@@ -339,7 +350,9 @@ def _planned(
                     first.inputs, config.tolerance, maximum, config.memory
                 )
         except PilotTooLarge as error:
-            raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
+            raise UserError(
+                f"{error.fact}. Raise --memory or --tolerance, or lower --maximum-cutoff"
+            ) from None
     plan = str(predictor.plan)
     console.print(Text(f"planned, rows counted from 0: {plan}"), soft_wrap=True)
     if "`maximum`" in plan:

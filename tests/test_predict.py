@@ -27,7 +27,7 @@ from fockjax._files import write_sealed
 from fockjax.inference import load_model
 from fockjax.journal import Journal
 from fockjax.prediction import PredictConfig, predict
-from fockjax.runtime import Runner, TooLarge, memory
+from fockjax.runtime import PilotTooLarge, Runner, TooLarge, memory
 from fockjax.runtime.run_record import read_records
 from fockjax.training import TrainConfig, UserError, folder, train
 from fockjax.training.data import make_splits
@@ -402,6 +402,18 @@ def test_a_limit_below_what_the_process_uses_says_how_much_it_must_be(
         run(classifier, data, out, memory="5MB", **options)
 
 
+def test_a_plan_that_does_not_fit_is_told_with_options_of_the_command(
+    classifier, tmp_path, monkeypatch
+):
+    def too_large(*_):
+        raise PilotTooLarge("To plan, 9 bytes", "Raise `memory`.", 9)
+
+    monkeypatch.setattr(inference.Predictor, "planned", too_large)
+    data, out = write_csv(tmp_path / "data.csv"), tmp_path / "out.csv"
+    with pytest.raises(UserError, match=r"^To plan, 9 bytes\. Raise --memory or --tolerance, or"):
+        run(classifier, data, out, tolerance=0.1)
+
+
 def test_rows_from_python_are_checked(classifier):
     predictor = once(classifier)
     with pytest.raises(UserError, match=r"\(rows, 3\)"):
@@ -660,6 +672,10 @@ def test_what_has_changed_since_is_noticed_and_restart_begins_anew(
     write_parquet(data, np.tile(FEATURES, (2, 1)))
     with pytest.raises(UserError, match="journal belongs to .* other data; --restart"):
         run(classifier, data, out, **OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction, "version", lambda package: "0.0")
+        with pytest.raises(UserError, match="other data and version of fockjax; --restart"):
+            run(classifier, data, out, **OPTIONS)
     assert journal.read_bytes() == before and not out.exists()
     computed.clear()
     rows, text = run(classifier, data, out, restart=True, **OPTIONS)
@@ -820,6 +836,11 @@ def test_names_and_labels_are_printed_as_they_stand(tmp_path):
 
 
 ROWS_REFUSED = r"row 21, column 'b'.*; row 104, column 'b'.* first {} rows.*--skip-bad goes on from"
+
+
+def test_advice_after_a_restart_does_not_discard_what_is_finished(classifier, tmp_path, long):
+    with pytest.raises(UserError, match="--skip-bad without --restart goes on from here"):
+        run(classifier, long[0], tmp_path / "out.csv", batch_size=16, restart=True)
 
 
 def test_nothing_is_computed_after_a_row_that_is_refused_and_what_was_before_is_kept(

@@ -103,6 +103,7 @@ class Runner:
         self.record: RunRecord | None = None
         self._params, self._placed = _on_host(params), None
         self._given = self._largest = largest_batch
+        self._tried: int | None = None  # rows of the largest batch under way
         self._plans: dict[Any, BatchPlan] = {}
         self.programs = Programs(
             self.functions, self._params, self.devices, self.executables, self.gateway
@@ -267,6 +268,7 @@ class Runner:
         """Run the rows ``todo``; after a failure go on from the first row that is not done."""
         attempt = position = 0
         while position < len(todo):
+            self._tried = None
             try:
                 for numbers, arrays in self._batches(
                     level, rows, todo[position:], len(todo), record
@@ -279,8 +281,10 @@ class Runner:
                     record.recoveries.append(f"not run at {self.labels[level]}: {error.fact}")
                     return
                 way = remedy(error)
+                if way is Remedy.SMALLER_BATCH and not self._halve(level, rows.signature):
+                    way = Remedy.RETRY  # there is no smaller one, but memory may become free
                 attempt += way is Remedy.RETRY
-                if not self._prepare_retry(way, attempt, level, rows.signature):
+                if way is Remedy.NONE or (way is Remedy.RETRY and not self.patience.wait(attempt)):
                     if way is Remedy.NONE and not rows.done.any():
                         raise
                     missing = rows.missing()
@@ -291,12 +295,6 @@ class Runner:
                     ) from error
                 row = rows.first + todo[position]
                 record.recoveries.append(f"{way.value} from row {row}: {error}")
-
-    def _prepare_retry(self, way: Remedy, attempt: int, level: int, signature: Signature) -> bool:
-        """Wait, or make batches smaller, as a remedy says; False if nothing can help."""
-        if way is Remedy.RETRY:
-            return self.patience.wait(attempt)
-        return way is Remedy.SMALLER_BATCH and self._halve(level, signature)
 
     def _batches(
         self, level: int, rows: Rows, todo: np.ndarray, total: int, record: RunRecord
@@ -309,6 +307,8 @@ class Runner:
             size = self._padded_size(
                 level, rows.signature, plan, len(numbers), few=total < plan.batch
             )
+            if launched is None:
+                self._tried = size
             program = self.programs.get(level, rows.signature, size)
             before, launched = launched, (numbers, self._launch(program, rows, numbers, size))
             record.batches[str(size)] = record.batches.get(str(size), 0) + 1
@@ -365,11 +365,19 @@ class Runner:
         return traced.cost.memory, "its trace"
 
     def _halve(self, level: int, signature: Signature) -> bool:
-        """Make batches half as large from now on; False if they have one row on each device."""
+        """Make batches half as large as the one that failed from now on, or as the largest if none
+        was launched; False if it had one row on each device.
+        """
         plan = self._plans.get((level, signature))
-        batch = self._most_rows(level, signature) if plan is None else plan.batch // plan.devices
-        self._largest = max(batch // 2, 1)
-        self._plans.clear()
+        if self._tried is not None:
+            batch = self._tried // len(self.devices)
+        elif plan is not None:
+            batch = plan.batch // plan.devices
+        else:
+            batch = self._most_rows(level, signature)
+        if batch > 1:
+            self._largest = batch // 2
+            self._plans.clear()
         return batch > 1
 
     def _batch_sizes(self, plan: BatchPlan) -> list[int]:
