@@ -19,12 +19,12 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from fockjax._advice import SHOWN, UserError, first_few
 from fockjax._files import remove_leftovers, same_file
 from fockjax._options import optional
+from fockjax._progress import Steps
 from fockjax.inference import Predictor, load_model, result_columns
 from fockjax.journal import Journal, open_journal, stored_identity
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
@@ -42,8 +42,8 @@ from fockjax.training.tables import (
 )
 
 NOTABLE_LEAKAGE = 0.05  # above which rows are warned of
-CHUNK_ROWS, CHUNK_BATCHES = 16384, 128  # the most rows and batches in a chunk
-LINE_SECONDS = 30  # between lines of progress, where there is no terminal
+CHUNK_ROWS, CHUNK_BATCHES = 16384, 16  # the most rows and batches in a chunk
+DIGEST_BLOCK = 2**24  # bytes
 PLAN_ROWS = 65536  # cutoffs are planned for this many rows, the first of the file
 
 
@@ -163,14 +163,13 @@ def predict(config: PredictConfig, console: Console | None = None) -> int:
         resumed = journal.rows
         if resumed:
             console.print(f"resuming after row {resumed:,}")
-        with _progress(console, table.rows, resumed) as show:
-            refused = _run(
-                config, predictor, table, journal, show, lambda: _check_unchanged(data, before)
-            )
+        refused = _run(
+            config, predictor, table, journal, console, lambda: _check_unchanged(data, before)
+        )
         _check_finished(data, before, journal, refused, config.restart)
         # It may be there by now.
         _check_absent(out, config.overwrite or journal.finished, journal.rows)
-        summary = _deliver(journal, out, columns)
+        summary = _deliver(journal, out, columns, console)
         journal.discard()
     seconds = time.perf_counter() - began
     rows = f"{journal.rows:,} rows" + (f" ({resumed:,} of them before)" if resumed else "")
@@ -215,7 +214,7 @@ def _run(
     predictor: Predictor,
     table: Table,
     journal: Journal,
-    show: Callable[[int], None],
+    console: Console,
     unchanged: Callable[[], None],
 ) -> _BadRows:
     """Run all rows of the table and append their results to the journal.
@@ -248,11 +247,16 @@ def _run(
             else:
                 reasons = describe_bad(each.chunk, each.raw.start, each.usable, each.usable)
                 refused.add(len(reasons), reasons)
-                show(each.raw.start + each.raw.count)
+                steps.show(each.raw.start + each.raw.count)
 
     storing, stream = True, runner.stream(inputs())
-    # Closed, so that the record of a run that is interrupted here is complete, and in its log.
-    with contextlib.closing(stream), contextlib.closing(ahead(stream)) as coming:
+    with (
+        Steps(console, "predicting", "rows", table.rows, journal.rows) as steps,
+        # Closed, so that the record of a run that is interrupted here is complete, and in its log.
+        contextlib.closing(stream),
+        contextlib.closing(ahead(stream)) as coming,
+        _told_of_stopping(console),
+    ):
         for results in coming:
             raw, chunk, usable, _ = begun.popleft()
             part = _records(predictor, results, usable, journal.kind)
@@ -263,8 +267,18 @@ def _run(
             if storing:
                 unchanged()
                 journal.append(part, reasons[:SHOWN])
-            show(raw.start + raw.count)
+            steps.show(raw.start + raw.count)
     return refused
+
+
+@contextlib.contextmanager
+def _told_of_stopping(console: Console) -> Iterator[None]:
+    """Say at Ctrl-C that the chunk that runs ends first."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("stopping after this chunk")
+        raise
 
 
 def _chunk_size(predictor: Predictor, runner: Runner) -> int:
@@ -329,7 +343,7 @@ def _planned(
             f"--maximum-cutoff must be at least {least}, the cutoff of the model, got {maximum}"
         )
     identity: dict[str, Any] = {
-        "data": _digest(table.path),
+        "data": _digest(table.path, console),
         "model": predictor.fingerprint,
         "version of fockjax": version("fockjax"),
     }
@@ -380,17 +394,21 @@ def _records(
     return part
 
 
-def _deliver(journal: Journal, out: Path, kind: np.dtype) -> "_Summary":
+def _deliver(journal: Journal, out: Path, kind: np.dtype, console: Console) -> "_Summary":
     """Write the output from the journal."""
-    summary = _Summary()
+    summary, written = _Summary(), 0
 
     def parts() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        nonlocal written
         for part, reasons in journal.chunks():
             summary.add(part, reasons)
             yield part[list(kind.names or ())], part["usable"]
+            written += len(part)
+            steps.show(written)
         journal.finish()  # from here on a file that is there is ours
 
-    write_table(out, kind, journal.rows, parts())
+    with Steps(console, "writing", "rows", journal.rows, transient=True) as steps:
+        write_table(out, kind, journal.rows, parts())
     return summary
 
 
@@ -462,39 +480,12 @@ def _open(data: Path, columns: tuple[Column, ...]) -> Table:
     return table
 
 
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def _progress(console: Console, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
-    """A function that shows how many rows are finished: on a terminal live, elsewhere in lines."""
-    if not console.is_terminal:
-        yield _lines(console, total)
-        return
-    progress = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,} rows"),
-        TimeElapsedColumn(),
-        console=console,
-    )
-    with progress:
-        task = progress.add_task("predicting", total=total, completed=done)
-        yield lambda rows: progress.update(task, completed=rows)
-
-
-def _lines(console: Console, total: int | None) -> Callable[[int], None]:
-    """A function that prints from time to time how many rows are finished."""
-    last = time.monotonic()
-    of = "" if total is None else f" of {total:,}"
-
-    def show(rows: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= LINE_SECONDS:
-            last = time.monotonic()
-            console.print(f"{rows:,}{of} rows", highlight=False)
-
-    return show
+def _digest(path: Path, console: Console) -> str:
+    """SHA-256 of a file."""
+    digest, done, size = hashlib.sha256(), 0, path.stat().st_size // 10**6
+    with open(path, "rb") as file, Steps(console, "reading", "MB", size, transient=True) as steps:
+        while block := file.read(DIGEST_BLOCK):
+            digest.update(block)
+            done += len(block)
+            steps.show(done // 10**6)
+    return digest.hexdigest()

@@ -794,9 +794,21 @@ def test_what_is_no_file_is_refused_at_once(classifier, tmp_path):
 
 
 def test_without_a_terminal_progress_is_in_lines(classifier, tmp_path, monkeypatch, long):
-    monkeypatch.setattr(prediction, "LINE_SECONDS", 0)
+    monkeypatch.setattr("fockjax._progress.LINE_SECONDS", 0)
     _, text = run(classifier, long[0], tmp_path / "out.csv", **OPTIONS)
-    assert f"{CHUNKS[0]} of 105 rows\n" in text
+    assert f"predicting: {CHUNKS[0]} of 105 rows\n" in text
+    assert "reading: 0 of 0 MB\n" in text and "writing: 105 of 105 rows\n" in text
+
+
+def test_an_interrupted_run_says_what_it_waits_for(classifier, tmp_path, monkeypatch, long):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "append", interrupted)
+    console = Console(file=io.StringIO())
+    with pytest.raises(KeyboardInterrupt):
+        predict(PredictConfig(classifier, long[0], tmp_path / "out.csv", **OPTIONS), console)
+    assert console.file.getvalue().endswith("stopping after this chunk\n")
 
 
 def test_no_row_of_data_that_changed_is_kept(classifier, tmp_path, monkeypatch, long):

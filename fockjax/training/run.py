@@ -13,6 +13,7 @@ from rich.text import Text
 
 from fockjax._advice import UserError
 from fockjax._files import write_sealed
+from fockjax._progress import Steps
 from fockjax.runtime.recovery import Remedy, remedy
 from fockjax.training import baselines, checkpoint, folder, loop, plots, report
 from fockjax.training.config import TrainConfig, identity_hash
@@ -63,7 +64,8 @@ def train(
     """
     config.check()
     console = console or Console()
-    dataset = dataset or load_dataset(config)
+    with _shown(config, console).status("reading the data"):
+        dataset = dataset or load_dataset(config)
     splits = make_splits(dataset, config)
     run = _Run(config, dataset, splits, console)
     out = Path(config.out) if config.out is not None else Path("runs") / dataset.name
@@ -81,6 +83,11 @@ def train(
     return TrainResult(out, results)
 
 
+def _shown(config: TrainConfig, console: Console) -> Console:
+    """Where progress is shown."""
+    return Console(quiet=True) if config.quiet else console
+
+
 class _Run:
     """What the folds of a run share: options, data, compiled programs and the console."""
 
@@ -88,6 +95,7 @@ class _Run:
         self, config: TrainConfig, dataset: Dataset, splits: list[Split], console: Console
     ):
         self.config, self.dataset, self.splits, self.console = config, dataset, splits, console
+        self.shown = _shown(config, console)
         self.scalers = [Scaler.fit(dataset, split.train, config.impute) for split in splits]
         for scaler in self.scalers:
             check_scaled(dataset, scaler)
@@ -151,16 +159,19 @@ class _Run:
 
         carry, history = self.fit_photonic(train, validation, out, identity_hash(identity), title)
         evaluations = {"photonic": evaluate(self.photonic, carry)}
-        evaluations["identity"] = evaluate(self.identity, self.fit_identity(train, validation))
-        both = np.concatenate([split.train, split.validation])
-        evaluations |= baselines.evaluate_baselines(
-            dataset.task,
-            config.modes,
-            config.seed,
-            scaler,
-            (scaler.features(dataset.features[both]), dataset.target[both]),
-            (test, truth),
+        evaluations["identity"] = evaluate(
+            self.identity, self.fit_identity(train, validation, title)
         )
+        both = np.concatenate([split.train, split.validation])
+        with self.shown.status(f"{title}: linear models and MLP"):
+            evaluations |= baselines.evaluate_baselines(
+                dataset.task,
+                config.modes,
+                config.seed,
+                scaler,
+                (scaler.features(dataset.features[both]), dataset.target[both]),
+                (test, truth),
+            )
         best, seconds = int(carry.best_epoch), time.perf_counter() - began
         results = self.summarise(split, evaluations, history, best, seconds)
         probe = Probe.of(dataset, split.test[0], evaluations["photonic"])
@@ -213,7 +224,7 @@ class _Run:
 
         steps = loop.Steps.of(len(train.x), config.batch_size)
         progress = TrainingProgress(
-            Console(quiet=True) if config.quiet else console,
+            self.shown,
             title,
             self.dataset.task,
             config.epochs,
@@ -253,18 +264,20 @@ class _Run:
             save(carry)
         return carry, log.history
 
-    def fit_identity(self, train: loop.Samples, validation: loop.Samples) -> loop.Carry:
+    def fit_identity(self, train: loop.Samples, validation: loop.Samples, title: str) -> loop.Carry:
         """Fit the model without its circuit by the same loop, without checkpoints."""
-        return loop.fit(
-            self.identity.epoch,
-            self.identity.start(),
-            train,
-            validation,
-            self.config,
-            record=lambda epoch, metrics: None,
-            save=lambda carry: None,
-            due=lambda: False,
-        )
+        epochs = self.config.epochs
+        with Steps(self.shown, f"{title}, identity as circuit", "epochs", epochs) as steps:
+            return loop.fit(
+                self.identity.epoch,
+                self.identity.start(),
+                train,
+                validation,
+                self.config,
+                record=lambda epoch, metrics: steps.show(epoch),
+                save=lambda carry: None,
+                due=lambda: False,
+            )
 
     def summarise(
         self,
