@@ -18,13 +18,14 @@ from flax import nnx
 from fockjax._given import checked_integer
 from fockjax.runtime import guard, memory
 from fockjax.runtime.ahead import ahead
+from fockjax.runtime.batches import BatchPlan, TooLarge, compiled_bytes, make_plan
 from fockjax.runtime.executables import Executables
 from fockjax.runtime.gateway import Device, Gateway
-from fockjax.runtime.memory import BatchPlan, parse_size
+from fockjax.runtime.memory import parse_size
 from fockjax.runtime.programs import Function, Programs
 from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
 from fockjax.runtime.rows import Results, Rows, Signature
-from fockjax.runtime.run_record import RunRecord, check_log, check_trace
+from fockjax.runtime.run_record import RunRecord, Watch, check_log, check_trace
 
 FAR = 2  # a program whose trace needs this many times the room is not even compiled
 LARGEST = 1024  # rows; larger batches take memory and save no time
@@ -211,7 +212,7 @@ class Runner:
     def _run(self, chunks: Iterable[Any]) -> Generator[Results, None, None]:
         """Run chunks one after another, and keep a record of them all."""
         record = self.record = RunRecord.begin(self.about, self.devices, self.labels)
-        watch = memory.Watch(self.devices[0] if self.watch_memory else None)
+        watch = Watch(self.devices[0] if self.watch_memory else None)
         rows: Rows | None = None
         if self._largest != self._given:  # what did not fit in the run before may fit again
             self._largest = self._given
@@ -276,7 +277,7 @@ class Runner:
                     rows.store(numbers, arrays, level)
                     position, attempt = position + len(numbers), 0
             except Exception as error:
-                if level and isinstance(error, memory.TooLarge):  # they keep what they have
+                if level and isinstance(error, TooLarge):  # they keep what they have
                     rows.done[todo] = True
                     record.recoveries.append(f"not run at {self.labels[level]}: {error.fact}")
                     return
@@ -331,7 +332,7 @@ class Runner:
     def _plan(self, level: int, signature: Signature) -> BatchPlan:
         key = level, signature
         if key not in self._plans:
-            self._plans[key] = memory.make_plan(
+            self._plans[key] = make_plan(
                 partial(self._bytes_needed, level, signature),
                 partial(memory.room, self.memory, self.devices),
                 self._most_rows(level, signature),
@@ -358,7 +359,7 @@ class Runner:
             traced = self.programs.trace(level, signature, rows)
             if traced.cost.memory > FAR * memory.room(self.memory, self.devices):
                 return traced.cost.memory, "its trace"
-        need = memory.compiled_bytes(self.programs.get(level, signature, size, traced))
+        need = compiled_bytes(self.programs.get(level, signature, size, traced))
         if need is not None:
             return need, "the compiler"
         traced = traced or self.programs.trace(level, signature, rows)
