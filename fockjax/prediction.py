@@ -8,9 +8,8 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +20,7 @@ import tyro
 from rich.console import Console
 from rich.text import Text
 
-from fockjax._advice import SHOWN, UserError, first_few
+from fockjax._advice import SHOWN, UserError
 from fockjax._files import remove_leftovers, same_file
 from fockjax._options import optional
 from fockjax._progress import Steps
@@ -30,6 +29,7 @@ from fockjax.journal import Journal, open_journal, stored_identity
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.run_record import check_log, check_trace
+from fockjax.summary import BadRows, Summary, report
 from fockjax.training.tables import (
     Chunk,
     Column,
@@ -41,7 +41,6 @@ from fockjax.training.tables import (
     write_table,
 )
 
-NOTABLE_LEAKAGE = 0.05  # above which rows are warned of
 CHUNK_ROWS, CHUNK_BATCHES = 16384, 16  # the most rows and batches in a chunk
 DIGEST_BLOCK = 2**24  # bytes
 PLAN_ROWS = 65536  # cutoffs are planned for this many rows, the first of the file
@@ -174,7 +173,7 @@ def predict(config: PredictConfig, console: Console | None = None) -> int:
     seconds = time.perf_counter() - began
     rows = f"{journal.rows:,} rows" + (f" ({resumed:,} of them before)" if resumed else "")
     console.print(Text(f"{rows} in {seconds:.1f} s -> {out}"), soft_wrap=True)
-    _report(console, predictor, summary)
+    report(console, predictor, summary)
     return journal.rows
 
 
@@ -188,27 +187,6 @@ def _check_absent(out: Path, may_exist: bool, rows: int = 0) -> None:
         raise UserError(f"{out} exists: {other}, or --overwrite to replace it")
 
 
-class _BadRows:
-    """Rows that cannot be used: their number, and the reasons for the first of them. Two threads
-    find some: that which reads, and that which stores.
-    """
-
-    def __init__(self):
-        self.count, self.shown = 0, []
-        self._lock = threading.Lock()
-
-    def add(self, count: int, reasons: list[str]) -> None:
-        with self._lock:
-            self.count += count
-            self.shown += reasons[: SHOWN - len(self.shown)]
-
-    def __str__(self) -> str:
-        return first_few(self.shown, self.count, "; ")
-
-    def __bool__(self) -> bool:
-        return self.count > 0
-
-
 def _run(
     config: PredictConfig,
     predictor: Predictor,
@@ -216,7 +194,7 @@ def _run(
     journal: Journal,
     console: Console,
     unchanged: Callable[[], None],
-) -> _BadRows:
+) -> BadRows:
     """Run all rows of the table and append their results to the journal.
 
     While one chunk runs, the next is read and the one before is stored. Once a row is refused no
@@ -233,7 +211,7 @@ def _run(
         trace=config.trace,
     )
     size = _chunk_size(predictor, runner)
-    refused = _BadRows()
+    refused = BadRows()
     if not config.skip_bad:
         for part, reasons in journal.chunks():
             refused.add(int((~part["usable"]).sum()), reasons)
@@ -288,7 +266,7 @@ def _chunk_size(predictor: Predictor, runner: Runner) -> int:
 
 
 def _check_finished(
-    data: Path, before: os.stat_result, journal: Journal, refused: _BadRows, restarted: bool
+    data: Path, before: os.stat_result, journal: Journal, refused: BadRows, restarted: bool
 ) -> None:
     """Raise UserError if the data changed during the run, had unusable rows, or had no rows.
 
@@ -394,9 +372,9 @@ def _records(
     return part
 
 
-def _deliver(journal: Journal, out: Path, kind: np.dtype, console: Console) -> "_Summary":
+def _deliver(journal: Journal, out: Path, kind: np.dtype, console: Console) -> Summary:
     """Write the output from the journal."""
-    summary, written = _Summary(), 0
+    summary, written = Summary(), 0
 
     def parts() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         nonlocal written
@@ -410,56 +388,6 @@ def _deliver(journal: Journal, out: Path, kind: np.dtype, console: Console) -> "
     with Steps(console, "writing", "rows", journal.rows, transient=True) as steps:
         write_table(out, kind, journal.rows, parts())
     return summary
-
-
-class _Summary:
-    """What is reported about all rows together."""
-
-    def __init__(self):
-        self.bad, self.rows, self.total, self.most, self.notable = _BadRows(), 0, 0.0, 0.0, 0
-        self.cutoffs: Counter[str] = Counter()
-        self.over = 0
-
-    def add(self, part: np.ndarray, reasons: list[str]) -> None:
-        good = part[part["usable"]]
-        leakage = good["leakage"]
-        self.bad.add(len(part) - len(leakage), reasons)
-        self.rows += len(leakage)
-        self.total += leakage.sum()
-        self.most = max(self.most, leakage.max(initial=0))
-        self.notable += int((leakage > NOTABLE_LEAKAGE).sum())
-        if "cutoffs" in (part.dtype.names or ()):
-            self.cutoffs.update(good["cutoffs"].tolist())
-            self.over += int((~good["ok"]).sum())
-
-
-def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
-    """Print the summary, with warnings. Names of users are `Text`, which has no markup."""
-    if summary.bad:
-        console.print("[yellow]left empty:[/]", Text(str(summary.bad)), soft_wrap=True)
-    if summary.rows:
-        mean = max(summary.total / summary.rows, 0)
-        console.print(f"leakage: mean {mean:.2%}, most {summary.most:.2%}")
-    if summary.cutoffs:
-        found = [(each, summary.cutoffs[each]) for each in predictor.labels]
-        counts = [f"{count:,} at {cutoffs}" for cutoffs, count in found if count]
-        console.print(f"rows by cutoffs: {', '.join(counts)}", soft_wrap=True)
-    if summary.over:
-        console.print(
-            f"[yellow]warning:[/] {summary.over} rows lose more than the tolerance even at the "
-            f"cutoffs {predictor.labels[-1]}; see column ok",
-            soft_wrap=True,
-        )
-    elif summary.notable:
-        planned = len(predictor.labels) > 1
-        cutoff = "cutoffs" if planned else f"cutoff {predictor.config.cutoff}"
-        console.print(
-            f"[yellow]warning:[/] {summary.notable} rows lose more than {NOTABLE_LEAKAGE:.0%} to "
-            f"the {cutoff}; see column leakage"
-        )
-    if predictor.classes is not None and len(predictor.classes) == 2:
-        told = f"probability is that of {predictor.target} = {predictor.classes[1]!r}"
-        console.print(Text(told))
 
 
 def _open(data: Path, columns: tuple[Column, ...]) -> Table:

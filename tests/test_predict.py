@@ -290,7 +290,7 @@ def test_an_output_that_exists_is_replaced_only_if_asked(classifier, tmp_path):
 
 
 def test_much_leakage_is_pointed_out(classifier, tmp_path, monkeypatch):
-    monkeypatch.setattr(prediction, "NOTABLE_LEAKAGE", 1e-9)
+    monkeypatch.setattr("fockjax.summary.NOTABLE_LEAKAGE", 1e-9)
     _, text = run(classifier, write_csv(tmp_path / "data.csv"), tmp_path / "out.csv")
     assert "rows lose more than" in text and "cutoff 5" in text
 
@@ -593,7 +593,7 @@ def stop_at(patch, place, number):
         "before a chunk": (Runner, "_run_rows", False),
         "before it is stored": (Journal, "append", False),
         "after it is stored": (Journal, "append", True),
-        "within the output": (prediction._Summary, "add", False),
+        "within the output": (prediction.Summary, "add", False),
         "before the journal goes": (Journal, "discard", False),
     }[place]
     original, calls = getattr(owner, name), []
