@@ -22,7 +22,7 @@ from rich.text import Text
 
 from fockjax._advice import SHOWN, UserError
 from fockjax._files import remove_leftovers, same_file
-from fockjax._options import optional
+from fockjax._options import optional, require
 from fockjax._progress import Steps
 from fockjax.inference import Predictor, load_model, result_columns
 from fockjax.journal import Journal, open_journal, stored_identity
@@ -104,10 +104,10 @@ class PredictConfig:
                 parse_size(self.memory)
             except ValueError as error:
                 raise UserError(f"--memory: {error}") from None
-        if self.batch_size is not None and self.batch_size < 1:
-            raise UserError(f"--batch-size must be at least 1, got {self.batch_size}")
-        if self.tolerance is not None and not 0 < self.tolerance < 1:
-            raise UserError(f"--tolerance must lie between 0 and 1, got {self.tolerance}")
+        if self.batch_size is not None:
+            require(self, ("batch_size",), lambda n: n >= 1, "be at least 1")
+        if self.tolerance is not None:
+            require(self, ("tolerance",), lambda x: 0 < x < 1, "lie between 0 and 1")
         if self.maximum_cutoff is not None and self.tolerance is None:
             raise UserError("--maximum-cutoff needs --tolerance, above which cutoffs are raised")
 
