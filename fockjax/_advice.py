@@ -13,12 +13,12 @@ class Advised(Exception):
     its own options.
 
     Attributes:
-        fact: the message without the advice.
+        fact, advice: the two parts of the message.
     """
 
     def __init__(self, fact: str, advice: str):
         super().__init__(f"{fact}. {advice}")
-        self.fact = fact
+        self.fact, self.advice = fact, advice
 
 
 class UserError(ValueError):

@@ -3,6 +3,8 @@
 import contextlib
 import errno
 import glob
+import hashlib
+import io
 import json
 import os
 import secrets
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from fockjax._advice import UserError
+
+CHECKSUM = "sha256"  # in sealed JSON
 
 
 @contextlib.contextmanager
@@ -32,14 +36,13 @@ def atomic_writer(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[A
     # Not by `tempfile`, which makes private files: this is the mode that open() would give.
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
-        with os.fdopen(descriptor, mode, **options) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # that could not be written, say for want of space
+        with naming(path):
+            with os.fdopen(descriptor, mode, **options) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
@@ -68,10 +71,54 @@ def _behind_links(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write ``value`` as indented JSON, atomically."""
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an error of the disk within the block, say for want of space, name this file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def write_all(file: io.RawIOBase, content: bytes) -> None:
+    """Write to a file opened without a buffer, which may take a part at a time.
+
+    What a buffer holds after an error is written again when the file is closed.
+    """
+    while content:
+        content = content[file.write(content) :]
+
+
+def write_sealed(path: Path, value: dict) -> None:
+    """Write JSON together with its checksum, by which `read_sealed` tells whether it is whole."""
     with atomic_writer(path, "w", encoding="utf-8") as file:
-        file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+        sealed = value | {CHECKSUM: _checksum(value)}
+        file.write(json.dumps(sealed, indent=2, allow_nan=False) + "\n")
+
+
+def read_sealed(path: Path, remedy: str) -> dict:
+    """What `write_sealed` has written.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        UserError: if it cannot be read, is damaged or was edited; with what to do then.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): {remedy}") from None
+    if not isinstance(value, dict) or value.pop(CHECKSUM, None) != _checksum(value):
+        raise UserError(f"{path} is damaged or was edited (its checksum does not match): {remedy}")
+    return value
+
+
+def _checksum(value: dict) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

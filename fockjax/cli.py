@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
+import jax
 import tyro
 from rich.console import Console
 from rich.text import Text
@@ -101,15 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(command)
     except TooLarge as error:
         return _refused(f"{error.fact}. {_how_smaller(command)}")
-    except (UserError, OSError, ImportError, RunError) as error:
+    except (UserError, OSError, ImportError) as error:
         return _refused(str(error))
+    except (RunError, MemoryError, jax.errors.JaxRuntimeError) as error:
+        reason = str(error) or "out of memory"
+        return _refused(f"{reason.rstrip('.')}{_how_to_go_on(command)}")
     except KeyboardInterrupt:
-        advice = ""
-        if isinstance(command, TrainConfig):
-            advice = "; continue with --resume"
-        elif isinstance(command, PredictConfig):
-            advice = "; the same command goes on from here"
-        Console(stderr=True).print(f"interrupted{advice}")
+        Console(stderr=True).print(f"interrupted{_how_to_go_on(command)}", soft_wrap=True)
         return INTERRUPTED
 
 
@@ -180,6 +179,16 @@ def _refused(reason: str) -> int:
     text = Text(reason.replace("\n", " "))
     Console(stderr=True).print("[bold red]error:[/]", text, soft_wrap=True)
     return USER_ERROR
+
+
+def _how_to_go_on(command: Command) -> str:
+    """The end of a message about a run that was broken off."""
+    if isinstance(command, TrainConfig):
+        return "; continue with --resume"
+    if isinstance(command, PredictConfig):
+        without = " without --restart" if command.restart else ""
+        return f"; the same command{without} goes on from here"
+    return ""
 
 
 def _how_smaller(command: Command) -> str:

@@ -190,8 +190,8 @@ class Predictor:
             )
         except PilotTooLarge as error:
             if reason := shortfall(error.needed, memory, devices):
-                message = f"{error} There is room for {show_size(left)}{reason}."
-                raise PilotTooLarge(message, error.needed) from None
+                fact = f"{error.fact}. There is room for {show_size(left)}{reason}"
+                raise PilotTooLarge(fact, error.advice, error.needed) from None
             raise
         return self._with(plan)
 

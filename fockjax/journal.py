@@ -12,6 +12,7 @@ and the next record is written in its place.
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -21,11 +22,12 @@ from typing import IO, Any
 import numpy as np
 
 from fockjax._advice import UserError
-from fockjax._files import lock, sync_folder
+from fockjax._files import lock, naming, sync_folder, write_all
 
 DIGEST_BYTES, LENGTH_BYTES = 32, 8
 FORMAT = 2
 BEGIN = b'{"format": '  # of every journal
+CLOSED_FIRST = os.name == "nt"  # Windows removes no file that is open; elsewhere its lock remains
 
 
 class Journal:
@@ -38,7 +40,7 @@ class Journal:
         finished: whether these are all, so that the run may have written its output.
     """
 
-    def __init__(self, path: Path, file: IO[bytes], kind: np.dtype):
+    def __init__(self, path: Path, file: io.FileIO, kind: np.dtype):
         self.path, self.kind, self.rows, self.finished = path, kind, 0, False
         self._file = file
         self._first = self._end = file.tell()
@@ -62,18 +64,16 @@ class Journal:
     def _append(self, rows: np.ndarray, notes: Sequence[str]) -> None:
         payload = json.dumps(list(notes)).encode() + b"\n" + rows.astype(self.kind).tobytes()
         record = len(payload).to_bytes(LENGTH_BYTES, "little") + payload
-        try:
+        with naming(self.path):
             self._file.truncate(self._end)  # what a kill or a full disk has left half-written
-            self._file.write(hashlib.sha256(record).digest() + record)
-            self._file.flush()
+            write_all(self._file, hashlib.sha256(record).digest() + record)
             os.fsync(self._file.fileno())
-        except OSError as error:
-            error.filename = error.filename or str(self.path)
-            raise
         self._end = self._file.tell()
 
     def discard(self) -> None:
         """Remove the file, once its rows are no longer needed."""
+        if CLOSED_FIRST:
+            self._file.close()
         self.path.unlink(missing_ok=True)
         sync_folder(self.path.parent)
 
@@ -91,7 +91,7 @@ class Journal:
         if found < self.rows:
             raise UserError(
                 f"{self.path} was damaged meanwhile: {found:,} of {self.rows:,} rows are left; the "
-                "same command goes on from there"
+                "same command goes on from there, without --restart"
             )
 
     def _records(self) -> Iterator[tuple[np.ndarray, list[str]]]:
@@ -159,8 +159,10 @@ def open_journal(
         file.seek(0)
         stored = {} if restart else _read_head(file, path)
         if not stored or not file.read(1):  # rows of whatever run would be after the head
-            file.truncate(0)
-            file.write(json.dumps(head).encode() + b"\n")
+            with naming(path):
+                file.truncate(0)
+                write_all(file, json.dumps(head).encode() + b"\n")
+            sync_folder(path.parent)
         else:
             _check_same(path, stored, head)
         file.seek(0)
@@ -173,14 +175,14 @@ def open_journal(
                 journal.discard()
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> io.FileIO:
     """The file, made if need be, which no other process may open so until this one closes it.
 
     Raises:
         UserError: if another process has it open.
     """
     while True:
-        file = open(path, "a+b")
+        file = open(path, "a+b", buffering=0)
         try:
             lock(file.fileno(), path)
             # The process that had the lock before may have removed the file that it was on.

@@ -9,25 +9,27 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from fockjax._advice import SHOWN, UserError, first_few
+from fockjax._advice import SHOWN, UserError
 from fockjax._files import remove_leftovers, same_file
-from fockjax._options import optional
+from fockjax._options import optional, require
+from fockjax._progress import Steps
 from fockjax.inference import Predictor, load_model, result_columns
 from fockjax.journal import Journal, open_journal, stored_identity
 from fockjax.runtime import PilotTooLarge, Results, Runner, parse_size
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.run_record import check_log, check_trace
+from fockjax.summary import BadRows, Summary, report
 from fockjax.training.tables import (
     Chunk,
     Column,
@@ -39,9 +41,8 @@ from fockjax.training.tables import (
     write_table,
 )
 
-NOTABLE_LEAKAGE = 0.05  # above which rows are warned of
-CHUNK_ROWS, CHUNK_BATCHES = 16384, 128  # the most rows and batches in a chunk
-LINE_SECONDS = 30  # between lines of progress, where there is no terminal
+CHUNK_ROWS, CHUNK_BATCHES = 16384, 16  # the most rows and batches in a chunk
+DIGEST_BLOCK = 2**24  # bytes
 PLAN_ROWS = 65536  # cutoffs are planned for this many rows, the first of the file
 
 
@@ -103,10 +104,10 @@ class PredictConfig:
                 parse_size(self.memory)
             except ValueError as error:
                 raise UserError(f"--memory: {error}") from None
-        if self.batch_size is not None and self.batch_size < 1:
-            raise UserError(f"--batch-size must be at least 1, got {self.batch_size}")
-        if self.tolerance is not None and not 0 < self.tolerance < 1:
-            raise UserError(f"--tolerance must lie between 0 and 1, got {self.tolerance}")
+        if self.batch_size is not None:
+            require(self, ("batch_size",), lambda n: n >= 1, "be at least 1")
+        if self.tolerance is not None:
+            require(self, ("tolerance",), lambda x: 0 < x < 1, "lie between 0 and 1")
         if self.maximum_cutoff is not None and self.tolerance is None:
             raise UserError("--maximum-cutoff needs --tolerance, above which cutoffs are raised")
 
@@ -161,19 +162,18 @@ def predict(config: PredictConfig, console: Console | None = None) -> int:
         resumed = journal.rows
         if resumed:
             console.print(f"resuming after row {resumed:,}")
-        with _progress(console, table.rows, resumed) as show:
-            refused = _run(
-                config, predictor, table, journal, show, lambda: _check_unchanged(data, before)
-            )
-        _check_finished(data, before, journal, refused)
+        refused = _run(
+            config, predictor, table, journal, console, lambda: _check_unchanged(data, before)
+        )
+        _check_finished(data, before, journal, refused, config.restart)
         # It may be there by now.
         _check_absent(out, config.overwrite or journal.finished, journal.rows)
-        summary = _deliver(journal, out, columns)
+        summary = _deliver(journal, out, columns, console)
         journal.discard()
     seconds = time.perf_counter() - began
     rows = f"{journal.rows:,} rows" + (f" ({resumed:,} of them before)" if resumed else "")
     console.print(Text(f"{rows} in {seconds:.1f} s -> {out}"), soft_wrap=True)
-    _report(console, predictor, summary)
+    report(console, predictor, summary)
     return journal.rows
 
 
@@ -187,31 +187,14 @@ def _check_absent(out: Path, may_exist: bool, rows: int = 0) -> None:
         raise UserError(f"{out} exists: {other}, or --overwrite to replace it")
 
 
-class _BadRows:
-    """Rows that cannot be used: their number, and the reasons for the first of them."""
-
-    def __init__(self):
-        self.count, self.shown = 0, []
-
-    def add(self, count: int, reasons: list[str]) -> None:
-        self.count += count
-        self.shown += reasons[: SHOWN - len(self.shown)]
-
-    def __str__(self) -> str:
-        return first_few(self.shown, self.count, "; ")
-
-    def __bool__(self) -> bool:
-        return self.count > 0
-
-
 def _run(
     config: PredictConfig,
     predictor: Predictor,
     table: Table,
     journal: Journal,
-    show: Callable[[int], None],
+    console: Console,
     unchanged: Callable[[], None],
-) -> _BadRows:
+) -> BadRows:
     """Run all rows of the table and append their results to the journal.
 
     While one chunk runs, the next is read and the one before is stored. Once a row is refused no
@@ -228,7 +211,7 @@ def _run(
         trace=config.trace,
     )
     size = _chunk_size(predictor, runner)
-    refused = _BadRows()
+    refused = BadRows()
     if not config.skip_bad:
         for part, reasons in journal.chunks():
             refused.add(int((~part["usable"]).sum()), reasons)
@@ -242,11 +225,16 @@ def _run(
             else:
                 reasons = describe_bad(each.chunk, each.raw.start, each.usable, each.usable)
                 refused.add(len(reasons), reasons)
-                show(each.raw.start + each.raw.count)
+                steps.show(each.raw.start + each.raw.count)
 
     storing, stream = True, runner.stream(inputs())
-    # Closed, so that the record of a run that is interrupted here is complete, and in its log.
-    with contextlib.closing(stream), contextlib.closing(ahead(stream)) as coming:
+    with (
+        Steps(console, "predicting", "rows", table.rows, journal.rows) as steps,
+        # Closed, so that the record of a run that is interrupted here is complete, and in its log.
+        contextlib.closing(stream),
+        contextlib.closing(ahead(stream)) as coming,
+        _told_of_stopping(console),
+    ):
         for results in coming:
             raw, chunk, usable, _ = begun.popleft()
             part = _records(predictor, results, usable, journal.kind)
@@ -257,8 +245,18 @@ def _run(
             if storing:
                 unchanged()
                 journal.append(part, reasons[:SHOWN])
-            show(raw.start + raw.count)
+            steps.show(raw.start + raw.count)
     return refused
+
+
+@contextlib.contextmanager
+def _told_of_stopping(console: Console) -> Iterator[None]:
+    """Say at Ctrl-C that the chunk that runs ends first."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("stopping after this chunk")
+        raise
 
 
 def _chunk_size(predictor: Predictor, runner: Runner) -> int:
@@ -268,7 +266,7 @@ def _chunk_size(predictor: Predictor, runner: Runner) -> int:
 
 
 def _check_finished(
-    data: Path, before: os.stat_result, journal: Journal, refused: _BadRows
+    data: Path, before: os.stat_result, journal: Journal, refused: BadRows, restarted: bool
 ) -> None:
     """Raise UserError if the data changed during the run, had unusable rows, or had no rows.
 
@@ -278,8 +276,9 @@ def _check_finished(
     if refused:
         advice = "Nothing was written; --skip-bad leaves such rows empty"
         if journal.rows:
+            how = "--skip-bad without --restart" if restarted else "--skip-bad"
             advice = (
-                f"The first {journal.rows:,} rows are finished; --skip-bad goes on from here and "
+                f"The first {journal.rows:,} rows are finished; {how} goes on from here and "
                 "leaves such rows empty, --restart discards what is finished"
             )
         raise UserError(f"{data}: {refused}. {advice}")
@@ -321,7 +320,11 @@ def _planned(
         raise UserError(
             f"--maximum-cutoff must be at least {least}, the cutoff of the model, got {maximum}"
         )
-    identity: dict[str, Any] = {"data": _digest(table.path), "model": predictor.fingerprint}
+    identity: dict[str, Any] = {
+        "data": _digest(table.path, console),
+        "model": predictor.fingerprint,
+        "version of fockjax": version("fockjax"),
+    }
     if config.tolerance is None:
         return predictor, identity
     maximum = maximum or predictor.maximum_cutoff
@@ -339,7 +342,9 @@ def _planned(
                     first.inputs, config.tolerance, maximum, config.memory
                 )
         except PilotTooLarge as error:
-            raise UserError(f"--tolerance: {error} Here `maximum` is --maximum-cutoff.") from None
+            raise UserError(
+                f"{error.fact}. Raise --memory or --tolerance, or lower --maximum-cutoff"
+            ) from None
     plan = str(predictor.plan)
     console.print(Text(f"planned, rows counted from 0: {plan}"), soft_wrap=True)
     if "`maximum`" in plan:
@@ -367,68 +372,22 @@ def _records(
     return part
 
 
-def _deliver(journal: Journal, out: Path, kind: np.dtype) -> "_Summary":
+def _deliver(journal: Journal, out: Path, kind: np.dtype, console: Console) -> Summary:
     """Write the output from the journal."""
-    summary = _Summary()
+    summary, written = Summary(), 0
 
     def parts() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        nonlocal written
         for part, reasons in journal.chunks():
             summary.add(part, reasons)
             yield part[list(kind.names or ())], part["usable"]
+            written += len(part)
+            steps.show(written)
         journal.finish()  # from here on a file that is there is ours
 
-    write_table(out, kind, journal.rows, parts())
+    with Steps(console, "writing", "rows", journal.rows, transient=True) as steps:
+        write_table(out, kind, journal.rows, parts())
     return summary
-
-
-class _Summary:
-    """What is reported about all rows together."""
-
-    def __init__(self):
-        self.bad, self.rows, self.total, self.most, self.notable = _BadRows(), 0, 0.0, 0.0, 0
-        self.cutoffs: Counter[str] = Counter()
-        self.over = 0
-
-    def add(self, part: np.ndarray, reasons: list[str]) -> None:
-        good = part[part["usable"]]
-        leakage = good["leakage"]
-        self.bad.add(len(part) - len(leakage), reasons)
-        self.rows += len(leakage)
-        self.total += leakage.sum()
-        self.most = max(self.most, leakage.max(initial=0))
-        self.notable += int((leakage > NOTABLE_LEAKAGE).sum())
-        if "cutoffs" in (part.dtype.names or ()):
-            self.cutoffs.update(good["cutoffs"].tolist())
-            self.over += int((~good["ok"]).sum())
-
-
-def _report(console: Console, predictor: Predictor, summary: _Summary) -> None:
-    """Print the summary, with warnings. Names of users are `Text`, which has no markup."""
-    if summary.bad:
-        console.print("[yellow]left empty:[/]", Text(str(summary.bad)), soft_wrap=True)
-    if summary.rows:
-        mean = max(summary.total / summary.rows, 0)
-        console.print(f"leakage: mean {mean:.2%}, most {summary.most:.2%}")
-    if summary.cutoffs:
-        found = [(each, summary.cutoffs[each]) for each in predictor.labels]
-        counts = [f"{count:,} at {cutoffs}" for cutoffs, count in found if count]
-        console.print(f"rows by cutoffs: {', '.join(counts)}", soft_wrap=True)
-    if summary.over:
-        console.print(
-            f"[yellow]warning:[/] {summary.over} rows lose more than the tolerance even at the "
-            f"cutoffs {predictor.labels[-1]}; see column ok",
-            soft_wrap=True,
-        )
-    elif summary.notable:
-        planned = len(predictor.labels) > 1
-        cutoff = "cutoffs" if planned else f"cutoff {predictor.config.cutoff}"
-        console.print(
-            f"[yellow]warning:[/] {summary.notable} rows lose more than {NOTABLE_LEAKAGE:.0%} to "
-            f"the {cutoff}; see column leakage"
-        )
-    if predictor.classes is not None and len(predictor.classes) == 2:
-        told = f"probability is that of {predictor.target} = {predictor.classes[1]!r}"
-        console.print(Text(told))
 
 
 def _open(data: Path, columns: tuple[Column, ...]) -> Table:
@@ -449,39 +408,12 @@ def _open(data: Path, columns: tuple[Column, ...]) -> Table:
     return table
 
 
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def _progress(console: Console, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
-    """A function that shows how many rows are finished: on a terminal live, elsewhere in lines."""
-    if not console.is_terminal:
-        yield _lines(console, total)
-        return
-    progress = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,} rows"),
-        TimeElapsedColumn(),
-        console=console,
-    )
-    with progress:
-        task = progress.add_task("predicting", total=total, completed=done)
-        yield lambda rows: progress.update(task, completed=rows)
-
-
-def _lines(console: Console, total: int | None) -> Callable[[int], None]:
-    """A function that prints from time to time how many rows are finished."""
-    last = time.monotonic()
-    of = "" if total is None else f" of {total:,}"
-
-    def show(rows: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= LINE_SECONDS:
-            last = time.monotonic()
-            console.print(f"{rows:,}{of} rows", highlight=False)
-
-    return show
+def _digest(path: Path, console: Console) -> str:
+    """SHA-256 of a file."""
+    digest, done, size = hashlib.sha256(), 0, path.stat().st_size // 10**6
+    with open(path, "rb") as file, Steps(console, "reading", "MB", size, transient=True) as steps:
+        while block := file.read(DIGEST_BLOCK):
+            digest.update(block)
+            done += len(block)
+            steps.show(done // 10**6)
+    return digest.hexdigest()

@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 
 from fockjax import inference
+from fockjax._files import write_sealed
 from fockjax.training import TrainConfig, checkpoint, folder, run
 from fockjax.training.config import identity_hash
 from fockjax.training.data import Dataset
@@ -70,7 +71,7 @@ def make_folder(path, dataset, seed=0, photonic=False, **options):
     )
     output, leakage = jax.device_get(model(jnp.asarray(scaler.features(dataset.features[:1]))))
     evaluation = from_output(dataset.task, scaler, output, dataset.target[:1], leakage)
-    folder.write_sealed(path / folder.PROBE, Probe.of(dataset, 0, evaluation).to_json())
-    folder.write_sealed(path / folder.CONFIG, description | {"scaler": scaler.to_json()})
-    folder.write_sealed(path / folder.RESULTS, {})
+    write_sealed(path / folder.PROBE, Probe.of(dataset, 0, evaluation).to_json())
+    write_sealed(path / folder.CONFIG, description | {"scaler": scaler.to_json()})
+    write_sealed(path / folder.RESULTS, {})
     return path

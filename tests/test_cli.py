@@ -10,7 +10,7 @@ import pytest
 
 import fockjax as fj
 from fockjax import cli
-from fockjax.runtime import memory
+from fockjax.runtime import RunError, memory
 from fockjax.training import loop
 
 pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
@@ -155,8 +155,32 @@ def test_an_interrupted_prediction_says_how_to_go_on(capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "predict", interrupted)
-    assert cli.main(["predict", "model", "x.csv", "-o", "y.csv"]) == 130
+    command = ["predict", "model", "x.csv", "-o", "y.csv"]
+    assert cli.main(command) == 130
     assert "the same command goes on" in capsys.readouterr().err
+    assert cli.main([*command, "--restart"]) == 130
+    assert "the same command without --restart goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "out of memory"),
+        (MemoryError("Unable to allocate 9 GiB"), "Unable to allocate 9 GiB"),
+        (jax.errors.JaxRuntimeError("INTERNAL: a\nb"), "INTERNAL: a b"),
+        (RunError("row 3 could not be finished.", None, np.array([3])), "could not be finished"),
+    ],
+)
+def test_what_the_device_or_the_memory_refuses_is_one_line(capsys, monkeypatch, error, told):
+    def failing(_):
+        raise error
+
+    monkeypatch.setattr(cli, "train", failing)
+    monkeypatch.setattr(cli, "predict", failing)
+    assert cli.main(["train"]) == 2
+    assert one_line(capsys).endswith(f"{told}; continue with --resume\n")
+    assert cli.main(["predict", "model", "x.csv", "-o", "y.csv"]) == 2
+    assert one_line(capsys).endswith(f"{told}; the same command goes on from here\n")
 
 
 def test_an_interrupted_training_says_how_to_go_on(capsys, monkeypatch):

@@ -308,7 +308,7 @@ def test_samples_run_as_many_at_a_time_as_fit():
         plan = fj.runtime.plan_total(circuit, {}, x, maximum=16, memory=f"{memory}B")
         assert plan.rungs == whole.rungs and plan.bound == pytest.approx(whole.bound)
     for plan in (fj.runtime.plan_cutoffs, fj.runtime.plan_total, fj.runtime.plan_truncation):
-        with pytest.raises(fj.runtime.PilotTooLarge, match="only 100 may be used: raise `memory`"):
+        with pytest.raises(fj.runtime.PilotTooLarge, match="only 100 may be used. Raise `memory`"):
             plan(circuit, {}, x, maximum=16, memory=100)
 
 

@@ -97,6 +97,38 @@ def test_a_full_disk_is_told_by_the_name_of_the_file(three, monkeypatch):
             journal.append(rows(6, 1))
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_disk_that_is_full_in_earnest_is_told_so_too(three, tmp_path, begun):
+    """Closing the file must not fail anew, without its name."""
+    resource = pytest.importorskip("resource")
+    path = three[0] if begun else tmp_path / "new"
+    size, limits = len(three[0].read_bytes()) if begun else 0, resource.RLIMIT_FSIZE
+    before = resource.getrlimit(limits)
+    resource.setrlimit(limits, (size + 20, before[1]))
+    try:
+        with pytest.raises(OSError, match=f"File too large: '{path}'"), opened(path) as journal:
+            journal.append(rows(6, 1))
+    finally:
+        resource.setrlimit(limits, before)
+    with opened(path) as journal:
+        assert stored(journal) == (WHOLE if begun else [])
+
+
+def test_where_no_open_file_can_be_removed_it_is_closed_before(three, monkeypatch):
+    unlink, path, files = os.unlink, three[0], []
+
+    def as_on_windows(self, missing_ok=False):
+        assert all(file.closed for file in files)
+        unlink(self)
+
+    with opened(path) as open_one:
+        files.append(open_one._file)
+        monkeypatch.setattr("fockjax.journal.CLOSED_FIRST", True)
+        monkeypatch.setattr(type(path), "unlink", as_on_windows)
+        open_one.discard()
+    assert not path.exists()
+
+
 def test_damage_while_it_is_open_is_told(three):
     path, ends = three
     content = path.read_bytes()

@@ -23,10 +23,11 @@ from rich.console import Console
 
 import fockjax as fj
 from fockjax import inference, prediction
+from fockjax._files import write_sealed
 from fockjax.inference import load_model
 from fockjax.journal import Journal
 from fockjax.prediction import PredictConfig, predict
-from fockjax.runtime import Runner, TooLarge, memory
+from fockjax.runtime import PilotTooLarge, Runner, TooLarge, memory
 from fockjax.runtime.run_record import read_records
 from fockjax.training import TrainConfig, UserError, folder, train
 from fockjax.training.data import make_splits
@@ -289,7 +290,7 @@ def test_an_output_that_exists_is_replaced_only_if_asked(classifier, tmp_path):
 
 
 def test_much_leakage_is_pointed_out(classifier, tmp_path, monkeypatch):
-    monkeypatch.setattr(prediction, "NOTABLE_LEAKAGE", 1e-9)
+    monkeypatch.setattr("fockjax.summary.NOTABLE_LEAKAGE", 1e-9)
     _, text = run(classifier, write_csv(tmp_path / "data.csv"), tmp_path / "out.csv")
     assert "rows lose more than" in text and "cutoff 5" in text
 
@@ -401,6 +402,18 @@ def test_a_limit_below_what_the_process_uses_says_how_much_it_must_be(
         run(classifier, data, out, memory="5MB", **options)
 
 
+def test_a_plan_that_does_not_fit_is_told_with_options_of_the_command(
+    classifier, tmp_path, monkeypatch
+):
+    def too_large(*_):
+        raise PilotTooLarge("To plan, 9 bytes", "Raise `memory`.", 9)
+
+    monkeypatch.setattr(inference.Predictor, "planned", too_large)
+    data, out = write_csv(tmp_path / "data.csv"), tmp_path / "out.csv"
+    with pytest.raises(UserError, match=r"^To plan, 9 bytes\. Raise --memory or --tolerance, or"):
+        run(classifier, data, out, tolerance=0.1)
+
+
 def test_rows_from_python_are_checked(classifier):
     predictor = once(classifier)
     with pytest.raises(UserError, match=r"\(rows, 3\)"):
@@ -444,11 +457,11 @@ def test_folders_that_are_no_finished_model_say_so(classifier, tmp_path):
             "do not belong",
         ),
     ):
-        folder.write_sealed(model / "config.json", broken)
+        write_sealed(model / "config.json", broken)
         with pytest.raises(UserError, match=message):
             load_model(model)
     (model / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"is damaged .* \(--overwrite\)"):
+    with pytest.raises(UserError, match=r"is damaged .* \(--out\)"):
         load_model(model)
     for path in (model / "checkpoints").iterdir():
         path.unlink()
@@ -580,7 +593,7 @@ def stop_at(patch, place, number):
         "before a chunk": (Runner, "_run_rows", False),
         "before it is stored": (Journal, "append", False),
         "after it is stored": (Journal, "append", True),
-        "within the output": (prediction._Summary, "add", False),
+        "within the output": (prediction.Summary, "add", False),
         "before the journal goes": (Journal, "discard", False),
     }[place]
     original, calls = getattr(owner, name), []
@@ -659,6 +672,10 @@ def test_what_has_changed_since_is_noticed_and_restart_begins_anew(
     write_parquet(data, np.tile(FEATURES, (2, 1)))
     with pytest.raises(UserError, match="journal belongs to .* other data; --restart"):
         run(classifier, data, out, **OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction, "version", lambda package: "0.0")
+        with pytest.raises(UserError, match="other data and version of fockjax; --restart"):
+            run(classifier, data, out, **OPTIONS)
     assert journal.read_bytes() == before and not out.exists()
     computed.clear()
     rows, text = run(classifier, data, out, restart=True, **OPTIONS)
@@ -777,9 +794,21 @@ def test_what_is_no_file_is_refused_at_once(classifier, tmp_path):
 
 
 def test_without_a_terminal_progress_is_in_lines(classifier, tmp_path, monkeypatch, long):
-    monkeypatch.setattr(prediction, "LINE_SECONDS", 0)
+    monkeypatch.setattr("fockjax._progress.LINE_SECONDS", 0)
     _, text = run(classifier, long[0], tmp_path / "out.csv", **OPTIONS)
-    assert f"{CHUNKS[0]} of 105 rows\n" in text
+    assert f"predicting: {CHUNKS[0]} of 105 rows\n" in text
+    assert "reading: 0 of 0 MB\n" in text and "writing: 105 of 105 rows\n" in text
+
+
+def test_an_interrupted_run_says_what_it_waits_for(classifier, tmp_path, monkeypatch, long):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "append", interrupted)
+    console = Console(file=io.StringIO())
+    with pytest.raises(KeyboardInterrupt):
+        predict(PredictConfig(classifier, long[0], tmp_path / "out.csv", **OPTIONS), console)
+    assert console.file.getvalue().endswith("stopping after this chunk\n")
 
 
 def test_no_row_of_data_that_changed_is_kept(classifier, tmp_path, monkeypatch, long):
@@ -819,6 +848,11 @@ def test_names_and_labels_are_printed_as_they_stand(tmp_path):
 
 
 ROWS_REFUSED = r"row 21, column 'b'.*; row 104, column 'b'.* first {} rows.*--skip-bad goes on from"
+
+
+def test_advice_after_a_restart_does_not_discard_what_is_finished(classifier, tmp_path, long):
+    with pytest.raises(UserError, match="--skip-bad without --restart goes on from here"):
+        run(classifier, long[0], tmp_path / "out.csv", batch_size=16, restart=True)
 
 
 def test_nothing_is_computed_after_a_row_that_is_refused_and_what_was_before_is_kept(

@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from fockjax.runtime import memory
-from fockjax.runtime.memory import TooLarge, make_plan
+from fockjax.runtime.batches import TooLarge, make_plan
 
 
 def test_sizes():

@@ -28,6 +28,7 @@ from fockjax.runtime import (
     TooLarge,
     functional,
     memory,
+    report,
 )
 from fockjax.runtime import runner as runner_module
 from fockjax.runtime.ahead import ahead
@@ -446,7 +447,7 @@ def test_a_flax_module_runs_as_it_is():
 
 
 @pytest.mark.loose_promotion
-def test_the_report_shows_it_all(tmp_path, capsys):
+def test_the_report_shows_it_all(tmp_path, capsys, monkeypatch):
     log, page = tmp_path / "runs.jsonl", tmp_path / "report.html"
     again = {"tolerance": 1, "larger": [level(99)]}
     runner = Runner(level(1), None, about="squares <&>", log=log, **again)
@@ -474,7 +475,10 @@ def test_the_report_shows_it_all(tmp_path, capsys):
     assert "exists: give another name, or --overwrite" in capsys.readouterr().err
     assert page.read_text() == "mine"
     assert main(["report", str(log), "-o", str(page), "--overwrite"]) == 0
-    assert page.read_text() == html
+    assert page.read_text() == html and "leakage of each run" in html
+    monkeypatch.setattr(report, "DRAWN_RUNS", 2)
+    assert main(["report", str(log), "-o", str(page), "--overwrite"]) == 0
+    assert "leakage of the last 2 runs" in page.read_text()
     (tmp_path / "none.jsonl").write_text("1\n")
     assert main(["report", str(tmp_path / "none.jsonl")]) == 2
     assert "not a file of records" in capsys.readouterr().err

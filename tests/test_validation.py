@@ -272,6 +272,16 @@ def test_golden_script_writes_what_is_read(tmp_path, monkeypatch):
     stored = golden._load.__wrapped__()
     np.testing.assert_array_equal(stored["a row"], np.stack(rows["a row"]))
 
+    def interrupted(file, **_):
+        getattr(file, "write", golden.PATH.write_bytes)(b"half")
+        raise KeyboardInterrupt
+
+    before = golden.PATH.read_bytes()
+    monkeypatch.setattr(np, "savez_compressed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make_golden.write(golden.PATH)
+    assert golden.PATH.read_bytes() == before
+
 
 def test_golden_file_is_small():
     assert golden.PATH.stat().st_size <= 80_000

@@ -3,6 +3,8 @@
 from fockjax.leakage import Checked as Checked
 from fockjax.leakage import checked as checked
 from fockjax.leakage import lost as lost
+from fockjax.runtime.batches import BatchPlan as BatchPlan
+from fockjax.runtime.batches import TooLarge as TooLarge
 from fockjax.runtime.cutoffs.adaptive import LeakageError as LeakageError
 from fockjax.runtime.cutoffs.adaptive import run_adaptive as run_adaptive
 from fockjax.runtime.cutoffs.ladders import BUCKETS as BUCKETS
@@ -17,8 +19,6 @@ from fockjax.runtime.cutoffs.totals import plan_total as plan_total
 from fockjax.runtime.cutoffs.totals import plan_truncation as plan_truncation
 from fockjax.runtime.executables import Executables as Executables
 from fockjax.runtime.executables import keep_compiled as keep_compiled
-from fockjax.runtime.memory import BatchPlan as BatchPlan
-from fockjax.runtime.memory import TooLarge as TooLarge
 from fockjax.runtime.memory import parse_size as parse_size
 from fockjax.runtime.recovery import Patience as Patience
 from fockjax.runtime.recovery import RunError as RunError

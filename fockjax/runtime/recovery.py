@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fockjax.runtime.memory import TooLarge
+from fockjax.runtime.batches import TooLarge
 
 
 class Remedy(enum.Enum):

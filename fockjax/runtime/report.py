@@ -17,7 +17,7 @@ from fockjax.runtime.memory import show_size
 from fockjax.runtime.run_record import RunRecord
 
 PARTS = ("trace", "compile", "transfer", "compute")
-SHOWN_RUNS = 50
+SHOWN_RUNS, DRAWN_RUNS = 50, 500
 
 
 class Table(NamedTuple):
@@ -156,13 +156,14 @@ def _html_row(cells: Sequence[str], tag: str) -> str:
     return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
-def _plots(records: Sequence[RunRecord]) -> str:
+def _plots(every: Sequence[RunRecord]) -> str:
     """Where the time went, memory and leakage, run by run."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     time, memory, leakage = figure.subplots(1, 3)
-    runs = range(1, 1 + len(records))
+    records = every[-DRAWN_RUNS:]  # a bar is slow to draw
+    runs = range(1 + len(every) - len(records), 1 + len(every))
     below = [0.0] * len(records)
     for part, colour in zip(PARTS, COLOURS, strict=False):
         seconds = [record.seconds.get(part, 0.0) for record in records]
@@ -187,4 +188,5 @@ def _plots(records: Sequence[RunRecord]) -> str:
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110)
     data = base64.b64encode(image.getvalue()).decode()
-    return f'<img alt="seconds, memory and leakage of each run" src="data:image/png;base64,{data}">'
+    which = "each run" if len(every) == len(records) else f"the last {len(records)} runs"
+    return f'<img alt="seconds, memory and leakage of {which}" src="data:image/png;base64,{data}">'

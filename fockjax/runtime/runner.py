@@ -18,13 +18,14 @@ from flax import nnx
 from fockjax._given import checked_integer
 from fockjax.runtime import guard, memory
 from fockjax.runtime.ahead import ahead
+from fockjax.runtime.batches import BatchPlan, TooLarge, compiled_bytes, make_plan
 from fockjax.runtime.executables import Executables
 from fockjax.runtime.gateway import Device, Gateway
-from fockjax.runtime.memory import BatchPlan, parse_size
+from fockjax.runtime.memory import parse_size
 from fockjax.runtime.programs import Function, Programs
 from fockjax.runtime.recovery import Patience, Remedy, RunError, remedy
 from fockjax.runtime.rows import Results, Rows, Signature
-from fockjax.runtime.run_record import RunRecord, check_log, check_trace
+from fockjax.runtime.run_record import RunRecord, Watch, check_log, check_trace
 
 FAR = 2  # a program whose trace needs this many times the room is not even compiled
 LARGEST = 1024  # rows; larger batches take memory and save no time
@@ -103,6 +104,7 @@ class Runner:
         self.record: RunRecord | None = None
         self._params, self._placed = _on_host(params), None
         self._given = self._largest = largest_batch
+        self._tried: int | None = None  # rows of the largest batch under way
         self._plans: dict[Any, BatchPlan] = {}
         self.programs = Programs(
             self.functions, self._params, self.devices, self.executables, self.gateway
@@ -210,7 +212,7 @@ class Runner:
     def _run(self, chunks: Iterable[Any]) -> Generator[Results, None, None]:
         """Run chunks one after another, and keep a record of them all."""
         record = self.record = RunRecord.begin(self.about, self.devices, self.labels)
-        watch = memory.Watch(self.devices[0] if self.watch_memory else None)
+        watch = Watch(self.devices[0] if self.watch_memory else None)
         rows: Rows | None = None
         if self._largest != self._given:  # what did not fit in the run before may fit again
             self._largest = self._given
@@ -267,6 +269,7 @@ class Runner:
         """Run the rows ``todo``; after a failure go on from the first row that is not done."""
         attempt = position = 0
         while position < len(todo):
+            self._tried = None
             try:
                 for numbers, arrays in self._batches(
                     level, rows, todo[position:], len(todo), record
@@ -274,13 +277,15 @@ class Runner:
                     rows.store(numbers, arrays, level)
                     position, attempt = position + len(numbers), 0
             except Exception as error:
-                if level and isinstance(error, memory.TooLarge):  # they keep what they have
+                if level and isinstance(error, TooLarge):  # they keep what they have
                     rows.done[todo] = True
                     record.recoveries.append(f"not run at {self.labels[level]}: {error.fact}")
                     return
                 way = remedy(error)
+                if way is Remedy.SMALLER_BATCH and not self._halve(level, rows.signature):
+                    way = Remedy.RETRY  # there is no smaller one, but memory may become free
                 attempt += way is Remedy.RETRY
-                if not self._prepare_retry(way, attempt, level, rows.signature):
+                if way is Remedy.NONE or (way is Remedy.RETRY and not self.patience.wait(attempt)):
                     if way is Remedy.NONE and not rows.done.any():
                         raise
                     missing = rows.missing()
@@ -291,12 +296,6 @@ class Runner:
                     ) from error
                 row = rows.first + todo[position]
                 record.recoveries.append(f"{way.value} from row {row}: {error}")
-
-    def _prepare_retry(self, way: Remedy, attempt: int, level: int, signature: Signature) -> bool:
-        """Wait, or make batches smaller, as a remedy says; False if nothing can help."""
-        if way is Remedy.RETRY:
-            return self.patience.wait(attempt)
-        return way is Remedy.SMALLER_BATCH and self._halve(level, signature)
 
     def _batches(
         self, level: int, rows: Rows, todo: np.ndarray, total: int, record: RunRecord
@@ -309,6 +308,8 @@ class Runner:
             size = self._padded_size(
                 level, rows.signature, plan, len(numbers), few=total < plan.batch
             )
+            if launched is None:
+                self._tried = size
             program = self.programs.get(level, rows.signature, size)
             before, launched = launched, (numbers, self._launch(program, rows, numbers, size))
             record.batches[str(size)] = record.batches.get(str(size), 0) + 1
@@ -331,7 +332,7 @@ class Runner:
     def _plan(self, level: int, signature: Signature) -> BatchPlan:
         key = level, signature
         if key not in self._plans:
-            self._plans[key] = memory.make_plan(
+            self._plans[key] = make_plan(
                 partial(self._bytes_needed, level, signature),
                 partial(memory.room, self.memory, self.devices),
                 self._most_rows(level, signature),
@@ -358,18 +359,26 @@ class Runner:
             traced = self.programs.trace(level, signature, rows)
             if traced.cost.memory > FAR * memory.room(self.memory, self.devices):
                 return traced.cost.memory, "its trace"
-        need = memory.compiled_bytes(self.programs.get(level, signature, size, traced))
+        need = compiled_bytes(self.programs.get(level, signature, size, traced))
         if need is not None:
             return need, "the compiler"
         traced = traced or self.programs.trace(level, signature, rows)
         return traced.cost.memory, "its trace"
 
     def _halve(self, level: int, signature: Signature) -> bool:
-        """Make batches half as large from now on; False if they have one row on each device."""
+        """Make batches half as large as the one that failed from now on, or as the largest if none
+        was launched; False if it had one row on each device.
+        """
         plan = self._plans.get((level, signature))
-        batch = self._most_rows(level, signature) if plan is None else plan.batch // plan.devices
-        self._largest = max(batch // 2, 1)
-        self._plans.clear()
+        if self._tried is not None:
+            batch = self._tried // len(self.devices)
+        elif plan is not None:
+            batch = plan.batch // plan.devices
+        else:
+            batch = self._most_rows(level, signature)
+        if batch > 1:
+            self._largest = batch // 2
+            self._plans.clear()
         return batch > 1
 
     def _batch_sizes(self, plan: BatchPlan) -> list[int]:

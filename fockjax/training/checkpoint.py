@@ -24,7 +24,7 @@ _NAME = re.compile(r"epoch-(\d{8})\.ckpt")
 
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint file that is damaged, or was written by another version."""
+    """A checkpoint file that is damaged, cannot be read, or was written by another version."""
 
 
 def save(folder: Path, epoch: int, identity: str, tree: Any) -> Path:
@@ -52,7 +52,10 @@ def paths(folder: Path) -> list[Path]:
 
 def read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     """The identity hash and the named arrays of a file; raises DamagedCheckpoint."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path} cannot be read ({error.strerror})") from None
     start = len(_MAGIC)
     digest, payload = content[start : start + _DIGEST_BYTES], content[start + _DIGEST_BYTES :]
     if not content.startswith(_MAGIC):

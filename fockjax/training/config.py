@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fockjax._advice import UserError, option
-from fockjax._options import optional
+from fockjax._advice import UserError
+from fockjax._options import optional, require
 from fockjax.layout import TotalPhotons
 
 LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
@@ -106,32 +106,18 @@ class TrainConfig:
     def check(self) -> None:
         """Raise UserError for a value that cannot work, naming its option."""
         counts = ("modes", "cutoff", "layers", "epochs", "patience", "batch_size", "folds")
-        for name in (*counts, "seed"):
-            value = getattr(self, name)
-            if not isinstance(value, int):
-                raise UserError(f"{option(name)} must be an integer, got {value!r}")
-        for name in counts:
-            value = getattr(self, name)
-            if value < 1:
-                raise UserError(f"{option(name)} must be at least 1, got {value}")
-        for name in ("alpha_max", "learning_rate", "clip_norm"):
-            value = getattr(self, name)
-            if not 0 < value < float("inf"):
-                raise UserError(f"{option(name)} must be positive and finite, got {value}")
-        for name in ("weight_decay", "leakage_penalty"):
-            value = getattr(self, name)
-            if not 0 <= value < float("inf"):
-                raise UserError(f"{option(name)} must be finite and not negative, got {value}")
-        if not self.checkpoint_seconds >= 0:  # inf: only at the end
-            raise UserError(
-                f"--checkpoint-seconds must not be negative, got {self.checkpoint_seconds}"
-            )
-        if not 0 <= self.seed <= LARGEST_SEED:
-            raise UserError(f"--seed must lie between 0 and {LARGEST_SEED}, got {self.seed}")
-        for name in ("test_fraction", "validation_fraction"):
-            value = getattr(self, name)
-            if not 0 < value < 1:
-                raise UserError(f"{option(name)} must lie between 0 and 1, got {value}")
+        positive = ("alpha_max", "learning_rate", "clip_norm")
+        not_negative = ("weight_decay", "leakage_penalty")
+        fractions = ("test_fraction", "validation_fraction")
+        inf, seeds = float("inf"), range(LARGEST_SEED + 1)
+        require(self, (*counts, "seed"), lambda n: isinstance(n, int), "be an integer")
+        require(self, counts, lambda n: n >= 1, "be at least 1")
+        require(self, positive, lambda x: 0 < x < inf, "be positive and finite")
+        require(self, not_negative, lambda x: 0 <= x < inf, "be finite and not negative")
+        # Infinitely many: only at the end.
+        require(self, ("checkpoint_seconds",), lambda x: x >= 0, "not be negative")
+        require(self, ("seed",), lambda n: n in seeds, f"lie between 0 and {LARGEST_SEED}")
+        require(self, fractions, lambda x: 0 < x < 1, "lie between 0 and 1")
         if self.resume and self.overwrite:
             raise UserError("--resume continues a run and --overwrite discards it: give only one")
         if self.data is None and (self.target is not None or self.drop or self.categorical):

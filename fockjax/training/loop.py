@@ -18,8 +18,9 @@ from flax import nnx
 
 from fockjax._advice import UserError
 from fockjax.runtime import Runner
+from fockjax.runtime.batches import compiled_bytes
 from fockjax.runtime.gateway import Device
-from fockjax.runtime.memory import compiled_bytes, free, show_size
+from fockjax.runtime.memory import free, show_size
 from fockjax.training.config import TrainConfig
 from fockjax.training.data import Task
 from fockjax.training.model import HybridModel, comfortable_batch, in_batches, make_runner

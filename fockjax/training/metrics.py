@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from fockjax.training.data import Task
 from fockjax.training.scaling import Scaler
@@ -50,17 +50,10 @@ def decide(output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The probability is that of the second class (rows,), or of each class (rows, classes).
     """
     if output.ndim == 1:
-        probability = sigmoid(output)
+        probability = expit(output.astype(np.float64))
         return (probability > 0.5).astype(int), probability
     probability = softmax(output.astype(np.float64), axis=1)
     return probability.argmax(axis=1), probability
-
-
-def sigmoid(logit: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-logit)) in float64, without overflow."""
-    logit = logit.astype(np.float64)
-    positive = np.exp(-np.abs(logit))
-    return np.where(logit >= 0, 1.0, positive) / (1 + positive)
 
 
 def figures(task: Task, evaluation: Evaluation) -> dict[str, float]:

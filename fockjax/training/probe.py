@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fockjax._advice import UserError
+from fockjax._files import read_sealed
 from fockjax.training import folder
 from fockjax.training.data import Dataset
 from fockjax.training.metrics import Evaluation
@@ -66,7 +67,7 @@ def read_probe(path: Path) -> Probe:
     """
     remedy = f"remove {folder.RESULTS}, and `fockjax train --resume` writes both anew"
     try:
-        stored = folder.read_sealed(path / folder.PROBE, remedy)
+        stored = read_sealed(path / folder.PROBE, remedy)
     except FileNotFoundError:
         raise UserError(
             f"{path} has no {folder.PROBE}: its training is not finished (--resume), or it was "

@@ -12,10 +12,13 @@ from rich.console import Console
 from rich.text import Text
 
 from fockjax._advice import UserError
+from fockjax._files import write_sealed
+from fockjax._progress import Steps
 from fockjax.runtime.recovery import Remedy, remedy
 from fockjax.training import baselines, checkpoint, folder, loop, plots, report
 from fockjax.training.config import TrainConfig, identity_hash
 from fockjax.training.data import Dataset, Split, extent, make_splits
+from fockjax.training.history import MetricsLog
 from fockjax.training.metrics import FIGURES, TITLES, Evaluation, figures, from_output
 from fockjax.training.model import build_model
 from fockjax.training.probe import Probe
@@ -61,7 +64,8 @@ def train(
     """
     config.check()
     console = console or Console()
-    dataset = dataset or load_dataset(config)
+    with _shown(config, console).status("reading the data"):
+        dataset = dataset or load_dataset(config)
     splits = make_splits(dataset, config)
     run = _Run(config, dataset, splits, console)
     out = Path(config.out) if config.out is not None else Path("runs") / dataset.name
@@ -79,6 +83,11 @@ def train(
     return TrainResult(out, results)
 
 
+def _shown(config: TrainConfig, console: Console) -> Console:
+    """Where progress is shown."""
+    return Console(quiet=True) if config.quiet else console
+
+
 class _Run:
     """What the folds of a run share: options, data, compiled programs and the console."""
 
@@ -86,6 +95,7 @@ class _Run:
         self, config: TrainConfig, dataset: Dataset, splits: list[Split], console: Console
     ):
         self.config, self.dataset, self.splits, self.console = config, dataset, splits, console
+        self.shown = _shown(config, console)
         self.scalers = [Scaler.fit(dataset, split.train, config.impute) for split in splits]
         for scaler in self.scalers:
             check_scaled(dataset, scaler)
@@ -110,17 +120,17 @@ class _Run:
             ]
             results = report.combine(folds)
             report.write_report(out / folder.REPORT, results, [])
-            folder.write_sealed(out / folder.RESULTS, results)
+            write_sealed(out / folder.RESULTS, results)
             return results
 
     def train_split(self, number: int, out: Path, title: str) -> dict[str, Any]:
         """Train on one split, write its model folder and return the results."""
-        split = self.splits[number]
-        description = self.describe(number if len(self.splits) > 1 else None) | {
+        split, fold = self.splits[number], len(self.splits) > 1
+        description = self.describe(number if fold else None) | {
             "scaler": self.scalers[number].to_json(),
             "split": {part: len(rows) for part, rows in dataclasses.asdict(split).items()},
         }
-        with folder.claimed(out, description, self.config):
+        with folder.claimed(out, description, self.config, fold=fold):
             finished = folder.read_results(out)
             return finished or self._train(number, out, title, description["identity"])
 
@@ -149,24 +159,27 @@ class _Run:
 
         carry, history = self.fit_photonic(train, validation, out, identity_hash(identity), title)
         evaluations = {"photonic": evaluate(self.photonic, carry)}
-        evaluations["identity"] = evaluate(self.identity, self.fit_identity(train, validation))
-        both = np.concatenate([split.train, split.validation])
-        evaluations |= baselines.evaluate_baselines(
-            dataset.task,
-            config.modes,
-            config.seed,
-            scaler,
-            (scaler.features(dataset.features[both]), dataset.target[both]),
-            (test, truth),
+        evaluations["identity"] = evaluate(
+            self.identity, self.fit_identity(train, validation, title)
         )
+        both = np.concatenate([split.train, split.validation])
+        with self.shown.status(f"{title}: linear models and MLP"):
+            evaluations |= baselines.evaluate_baselines(
+                dataset.task,
+                config.modes,
+                config.seed,
+                scaler,
+                (scaler.features(dataset.features[both]), dataset.target[both]),
+                (test, truth),
+            )
         best, seconds = int(carry.best_epoch), time.perf_counter() - began
         results = self.summarise(split, evaluations, history, best, seconds)
         probe = Probe.of(dataset, split.test[0], evaluations["photonic"])
-        folder.write_sealed(out / folder.PROBE, probe.to_json())
+        write_sealed(out / folder.PROBE, probe.to_json())
         names, failures = _draw(out, dataset, evaluations, history, best, results["titles"])
         results["notes"] += failures
         report.write_report(out / folder.REPORT, results, names)
-        folder.write_sealed(out / folder.RESULTS, results)
+        write_sealed(out / folder.RESULTS, results)
         return results
 
     def describe(self, fold: int | None = None) -> dict[str, Any]:
@@ -211,7 +224,7 @@ class _Run:
 
         steps = loop.Steps.of(len(train.x), config.batch_size)
         progress = TrainingProgress(
-            Console(quiet=True) if config.quiet else console,
+            self.shown,
             title,
             self.dataset.task,
             config.epochs,
@@ -224,7 +237,7 @@ class _Run:
             return time.monotonic() - last_saved >= config.checkpoint_seconds
 
         names = loop.EpochMetrics._fields
-        with folder.MetricsLog(out / folder.METRICS, done, names, warn) as log:
+        with MetricsLog(out / folder.METRICS, done, names, warn) as log:
 
             def record(epoch: int, metrics: loop.EpochMetrics) -> None:
                 rate = progress.epoch(epoch, metrics)
@@ -251,18 +264,20 @@ class _Run:
             save(carry)
         return carry, log.history
 
-    def fit_identity(self, train: loop.Samples, validation: loop.Samples) -> loop.Carry:
+    def fit_identity(self, train: loop.Samples, validation: loop.Samples, title: str) -> loop.Carry:
         """Fit the model without its circuit by the same loop, without checkpoints."""
-        return loop.fit(
-            self.identity.epoch,
-            self.identity.start(),
-            train,
-            validation,
-            self.config,
-            record=lambda epoch, metrics: None,
-            save=lambda carry: None,
-            due=lambda: False,
-        )
+        epochs = self.config.epochs
+        with Steps(self.shown, f"{title}, identity as circuit", "epochs", epochs) as steps:
+            return loop.fit(
+                self.identity.epoch,
+                self.identity.start(),
+                train,
+                validation,
+                self.config,
+                record=lambda epoch, metrics: steps.show(epoch),
+                save=lambda carry: None,
+                due=lambda: False,
+            )
 
     def summarise(
         self,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fockjax._files import atomic_writer
 from fockjax.validation import golden
 from fockjax.validation.cases import ReadoutRow, Row
 from fockjax.validation.readings import Readings, from_strawberryfields
@@ -24,11 +25,12 @@ def generate() -> dict[str, Readings]:
 def write(path: Path = golden.PATH) -> None:
     """Generate the golden file."""
     made = generate()
-    np.savez_compressed(
-        path,
-        labels=np.array(list(made)),
-        fingerprints=np.array([np.stack(readings) for readings in made.values()]),
-    )
+    with atomic_writer(path) as file:
+        np.savez_compressed(
+            file,
+            labels=np.array(list(made)),
+            fingerprints=np.array([np.stack(readings) for readings in made.values()]),
+        )
 
 
 if __name__ == "__main__":

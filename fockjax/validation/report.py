@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
 from rich.text import Text
 
 from fockjax._advice import UserError
+from fockjax._progress import Steps
 from fockjax.arguments import layout_of
 from fockjax.interop import oracle
 from fockjax.validation import golden, references
@@ -141,9 +141,11 @@ def run(
         title = f"Largest deviation of fockjax from {escape(reference.name)}"
         console.print(f"[bold]{title}[/]\n{_header()}", soft_wrap=True, highlight=False)
         lines = []
-        for check, futures in track(running, "validating", console=console, transient=True):
-            lines.append(_line(check, futures))
-            console.print(_printed(lines[-1]), soft_wrap=True, highlight=False)
+        with Steps(console, "validating", "lines", len(running), transient=True) as steps:
+            for check, futures in running:
+                lines.append(_line(check, futures))
+                console.print(_printed(lines[-1]), soft_wrap=True, highlight=False)
+                steps.show(len(lines))
     finally:
         pool.shutdown(cancel_futures=True)
     failed = [line.label for line in lines if not line.passed]

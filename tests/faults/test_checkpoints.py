@@ -1,5 +1,6 @@
 """Damaged, foreign and half-written checkpoints: the one before is taken, or nothing is begun."""
 
+import errno
 import json
 import os
 import signal
@@ -12,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fockjax import _files as files
+from fockjax._files import write_sealed
 from fockjax.training import UserError, checkpoint, folder
 from fockjax.training.config import TrainConfig
+from fockjax.training.history import MetricsLog
 from fockjax.training.probe import read_probe
 
 TREE = {"w": jnp.full((3, 2), 1.0), "phase": jnp.asarray(1j), "step": jnp.asarray(7, jnp.int32)}
@@ -141,8 +143,8 @@ def test_a_kill_between_writing_and_renaming_leaves_a_whole_one(tmp_path, call, 
     assert subprocess.run(command).returncode == -signal.SIGKILL
     assert newest(place) == left
     assert len(list(place.glob(".*.tmp"))) == (left == 1)
-    files.write_json(tmp_path / folder.CONFIG, {})  # as if of a run; then the next one begins
-    with folder.claimed(tmp_path, {}, TrainConfig(overwrite=True)):
+    write_sealed(tmp_path / folder.CONFIG, DESCRIPTION)  # as of a run; then the next one begins
+    with folder.claimed(tmp_path, DESCRIPTION, TrainConfig(overwrite=True)):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [folder.CONFIG]
 
@@ -173,7 +175,7 @@ SEALED = {
 @pytest.mark.parametrize("name", SEALED)
 def test_a_flipped_bit_never_goes_unseen(described, name):
     path, (value, read) = described / name, SEALED[name]
-    folder.write_sealed(path, value)
+    write_sealed(path, value)
     assert read(described) == value
     content = path.read_bytes()
     for position in range(len(content)):
@@ -188,13 +190,93 @@ def test_a_flipped_bit_never_goes_unseen(described, name):
 @pytest.mark.parametrize("name", SEALED)
 def test_a_file_that_is_damaged_or_was_edited_is_refused_with_advice(described, name):
     path, (value, read) = described / name, SEALED[name]
-    folder.write_sealed(path, value)
+    write_sealed(path, value)
     edited = path.read_bytes().replace(b"1", b"2", 1)
     contents = (b"", b'{"figures": {"pho', b"\0", b"\xff", b"[1]", b"{}", b"null", b'"text"')
     for content in (*contents, edited):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=f"{name} is damaged .*: .*--(resume|overwrite)"):
+        with pytest.raises(UserError, match=f"{name} is damaged .*: .*--(resume|out)"):
             read(described)
+
+
+def test_only_what_a_run_has_left_is_overwritten(tmp_path):
+    """Other programs have a config.json, too, and folds, and reports."""
+    names = (folder.RESULTS, folder.REPORT, folder.METRICS, "roc.png", "fold_0/config.json")
+    for content in ('{"model_type": "bert"}', "[]", "{", "\0"):
+        with tempfile.TemporaryDirectory(dir=tmp_path) as name:
+            foreign = Path(name)
+            (foreign / "fold_0").mkdir()
+            for each in (folder.CONFIG, *names):
+                (foreign / each).write_text(content)
+            for options in ({"overwrite": True}, {"overwrite": True, "folds": 2}, {}):
+                with pytest.raises(UserError, match="not of fockjax, or is damaged: .* --out"):
+                    with folder.claimed(foreign, DESCRIPTION, TrainConfig(**options)):
+                        pass
+            assert all((foreign / each).read_text() == content for each in (folder.CONFIG, *names))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("config.json", "fold_1: its config.json is not of fockjax"),
+        ("metrics.jsonl", "fold_1 holds no run, but has a metrics.jsonl"),
+        (None, "fold_1 is not the folder of a fold"),
+    ],
+)
+def test_nothing_is_removed_if_a_fold_is_not_ours(described, other, message):
+    write_sealed(described / folder.RESULTS, RESULTS)
+    if other:
+        (described / "fold_1").mkdir()
+        (described / "fold_1" / other).write_text("{}")
+    else:
+        (described / "fold_1").write_text("mine")
+    with pytest.raises(UserError, match=message):
+        with folder.claimed(described, DESCRIPTION, TrainConfig(overwrite=True, folds=2)):
+            pass
+    assert folder.read_results(described) == RESULTS
+
+
+def test_a_file_of_another_in_a_fold_stays_and_hinders_nothing(described):
+    folds = [described / "fold_0", described / "fold_1"]
+    for fold in folds:
+        with folder.claimed(fold, DESCRIPTION, TrainConfig(folds=2), fold=True):
+            write_sealed(fold / folder.RESULTS, RESULTS)
+    (folds[0] / ".DS_Store").write_text("mine")
+    options = TrainConfig(overwrite=True, folds=2)
+    with folder.claimed(described, DESCRIPTION, options):
+        assert not folds[1].exists()
+        for fold in folds:  # the first one as if the run were killed here, and resumed
+            with folder.claimed(fold, DESCRIPTION, TrainConfig(resume=True, folds=2), fold=True):
+                assert folder.read_config(fold) == DESCRIPTION
+                assert folder.read_results(fold) is None
+    assert (folds[0] / ".DS_Store").read_text() == "mine"
+
+
+def test_a_checkpoint_that_cannot_be_read_is_skipped(tmp_path, monkeypatch):
+    save(tmp_path, 1)
+    path, read = save(tmp_path, 2), Path.read_bytes
+
+    def failing(self):
+        if self == path:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(self)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    said = []
+    assert newest(tmp_path, said.append) == 1
+    assert len(said) == 1 and "cannot be read (Input/output error); falling back" in said[0]
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_log(tmp_path):
+    resource = pytest.importorskip("resource")
+    path, limits = tmp_path / folder.METRICS, resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.raises(OSError, match=f"File too large: '{path}'"):
+        with MetricsLog(path, 0, ("loss",), pytest.fail) as log:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+            try:
+                log.append({"epoch": 1, "loss": 0.1})
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_run_without_results_is_not_finished(described):
@@ -209,13 +291,13 @@ def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):
     path = tmp_path / folder.METRICS
     for rest in ("", '{"epoch": 4, "lo', "\n".join([*lines([4, 5]), "\x80"])):
         path.write_text("\n".join([*lines([1, 2, 3]), rest]), encoding="latin-1")
-        with folder.MetricsLog(path, 3, ("loss", "skipped"), pytest.fail) as log:
+        with MetricsLog(path, 3, ("loss", "skipped"), pytest.fail) as log:
             log.append({"epoch": 4, "loss": float("nan"), "skipped": 1.0})
         *before, last = path.read_text().splitlines()
         assert before == lines([1, 2, 3]) and json.loads(last)["loss"] is None
-        with folder.MetricsLog(path, 4, ("loss", "skipped"), pytest.fail) as log:
+        with MetricsLog(path, 4, ("loss", "skipped"), pytest.fail) as log:
             assert [line["epoch"] for line in log.history] == [1, 2, 3, 4]
-    with folder.MetricsLog(path, 0, ("loss", "skipped"), pytest.fail) as log:
+    with MetricsLog(path, 0, ("loss", "skipped"), pytest.fail) as log:
         assert log.history == [] and path.read_text() == ""
 
 
@@ -230,11 +312,11 @@ def test_a_damaged_line_of_the_log_costs_its_metrics_and_is_told(tmp_path, line)
     content = b"\n".join([lines([1])[0].encode(), line, lines([3])[0].encode()]) + b"\n"
     path.write_bytes(content)
     told: list[str] = []
-    with folder.MetricsLog(path, 3, ("loss", "skipped"), told.append) as log:
+    with MetricsLog(path, 3, ("loss", "skipped"), told.append) as log:
         unknown = {"epoch": 2, "loss": None, "skipped": None}
         assert log.history == [json.loads(lines([1])[0]), unknown, json.loads(lines([3])[0])]
     assert told == [f"{path} is damaged: the metrics of 1 of 3 epochs are not known"]
-    with folder.MetricsLog(path, 3, ("loss", "skipped"), pytest.fail) as log:
+    with MetricsLog(path, 3, ("loss", "skipped"), pytest.fail) as log:
         assert log.history[1] == unknown  # stored so
 
 
@@ -244,7 +326,7 @@ def test_a_log_that_is_missing_or_too_short_is_told(tmp_path):
         if content:
             path.write_text(content)
         told: list[str] = []
-        with folder.MetricsLog(path, 3, ("loss", "skipped"), told.append) as log:
+        with MetricsLog(path, 3, ("loss", "skipped"), told.append) as log:
             assert [line["epoch"] for line in log.history] == [1, 2, 3]
         assert f"the metrics of {missing} of 3 epochs" in told[0]
 

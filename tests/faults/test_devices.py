@@ -115,6 +115,44 @@ def test_memory_that_frees_only_for_few_rows():
     assert len(run.record.recoveries) == 3  # 16, 8, 4
 
 
+class Full(FaultyDevice):
+    """Has room for a batch only from the n-th try on."""
+
+    def __init__(self, begin):
+        super().__init__()
+        self.begin, self.sizes = begin, []
+
+    def execute(self, program, params, x):
+        self.sizes.append(len(x) // DEVICES)
+        if len(self.sizes) < self.begin:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return super().execute(program, params, x)
+
+
+def test_the_batch_that_did_not_fit_is_halved_not_one_that_never_ran():
+    run = runner(device := Full(begin=3))
+    run.warm_up(X)  # powers of four
+    results = run(X[: 4 * DEVICES])
+    assert device.sizes[:3] == [4, 2, 1] and set(device.sizes[2:]) == {1} and results.ok.all()
+    assert [text.split(" from")[0] for text in run.record.recoveries] == [
+        "a batch of half the size"
+    ] * 2
+
+
+def test_a_row_that_does_not_fit_for_the_moment_is_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr("fockjax.runtime.recovery.time.sleep", waited.append)
+    run = runner(device := Full(begin=4), Executables())
+    run.warm_up(X)
+    compiled = run.executables.compiled
+    assert run(X[:1]).ok.all() and device.sizes == [1] * 4 and len(waited) == 3
+    assert run.executables.compiled == compiled
+    assert [text.split(" from")[0] for text in run.record.recoveries] == ["another try"] * 3
+    device.begin = 9  # four tries are not enough
+    with pytest.raises(RunError, match="RESOURCE_EXHAUSTED"):
+        run(X[:1])
+
+
 @pytest.mark.parametrize("status", TRANSIENT)
 def test_what_passes_is_tried_again(undisturbed, status):
     assert same(runner(FaultyDevice("execute", 2, status))(X), undisturbed[0])

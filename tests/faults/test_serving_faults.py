@@ -19,9 +19,9 @@ from faulty import FaultyDevice
 from models import make_folder, without_circuits
 from served import serving, wait_until
 
+from fockjax._files import write_sealed
 from fockjax.serving import http
 from fockjax.serving.service import LARGEST, TOGETHER
-from fockjax.training.folder import write_sealed
 from fockjax.training.probe import read_probe
 
 pytestmark = pytest.mark.loose_promotion  # Flax and Optax promote

@@ -27,7 +27,16 @@ from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner
 from fockjax.runtime.cutoffs.plan import Plan
 from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for
 from fockjax.runtime.cutoffs.statistics import tails
-from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
+from fockjax.runtime.cutoffs.tally import (
+    SAFETY,
+    Reason,
+    Tally,
+    check_tolerance,
+    guarantee,
+    promise,
+    reservation,
+    verdict,
+)
 from fockjax.runtime.cutoffs.trial import Trial, observed_tally, verified_levels
 from fockjax.runtime.memory import parse_size
 
@@ -67,8 +76,7 @@ class CutoffPlan(Plan):
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         count = len(self.trial.rows if self.trial else self.rows)
         lines = [
-            f"Cutoffs {cutoffs}: {self.within} of {count} samples lose at most "
-            f"{self.bound:.1e}, {self.tolerance:.1e} allowed.",
+            promise(f"Cutoffs {cutoffs}", self.within, count, self.bound, self.tolerance),
             *("  ".join(map(str.ljust, row, widths)).rstrip() for row in table),
         ]
         if self.trial:
@@ -81,11 +89,8 @@ class CutoffPlan(Plan):
         elif len(self.short) < len(self.rows):
             lines.append(guarantee(self.short))
         if len(self.short):
-            lines.append(
-                f"Rows {first_few(self.short)} may lose more even at cutoffs "
-                f"{self.trial.generous if self.trial else self.rungs[-1]}: raise `maximum`, or "
-                "limit their displacements and squeezing."
-            )
+            greatest = self.trial.generous if self.trial else self.rungs[-1]
+            lines.append(reservation(self.short, f"cutoffs {greatest}"))
         if len(self.rungs) > 1:
             few = (
                 self.rungs[1:] if len(self.rungs) < 5 else (*self.rungs[1:3], "..", self.rungs[-1])

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fockjax._advice import Advised
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.factors import Factor
@@ -45,11 +46,11 @@ class Pilot(NamedTuple):
     lost: np.ndarray
 
 
-class PilotTooLarge(ValueError):
+class PilotTooLarge(Advised, ValueError):
     """A pilot run needs more memory than it may take: `needed` bytes."""
 
-    def __init__(self, message: str, needed: int):
-        super().__init__(message)
+    def __init__(self, fact: str, advice: str, needed: int):
+        super().__init__(fact, advice)
         self.needed = needed
 
 
@@ -120,8 +121,8 @@ class PilotRunner(NamedTuple):
         if needed > self.memory:
             raise PilotTooLarge(
                 f"To plan, samples must run at cutoffs {cutoffs}, each in about {needed:,} bytes, "
-                f"but only {self.memory:,} may be used: raise `memory` or `tolerance`, or lower "
-                "`maximum`.",
+                f"but only {self.memory:,} may be used",
+                "Raise `memory` or `tolerance`, or lower `maximum`.",
                 needed,
             )
         return self.memory // needed

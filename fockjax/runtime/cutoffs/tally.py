@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fockjax._advice import first_few
 from fockjax.drawing import label
 from fockjax.operations import Step
 from fockjax.runtime.cutoffs.ladders import Ladders, Levels
@@ -152,6 +153,19 @@ def verdict(bounds: np.ndarray, tolerance: float) -> tuple[float, int]:
     within = bounds <= tolerance
     worst = np.max(bounds, where=within | ~within.any(), initial=0)
     return min(float(worst), 1.0), int(np.sum(within))
+
+
+def promise(what: str, within: int, count: int, bound: float, tolerance: float) -> str:
+    """The first line of a plan: how many samples lose at most its bound."""
+    return f"{what}: {within} of {count} samples lose at most {bound:.1e}, {tolerance:.1e} allowed."
+
+
+def reservation(short: np.ndarray, greatest: str) -> str:
+    """The line of a plan about the rows ``short``, which may not fit in the greatest truncation."""
+    return (
+        f"Rows {first_few(short)} may lose more even at {greatest}: raise `maximum`, or limit "
+        "their displacements and squeezing."
+    )
 
 
 def guarantee(short: np.ndarray) -> str:

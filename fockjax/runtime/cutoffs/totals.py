@@ -23,7 +23,16 @@ from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner, PilotTooLarge
 from fockjax.runtime.cutoffs.plan import Plan, Truncation
 from fockjax.runtime.cutoffs.samples import checked_samples, rows_to_plan_for
 from fockjax.runtime.cutoffs.statistics import total_tails
-from fockjax.runtime.cutoffs.tally import SAFETY, Reason, Tally, check_tolerance, guarantee, verdict
+from fockjax.runtime.cutoffs.tally import (
+    SAFETY,
+    Reason,
+    Tally,
+    check_tolerance,
+    guarantee,
+    promise,
+    reservation,
+    verdict,
+)
 from fockjax.runtime.cutoffs.trial import PILOTS
 from fockjax.runtime.memory import parse_size
 
@@ -52,8 +61,7 @@ class TotalPlan(Plan):
 
     def __str__(self) -> str:
         lines = [
-            f"{self.truncation}: {self.within} of {len(self.rows)} samples lose at most "
-            f"{self.bound:.1e}, {self.tolerance:.1e} allowed."
+            promise(str(self.truncation), self.within, len(self.rows), self.bound, self.tolerance)
         ]
         if self.guaranteed and self.reason:
             why = self.reason
@@ -69,10 +77,7 @@ class TotalPlan(Plan):
         elif len(self.short) < len(self.rows):
             lines.append(guarantee(self.short))
         if len(self.short):
-            lines.append(
-                f"Rows {first_few(self.short)} may lose more even at {self.rungs[-1]}: raise "
-                "`maximum`, or limit their displacements and squeezing."
-            )
+            lines.append(reservation(self.short, str(self.rungs[-1])))
         return "\n".join(lines)
 
 
