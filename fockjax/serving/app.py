@@ -299,7 +299,9 @@ class _Routes:
                     raise Refused(503, "too many large requests at a time", retry_after=1)
                 more = message.get("more_body", False)
             if not size:
-                raise bad_request("the request has no body")
+                upgrade = request.headers.get("upgrade")  # httptools then drops the body
+                advice = f": without the header Upgrade: {upgrade} it is kept" if upgrade else ""
+                raise bad_request(f"the request has no body{advice}")
             yield b"".join(parts)
         finally:
             self._held -= size
