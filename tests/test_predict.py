@@ -889,7 +889,9 @@ def start(*paths):
 @pytest.mark.slow
 @pytest.mark.parametrize(("source", "suffix"), [(".csv", ".parquet"), (".npy", ".csv")])
 def test_a_process_killed_at_any_moment_is_resumed_exactly(classifier, tmp_path, source, suffix):
-    rng = np.random.default_rng()  # unlike others, this test means to differ each time
+    seed = np.random.SeedSequence().entropy  # unlike others, this test means to differ each time
+    print(f"seed {seed}")  # pytest shows it where the test fails
+    rng = np.random.default_rng(seed)
     count = 16000
     features = np.tile(FEATURES, (count // 60 + 1, 1))[:count] + rng.normal(size=(count, 3))
     features[rng.integers(count, size=3)] = np.inf

@@ -487,7 +487,9 @@ def test_a_killed_process_is_resumed_exactly(tmp_path):
 
 @pytest.mark.slow
 def test_a_process_killed_at_random_moments_is_resumed_exactly(tmp_path):
-    rng = np.random.default_rng()  # unlike others, this test means to differ each time
+    seed = np.random.SeedSequence().entropy  # unlike others, this test means to differ each time
+    print(f"seed {seed}")  # pytest shows it where the test fails
+    rng = np.random.default_rng(seed)
 
     def after_seconds(out):
         end = time.monotonic() + rng.uniform(0, 12)

@@ -333,8 +333,8 @@ def test_a_device_that_hangs_is_not_live_until_it_goes_on(folder):
             wait_until(lambda: served.get("/v2/health/live").status == 503)
             assert served.get("/v2/health/ready").status == 503
         assert first.answer().status == 200
-        assert served.get("/v2/health/live").status == 200
-        assert served.get("/v2/health/ready").status == 200
+        wait_until(lambda: served.get("/v2/health/live").status == 200)
+        wait_until(lambda: served.get("/v2/health/ready").status == 200)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
