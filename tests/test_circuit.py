@@ -708,7 +708,10 @@ def test_a_refused_gate_leaves_no_trace():
     block = fj.Circuit(2).displace(fj.Weight("a"), fj.Weight("phi"), mode=0)
     other = fj.Circuit(2).displace(fj.Weight("a"), fj.Weight("phi", 2)[0], mode=0)
     for attempt, message in (
-        (lambda: circuit.displace(fj.Weight("b"), fj.Weight("b", (2,))[0], mode=0), "'b' has shape"),
+        (
+            lambda: circuit.displace(fj.Weight("b"), fj.Weight("b", (2,))[0], mode=0),
+            "'b' has shape",
+        ),
         (lambda: circuit.displace(fj.Weight("b"), math.nan, mode=0), "'phi' must be finite"),
         (lambda: circuit.repeat(block, 2), "already has a weight 'phi'"),
         (lambda: circuit.repeat(other, 2, shared="phi"), "'phi' has shape"),

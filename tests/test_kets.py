@@ -143,6 +143,12 @@ def test_gkp_of_zero_damping_and_in_single_precision():
     with jax.enable_x64(True):
         right, _ = batched(kets.gkp, [(1.1, -0.7, 0.0), (1.1, -0.7, 0.3)], 12, np.dtype(complex))
     close(ket, right, 1e-6)
+    # The ideal comb cut to 12 photon numbers, whose wavefunctions end long before its teeth do.
+    teeth = 2 * np.arange(-12, 13)
+    zero, one = (hermite_functions((teeth + mu) * math.sqrt(math.pi), 12).sum(1) for mu in (0, 1))
+    theta, phi = map(float, np.float32([1.1, -0.7]))
+    comb = np.cos(theta / 2) * zero + np.exp(-1j * phi) * np.sin(theta / 2) * one
+    close(right[0], comb / np.linalg.norm(comb), 1e-12)
 
 
 # Exact recurrences -------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""Every operation under a bound on all photons keeps what it keeps in the box.
+"""Every operation under a bound on all photons keeps what it keeps in the box; and what else takes
+such a bound.
 
 Each acts once, on some modes of an entangled ket, so that both truncations cut the same. What is
 made of several operations that are cut one by one is taken in its exact form.
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compare import close
+from flax import nnx
 
 import fockjax as fj
 from fockjax.validation.cases import Case, cases, names, template
@@ -120,3 +122,88 @@ def test_derivatives_of_active_gates_on_joined_modes(x64):
     values, forward, reverse = jax.jit(jax.vmap(slopes))(points)
     close(reverse, forward)
     close(reverse[4], np.dot([1, -8, 8, -1], values[:4]) / (12 * step), 1e-9)
+
+
+# What else takes such a bound
+
+FEW = fj.TotalPhotons(3)
+
+
+def passive():
+    """Two photons that lose none; the angles are weights."""
+    circuit = fj.Circuit(2).prepare("fock", 1, modes=0).prepare("fock", 1, modes=1)
+    circuit.beamsplitter(fj.Weight("theta"), 0.3).kerr(fj.Weight("kappa"), mode=0)
+    return circuit.beamsplitter(0.7, fj.Weight("phi"), modes=(1, 0))
+
+
+WEIGHTS = {"theta": np.array(0.4), "kappa": np.array(0.2), "phi": np.array(-0.8)}
+
+
+@pytest.mark.slow
+def test_geometry(x64):
+    """Of a ket, and under loss."""
+    pure, lossy = passive(), passive().loss(0.8, mode=1)
+
+    @jax.jit
+    def read(weights):
+        return [
+            (
+                fj.metric_tensor(partial(pure, cutoff=cutoff), weights),
+                fj.quantum_fisher(partial(lossy, cutoff=cutoff), weights),
+            )
+            for cutoff in (FEW, 3)
+        ]
+
+    ours, box = read(WEIGHTS)
+    assert max(abs(leaf) for leaf in jax.tree.leaves(ours)) > 0.1
+    jax.tree.map(lambda found, expected: close(found, expected, 1e-9), ours, box)
+
+
+def test_density_matrices(x64):
+    state = passive().loss(0.8, mode=1)(WEIGHTS, cutoff=FEW)
+    rho = state.density_matrix()
+    again = fj.from_density_matrix(rho, cutoff=FEW)
+    assert again.truncation == FEW and not again.is_pure
+    close(again.density_matrix(), rho)
+    close(again.photon_number(0).mean, state.photon_number(0).mean)
+    with pytest.raises(ValueError, match=r"outside TotalPhotons\(below=2\)"):
+        fj.from_density_matrix(rho, cutoff=fj.TotalPhotons(2))
+
+
+def test_costs():
+    circuit = fj.Circuit(3).displace(fj.Input(0), mode=0).beamsplitter().beamsplitter(modes=(1, 2))
+    ours, box = (circuit.cost(cutoff=cutoff, batch=4) for cutoff in (fj.TotalPhotons(6), 6))
+    assert (ours.outputs, box.outputs) == (4 * 56 * 8, 4 * 6**3 * 8)
+    assert ours.memory < box.memory
+
+
+def test_groups(x64):
+    """A bound for each group."""
+    circuit = fj.grouped(lambda modes: passive(), modes=4, group_size=2)
+    weights = {"groups": {name: np.stack([w, 2 * w]) for name, w in WEIGHTS.items()}}
+    state = circuit(weights, cutoff=FEW)
+    assert state.truncation == FEW and state.groups == ((0, 1), (2, 3))
+    first, second = (passive()({k: n * w for k, w in WEIGHTS.items()}, cutoff=3) for n in (1, 2))
+    close(state.ket(), np.multiply.outer(first.ket(), second.ket()))
+
+
+@pytest.mark.slow
+def test_inspection():
+    circuit = passive().displace(0.4, 0.7, mode=1)
+    report = fj.inspect(circuit, WEIGHTS, cutoff=FEW)
+    state = circuit(WEIGHTS, cutoff=FEW)
+    last = report.rows[-1]
+    close(report.state.amplitudes(), state.amplitudes(), 1e-6)
+    close(last.leakage, state.leakage, 1e-6)
+    close(last.photons, [state.photon_number(mode).mean for mode in range(2)], 1e-6)
+    assert last.lost > 0.01 > abs(report.rows[-2].leakage)
+
+
+@pytest.mark.loose_promotion
+def test_layers_of_a_network():
+    circuit = passive().displace(fj.Input(0), 0.7, mode=1)
+    layer = fj.nn.QuantumLayer(circuit, cutoff=FEW, rngs=nnx.Rngs(0))
+    x = np.array([[0.2], [-0.4]], np.float32)
+    weights = {name: layer.weights[name][...] for name in WEIGHTS}
+    for found, row in zip(layer(x), x, strict=True):
+        close(found, fj.nn.quadratures(circuit(weights, row, cutoff=FEW)), 1e-6)
