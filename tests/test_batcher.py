@@ -305,25 +305,3 @@ def test_many_threads_get_their_own_answers(count):
         worker.join(10)
         assert not worker.is_alive()
     assert not wrong
-
-
-def test_the_other_thread_ends_when_one_dies():
-    batcher, death = Batcher(LARGEST, WAIT, CAPACITY), []
-
-    def dies(values):
-        raise SystemExit
-
-    def work():
-        try:
-            batcher.work()
-        except SystemExit:
-            death.append(1)
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    assert isinstance(batcher.submit(dies, numbered(0, 1), 60).exception(10), Closed)
-    for thread in threads:
-        thread.join(10)
-        assert not thread.is_alive()
-    assert len(death) == 1

@@ -1,5 +1,6 @@
 """Mixed states against closed forms, pure states, channels and The Walrus."""
 
+import dense
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,15 +15,7 @@ mixed = fj.mixed
 
 
 def random_symplectic(seed, modes):
-    """Interferometer, squeezers, interferometer."""
-    rng = np.random.default_rng(seed)
-
-    def turn():
-        U, _ = np.linalg.qr(rng.normal(size=(2, modes, modes)).T @ [1, 1j])
-        return np.block([[U.real, -U.imag], [U.imag, U.real]])
-
-    r = rng.uniform(-0.6, 0.6, modes)
-    return turn() @ np.diag(np.exp(np.concatenate([-r, r]))) @ turn()
+    return dense.random_symplectic(seed, np.random.default_rng(seed).uniform(-0.6, 0.6, modes))
 
 
 def random_covariance(seed, modes, hbar=2.0):

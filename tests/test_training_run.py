@@ -558,11 +558,3 @@ def test_a_disk_that_fails_under_a_plot_leaves_the_run_to_be_resumed(tmp_path, m
     assert not (out / "results.json").exists()
     quietly(config(out, resume=True))
     assert (out / "confusion_matrix.png").exists()
-
-
-def test_names_are_printed_as_they_stand(tmp_path):
-    dataset = dataclasses.replace(made(), name="of [/b]", columns=("a", "b", "c [/b]", "[red]"))
-    dataset.features[:, 2:] = 4.0
-    _, text = quietly(config(tmp_path / "run [/b]"), dataset)
-    assert "Test rows of of [/b]" in text and "run [/b]\n" in text
-    assert "constant in training, so without effect: c [/b], [red]\n" in text
