@@ -199,6 +199,7 @@ def test_inspection():
     assert last.lost > 0.01 > abs(report.rows[-2].leakage)
 
 
+@pytest.mark.slow
 @pytest.mark.loose_promotion
 def test_layers_of_a_network():
     circuit = passive().displace(fj.Input(0), 0.7, mode=1)
