@@ -36,6 +36,9 @@ def pytest_collection_modifyitems(items):
 # not here: rounding is what these prove, or they compare with what another process computed, or
 # with what XLA makes of a program.
 AS_USERS_COMPILE = {"test_cost", "test_kernels", "test_training_run"}
+# Nor in the slow tests of these, so that the physics is proven on the machine code that users run.
+# It takes a fifth to a half more time.
+SLOW_AS_USERS_COMPILE = {"test_circuit", "test_linear", "test_truncation", "test_validation"}
 # With JAX 0.10 XLA's newer code generator takes a third of what is left; with 0.12 the option makes
 # no difference. JAX has no global switch for it, so its compile options are wrapped; where XLA no
 # longer knows this one, all runs as before.
@@ -45,7 +48,9 @@ FASTER = {"xla_cpu_use_fusion_emitters": False}
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     know_faster()
-    jax.config.update("jax_disable_most_optimizations", item.path.stem not in AS_USERS_COMPILE)
+    slow = item.get_closest_marker("slow") is not None
+    thorough = AS_USERS_COMPILE | SLOW_AS_USERS_COMPILE if slow else AS_USERS_COMPILE
+    jax.config.update("jax_disable_most_optimizations", item.path.stem not in thorough)
 
 
 @cache

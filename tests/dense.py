@@ -8,6 +8,7 @@ Gauss-Hermite quadrature over them, on so many nodes that it is exact.
 """
 
 from functools import cache
+from math import comb
 
 import numpy as np
 from scipy.special import factorial
@@ -201,6 +202,58 @@ def random_unitary(rng, size):
     """From a generator, or the seed of one."""
     rng = np.random.default_rng(rng)
     return np.linalg.qr(rng.normal(size=(size, size)) + 1j * rng.normal(size=(size, size)))[0]
+
+
+def orthogonal(unitary):
+    """What a passive transformation does to (x1, .., xn, p1, .., pn)."""
+    return np.block([[unitary.real, -unitary.imag], [unitary.imag, unitary.real]])
+
+
+def random_symplectic(seed, r):
+    """Interferometer, squeezers that scale x_k by e^-r_k, interferometer."""
+    squeezers = np.diag(np.exp(np.concatenate([-np.array(r), r])))
+    first, second = (orthogonal(random_unitary(seed + k, len(r))) for k in range(2))
+    return second @ squeezers @ first
+
+
+def hermite_functions(x, count):
+    """h_n(x), the wavefunctions of the Fock states at hbar = 1, along a new first axis."""
+    x = np.asarray(x, float)
+    rows = [np.pi**-0.25 * np.exp(-(x**2) / 2)]
+    rows.append(np.sqrt(2) * x * rows[0])
+    for n in range(1, count - 1):
+        rows.append(np.sqrt(2 / (n + 1)) * x * rows[n] - np.sqrt(n / (n + 1)) * rows[n - 1])
+    return np.array(rows[:count])
+
+
+def counting_probability(k, n, efficiency, dark):
+    """Of counting k where n photons are: a polynomial in the efficiency times an analytic function
+    of the dark counts, so that it may be differentiated across the ends of their ranges.
+    """
+    total = 0.0
+    for seen in range(min(n, k) + 1):
+        binomial = comb(n, seen) * efficiency**seen * (1 - efficiency) ** (n - seen)
+        total += binomial * dark ** (k - seen) * np.exp(-dark) / factorial(k - seen)
+    return total
+
+
+def loss_operators(T, cutoff):
+    """Kraus operators of a beamsplitter with the vacuum, by the number of photons lost."""
+    operators = np.zeros((cutoff, cutoff, cutoff))
+    for n in range(cutoff):
+        for j in range(n + 1):
+            operators[j, n - j, n] = np.sqrt(comb(n, j) * T ** (n - j) * (1 - T) ** j)
+    return operators
+
+
+def amplifier_operators(gain, cutoff):
+    """Kraus operators of two-mode squeezing with the vacuum, by the number of photons won."""
+    operators = np.zeros((cutoff, cutoff, cutoff))
+    for n in range(cutoff):
+        for j in range(cutoff - n):
+            element = comb(n + j, j) * gain ** -(n + 1) * (1 - 1 / gain) ** j
+            operators[j, n + j, n] = np.sqrt(element)
+    return operators
 
 
 def coherent(alpha, cutoff):

@@ -1,13 +1,13 @@
 """The queue of the server, without HTTP, device or real time: nothing is lost, mixed up or late."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from served import wait_until
 
 from fockjax.serving.batcher import Batcher, Closed, Full
 
@@ -194,8 +194,7 @@ def test_a_second_thread_starts_a_full_batch_beside_one_that_runs_and_no_other()
     threads = [threading.Thread(target=batcher.step) for _ in range(2)]
     small = batcher.submit(slow, numbered(0, 1), 99)
     threads[0].start()
-    while batcher.rows:  # it has not begun
-        time.sleep(1e-3)
+    wait_until(lambda: not batcher.rows)  # it has begun
     waiting = batcher.submit(slow, numbered(1, 1), 99)
     clock.now += 2 * WAIT
     assert batcher.delay() is None  # it is due, but a batch runs
@@ -267,8 +266,7 @@ def test_no_request_hangs_when_a_thread_dies():
         thread.start()
     first = batcher.submit(dies, numbered(0, 1), 60)
     second = batcher.submit(dies, numbered(1, LARGEST), 60)
-    while batcher.rows:  # they have not begun
-        time.sleep(1e-3)
+    wait_until(lambda: not batcher.rows)  # they have begun
     third = batcher.submit(device, numbered(9, 9), 60)
     gate.set()
     assert isinstance(first.exception(10), Closed)
@@ -307,26 +305,3 @@ def test_many_threads_get_their_own_answers(count):
         worker.join(10)
         assert not worker.is_alive()
     assert not wrong
-    assert len(device.ran) < 8 * 40 * 3  # some ran together
-
-
-def test_the_other_thread_ends_when_one_dies():
-    batcher, death = Batcher(LARGEST, WAIT, CAPACITY), []
-
-    def dies(values):
-        raise SystemExit
-
-    def work():
-        try:
-            batcher.work()
-        except SystemExit:
-            death.append(1)
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    assert isinstance(batcher.submit(dies, numbered(0, 1), 60).exception(10), Closed)
-    for thread in threads:
-        thread.join(10)
-        assert not thread.is_alive()
-    assert len(death) == 1

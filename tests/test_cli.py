@@ -132,7 +132,7 @@ def test_wrong_usage_is_exit_code_two(arguments, capsys):
     assert "fockjax" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "validate"])
+@pytest.mark.parametrize("command", ["train", "predict", "validate", "serve", "report"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([command, "--help"])

@@ -129,6 +129,27 @@ def test_text_and_time():
     assert lines[-2].startswith("in all") and lines[-1].startswith("peak memory")
 
 
+def test_a_pass_takes_what_its_size_and_kind_take():
+    """Between the sizes that were measured the bandwidth is a straight line of logarithms."""
+    machine = fj.Machine(1e-3, 1e-6, (16e9, 4e9, 1e9), (1e9, 2e9, 4e9))
+    for size, bandwidth in ((17, 16e9), (19.5, 8e9), (22, 4e9), (24, 2e9), (26, 1e9), (30, 1e9)):
+        moved = Pass("skews", 0, round(2**size))
+        assert machine.seconds(moved) == pytest.approx(1e-6 + 2**size / bandwidth, rel=1e-5)
+    assert machine.seconds(Pass("skews", 0, 160)) == pytest.approx(1e-6 + 1e-8)
+    for kind, rate in (("products", 2e9), ("complex products", 4e9), ("contractions", 1e9)):
+        computed = Pass(kind, 10**8, 160, times=3, starts=2)
+        assert machine.seconds(computed) == pytest.approx(2e-6 + 3e8 / rate)
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_measured_has_finite_rates(dtype):
+    machine = fj.calibrate(dtype)
+    found = np.array([machine.call, machine.start, *machine.bandwidths, *machine.rates])
+    assert found.shape == (8,) and np.all(np.isfinite(found) & (found > 0))
+    cost = fj.Circuit(2).beamsplitter(fj.Weight("t")).cost(cutoff=8, dtype=dtype)
+    assert machine.call < cost.seconds(machine) < 10
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="Argument `batch`"):
         fj.Circuit(1).cost(cutoff=3, batch=0)

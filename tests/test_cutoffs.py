@@ -361,6 +361,19 @@ def test_of_many_rows_the_extreme_ones_are_looked_at():
     assert 3123 in plan.rows and len(plan.rows) <= 1024 and plan.truncation == (10,)
 
 
+def test_points_to_plan_with_are_the_corners_and_fill_the_ranges():
+    low, high = np.array([-1.0, 0.0, 2.0]), np.array([1.0, 5.0, 2.0])
+    points = fj.runtime.spread(low, high, rows=128)
+    assert points.shape == (128, 3) and np.all((points >= low) & (points <= high))
+    corners = {(a, b, 2.0) for a in (-1.0, 1.0) for b in (0.0, 5.0)}
+    assert corners <= {tuple(point) for point in points[:8].tolist()}
+    counts, *_ = np.histogram2d(*points[8:, :2].T, bins=4, range=[(-1, 1), (0, 5)])
+    assert counts.min() >= 6 and counts.max() <= 9  # of 120 points in 16 cells
+    few = fj.runtime.spread([0.0] * 5, [1.0] * 5, rows=32)  # more corners than half of them
+    assert few.shape == (32, 5) and np.all((0 < few.mean(0)) & (few.mean(0) < 1))
+    assert not np.isin(few, (0, 1)).all(1).any()
+
+
 # Samples that run again
 
 
@@ -428,6 +441,25 @@ def test_random_circuits(kind):
     found = runpy.run_path(str(path))["study"](kind, 1, 1e-3)
     assert found.kept and found.caught and found.above <= 3
     assert found.lost <= 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Gaussian", "Kerr", "data"])
+def test_states_at_planned_cutoffs_are_those_at_large_ones(x64, kind):
+    """As far as the tolerance promises, and no closer than what is lost."""
+    path = Path(__file__).parent.parent / "benchmarks" / "cutoffs.py"
+    circuit, inputs = runpy.run_path(str(path))["circuit_of"](kind, 1, np.random.default_rng(1))
+    x = np.random.default_rng(2).normal(size=(3, inputs))
+    plan = fj.runtime.plan_cutoffs(circuit, {}, x if inputs else None, tolerance=1e-3)
+    call = jax.jit(circuit, static_argnames="cutoff")
+    for row in x if inputs else [None]:
+        state = call({}, row, cutoff=plan.truncation)
+        large = call({}, row, cutoff=tuple(2 * cutoff for cutoff in plan.truncation))
+        missing = np.array(large.ket())
+        missing[tuple(map(slice, state.cutoffs))] -= state.ket()
+        error = np.linalg.norm(missing)
+        assert 1e-9 < state.leakage <= 1e-3 and large.leakage < state.leakage / 100
+        assert 0.5 * np.sqrt(state.leakage) < error < state.error_bound + large.error_bound
 
 
 # A bound on all photons together

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compare import close
-from dense import coherent
+from dense import coherent, counting_probability, hermite_functions
 from jaxprs import equations
 from scipy import stats
 from scipy.special import erfc, gammaln
@@ -34,20 +34,13 @@ def random_rho(seed, cutoff, trace=0.8):
     return trace / 3 * sum(np.outer(ket, ket.conj()) for ket in kets)
 
 
-def hermite(q, count):
-    """NumPy's own, for few of them."""
-    norms = [1 / math.sqrt(2.0**n * math.factorial(n) * math.sqrt(math.pi)) for n in range(count)]
-    series = np.polynomial.hermite.hermval(q, np.diag(norms))
-    return series * np.exp(-(np.asarray(q) ** 2) / 2)
-
-
 def quadrature_cdf(rho, angle, q):
     """Closed form, float64: ``int h_m h_n = (h_m' h_n - h_m h_n') / (2 (n - m))``, and for m = n
     from one to the next; q in units of sqrt(hbar).
     """
     size = len(rho)
     n = np.arange(size)
-    h = hermite(q, size + 1)
+    h = hermite_functions(q, size + 1)
     slopes = np.sqrt(n / 2)[:, None] * h[n - 1] - np.sqrt((n + 1) / 2)[:, None] * h[n + 1]
     h = h[:size]
     same = erfc(-q) / 2 - np.cumsum(
@@ -60,17 +53,6 @@ def quadrature_cdf(rho, angle, q):
 
 
 # photons and clicks
-
-
-def counts_given(n, k, efficiency, dark):
-    """A polynomial in the efficiency times an analytic function of the dark counts, so that it may
-    be differentiated across the ends of their ranges.
-    """
-    total = 0.0
-    for seen in range(min(n, k) + 1):
-        binomial = math.comb(n, seen) * efficiency**seen * (1 - efficiency) ** (n - seen)
-        total += binomial * dark ** (k - seen) * math.exp(-dark) / math.factorial(k - seen)
-    return total
 
 
 @cache
@@ -98,7 +80,7 @@ def test_counts_of_an_imperfect_detector(x64):
     def table(efficiency, dark):
         return np.array(
             [
-                [counts_given(n, k, efficiency, dark) if k >= 0 else 0.0 for n in range(4)]
+                [counting_probability(k, n, efficiency, dark) if k >= 0 else 0.0 for n in range(4)]
                 for k in outcomes
             ]
         )
@@ -204,7 +186,8 @@ def test_effects_of_homodyne_sum_to_one(x64):
     assert weights.shape == (400, 1)
     close(step * np.einsum("xj,xjm,xjn->mn", weights, bras, bras.conj()), np.eye(CUTOFF))
     expected = (
-        hermite(x / math.sqrt(1.5), CUTOFF) * np.exp(-1j * ANGLE * np.arange(CUTOFF))[:, None]
+        hermite_functions(x / math.sqrt(1.5), CUTOFF)
+        * np.exp(-1j * ANGLE * np.arange(CUTOFF))[:, None]
     )
     close(bras[:, 0].T, expected / 1.5**0.25)
 
@@ -290,7 +273,9 @@ def test_probabilities_and_their_derivatives(name, x64):
         n = np.arange(CUTOFF)
         state = rho * np.exp(1j * point[0] * (n[:, None] - n))
         if name == "homodyne":
-            bra = hermite(point[2:] / math.sqrt(2), CUTOFF)[:, 0] * np.exp(-1j * point[1] * n)
+            bra = hermite_functions(point[2:] / math.sqrt(2), CUTOFF)[:, 0] * np.exp(
+                -1j * point[1] * n
+            )
             scale = math.sqrt(2)
         else:
             bra, scale = coherent(point[1] + 1j * point[2] + 1e-300, CUTOFF).conj(), math.pi

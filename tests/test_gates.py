@@ -149,7 +149,7 @@ def test_two_mode_squeezed_vacuum(x64):
     n = np.arange(6)
     pairs = np.zeros((9, 6), complex)
     pairs[n, n] = (np.tanh(-1.2) * np.exp(0.7j)) ** n / np.cosh(1.2)
-    close(gate[:, :, 0, 0], pairs, 1e-15)
+    close(gate[:, :, 0, 0], pairs, 1e-14)
 
 
 def test_mach_zehnder_interferometers_of_one_photon(x64):
@@ -173,7 +173,7 @@ def test_mach_zehnder_interferometers_of_one_photon(x64):
     for elements, photon in zip(made(), (standard, symmetric, symmetric), strict=True):
         elements = np.asarray(elements)
         one = [1, 0], [0, 1]  # the photon in mode 1, in mode 2
-        close([[elements[(*out, *into)] for into in one] for out in one], photon, 1e-15)
+        close([[elements[(*out, *into)] for into in one] for out in one], photon, 1e-14)
         n1, n2 = np.indices((4, 4)).reshape(2, -1)
         inside = np.ix_(n1 + n2 < 4, n1 + n2 < 4)
         block = elements.reshape(16, 16)[inside]

@@ -227,9 +227,9 @@ def layer(circuit, modes, name=""):
     """Entangles some modes of a circuit; its weights are named after them."""
     theta = fj.Weight(f"theta{name}", (len(modes),))
     for mode in modes:
-        circuit.displace(fj.Input(mode), mode=mode).squeeze(0.2, mode=mode)
+        circuit.displace(fj.Input(mode), 0.7, mode=mode).squeeze(0.2, -1.1, mode=mode)
     for k, mode in enumerate(modes[:-1]):
-        circuit.beamsplitter(theta[k], modes=(mode, mode + 1))
+        circuit.beamsplitter(theta[k], 0.4, modes=(mode, mode + 1))
     return circuit
 
 

@@ -1,6 +1,7 @@
 """What fj.inspect tells about a circuit, step by step."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,17 @@ WEIGHTS = {"t": jnp.array([0.3, 0.9, -0.4]), "k": jnp.array([0.1, 0.2, 0.3]), "p
 X = jnp.array([0.8])
 
 
+def tells(row, state):
+    """A row says of each mode what the state says."""
+    assert row.groups == state.groups
+    close = partial(np.testing.assert_allclose, rtol=0, atol=1e-6)
+    close(row.norm, state.norm)
+    close(row.leakage, state.leakage)
+    for mode in range(3):
+        close(row.top[mode], state.probabilities(mode)[-1])
+        close(row.photons[mode], state.photon_number(mode).mean)
+
+
 def test_rows_are_what_the_circuit_does_up_to_there():
     circuit = circuit_with_all()
     report = fj.inspect(circuit, WEIGHTS, X, cutoff=CUTOFFS)
@@ -40,19 +52,12 @@ def test_rows_are_what_the_circuit_does_up_to_there():
             given = {k: np.asarray(v) if np.ndim(v) else v for k, v in values.items()}
             given = {k: v if isinstance(v, int) else float(v) for k, v in given.items()}
             (prefix.prepare if name == "fock" else prefix.add)(name, modes=modes, **given)
-        if number != 6:
-            continue
-        state = prefix({}, cutoff=CUTOFFS)
-        assert row.groups == state.groups
-        close = {"rtol": 0, "atol": 1e-6}
-        np.testing.assert_allclose(row.norm, state.norm, **close)
-        np.testing.assert_allclose(row.leakage, state.leakage, **close)
-        for mode in range(3):
-            np.testing.assert_allclose(row.top[mode], state.probabilities(mode)[-1], **close)
-            np.testing.assert_allclose(row.photons[mode], state.photon_number(mode).mean, **close)
+        if number in (3, 6):  # before the layers, and within them
+            tells(row, prefix({}, cutoff=CUTOFFS))
     lost = [row.lost for row in report.rows]
     np.testing.assert_allclose(np.cumsum(lost), [row.leakage for row in report.rows], atol=1e-6)
     state = circuit(WEIGHTS, X, cutoff=CUTOFFS)
+    tells(report.rows[-1], state)
     np.testing.assert_allclose(report.state.ket(), state.ket(), atol=1e-6)
     assert report.state.truncations == state.truncations
     assert report.state.reflects == state.reflects

@@ -3,6 +3,7 @@
 import pickle
 import re
 
+import dense as slow
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,11 +37,7 @@ def random_unitary(n: int) -> np.ndarray:
 
 
 def random_symplectic(n: int) -> np.ndarray:
-    """Passive, squeezing, passive; in the order (x1, .., xn, p1, .., pn)."""
-    first, second = random_unitary(n), random_unitary(n).T
-    r = 0.1 * np.arange(1, n + 1)
-    orthogonal = [np.block([[u.real, -u.imag], [u.imag, u.real]]) for u in (first, second)]
-    return orthogonal[0] @ np.diag(np.exp([*-r, *r])) @ orthogonal[1]
+    return slow.random_symplectic(n, 0.1 * np.arange(1, n + 1))
 
 
 def program_of(modes: int, *operations) -> "sf.Program":

@@ -268,7 +268,7 @@ def test_phase_factor_of_a_full_float64(phi, x64):
     """With all 53 bits in use the product n phi itself rounds, by up to 1e-11 at n = 40000."""
     n = np.concatenate([np.arange(200) ** 2, -np.arange(400), [40000, -40000]])
     right = truth.phases_of(phi, n)
-    np.testing.assert_allclose(phase_factor(phi, n), right, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(phase_factor(phi, n), right, rtol=0, atol=1e-14)
 
 
 def test_phase_factor_beyond_two_turns_is_off_by_a_rounding_of_phi(dtype):
@@ -352,10 +352,10 @@ def test_cores_have_the_dtype_of_their_parameter(x64):
 
 @pytest.mark.slow
 def test_the_walrus_agrees_where_it_is_accurate(x64):
-    gradients = pytest.importorskip("thewalrus.fock_gradients")
+    from thewalrus import fock_gradients  # takes a second
 
     def theirs(name, *arguments):
-        return getattr(gradients, name)(*arguments)
+        return getattr(fock_gradients, name)(*arguments)
 
     for r, phi in ((0.4, 2.1), (1.0, -0.8)):
         for name in ("displacement", "squeezing"):

@@ -3,6 +3,7 @@
 import copy
 import math
 
+import dense
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,33 +24,20 @@ def source(modes=3):
     return circuit.beamsplitter(0.7, -0.4, modes=(1, 2)) if modes > 2 else circuit
 
 
-def hermite(x, cutoff, angle, hbar):
-    """<x_angle|n>, by NumPy's Hermite polynomials."""
-    q = x / math.sqrt(hbar)
-    n = np.arange(cutoff)
-    norms = [math.sqrt(2.0**k * math.factorial(k) * math.sqrt(math.pi * hbar)) for k in n]
-    polynomials = np.polynomial.hermite.hermval(q, np.eye(cutoff))
-    return np.exp(-(q**2) / 2) * polynomials / norms * np.exp(-1j * angle * n)
+def wave(x, cutoff, angle, hbar):
+    """<x_angle|n>."""
+    functions = dense.hermite_functions(x / math.sqrt(hbar), cutoff) / hbar**0.25
+    return functions * np.exp(-1j * angle * np.arange(cutoff))
 
 
 def coherent(alpha, cutoff):
     """<alpha|n> / sqrt(pi)."""
-    n = np.arange(cutoff)
-    roots = np.sqrt([math.factorial(k) for k in n])
-    return np.exp(-(abs(alpha) ** 2) / 2) * np.conj(alpha) ** n / roots / math.sqrt(math.pi)
+    return dense.coherent(alpha, cutoff).conj() / math.sqrt(math.pi)
 
 
 def counted(k, efficiency, dark):
     """The probability of counting k where n photons are, for all n."""
-    return np.array(
-        [
-            sum(
-                stats.binom.pmf(i, n, efficiency) * stats.poisson.pmf(k - i, dark)
-                for i in range(min(n, k) + 1)
-            )
-            for n in range(CUTOFF)
-        ]
-    )
+    return np.array([dense.counting_probability(k, n, efficiency, dark) for n in range(CUTOFF)])
 
 
 clicked = 1 - 0.8 ** np.arange(CUTOFF) * math.exp(-0.1)
@@ -59,7 +47,7 @@ SELECTED = {
     "no photons": (("photons", (), 0), [1], np.eye(CUTOFF)[:1]),
     "faulty photons": (("photons", (0.7, 0.2), 2), counted(2, 0.7, 0.2), np.eye(CUTOFF)),
     "click": (("threshold", (0.2, 0.1), 1), clicked, np.eye(CUTOFF)),
-    "homodyne": (("homodyne", (0.6,), 0.8), [1], hermite(0.8, CUTOFF, 0.6, 1.3)[None]),
+    "homodyne": (("homodyne", (0.6,), 0.8), [1], wave(0.8, CUTOFF, 0.6, 1.3)[None]),
     "heterodyne": (("heterodyne", (), 0.3 - 0.5j), [1], coherent(0.3 - 0.5j, CUTOFF)[None]),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import walrus
 from compare import close
-from dense import random_ket, random_unitary
+from dense import orthogonal, random_ket, random_symplectic, random_unitary
 from scipy.linalg import expm
 
 import fockjax as fj
@@ -25,17 +25,6 @@ def double(x64):
 
 def permutation(*order):
     return np.eye(len(order))[:, list(order)]
-
-
-def orthogonal(U):
-    return np.block([[U.real, -U.imag], [U.imag, U.real]])
-
-
-def random_symplectic(seed, r):
-    """Interferometer, squeezers that scale x_k by e^-r_k, interferometer."""
-    squeezers = np.diag(np.exp(np.concatenate([-np.array(r), r])))
-    first, second = (orthogonal(random_unitary(seed + k, len(r))) for k in range(2))
-    return second @ squeezers @ first
 
 
 def parallel(*blocks):

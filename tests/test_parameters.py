@@ -146,7 +146,7 @@ def test_normal_initialiser():
 
 
 def test_an_outcome_is_no_sequence():
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="not iterable"):
         list(fj.Outcome("m"))  # pyright: ignore[reportArgumentType]
 
 

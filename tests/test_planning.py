@@ -1,6 +1,7 @@
 """What a circuit is compiled to: how much of it, and how large."""
 
 import math
+from functools import partial
 
 import dense
 import jax
@@ -58,6 +59,26 @@ def test_layers_computed_again_keep_fewer_states():
     )
     before, after = (run.memory_analysis().temp_size_in_bytes for run in (kept, again))
     assert after < 0.6 * before
+
+
+def test_derivatives_through_layers_computed_again(x64):
+    """Two modes at complex128: gradient, and its derivative along a direction."""
+    block = fj.Circuit(2).displace(fj.Weight("r"), 0.4, mode=0)
+    block.beamsplitter(fj.Weight("theta"), 0.3)
+    weights = {"r": np.array([0.2, 0.1, -0.3]), "theta": np.array([0.4, -0.2, 0.7])}
+
+    @jax.jit
+    def derivatives(weights):
+        def number(weights, remat):
+            circuit = fj.Circuit(2).repeat(block, 3, remat=remat)
+            return circuit(weights, cutoff=(2, 3)).mean_amplitude(1).imag
+
+        gradients = (jax.grad(partial(number, remat=remat)) for remat in (False, True))
+        return [jax.jvp(gradient, (weights,), (weights,)) for gradient in gradients]
+
+    kept, again = derivatives(weights)
+    assert max(abs(leaf).max() for leaf in jax.tree.leaves(kept[1])) > 0.1
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), kept, again)
 
 
 def test_the_count_sees_what_is_written_out():

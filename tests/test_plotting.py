@@ -4,13 +4,12 @@ from itertools import combinations
 
 import jax
 import jax.numpy as jnp
+import matplotlib
 import numpy as np
 import pytest
 
 import fockjax as fj
 from fockjax import drawing
-
-matplotlib = pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(autouse=True)

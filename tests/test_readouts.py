@@ -294,24 +294,21 @@ def expected_of(ket, target, grid):
         mean = np.vdot(psi, out).real
         return mean, np.vdot(out, out).real - mean**2
 
-    def waves(q, cutoff):
-        h = [math.pi**-0.25 * np.exp(-(q**2) / 2), math.sqrt(2) * q * np.exp(-(q**2) / 2)]
-        h[1] *= math.pi**-0.25
-        for k in range(1, cutoff):
-            h.append(math.sqrt(2 / (k + 1)) * q * h[k] - math.sqrt(k / (k + 1)) * h[k - 1])
-        return np.array(h[:cutoff])
-
     def distribution(mode):
         n = np.arange(cutoffs[mode])
-        h = waves(grid / math.sqrt(1.7), len(n)) * np.exp(-0.6j * n)[:, None] / 1.7**0.25
+        h = (
+            dense.hermite_functions(grid / math.sqrt(1.7), len(n))
+            * np.exp(-0.6j * n)[:, None]
+            / 1.7**0.25
+        )
         return np.einsum("mx,mn,nx->x", h, reduced((mode,)), h.conj()).real
 
     def wigner(mode):
         """The Fourier integral, by the trapezoidal rule."""
         y = np.linspace(-14, 14, 801)
         scale = math.sqrt(1.7)
-        left = waves((grid[:, None] - y) / scale, cutoffs[mode])
-        right = waves((grid[:, None] + y) / scale, cutoffs[mode])
+        left = dense.hermite_functions((grid[:, None] - y) / scale, cutoffs[mode])
+        right = dense.hermite_functions((grid[:, None] + y) / scale, cutoffs[mode])
         kernel = np.einsum("mxy,mn,nxy->xy", left, reduced((mode,)), right) / scale
         fourier = np.exp(2j * np.outer(grid[:2], y) / 1.7) * (y[1] - y[0])
         return (fourier @ kernel.T).real / (math.pi * 1.7)

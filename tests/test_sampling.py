@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compare import close
-from dense import coherent
+from dense import coherent, counting_probability, hermite_functions
 from scipy import stats
-from test_detectors import ALARM, counts_given, hermite, random_ket
+from test_detectors import ALARM, random_ket
 
 import fockjax as fj
 from fockjax.readouts import sampling
@@ -68,7 +68,7 @@ def test_photons_and_clicks_of_imperfect_detectors():
         )
     )(jax.random.key(1), noise)
     tables = [
-        np.array([[counts_given(n, k, 0.7, 0.3) for n in range(size)] for k in range(12)])
+        np.array([[counting_probability(k, n, 0.7, 0.3) for n in range(size)] for k in range(12)])
         for size in p.shape
     ]
     assert agrees(counts, np.einsum("abc,ia,jb,kc->ijk", p, *tables))
@@ -116,7 +116,7 @@ def test_two_mode_squeezed_vacuum():
 def waves(size, angle, edges):
     """What the bins hold: ``int <m|x><x|n>`` over each, for quadratures in units of sqrt(hbar)."""
     q = (edges[:-1, None] + np.diff(edges)[:, None] * (np.arange(50) + 0.5) / 50).reshape(-1)
-    h = hermite(q, size) * np.exp(-1j * angle * np.arange(size))[:, None]
+    h = hermite_functions(q, size) * np.exp(-1j * angle * np.arange(size))[:, None]
     h = h.reshape(size, -1, 50) * np.sqrt(np.diff(edges) / 50)[:, None]
     return np.einsum("mbx,nbx->bmn", h.conj(), h)
 

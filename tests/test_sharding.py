@@ -133,11 +133,16 @@ def test_a_sum_in_a_loop_may_vary():
     np.testing.assert_allclose(program(y, jnp.tile(x, (DEVICES, 1, 1))), 20 * 64)
 
 
+SOME = ["-k", "layers-box or gates-total or loop or explicit or holds or parameters"]
+
+
 @pytest.mark.skipif(DEVICES > 1, reason="it is what runs now")
-def test_all_of_this_holds_on_two_devices():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    command += ["-k", "layers-box or gates-total or loop or explicit or holds or parameters"]
+@pytest.mark.parametrize(
+    "those", [pytest.param(SOME, id="some"), pytest.param([], id="all", marks=pytest.mark.slow)]
+)
+def test_all_of_this_holds_on_two_devices(those):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, *those]
     environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "2", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert done.returncode == 0, done.stdout
-    assert "1 skipped" in done.stdout  # this test: there were two devices indeed
+    assert "2 skipped" in done.stdout  # this test: there were two devices indeed

@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 import fockjax
 
 PACKAGE = Path(fockjax.__file__).parent
@@ -15,12 +17,25 @@ def part(module: str) -> str:
     return module.split(".")[1]
 
 
-def imports(path: Path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "fockjax":
-            yield from (f"fockjax.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fockjax."):
-            yield node.module
+def imports(text: str):
+    """The modules of the package that a file imports; relative imports are refused."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"relative import in line {node.lineno}"
+            whole = [f"fockjax.{alias.name}" for alias in node.names]
+            names = whole if node.module == "fockjax" else [node.module or ""]
+        else:
+            continue
+        yield from (name for name in names if name.startswith("fockjax."))
+
+
+def test_imports_of_every_form_are_seen():
+    forms = "import numpy, fockjax.states as s\nfrom fockjax import nn\nfrom fockjax.gates import x"
+    assert list(imports(forms)) == ["fockjax.states", "fockjax.nn", "fockjax.gates"]
+    with pytest.raises(AssertionError, match="relative import in line 1"):
+        list(imports("from . import nn"))
 
 
 def test_every_file_is_in_the_tree():
@@ -34,7 +49,7 @@ def test_imports_run_downwards():
         own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         if own == "__init__":
             continue
-        for module in imports(path):
+        for module in imports(path.read_text()):
             if ORDER.index(part(module)) > ORDER.index(own):
                 upwards.append(f"{path.relative_to(PACKAGE)} imports {module}")
     assert not upwards

@@ -380,8 +380,9 @@ GATES = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [str(k) for k in range(50)])
+@pytest.mark.parametrize(
+    "name", [pytest.param(str(k), marks=[pytest.mark.slow] * (k > 0)) for k in range(50)]
+)
 def test_agrees_with_piquasso(x64, name):
     """From a vacuum of all modes together, so that all is cut alike from the first gate on."""
     modes, below, program = json.loads(str(PIQUASSO[f"{name} program"]))

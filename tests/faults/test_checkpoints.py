@@ -352,6 +352,6 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_training(read_onl
         with pytest.raises((UserError, PermissionError), match=read_only.name):
             with folder.claimed(place, {}, TrainConfig()):
                 pass
-    with pytest.raises(PermissionError):
+    with pytest.raises(PermissionError, match=read_only.name):
         save(read_only, 1)
     assert not any(read_only.iterdir())

@@ -195,9 +195,11 @@ def test_many_clients_at_once_get_their_own_answers(served):
         return outputs(ask(served.port, one(seed, 1 + seed % 7)))["prediction"]
 
     alone = [answer(seed) for seed in range(40)]
+    compiled = metric(served, "fockjax_compiles_total")
     with ThreadPoolExecutor(8) as pool:
         for together, before in zip(pool.map(answer, range(40)), alone, strict=True):
             np.testing.assert_allclose(together, before, atol=1e-6)
+    assert metric(served, "fockjax_compiles_total") == compiled
 
 
 # time
@@ -334,8 +336,8 @@ def test_a_device_that_hangs_is_not_live_until_it_goes_on(folder):
             wait_until(lambda: served.get("/v2/health/live").status == 503)
             assert served.get("/v2/health/ready").status == 503
         assert first.answer().status == 200
-        assert served.get("/v2/health/live").status == 200
-        assert served.get("/v2/health/ready").status == 200
+        wait_until(lambda: served.get("/v2/health/live").status == 200)
+        wait_until(lambda: served.get("/v2/health/ready").status == 200)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -368,6 +370,7 @@ def test_a_wrong_answer_to_the_probe_row_stops_all_answers_until_it_is_right(fol
         assert served.get("/v2/health/live").status == 200
         answer = ask(served.port, one())
         assert answer.status == 503 and "known answer" in error(answer)
+        assert answer.header("Retry-After")
         served.after = lambda answer: answer
         wait_until(lambda: served.get("/v2/health/ready").status == 200)
         assert ask(served.port, one()).status == 200
