@@ -358,6 +358,12 @@ def test_a_bad_request_is_told_what_is_wrong(client, body, message):
     assert response.status_code == 400 and message in response.json()["error"]
 
 
+def test_a_body_lost_to_an_upgrade_is_told_how_to_keep_it(client):
+    response = client.post("/predict", content=b"", headers={"Upgrade": "h2c"})
+    assert response.status_code == 400
+    assert "without the header Upgrade: h2c" in response.json()["error"]
+
+
 def wrong(**changes):
     body = as_json(ROWS[:2])
     body["inputs"][0] |= changes
