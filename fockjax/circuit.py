@@ -472,7 +472,9 @@ class Circuit(Builder):
         The state is pure until a channel, a mixed preparation, or a preparation of modes that are
         coupled to others turns a factor into a density matrix, which takes the square of the
         memory. With ``unravel`` one pure branch is drawn instead wherever that would happen, so
-        that the average over many keys is the density matrix: see `fockjax.monte_carlo`.
+        that the average over many keys is the density matrix; where the circuit selects outcomes,
+        each branch counts in proportion to its `State.selection_probability`. See
+        `fockjax.monte_carlo`.
 
         Args:
             weights: a real array for each weight, as `init` returns them.

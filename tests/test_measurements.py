@@ -527,6 +527,27 @@ def test_monte_carlo_wants_a_state_and_numbers_of_it():
         fj.monte_carlo(run, lambda state: state, key, 4)
 
 
+def test_a_mean_is_that_given_what_is_selected_after_an_outcome():
+    """The outcome of mode 2 is drawn and forgotten, as if the mode had been traced out. The average
+    of what is complex, in batches."""
+    drawn = source().measure_photons(modes=2).measure_photons(modes=1, select=1)
+    traced = source().prepare("vacuum", modes=2).measure_photons(modes=1, select=1)
+
+    def read(state):
+        return state.mean_amplitude(0)
+
+    def run(key):
+        return drawn({}, cutoff=5, key=key)
+
+    found = fj.monte_carlo(run, read, jax.random.key(1), 1000, batch_size=300)
+    exact = read(traced({}, cutoff=5))
+    assert abs(found.mean - exact) < 3 * found.standard_error
+    plain = jnp.mean(
+        jax.vmap(lambda key: read(run(key)))(jax.random.split(jax.random.key(0), 1000))
+    )
+    assert abs(plain - exact) > 10 * found.standard_error
+
+
 def test_a_raw_key_of_numpy_is_a_key():
     circuit, key = (
         fj.Circuit(1).displace(0.3, mode=0).measure_photons(modes=0),
