@@ -258,8 +258,8 @@ def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     step = contract(rho - known, vector, "mn,n->m")
     inside = jnp.where(there, contract(vectors.conj(), step, "mj,m->j"), 0)
     step = step - contract(vectors, inside, "mj,j->m") / 2
-    root = jnp.sqrt(values[j]).astype(rho.dtype)
-    ket = root * vector + step / root
+    root = jnp.sqrt(values[j])  # 0 after an impossible selection
+    ket = root.astype(rho.dtype) * vector + ratio(1, root).astype(rho.dtype) * step
     chance = contract(ket.conj(), ket, "m,m->", real=True)
     total = jnp.trace(rho).real
     ket = ket * safe_sqrt(ratio(total, chance)).astype(ket.dtype)

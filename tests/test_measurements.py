@@ -481,6 +481,22 @@ def test_an_impossible_selection_is_refused_or_flagged():
     assert state.trace == 0
 
 
+def test_a_selection_that_only_some_runs_make_impossible_is_not_refused():
+    """A photon that is lost, or found elsewhere before, is not there to be selected."""
+    one = fj.Circuit(2).prepare("fock", 1, modes=0)
+    lossy = copy.copy(one).loss(0.5, mode=0).measure_photons(modes=0, select=1)
+    drawn = one.beamsplitter().measure_photons(modes=0).measure_photons(modes=1, select=1)
+    for circuit in (lossy, drawn):
+        found = [
+            float(circuit({}, cutoff=2, key=key, unravel=True).selection_probability)
+            for key in jax.random.split(jax.random.key(0), 8)
+        ]
+        assert {round(chance, 5) for chance in found} == {0.0, 1.0}
+    never = fj.Circuit(2).measure_photons(modes=0, select=1).measure_photons(modes=1)
+    with pytest.raises(ValueError, match="impossible"):
+        never({}, cutoff=2, key=jax.random.key(0))
+
+
 def test_what_follows_an_impossible_selection_is_impossible_too():
     circuit = fj.Circuit(3).two_mode_squeeze(0.5).measure_photons(modes=0, select=1)
     circuit.beamsplitter(0.3, modes=(1, 2)).measure_photons(modes=(1, 2), select=(2, 1))

@@ -367,6 +367,36 @@ def test_what_is_selected_nowhere_has_no_mean():
     assert np.all(np.isnan(fj.monte_carlo(run, photons, jax.random.key(0), 8, batch_size=4)))
 
 
+@pytest.mark.parametrize("noisy", [False, True])
+def test_a_branch_in_layers_records_what_is_drawn_in_them(noisy):
+    """Where nothing is drawn the state is exact up to what was cut, in layers as without."""
+    block = fj.Circuit(1).displace(0.3, 0.2, mode=0)
+    if noisy:
+        block.loss(0.9, mode=0)
+    written = fj.Circuit(1)
+    for _ in range(3):
+        for step in block.operations:
+            written.add(step.name, *step.parameters.values(), modes=0)
+    repeated = fj.Circuit(1).repeat(block, 3)
+    for circuit in (repeated, written):
+        state = circuit({}, cutoff=6, key=jax.random.key(0), unravel=True)
+        assert (state.score is not None, state.selected) == (noisy, None)
+        assert np.isinf(state.error_bound) == noisy
+
+
+def test_a_branch_of_nothing_is_nothing():
+    """Of what an impossible selection leaves of a density matrix."""
+    lossy = fj.Circuit(2).squeeze(0.5, mode=0).loss(0.5, mode=0).beamsplitter()
+    (factor,) = lossy({}, cutoff=4).factors
+
+    def run(scale):
+        start = fj.State((factor.weighted(scale),))
+        key = jax.random.key(0)
+        return fj.Circuit(2)({}, cutoff=4, initial=start, key=key, unravel=True).trace
+
+    assert jax.value_and_grad(run)(jnp.zeros(())) == (0, 0)
+
+
 def test_drawing_needs_a_key():
     circuit = fj.Circuit(1).loss(0.5, mode=0)
     with pytest.raises(ValueError, match="Argument `key` is missing"):

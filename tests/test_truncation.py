@@ -295,12 +295,19 @@ def test_bad_input_is_told():
         print(fj.State((one, other)))
 
 
-def test_preparing_what_lies_outside_is_told():
-    ket = np.eye(4)[1][:, None] * np.eye(4)[3]
-    outside = fj.Circuit(3).prepare("ket", ket, modes=(2, 0))
-    with pytest.raises(ValueError, match=r"'ket' has an amplitude for \(1, 3\) photons, outside"):
-        outside({}, cutoff=KEPT)
-    assert abs(float(outside({}, cutoff=fj.TotalPhotons(5)).leakage)) < 1e-6
+def test_what_is_prepared_outside_is_lost():
+    """As it is in a box, and also of weights."""
+    ket = 0.6 * np.eye(16)[4 + 3].reshape(4, 4) + 0.8j * np.eye(16)[1].reshape(4, 4)
+    constant = fj.Circuit(3).prepare("ket", ket, modes=(2, 0))
+    real, imag = fj.Weight("re", (4, 4)), fj.Weight("im", (4, 4))
+    weights = {"re": ket.real, "im": ket.imag}
+    of_weights = fj.Circuit(3).prepare("ket", real, imag, modes=(2, 0))
+    for cutoff, lost in ((KEPT, 0.36), ((4, 4, 3), 0.0), ((3, 4, 4), 0.36), (5, 0.0)):
+        state = constant({}, cutoff=cutoff)
+        assert abs(float(state.leakage) - lost) < 1e-6
+        assert state.error_bound > 0 or not lost
+        close(of_weights(weights, cutoff=cutoff).amplitudes(), state.amplitudes(), 1e-6)
+    assert abs(float(constant({}, cutoff=fj.TotalPhotons(5)).leakage)) < 1e-6
 
 
 MESH = fj.Circuit(3).beamsplitter(fj.Input(0), fj.Input(1), modes=(0, 1))
