@@ -133,6 +133,24 @@ class Factor(abc.ABC, Generic[Stored]):
         """Joint photon-number probabilities, an axis for each of ``modes``."""
         return self.layout.probabilities(self.array, self.positions(modes))
 
+    def means(self, observables: Sequence[Mapping[int, jax.Array]]) -> list[jax.Array]:
+        """The means of ``prod values[mode][n_mode]`` for each of some observables of the same of
+        its modes.
+        """
+        placed = [{self.modes.index(m): v for m, v in each.items()} for each in observables]
+        return self.layout.means(self.array, placed)
+
+    def sequence(self, modes: tuple[int, ...]) -> list[jax.Array]:
+        """For each of ``modes`` the joint probabilities of its photon number and of those before:
+        see `Layout.sequence`.
+        """
+        populations = self.layout.populations(self.array)
+        return self.kets.sequence(populations, self.positions(modes))
+
+    def edge(self) -> jax.Array:
+        """The probability of the last two photon numbers that are kept: see `Layout.edge`."""
+        return self.kets.edge(self.layout.populations(self.array))
+
     def band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
         """``sum_n weights[n] <n + order| rho |n>`` of one mode, the others traced out."""
         return self.layout.band(self.array, self.modes.index(mode), order, weights)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fockjax.layout import TotalPhotons
 from fockjax.states import State
 
 
@@ -27,17 +26,7 @@ def lost(state: State) -> jax.Array:
     lost = state.leakage
     if not state.reflects:
         return lost
-    if isinstance(state.truncation, TotalPhotons):
-        below = state.truncation.below
-        for factor in state.factors:
-            own = factor.array
-            photons = abs(own) ** 2 if factor.is_pure else jnp.diagonal(own).real
-            totals = state.truncation.states(len(factor.modes)).sum(1)
-            lost = lost + jnp.sum(photons, where=totals >= below - 2)
-        return jnp.minimum(lost, 1)
-    for mode in range(state.modes):
-        lost = lost + jnp.sum(state.probabilities(mode)[-2:])
-    return jnp.minimum(lost, 1)
+    return jnp.minimum(lost + sum(factor.edge() for factor in state.factors), 1)
 
 
 def checked(state: State, readout: Callable[[State], Any]) -> Checked:

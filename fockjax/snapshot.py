@@ -56,6 +56,5 @@ class Snapshot(Circuit):
         return hash(self._same)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Of a copy that is built on the hash would be wrong; and strings have another one in another
-        # process.
+        # What is built on a copy has another hash, and strings have one in another process.
         return {name: value for name, value in vars(self).items() if name != "_hash"}
