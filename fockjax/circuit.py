@@ -638,6 +638,16 @@ class Circuit(Builder):
         """All operations in order, layers written out, each as (name, parameters and options,
         modes) with its parameters evaluated. What depends on an outcome stays a `Parameter`.
 
+        Args:
+            weights: a real array for each weight, as `init` returns them.
+            x: the input vector, shape ``(num_inputs,)``; left out if the circuit has no inputs.
+
+        Returns:
+            A tuple for each operation.
+
+        Raises:
+            ValueError: for missing, unknown or misshapen weights or inputs.
+
         Example:
             >>> import fockjax as fj
             >>> fj.Circuit(1).squeeze(fj.Weight("r"), mode=0).evaluated({"r": 0.5})

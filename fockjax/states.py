@@ -140,6 +140,9 @@ class State(Readouts):
         """The matrix elements <m1, m2, ..| rho |n1, n2, ..> of all modes, rows first: shape
         ``(*cutoffs, *cutoffs)``. Memory: the square of the product of all cutoffs.
 
+        Raises:
+            OverLimit: if the array would take more than 8 GiB, and more than any factor.
+
         Example:
             >>> import fockjax as fj
             >>> fj.vacuum(cutoff=(2, 3)).density_matrix().shape
@@ -355,6 +358,9 @@ class State(Readouts):
         Args:
             r: moduli, one for each mode, or one number for all modes.
             phi: phases in radians, likewise.
+
+        Returns:
+            A real scalar.
 
         Example:
             >>> import fockjax as fj

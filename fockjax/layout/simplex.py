@@ -24,6 +24,12 @@ class TotalPhotons:
     It is given in place of a cutoff. For n modes it keeps ``C(n + below - 1, n)`` amplitudes, where
     the cutoff ``below`` for each mode keeps ``below^n``.
 
+    Args:
+        below: an integer >= 1.
+
+    Raises:
+        ValueError: for any other.
+
     Example:
         >>> import fockjax as fj
         >>> circuit = fj.Circuit(8).displace(0.5, mode=0).beamsplitter(modes=(0, 7))
