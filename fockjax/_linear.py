@@ -90,6 +90,8 @@ class Chart:
     """
 
     def __init__(self, places: np.ndarray, shapes: Sequence[tuple[int, ...]]):
+        if (size := sum(map(math.prod, shapes))) > 2**31:
+            raise ValueError(f"Arrays of {size:,} elements are too large: 2^31 can be addressed.")
         self.places = np.asarray(places, np.int32)
         self.shapes = tuple(shapes)
 

@@ -115,6 +115,9 @@ def kraus_defect(kraus):
     Returns:
         A real scalar; differentiable, with derivative 0 where it is exactly 0.
 
+    Raises:
+        ValueError: for another shape.
+
     Example:
         >>> import numpy as np, fockjax as fj
         >>> print(fj.checks.kraus_defect(np.diag([1.0, 1.1])[None]).round(3))

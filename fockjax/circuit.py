@@ -16,7 +16,6 @@ from fockjax._eager import is_known
 from fockjax._given import check_key, checked_hbar, checked_integer, modes_of
 from fockjax._limits import MEMORY_LIMIT
 from fockjax._numerics import canonical_complex, real_dtype
-from fockjax._parts import constant
 from fockjax.arguments import Cutoff
 from fockjax.builder import Builder
 from fockjax.channels import REGISTRY as CHANNELS
@@ -472,7 +471,9 @@ class Circuit(Builder):
         The state is pure until a channel, a mixed preparation, or a preparation of modes that are
         coupled to others turns a factor into a density matrix, which takes the square of the
         memory. With ``unravel`` one pure branch is drawn instead wherever that would happen, so
-        that the average over many keys is the density matrix: see `fockjax.monte_carlo`.
+        that the average over many keys is the density matrix; where the circuit selects outcomes,
+        each branch counts in proportion to its `State.selection_probability`. See
+        `fockjax.monte_carlo`.
 
         Args:
             weights: a real array for each weight, as `init` returns them.
@@ -494,21 +495,33 @@ class Circuit(Builder):
         Raises:
             ValueError: for missing, unknown or misshapen weights or inputs, a cutoff below 1, a
                 state over the memory limit, an ``initial`` that `fockjax.from_ket` refuses, a
-                missing key; and, if values are not traced, for a post-selection that is impossible.
-                If they are traced, its `State.selection_probability` is 0 up to rounding.
+                missing key; and for a post-selection that is impossible, if values are not traced
+                and nothing is drawn before it. Else its `State.selection_probability` is 0 up to
+                rounding: another run may make it possible.
         """
         given = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
         memory_limit = checked_integer(memory_limit, "Argument `memory_limit`")
         run = partial(_run, **given, hbar=self.hbar, memory_limit=memory_limit)
         state = run(self.operations)
-        self._refuse_impossible(state, run, given["initial"])
+        self._refuse_impossible(state, run, given["initial"], given["unravel"])
         return state
 
+    def _selects_after_a_draw(self, unravel: bool) -> bool:
+        """Whether something is drawn before the last selection, which another run may make
+        possible.
+        """
+        last = max(k for k, each in enumerate(self.operations) if any(map(_selects, flat((each,)))))
+        return planning.is_random(self.operations[: last + 1], unravel)
+
     def _refuse_impossible(
-        self, state: State, run: Callable[[Operations], State], initial: jax.Array | State | None
+        self,
+        state: State,
+        run: Callable[[Operations], State],
+        initial: jax.Array | State | None,
+        unravel: bool,
     ) -> None:
         selections = [step for step in flat(self.operations) if _selects(step)]
-        if not selections:
+        if not selections or self._selects_after_a_draw(unravel):
             return
         probability = state.selection_probability
         if not is_known(probability) or np.ndim(probability):
@@ -625,6 +638,16 @@ class Circuit(Builder):
         """All operations in order, layers written out, each as (name, parameters and options,
         modes) with its parameters evaluated. What depends on an outcome stays a `Parameter`.
 
+        Args:
+            weights: a real array for each weight, as `init` returns them.
+            x: the input vector, shape ``(num_inputs,)``; left out if the circuit has no inputs.
+
+        Returns:
+            A tuple for each operation.
+
+        Raises:
+            ValueError: for missing, unknown or misshapen weights or inputs.
+
         Example:
             >>> import fockjax as fj
             >>> fj.Circuit(1).squeeze(fj.Weight("r"), mode=0).evaluated({"r": 0.5})
@@ -701,7 +724,6 @@ class Circuit(Builder):
             check_key(key)
         weights = arguments.weights_of(self._weights, weights, real_dtype(dtype))
         x = arguments.input_of(self.num_inputs, x, real_dtype(dtype))
-        self._refuse_outside(layout)
         if isinstance(initial, State):
             given = initial.truncation, initial.dtype, initial.hbar
             wanted = layout.truncation, dtype, self.hbar
@@ -731,16 +753,6 @@ class Circuit(Builder):
             "key": key,
             "unravel": bool(unravel),
         }
-
-    def _refuse_outside(self, layout: Layout) -> None:
-        """Refuse to prepare what is known to have amplitudes outside a truncation by totals."""
-        if layout.separable:
-            return
-        for step in flat(self.operations):
-            given = constant(step.parameters) if isinstance(step, Preparation) else None
-            if given is not None:
-                own = layout.of(tuple(sorted(step.modes)))
-                refuse_outside(own, given, f"Preparation {step.name!r}")
 
     def _leaves(self) -> Iterator[Weight | Input | Outcome]:
         for step in flat(self.operations):

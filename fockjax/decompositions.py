@@ -69,6 +69,9 @@ def pairs(modes: int, mesh: str = "rectangular") -> tuple[tuple[int, int], ...]:
         modes: the number of modes n; there are n (n - 1) / 2 pairs.
         mesh: "rectangular" (Clements et al.; column by column) or "triangular" (Reck et al.).
 
+    Raises:
+        ValueError: for another ``mesh``.
+
     Example:
         >>> import fockjax as fj
         >>> fj.decompositions.pairs(4)

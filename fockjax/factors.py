@@ -133,6 +133,24 @@ class Factor(abc.ABC, Generic[Stored]):
         """Joint photon-number probabilities, an axis for each of ``modes``."""
         return self.layout.probabilities(self.array, self.positions(modes))
 
+    def means(self, observables: Sequence[Mapping[int, jax.Array]]) -> list[jax.Array]:
+        """The means of ``prod values[mode][n_mode]`` for each of some observables of the same of
+        its modes.
+        """
+        placed = [{self.modes.index(m): v for m, v in each.items()} for each in observables]
+        return self.layout.means(self.array, placed)
+
+    def sequence(self, modes: tuple[int, ...]) -> list[jax.Array]:
+        """For each of ``modes`` the joint probabilities of its photon number and of those before:
+        see `Layout.sequence`.
+        """
+        populations = self.layout.populations(self.array)
+        return self.kets.sequence(populations, self.positions(modes))
+
+    def edge(self) -> jax.Array:
+        """The probability of the last two photon numbers that are kept: see `Layout.edge`."""
+        return self.kets.edge(self.layout.populations(self.array))
+
     def band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
         """``sum_n weights[n] <n + order| rho |n>`` of one mode, the others traced out."""
         return self.layout.band(self.array, self.modes.index(mode), order, weights)
@@ -258,8 +276,8 @@ def _ket_of(rho: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     step = contract(rho - known, vector, "mn,n->m")
     inside = jnp.where(there, contract(vectors.conj(), step, "mj,m->j"), 0)
     step = step - contract(vectors, inside, "mj,j->m") / 2
-    root = jnp.sqrt(values[j]).astype(rho.dtype)
-    ket = root * vector + step / root
+    root = jnp.sqrt(values[j])  # 0 after an impossible selection
+    ket = root.astype(rho.dtype) * vector + ratio(1, root).astype(rho.dtype) * step
     chance = contract(ket.conj(), ket, "m,m->", real=True)
     total = jnp.trace(rho).real
     ket = ket * safe_sqrt(ratio(total, chance)).astype(ket.dtype)

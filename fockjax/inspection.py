@@ -252,6 +252,10 @@ def inspect(
         that is not finite and the one that lost most, and gives advice. An impossible
         post-selection, which a call refuses, is reported in the advice.
 
+    Raises:
+        TypeError: if ``circuit`` is no `Circuit`, or JAX is tracing a value here.
+        ValueError: as a call of the circuit, but for an impossible selection.
+
     Example:
         >>> import fockjax as fj
         >>> circuit = fj.Circuit(2).displace(1.2, mode=0).squeeze(fj.Weight("r"), mode=1)

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from fockjax._given import check_key, checked_integer
-from fockjax._numerics import safe_sqrt
+from fockjax._numerics import ratio, safe_sqrt
 from fockjax.states import State
 
 
@@ -35,8 +36,14 @@ def monte_carlo(
     expectation value over trajectories is that of the density matrix, including leakage. This does
     not hold for what is not linear in the density matrix, such as an entropy or a variance.
 
+    The mean is that given what the circuit selects: a run in which the selection is less likely
+    counts less, in proportion to `State.selection_probability`. (The probability of the selection
+    in all runs is the plain mean of that, by `jax.vmap` over keys.)
+
     The mean is differentiable, with an unbiased derivative. It accounts for outcomes becoming
-    likelier (`State.weight`), with the mean of the other runs of a batch as baseline.
+    likelier (`State.weight`), with the mean of the other runs of a batch as baseline. Where the
+    circuit selects, the mean is a ratio of two means; it and its derivative are biased then, by
+    about 1 / ``samples``.
 
     Args:
         run: makes one random run from a key.
@@ -47,7 +54,7 @@ def monte_carlo(
 
     Returns:
         An `Estimate`. If there are many samples, the true mean is within three standard errors in
-        99.7 % of cases.
+        99.7 % of cases. Both are NaN if what is selected was impossible in all runs.
 
     Raises:
         ValueError: for fewer than 2 samples or a batch size below 1.
@@ -83,15 +90,12 @@ def monte_carlo(
             raise TypeError(
                 "Argument `readout` must return numbers, got a State: read some from it."
             )
-        return jax.tree.map(lambda value: _number(value, state.weight), read), state.weight
+        values = jax.tree.map(lambda value: _number(value, state.weight), read)
+        return values, state.weight, state.selected
 
     @jax.checkpoint
-    def batch(keys) -> tuple[Any, Any]:
-        """Mean and sum of squared deviations of a batch."""
-        values, weights = jax.vmap(one)(keys)
-        mean = jax.tree.map(lambda value: jnp.mean(_weighted(value, weights), 0), values)
-        square = jax.tree.map(lambda value, m: jnp.sum(_square(value - m[None]), 0), values, mean)
-        return mean, square
+    def batch(keys) -> _Sums:
+        return _sums(*jax.vmap(one)(keys))
 
     keys = jax.random.split(key, samples)
     whole = keys[: batches * size].reshape(batches, size, *keys.shape[1:])
@@ -99,19 +103,93 @@ def monte_carlo(
         found = batch(whole[0])
     else:
 
-        def add(carry, step):
-            count, own = step
-            return _join(count, carry, size, batch(own)), None
+        def add(found, own):
+            return _join(found, batch(own)), None
 
         # Not only the shape: in `jax.shard_map` each device may have a key of its own.
         nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(batch, whole[0]))
-        counts = size * jnp.arange(batches, dtype=float)
-        found, _ = lax.scan(add, nothing, (counts, whole))
+        found, _ = lax.scan(add, nothing, whole)
     if rest:
-        found = _join(float(batches * size), found, rest, batch(keys[batches * size :]))
-    mean, square = found
-    error = jax.tree.map(lambda s: safe_sqrt(s / (samples - 1) / samples), square)
-    return Estimate(mean, lax.stop_gradient(error))
+        found = _join(found, batch(keys[batches * size :]))
+    error = jax.tree.map(lambda s: safe_sqrt(s * (samples / (samples - 1))), found.square)
+    return jax.tree.map(
+        lambda e: jnp.where(found.total > 0, e, np.nan), Estimate(found.mean, error)
+    )
+
+
+class _Sums(NamedTuple):
+    """What is kept of some runs. Run t has the value f_t, and the selection the probability s_t, 1
+    where nothing is selected.
+
+    Attributes:
+        total: the sum of s_t; its derivative is that of their mean over all that may be drawn.
+        mean: the weighted mean m of f_t.
+        norm, moment, square: the sums of q_t^2, q_t^2 (f_t - m) and q_t^2 |f_t - m|^2, where q_t is
+            s_t / total. The last is the variance of m to first order in the fluctuations of its
+            numerator and its denominator. They are constants for automatic differentiation.
+    """
+
+    total: jax.Array
+    mean: Any
+    norm: jax.Array
+    moment: Any
+    square: Any
+
+
+def _sums(values: Any, weights: jax.Array, selected: jax.Array | None) -> _Sums:
+    """The sums of a batch of runs."""
+    if selected is None:
+        chances = jnp.ones_like(weights)
+        mean = jax.tree.map(lambda v: jnp.mean(_scored(v, weights), 0), values)
+    else:
+        chances = weights * selected
+        # What is read after an impossible selection means nothing, and may be NaN.
+        values = jax.tree.map(lambda v: jnp.where(_along(selected, v) == 0, 0, v), values)
+        parts = ratio(chances, jnp.sum(chances))
+        mean = jax.tree.map(lambda v: jnp.sum(_along(parts, v) * v, 0), values)
+    total = jnp.sum(chances)
+    shares = lax.stop_gradient(ratio(chances, total))
+    off = jax.tree.map(lambda v, m: lax.stop_gradient(v - m[None]), values, mean)
+    return _Sums(
+        total,
+        mean,
+        jnp.sum(shares**2),
+        jax.tree.map(lambda d: jnp.sum(_along(shares, d) ** 2 * d, 0), off),
+        jax.tree.map(lambda d: jnp.sum(_square(_along(shares, d) * d), 0), off),
+    )
+
+
+def _join(one: _Sums, other: _Sums) -> _Sums:
+    """The sums of two sets of runs.
+
+    For equal weights: T. F. Chan, G. H. Golub, R. J. LeVeque, The American Statistician 37, 242
+    (1983).
+    """
+    total = one.total + other.total
+    share = ratio(other.total, total)
+    mean = jax.tree.map(lambda a, b: a + share.astype(a.dtype) * (b - a), one.mean, other.mean)
+    center, known = lax.stop_gradient((mean, share))
+    sides = _about(center, one, 1 - known), _about(center, other, known)
+    return _Sums(total, mean, *jax.tree.map(jnp.add, *sides))
+
+
+def _about(center: Any, sums: _Sums, part: jax.Array) -> tuple[jax.Array, Any, Any]:
+    """Norm, moment and square of runs that are ``part`` of those whose mean is ``center``."""
+    norm = part**2 * sums.norm
+    by = jax.tree.map(lambda m, c: lax.stop_gradient(m) - c, sums.mean, center)
+
+    def moment(first, d):
+        return part.astype(d.dtype) ** 2 * first + norm.astype(d.dtype) * d
+
+    def square(second, first, d):
+        whole = part.astype(second.dtype) ** 2 * (second + 2 * (first * d.conj()).real)
+        return whole + norm.astype(second.dtype) * _square(d)
+
+    return (
+        norm,
+        jax.tree.map(moment, sums.moment, by),
+        jax.tree.map(square, sums.square, sums.moment, by),
+    )
 
 
 def _number(value: Any, like: jax.Array) -> jax.Array:
@@ -120,33 +198,18 @@ def _number(value: Any, like: jax.Array) -> jax.Array:
     return value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(like.dtype)
 
 
-def _weighted(values: jax.Array, weights: jax.Array) -> jax.Array:
+def _scored(values: jax.Array, weights: jax.Array) -> jax.Array:
     """Each value times its weight, with a baseline subtracted that does not depend on the value."""
-    weights = weights.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
+    weights = _along(weights, values)
     known = lax.stop_gradient(values)
     baseline = (jnp.sum(known, 0, keepdims=True) - known) / max(len(known) - 1, 1)
     return (values - baseline) * weights + baseline
 
 
+def _along(numbers: jax.Array, values: jax.Array) -> jax.Array:
+    """Numbers, one for each run, as factors of the values of all runs."""
+    return numbers.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
+
+
 def _square(values: jax.Array) -> jax.Array:
     return values.real**2 + values.imag**2
-
-
-def _join(count, one, more: int, other):
-    """Mean and sum of squared deviations of two sets of ``count`` and ``more`` values.
-
-    T. F. Chan, G. H. Golub, R. J. LeVeque, The American Statistician 37, 242 (1983).
-    """
-    (mean, square), (other_mean, other_square) = one, other
-    share = more / (count + more)
-
-    def joined_mean(a, b):
-        return a + jnp.asarray(share).astype(a.dtype) * (b - a)
-
-    def joined_square(a, b, mean_a, mean_b):
-        return a + b + jnp.asarray(count * share).astype(a.dtype) * _square(mean_b - mean_a)
-
-    return (
-        jax.tree.map(joined_mean, mean, other_mean),
-        jax.tree.map(joined_square, square, other_square, mean, other_mean),
-    )

@@ -41,6 +41,12 @@ def with_leakage(readout: Readout) -> Readout:
     `fockjax.runtime.lost` does. A loss may penalise the latter, since otherwise a circuit may learn
     to rely on its cutoff.
 
+    Args:
+        readout: from the `State` of one sample to an array or a pytree of arrays.
+
+    Returns:
+        The readout of pairs. Those of equal readouts are equal.
+
     Example:
         >>> import jax.numpy as jnp, fockjax as fj
         >>> from flax import nnx

@@ -350,9 +350,6 @@ def _run_layers(
 
     if repeat.remat:
         run_layer = jax.checkpoint(run_layer, prevent_cse=False)
-    if unravel or any(isinstance(step, Measurement) for step in flat(repeat.operations)):
-        # The scan carries both, so they must be arrays from the start.
-        state = replace(state, selected=state.selection_probability, score=state.weight)
     found: list[Outcomes] = []
     for done in range(repeat.times):
         layer, left = pick(layers, done), repeat.times - done
@@ -379,13 +376,24 @@ def _steady(run_layer: RunLayer, state: State, layer: Any, left: int) -> tuple[S
         return None
     after = jax.eval_shape(run_layer, state, layer)
     if _kinds(after.factors) == _kinds(state.factors):
-        return state, after
+        return _as_carried(state, after), after
     # Not for two layers: each is then compiled for the one time that it runs.
     if left > 2 and (joined := _joined(state, after)):
         after = jax.eval_shape(run_layer, joined, layer)
         if _kinds(after.factors) == _kinds(joined.factors):
-            return joined, after
+            return _as_carried(joined, after), after
     return None
+
+
+def _as_carried(state: State, after: State) -> State:
+    """A state with an array for each record of its past of which the state ``after`` a layer has
+    one, as the carry of a scan must.
+    """
+    return replace(
+        state,
+        selected=None if after.selected is None else state.selection_probability,
+        score=None if after.score is None else state.weight,
+    )
 
 
 def _scanned(run_layer: RunLayer, state: State, after: State, layers: Any, left: int) -> State:

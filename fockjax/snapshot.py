@@ -36,7 +36,7 @@ class Snapshot(Circuit):
 
     def __copy__(self) -> Circuit:
         circuit = Circuit(self.modes, hbar=self.hbar)
-        vars(circuit).update(vars(self))
+        vars(circuit).update(self.__getstate__())
         return circuit
 
     # The weights follow from the operations.
@@ -55,5 +55,6 @@ class Snapshot(Circuit):
     def _hash(self) -> int:  # `nnx.jit` asks for it at each call
         return hash(self._same)
 
-    def __getstate__(self) -> dict[str, Any]:  # strings hash differently in another process
+    def __getstate__(self) -> dict[str, Any]:
+        # What is built on a copy has another hash, and strings have one in another process.
         return {name: value for name, value in vars(self).items() if name != "_hash"}

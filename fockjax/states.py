@@ -24,7 +24,7 @@ from fockjax._numerics import canonical_complex, resized, safe_sqrt
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Box, Layout, Simplex, TotalPhotons
 from fockjax.readouts import Readouts
-from fockjax.readouts.factored import outer, readout
+from fockjax.readouts.factored import joined, outer, readout
 from fockjax.readouts.overlap import fidelity, overlap, trace_of_product
 
 
@@ -125,7 +125,7 @@ class State(Readouts):
         Factors are joined, which drops what exceeds the total.
 
         Raises:
-            ValueError: if the state is mixed.
+            ValueError: if the state is mixed, or the array would take more than 8 GiB.
 
         Example:
             >>> import fockjax as fj
@@ -134,11 +134,14 @@ class State(Readouts):
         """
         self._require_one_sample()
         self.require_pure("`amplitudes`")
-        return reduce(Factor.join, self.factors).array
+        return joined("amplitudes", self.factors).array
 
     def density_matrix(self) -> jax.Array:
         """The matrix elements <m1, m2, ..| rho |n1, n2, ..> of all modes, rows first: shape
         ``(*cutoffs, *cutoffs)``. Memory: the square of the product of all cutoffs.
+
+        Raises:
+            OverLimit: if the array would take more than 8 GiB, and more than any factor.
 
         Example:
             >>> import fockjax as fj
@@ -355,6 +358,9 @@ class State(Readouts):
         Args:
             r: moduli, one for each mode, or one number for all modes.
             phi: phases in radians, likewise.
+
+        Returns:
+            A real scalar.
 
         Example:
             >>> import fockjax as fj

@@ -15,6 +15,7 @@ from compare import close
 from jax import export
 
 import fockjax as fj
+from fockjax.snapshot import Snapshot
 
 
 def does(circuit, gates, weights, x, cutoff, vacuum=True):
@@ -951,3 +952,12 @@ def test_a_repeated_block_may_part_modes_that_came_in_joined(times, parting):
         written = block({}, cutoff=4, initial=written)
     close(repeated.density_matrix(), written.density_matrix(), 1e-6)
     close(repeated.selection_probability, written.selection_probability, 1e-6)
+
+
+def test_what_is_built_on_a_snapshot_has_a_hash_of_its_own():
+    one = Snapshot(fj.Circuit(1).squeeze(0.3, mode=0))
+    assert hash(one) == hash(Snapshot(copy.copy(one)))
+    built = Snapshot(copy.copy(one).kerr(0.1, mode=0))
+    fresh = Snapshot(fj.Circuit(1).squeeze(0.3, mode=0).kerr(0.1, mode=0))
+    assert built == fresh != one
+    assert hash(built) == hash(fresh)

@@ -469,6 +469,22 @@ def test_an_impossible_selection_is_refused_or_flagged():
     assert state.trace == 0
 
 
+def test_a_selection_that_only_some_runs_make_impossible_is_not_refused():
+    """A photon that is lost, or found elsewhere before, is not there to be selected."""
+    one = fj.Circuit(2).prepare("fock", 1, modes=0)
+    lossy = copy.copy(one).loss(0.5, mode=0).measure_photons(modes=0, select=1)
+    drawn = one.beamsplitter().measure_photons(modes=0).measure_photons(modes=1, select=1)
+    for circuit in (lossy, drawn):
+        found = [
+            float(circuit({}, cutoff=2, key=key, unravel=True).selection_probability)
+            for key in jax.random.split(jax.random.key(0), 8)
+        ]
+        assert {round(chance, 5) for chance in found} == {0.0, 1.0}
+    never = fj.Circuit(2).measure_photons(modes=0, select=1).measure_photons(modes=1)
+    with pytest.raises(ValueError, match="impossible"):
+        never({}, cutoff=2, key=jax.random.key(0))
+
+
 def test_what_follows_an_impossible_selection_is_impossible_too():
     circuit = fj.Circuit(3).two_mode_squeeze(0.5).measure_photons(modes=0, select=1)
     circuit.beamsplitter(0.3, modes=(1, 2)).measure_photons(modes=(1, 2), select=(2, 1))
@@ -513,6 +529,27 @@ def test_monte_carlo_wants_a_state_and_numbers_of_it():
         fj.monte_carlo(lambda key: run(key).norm, lambda state: state.norm, key, 4)
     with pytest.raises(TypeError, match="`readout` must return numbers, got a State"):
         fj.monte_carlo(run, lambda state: state, key, 4)
+
+
+def test_a_mean_is_that_given_what_is_selected_after_an_outcome():
+    """The outcome of mode 2 is drawn and forgotten, as if the mode had been traced out. The average
+    of what is complex, in batches."""
+    drawn = source().measure_photons(modes=2).measure_photons(modes=1, select=1)
+    traced = source().prepare("vacuum", modes=2).measure_photons(modes=1, select=1)
+
+    def read(state):
+        return state.mean_amplitude(0)
+
+    def run(key):
+        return drawn({}, cutoff=5, key=key)
+
+    found = fj.monte_carlo(run, read, jax.random.key(1), 1000, batch_size=300)
+    exact = read(traced({}, cutoff=5))
+    assert abs(found.mean - exact) < 3 * found.standard_error
+    plain = jnp.mean(
+        jax.vmap(lambda key: read(run(key)))(jax.random.split(jax.random.key(0), 1000))
+    )
+    assert abs(plain - exact) > 10 * found.standard_error
 
 
 def test_a_raw_key_of_numpy_is_a_key():

@@ -290,6 +290,94 @@ def test_branches_of_a_mixed_initial_state():
     assert np.all(np.abs(estimate.mean - exact) < 4 * estimate.standard_error + 1e-6)
 
 
+def heralded(T, theta):
+    """A photon that is lost with the probability 1 - T, and is not seen in mode 1 afterwards."""
+    circuit = fj.Circuit(2).prepare("fock", 1, modes=0).loss(T, mode=0)
+    return circuit.beamsplitter(theta, 0.4).measure_photons(modes=1, select=0)
+
+
+def photons(state):
+    return state.photon_number(0).mean
+
+
+def estimated(T, theta, key, samples, batch_size):
+    circuit = heralded(fj.Weight("T"), theta)
+
+    def run(key):
+        return circuit({"T": T}, cutoff=3, key=key, unravel=True)
+
+    return fj.monte_carlo(run, photons, key, samples, batch_size=batch_size)
+
+
+def test_branches_weigh_as_much_as_what_is_selected_is_likely_in_them():
+    """A lost photon is never seen in mode 1: <n> = T c^2 / (1 - T s^2)."""
+    T, theta = 0.5, 0.7
+    exact = T * math.cos(theta) ** 2 / (1 - T * math.sin(theta) ** 2)
+    close(photons(heralded(T, theta)({}, cutoff=3)), exact, 1e-6)
+    mean, error = estimated(T, theta, jax.random.key(1), 2000, 600)
+    assert error < 0.02
+    assert abs(mean - exact) < 3 * error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [500, 100, 1])
+def test_the_slope_of_branches_with_a_selection(batch_size):
+    """By T, c^2 / (1 - T s^2)^2, within what 40 estimates scatter by."""
+    T, theta = 0.5, 0.7
+
+    def both(T, key):
+        mean, error = estimated(T, theta, key, 500, batch_size)
+        return mean, error
+
+    each = jax.jit(jax.vmap(jax.value_and_grad(both, has_aux=True), in_axes=(None, 0)))
+    (means, errors), slopes = each(T, jax.random.split(jax.random.key(2), 40))
+    np.testing.assert_allclose(means.std(ddof=1), errors.mean(), rtol=0.3)
+    scatter = slopes.std(ddof=1) / math.sqrt(40)
+    exact = math.cos(theta) ** 2 / (1 - T * math.sin(theta) ** 2) ** 2
+    assert scatter < 0.02
+    assert abs(slopes.mean() - exact) < 3 * scatter
+
+
+def test_what_is_selected_nowhere_has_no_mean():
+    circuit = fj.Circuit(2).prepare("fock", 1, modes=0).loss(0.5, mode=0)
+    circuit.measure_photons(modes=1, select=2)
+
+    def run(key):
+        return circuit({}, cutoff=3, key=key, unravel=True)
+
+    assert np.all(np.isnan(fj.monte_carlo(run, photons, jax.random.key(0), 8, batch_size=4)))
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_a_branch_in_layers_records_what_is_drawn_in_them(noisy):
+    """Where nothing is drawn the state is exact up to what was cut, in layers as without."""
+    block = fj.Circuit(1).displace(0.3, 0.2, mode=0)
+    if noisy:
+        block.loss(0.9, mode=0)
+    written = fj.Circuit(1)
+    for _ in range(3):
+        for step in block.operations:
+            written.add(step.name, *step.parameters.values(), modes=0)
+    repeated = fj.Circuit(1).repeat(block, 3)
+    for circuit in (repeated, written):
+        state = circuit({}, cutoff=6, key=jax.random.key(0), unravel=True)
+        assert (state.score is not None, state.selected) == (noisy, None)
+        assert np.isinf(state.error_bound) == noisy
+
+
+def test_a_branch_of_nothing_is_nothing():
+    """Of what an impossible selection leaves of a density matrix."""
+    lossy = fj.Circuit(2).squeeze(0.5, mode=0).loss(0.5, mode=0).beamsplitter()
+    (factor,) = lossy({}, cutoff=4).factors
+
+    def run(scale):
+        start = fj.State((factor.weighted(scale),))
+        key = jax.random.key(0)
+        return fj.Circuit(2)({}, cutoff=4, initial=start, key=key, unravel=True).trace
+
+    assert jax.value_and_grad(run)(jnp.zeros(())) == (0, 0)
+
+
 def test_drawing_needs_a_key():
     circuit = fj.Circuit(1).loss(0.5, mode=0)
     with pytest.raises(ValueError, match="Argument `key` is missing"):

@@ -1,8 +1,10 @@
 """The truncation by total photon number: closed forms, then the box where nothing is lost."""
 
+import copy
+import dataclasses
 import json
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import jax
@@ -14,9 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fockjax as fj
+from fockjax._limits import OverLimit
 from fockjax._linear import Chart, fold, unfold
+from fockjax.factors import Pure
 from fockjax.gates.interferometer import mesh_unitary
 from fockjax.interop import oracle
+from fockjax.layout import Simplex, tables
 
 BELOW = 4
 KEPT = fj.TotalPhotons(BELOW)
@@ -295,12 +300,19 @@ def test_bad_input_is_told():
         print(fj.State((one, other)))
 
 
-def test_preparing_what_lies_outside_is_told():
-    ket = np.eye(4)[1][:, None] * np.eye(4)[3]
-    outside = fj.Circuit(3).prepare("ket", ket, modes=(2, 0))
-    with pytest.raises(ValueError, match=r"'ket' has an amplitude for \(1, 3\) photons, outside"):
-        outside({}, cutoff=KEPT)
-    assert abs(float(outside({}, cutoff=fj.TotalPhotons(5)).leakage)) < 1e-6
+def test_what_is_prepared_outside_is_lost():
+    """As it is in a box, and also of weights."""
+    ket = 0.6 * np.eye(16)[4 + 3].reshape(4, 4) + 0.8j * np.eye(16)[1].reshape(4, 4)
+    constant = fj.Circuit(3).prepare("ket", ket, modes=(2, 0))
+    real, imag = fj.Weight("re", (4, 4)), fj.Weight("im", (4, 4))
+    weights = {"re": ket.real, "im": ket.imag}
+    of_weights = fj.Circuit(3).prepare("ket", real, imag, modes=(2, 0))
+    for cutoff, lost in ((KEPT, 0.36), ((4, 4, 3), 0.0), ((3, 4, 4), 0.36), (5, 0.0)):
+        state = constant({}, cutoff=cutoff)
+        assert abs(float(state.leakage) - lost) < 1e-6
+        assert state.error_bound > 0 or not lost
+        close(of_weights(weights, cutoff=cutoff).amplitudes(), state.amplitudes(), 1e-6)
+    assert abs(float(constant({}, cutoff=fj.TotalPhotons(5)).leakage)) < 1e-6
 
 
 MESH = fj.Circuit(3).beamsplitter(fj.Input(0), fj.Input(1), modes=(0, 1))
@@ -399,3 +411,86 @@ def test_agrees_with_piquasso(x64, name):
     expected = PIQUASSO[f"{name} state"]
     assert 1 - np.linalg.norm(expected) ** 2 > 1e-9  # something was lost, in both alike
     close(found, expected, 1e-10)
+
+
+@cache
+def many():
+    """Twelve modes in 50 388 amplitudes, of coherent states in all."""
+    circuit = fj.Circuit(12)
+    for mode in range(12):
+        circuit.displace(0.2, 0.3 * mode, mode=mode)
+    for mode in range(11):
+        circuit.beamsplitter(0.3, 0.2, modes=(mode, mode + 1))
+    return circuit({}, cutoff=fj.TotalPhotons(8))
+
+
+def test_readouts_of_many_modes_need_no_box():
+    """8^12 numbers would be 10^11."""
+    state, photons = many(), 12 * 0.04
+    np.testing.assert_allclose(state.parity(), math.exp(-2 * photons), rtol=1e-5)
+    growing = tuple(1.1 ** np.arange(8) for _ in range(12))
+    mean = state.diagonal_expectation(growing, range(12))
+    np.testing.assert_allclose(mean, math.exp(0.1 * photons), rtol=1e-5)
+    assert state.photon_number_product().mean < 1e-6
+    with pytest.raises(OverLimit, match="`ket` puts modes"):
+        state.ket()
+
+
+@pytest.mark.slow
+def test_photons_of_many_modes_are_drawn_from_what_is_kept():
+    state = many()
+    shots = state.sample_photons(jax.random.key(0), shots=20_000)
+    found = jnp.stack([state.photon_number(mode).mean for mode in range(12)])
+    np.testing.assert_allclose(shots.mean(0), found, atol=4 * math.sqrt(0.08 / 20_000))
+    np.testing.assert_allclose(shots.sum(1).mean(), 0.48, atol=4 * math.sqrt(0.48 / 20_000))
+
+
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize("positions", [(0, 1, 2), (2, 0), (1,), (1, 2, 0)])
+def test_what_is_drawn_mode_by_mode_is_as_likely_as_in_a_box(noise, positions):
+    """And rare numbers are as exact."""
+    own = Simplex(5, 3)
+    rng = np.random.default_rng(3)
+    ket = rng.normal(size=(own.size, 2)) @ [1, 1j] * 10.0 ** -(3 * tables.states(5, 3).sum(1))
+    ket = jnp.asarray(ket.astype(np.complex64))
+    boxed = own.boxed(ket)
+    total, box = Pure(ket, (0, 1, 2), own), Pure.of_ket(boxed, (0, 1, 2))
+    if noise:
+        total, box = total.mixed(), box.mixed()
+    for k, (ours, theirs) in enumerate(
+        zip(total.sequence(positions), box.sequence(positions), strict=True)
+    ):
+        before = tables.states(5, k)
+        np.testing.assert_allclose(ours, theirs[tuple(before.T)], rtol=1e-5)
+        assert (ours > 0).sum() == (theirs > 0).sum()
+
+
+@pytest.mark.parametrize("cutoff", [3, fj.TotalPhotons(3)])
+def test_what_is_lost_at_the_top_has_a_hessian(cutoff):
+    """Where nothing is there yet: 1 - exp(-r^2), in one photon and two and what is lost."""
+
+    def lost(r):
+        circuit = fj.Circuit(1).displace(fj.Weight("r"), 0.3, mode=0)
+        state = circuit({"r": r}, cutoff=cutoff)
+        return fj.runtime.lost(dataclasses.replace(state, reflects=True))
+
+    np.testing.assert_allclose(jax.hessian(lost)(0.0), 2, rtol=1e-5)
+    np.testing.assert_allclose(lost(0.1), 1 - math.exp(-0.01), rtol=1e-4)
+
+
+def test_joins_over_the_limit_are_refused():
+    with pytest.raises(OverLimit, match="`amplitudes` puts modes"):
+        fj.vacuum(10, modes=12).amplitudes()
+    warm = fj.Circuit(6)
+    for mode in range(6):
+        warm.prepare("thermal", 0.1, modes=mode)
+    pairs, others = copy.copy(warm), copy.copy(warm)
+    for mode in (0, 2, 4):
+        pairs.beamsplitter(modes=(mode, mode + 1))
+        others.beamsplitter(modes=(mode + 1, (mode + 2) % 6))
+    one, other = (circuit({}, cutoff=7) for circuit in (pairs, others))
+    with pytest.raises(OverLimit, match="`fidelity` puts modes"):
+        one.fidelity(other)
+    assert 0.9 < one.hilbert_schmidt(other) / one.hilbert_schmidt(one) < 1.1
+    with pytest.raises(ValueError, match="are too large"):
+        Chart(np.arange(2), [(2**20, 2**12)])

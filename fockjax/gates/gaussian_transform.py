@@ -45,6 +45,9 @@ def gaussian_transform(
     Returns:
         An `Operator` on n modes.
 
+    Raises:
+        ValueError: if the shapes of the parameters do not fit each other.
+
     Example:
         >>> import fockjax as fj
         >>> values = [[0.3], [0.4]], [[0.0], [0.1]], [[0.1, 0.2], [0.0, 0.0]], [0.5, -0.5]

@@ -51,6 +51,9 @@ def interferometer(
         An `Operator` on n modes. Memory for about n^2 D^3 / 2 numbers at equal cutoffs D; exact,
         D^(2n - 1).
 
+    Raises:
+        ValueError: if the shapes of the angles do not fit each other, or for another ``mesh``.
+
     Example:
         >>> import fockjax as fj
         >>> circuit = fj.Circuit(2).displace(1.0, mode=0)

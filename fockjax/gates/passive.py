@@ -127,6 +127,9 @@ def passive(generator, *, cutoff: int | tuple[int, ...], dtype=None) -> Operator
         An `Operator` on n modes. Memory for D^(2n - 1) numbers at equal cutoffs D; in a circuit
         under `TotalPhotons`, the square of the number of states of each total.
 
+    Raises:
+        ValueError: if ``generator`` is not square.
+
     Example:
         >>> import numpy as np, fockjax as fj
         >>> A = fj.decompositions.generator(np.array([[1, 1], [-1, 1]]) / np.sqrt(2))

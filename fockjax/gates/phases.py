@@ -24,10 +24,16 @@ def rotation(phi, *, cutoff: int, dtype=None) -> Diagonal:
         cutoff: photon numbers below it are kept.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Diagonal` on one mode.
+
     Example:
         >>> import numpy as np, fockjax as fj
         >>> print(fj.gates.rotation(np.pi / 2, cutoff=4).values.round(3) + 0)
         [ 1.+0.j  0.+1.j -1.+0.j  0.-1.j]
+
+    Reference:
+        C. Weedbrook et al., Gaussian quantum information, Rev. Mod. Phys. 84, 621 (2012), sec. II.
     """
     return Diagonal(rotation_diagonal(jnp.asarray(phi, real_dtype(dtype)), cutoff))
 
@@ -39,6 +45,9 @@ def kerr(kappa, *, cutoff: int, dtype=None) -> Diagonal:
         kappa: strength in radians, a real scalar.
         cutoff: photon numbers below it are kept.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        A `Diagonal` on one mode.
 
     Example:
         >>> import numpy as np, fockjax as fj
@@ -61,10 +70,16 @@ def fourier(*, cutoff: int, dtype=None) -> Diagonal:
         cutoff: photon numbers below it are kept.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
 
+    Returns:
+        A `Diagonal` on one mode.
+
     Example:
         >>> import fockjax as fj
         >>> print(fj.gates.fourier(cutoff=4).values)
         [ 1.+0.j  0.+1.j -1.+0.j  0.-1.j]
+
+    Reference:
+        C. Weedbrook et al., Gaussian quantum information, Rev. Mod. Phys. 84, 621 (2012), sec. II.
     """
     return Diagonal(jnp.asarray(powers_of_i(np.arange(cutoff)), canonical_complex(dtype)))
 
@@ -82,6 +97,9 @@ def snap(phases, *, cutoff: int, dtype=None) -> Diagonal:
             numbers beyond its end are left alone.
         cutoff: photon numbers below it are kept.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        A `Diagonal` on one mode.
 
     Raises:
         ValueError: if ``phases`` has not one axis or is longer than the cutoff.
@@ -121,6 +139,9 @@ def cross_kerr(kappa, *, cutoff: int | tuple[int, int], dtype=None) -> Diagonal:
         kappa: strength in radians, a real scalar.
         cutoff: photon numbers below it are kept; one for both modes or one for each.
         dtype: complex64 or complex128; by default complex64, or complex128 where x64 is on.
+
+    Returns:
+        A `Diagonal` on two modes.
 
     Example:
         >>> import numpy as np, fockjax as fj

@@ -86,6 +86,13 @@ class Box(Layout):
     def keeps(self, photons: np.ndarray) -> np.ndarray:
         return np.all(photons < np.array(self.cutoffs), axis=1)
 
+    def edge(self, populations: jax.Array) -> jax.Array:
+        modes = range(len(self.cutoffs))
+        return sum(
+            (jnp.sum(self.marginal(populations, (k,))[-2:]) for k in modes),
+            jnp.zeros((), populations.dtype),
+        )
+
     def apply_diagonals(
         self, diagonals: Sequence[tuple[Diagonal, Axes]], array: jax.Array, at: int = 0
     ) -> jax.Array:

@@ -2,7 +2,7 @@
 
 import abc
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from string import ascii_letters
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from fockjax._numerics import resized, safe_sqrt, shifted
 from fockjax.operators import Diagonal, Operator
 
 Axes = tuple[int, ...]
+Means = list[jax.Array]  # a real scalar for each observable
 
 
 class Layout(abc.ABC):
@@ -215,6 +216,18 @@ class Layout(abc.ABC):
         kept = "".join(labels[k] for k in axes)
         return contract(view.conj(), view, f"{labels},{labels}->{kept}", real=True)
 
+    def populations(self, ket: jax.Array) -> jax.Array:
+        """The probability of each state that is kept, stored as the amplitudes are."""
+        labels = ascii_letters[: ket.ndim]
+        return contract(ket.conj(), ket, f"{labels},{labels}->{labels}", real=True)
+
+    def means(self, ket: jax.Array, observables: Sequence[Mapping[int, jax.Array]]) -> Means:
+        """The means of ``prod values[k][n_k]`` for each of some observables, which give ``values``
+        for the same positions k.
+        """
+        joint = self.probabilities(ket, tuple(observables[0]))
+        return [_mean(joint, values) for values in observables]
+
     def probability(self, ket: jax.Array, photons: Sequence[Any]) -> jax.Array:
         """The probability of one Fock state, 0 if it is not kept. The photon numbers are integers
         that may be traced.
@@ -291,6 +304,34 @@ class Layout(abc.ABC):
         labels = ascii_letters[: ket.ndim]
         return contract(vectors.conj(), vectors, f"Y{labels},Z{labels}->YZ")
 
+    # what is read from `populations`
+
+    def marginal(self, populations: jax.Array, positions: Axes) -> jax.Array:
+        """Joint photon-number probabilities of some modes, the others summed over."""
+        view, axes = self.open(populations, positions)
+        summed = view.sum(tuple(k for k in range(view.ndim) if k not in axes))
+        return summed.transpose(tuple(np.argsort(np.argsort(axes))))
+
+    def averages(
+        self, populations: jax.Array, observables: Sequence[Mapping[int, jax.Array]]
+    ) -> Means:
+        """What `means` reads from a ket."""
+        joint = self.marginal(populations, tuple(observables[0]))
+        return [_mean(joint, values) for values in observables]
+
+    def sequence(self, populations: jax.Array, positions: Axes) -> list[jax.Array]:
+        """For each of some modes the joint probabilities of its photon number, along the last axis,
+        and of the state of those before it, along the axes of the layout `of` these.
+        """
+        joint = self.marginal(populations, positions)
+        return [joint.sum(range(k + 1, joint.ndim)) for k in range(joint.ndim)]
+
+    @abc.abstractmethod
+    def edge(self, populations: jax.Array) -> jax.Array:
+        """The probability of the last two photon numbers that are kept, before the cutoff of each
+        mode or the bound on the total.
+        """
+
     def _others(self, positions: Iterable[int]) -> Axes:
         return tuple(k for k in range(len(self.cutoffs)) if k not in positions)
 
@@ -306,6 +347,14 @@ def mixed_truncations(one: Layout, other: Layout) -> ValueError:
         f"Groups of modes truncated by {one.truncation} and by {other.truncation} cannot be parts "
         "of one state: give all the same total, or each mode a cutoff."
     )
+
+
+def _mean(joint: jax.Array, values: Mapping[int, jax.Array]) -> jax.Array:
+    """The mean of a product of observables, one of each axis of joint probabilities."""
+    for each in values.values():
+        rest = ascii_letters[1 : joint.ndim]
+        joint = contract(each, joint, f"a,a{rest}->{rest}")
+    return joint
 
 
 def times(weights: jax.Array, array: jax.Array) -> jax.Array:

@@ -1,6 +1,6 @@
 """All Fock states with fewer photons in total than a bound."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from string import ascii_letters
@@ -13,7 +13,7 @@ import numpy as np
 from fockjax._given import checked_integer
 from fockjax._linear import contract, fold, unfold
 from fockjax.layout import tables
-from fockjax.layout.layout import Axes, Layout, mixed_truncations
+from fockjax.layout.layout import Axes, Layout, Means, mixed_truncations
 from fockjax.operators import Diagonal, Matrix, Operator, Parity, Sectors
 
 
@@ -23,6 +23,12 @@ class TotalPhotons:
 
     It is given in place of a cutoff. For n modes it keeps ``C(n + below - 1, n)`` amplitudes, where
     the cutoff ``below`` for each mode keeps ``below^n``.
+
+    Args:
+        below: an integer >= 1.
+
+    Raises:
+        ValueError: for any other.
 
     Example:
         >>> import fockjax as fj
@@ -132,6 +138,38 @@ class Simplex(Layout):
         for side in range(sides):
             array = fold([array], chart, axis=side)
         return array
+
+    def means(self, ket: jax.Array, observables: Sequence[Mapping[int, jax.Array]]) -> Means:
+        return self.averages(self.populations(ket), observables)
+
+    def averages(
+        self, populations: jax.Array, observables: Sequence[Mapping[int, jax.Array]]
+    ) -> Means:
+        states = tables.states(self.below, self.modes)  # opened, they would be those of a box
+
+        def mean(values: Mapping[int, jax.Array]) -> jax.Array:
+            each = [vector[states[:, k]] for k, vector in values.items()]
+            weighted = reduce(lambda p, v: contract(v, p, "a,a->a"), each[1:], populations)
+            return contract(each[0], weighted, "a,a->") if each else jnp.sum(populations)
+
+        return [mean(values) for values in observables]
+
+    def sequence(self, populations: jax.Array, positions: Axes) -> list[jax.Array]:
+        layout = self
+        for k in reversed(self._others(positions)):
+            populations = layout.open(populations, (k,))[0].sum(0)
+            layout = Simplex(self.below, layout.modes - 1)
+        order = tuple(int(k) for k in np.argsort(np.argsort(positions)))
+        populations = layout.divide(populations, order)[0]
+        found = []
+        for k in reversed(range(len(order))):
+            view = Simplex(self.below, k + 1).open(populations, (k,))[0]
+            found.append(jnp.moveaxis(view, 0, -1))
+            populations = view.sum(0)
+        return found[::-1]
+
+    def edge(self, populations: jax.Array) -> jax.Array:
+        return jnp.sum(populations[tables.count(max(self.below - 2, 0), self.modes) :])
 
     def extended(self, by: int) -> "Simplex":
         return Simplex(self.below + by, self.modes)

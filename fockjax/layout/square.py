@@ -1,6 +1,6 @@
 """Density matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_letters
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._linear import contract
-from fockjax.layout.layout import Axes, Frame, Layout, times
+from fockjax.layout.layout import Axes, Frame, Layout, Means, times
 from fockjax.operators import Diagonal, Operator
 
 
@@ -90,10 +90,15 @@ class Square:
 
     def probabilities(self, rho: jax.Array, positions: Axes) -> jax.Array:
         """Joint photon-number probabilities of some modes, the others summed over."""
-        diagonal = _diagonal(rho.reshape(-1), self.kets.size).real.reshape(self.kets.shape)
-        view, axes = self.kets.open(diagonal, positions)
-        summed = view.sum(tuple(k for k in range(view.ndim) if k not in axes))
-        return summed.transpose(tuple(np.argsort(np.argsort(axes))))
+        return self.kets.marginal(self.populations(rho), positions)
+
+    def populations(self, rho: jax.Array) -> jax.Array:
+        """The probability of each state that is kept, stored as the amplitudes of a ket are."""
+        return _diagonal(rho.reshape(-1), self.kets.size).real.reshape(self.kets.shape)
+
+    def means(self, rho: jax.Array, observables: Sequence[Mapping[int, jax.Array]]) -> Means:
+        """The means of products of observables: see `Layout.means`."""
+        return self.kets.averages(self.populations(rho), observables)
 
     def probability(self, rho: jax.Array, photons: Sequence[Any]) -> jax.Array:
         """The probability of one Fock state, 0 if it is not kept. The photon numbers are integers

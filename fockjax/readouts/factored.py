@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce, wraps
-from string import ascii_letters
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
 import jax
@@ -16,7 +15,7 @@ from fockjax._limits import MEMORY_LIMIT, over_limit
 from fockjax._linear import contract
 from fockjax._numerics import canonical_complex, safe_sqrt
 from fockjax.factors import Factor
-from fockjax.layout import Layout, TotalPhotons
+from fockjax.layout import Layout, Square, TotalPhotons
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -182,13 +181,11 @@ class Factored:
         """`_diagonal` of several observables of the same modes, from the same probabilities."""
         totals = [jnp.ones((), self._real)] * len(observables)
         for factor, own in self._split(tuple(observables[0])):
-            joint = factor.probabilities(own)
-            for k, values in enumerate(observables):
-                p = joint
-                for mode in own:
-                    rest = ascii_letters[1 : p.ndim]
-                    p = contract(jnp.asarray(values[mode], self._real), p, f"a,a{rest}->{rest}")
-                totals[k] = totals[k] * p
+            parts = [
+                {mode: jnp.asarray(values[mode], self._real) for mode in own}
+                for values in observables
+            ]
+            totals = [t * mean for t, mean in zip(totals, factor.means(parts), strict=True)]
         return totals
 
     def _band(self, mode: int, order: int, weights: np.ndarray) -> jax.Array:
@@ -216,18 +213,13 @@ class Factored:
         dtype = np.dtype(dtype or self.dtype)
         cutoffs = tuple(self.cutoffs[mode] for mode in modes)
         size = math.prod(cutoffs) ** sides * dtype.itemsize
-        held = (factor.array.size * self.dtype.itemsize for factor in self.factors)
-        limit = max(MEMORY_LIMIT, *held)
-        if size > limit:
-            kind = "density matrix" if sides == 2 else "array"
-            raise over_limit(
-                f"`{what}` puts modes {list(modes)} with cutoffs {cutoffs} in one {kind}",
-                size,
-                dtype,
-                limit,
-                "Lower the cutoffs, read fewer modes at a time, or what is read factor by factor: "
-                "the `probability` of one pattern, moments, fidelities.",
-            )
+        kind = "density matrix" if sides == 2 else "array"
+        refuse_over(
+            f"`{what}` puts modes {list(modes)} with cutoffs {cutoffs} in one {kind}",
+            size,
+            dtype,
+            self.factors,
+        )
 
     def _split(self, modes: tuple[int, ...]) -> Iterator[tuple[Factor, tuple[int, ...]]]:
         """Every factor, with those of ``modes`` that belong to it."""
@@ -251,6 +243,40 @@ class Factored:
     def _checked_number(self, name: str, value: Any) -> jax.Array:
         check_number(name, value)
         return jnp.asarray(value).astype(self._real)
+
+
+def refuse_over(what: str, size: int, dtype, factors: Iterable[Factor]) -> None:
+    """Refuse to make an array of ``size`` bytes for a readout, which would take too much memory;
+    ``what`` says of what. One that takes no more than one of the ``factors`` is always allowed.
+
+    Raises:
+        OverLimit: with advice.
+    """
+    limit = max([MEMORY_LIMIT, *(f.array.size * f.dtype.itemsize for f in factors)])
+    if size > limit:
+        raise over_limit(
+            what,
+            size,
+            dtype,
+            limit,
+            "Lower the cutoffs, read fewer modes at a time, or what is read factor by factor: the "
+            "`probability` of one pattern, moments, fidelities of pure states.",
+        )
+
+
+def joined(what: str, factors: Sequence[Factor]) -> Factor:
+    """The product of factors, as the readout ``what`` needs it.
+
+    Raises:
+        OverLimit: if it would take too much memory.
+    """
+    kets = reduce(lambda a, b: a.beside(b), [factor.kets for factor in factors])
+    is_pure = all(factor.is_pure for factor in factors)
+    modes = sorted(mode for factor in factors for mode in factor.modes)
+    kind, layout = ("array", kets) if is_pure else ("density matrix", Square(kets))
+    dtype = factors[0].dtype
+    refuse_over(f"`{what}` puts modes {modes} in one {kind}", layout.bytes(dtype), dtype, factors)
+    return reduce(Factor.join, factors)
 
 
 def outer(parts: Iterable[tuple[jax.Array, str]], order: str) -> jax.Array:

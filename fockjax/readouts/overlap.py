@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from fockjax._eager import jit_when_eager
 from fockjax._linear import contract
 from fockjax.factors import Factor
+from fockjax.readouts.factored import joined
 from fockjax.readouts.spectral import root_fidelity
 
 
@@ -48,7 +49,7 @@ def _meetings(
         met = [[f for f in side if part & set(f.modes)] for side in (mine, theirs)]
         one, other = ({name for f in side for name in _names(f)} for side in met)
         if one != other:
-            met = [[reduce(Factor.join, side)] for side in met]
+            met = [[joined("fidelity", side)] for side in met]
         yield met[0], met[1]
 
 
@@ -71,7 +72,7 @@ def _fidelity(mine: list[Factor], theirs: list[Factor]) -> jax.Array:
         return inner.real**2 + inner.imag**2
     if any(pure):
         return _trace(mine, theirs)
-    one, other = (reduce(Factor.join, side) for side in (mine, theirs))
+    one, other = (joined("fidelity", side) for side in (mine, theirs))
     return root_fidelity(one.isospectral(one.modes), other.isospectral(one.modes)) ** 2
 
 

@@ -25,6 +25,9 @@ class PhotonNumbers(Factored):
             photons: integers. They may be traced, so that `jax.vmap` runs over many patterns. As no
                 error can be raised then, a number outside a cutoff has probability 0.
 
+        Returns:
+            A real scalar.
+
         Raises:
             ValueError: if there is not one for each mode, or they are known to be outside the
                 truncation.
@@ -68,6 +71,9 @@ class PhotonNumbers(Factored):
 
         Returns:
             Real array with one axis for each of ``modes``, in that order, as long as its cutoff.
+
+        Raises:
+            OverLimit: if the array would take more than 8 GiB, and more than any factor.
 
         Example:
             >>> import fockjax as fj
@@ -163,6 +169,9 @@ class PhotonNumbers(Factored):
                 its cutoff; or, for a product of observables, a tuple of vectors, one for each of
                 ``modes``, which costs no joint array.
             modes: one or several modes.
+
+        Returns:
+            A real scalar.
 
         Raises:
             ValueError: if a shape differs.

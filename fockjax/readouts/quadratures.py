@@ -23,6 +23,12 @@ class Quadratures(Factored):
     def mean_amplitude(self, mode: int) -> jax.Array:
         """<a> of a mode, complex: ``(<x> + i <p>) / sqrt(2 hbar)``.
 
+        Args:
+            mode: the mode.
+
+        Returns:
+            A complex scalar.
+
         Example:
             >>> import fockjax as fj
             >>> state = fj.from_ket([0.6, 0.8j])
@@ -46,6 +52,9 @@ class Quadratures(Factored):
             angle: in radians.
             hbar: the convention for the size of a quadrature, by default that of the state; the
                 vacuum has variance ``hbar/2``.
+
+        Returns:
+            `Moments`, of two real scalars.
 
         Example:
             >>> import fockjax as fj
@@ -73,6 +82,9 @@ class Quadratures(Factored):
             power: an integer >= 1, known before tracing.
             angle: in radians.
             hbar: as in `quadrature`.
+
+        Returns:
+            A real scalar.
 
         Example:
             >>> import fockjax as fj
@@ -176,6 +188,9 @@ class Quadratures(Factored):
                 multiplied. With 1, as in Strawberry Fields, the mean is that of the infinite
                 operator, but the P^2 of the variance lacks what reaches further; with 2 it does
                 not.
+
+        Returns:
+            `Moments`, of two real scalars.
 
         Raises:
             ValueError: if a shape differs or A is known not to be symmetric.

@@ -203,23 +203,20 @@ class Sampling(Factored):
 
 def _counted(factor: Factor, own: tuple[int, ...], counters: Sequence[Counter]) -> tuple[Shot, int]:
     """A `Prepare` that draws photon numbers from tables of tails, then the counters' responses."""
-    joint = factor.probabilities(own)
-    # For each mode the tails given the numbers of the modes before, which are one axis together.
-    tables = [
-        tails(joint.sum(range(k + 1, joint.ndim))).reshape(-1, cutoff)
-        for k, cutoff in enumerate(joint.shape)
-    ]
+    # For each mode the tails given the numbers of the modes before.
+    tables = [tails(joint) for joint in factor.sequence(own)]
+    layout = factor.kets.of(factor.positions(own))
 
     def shot(key):
-        row, outcomes = jnp.zeros((), jnp.int32), []
+        numbers, outcomes = [], []
         keys = jax.random.split(key, (len(own), 2))
-        for table, counter, (drawing, responding) in zip(tables, counters, keys, strict=True):
-            n = draw_photon_number(drawing, table[row])
-            outcomes.append(counter.respond(responding, n))
-            row = row * table.shape[1] + jnp.maximum(n, 0)
+        for k, (drawing, responding) in enumerate(keys):
+            row = layout.of(tuple(range(k))).index(numbers)[0] if numbers else ()
+            numbers.append(draw_photon_number(drawing, tables[k][row]))
+            outcomes.append(counters[k].respond(responding, numbers[k]))
         return jnp.stack(outcomes)
 
-    return shot, max(joint.shape) * 16
+    return shot, max(layout.cutoffs) * 16
 
 
 def _measured(

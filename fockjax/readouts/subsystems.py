@@ -25,6 +25,9 @@ class Subsystems(Factored):
             them: its axes (ket, bra, ket, bra) of two modes are
             ``reduced((0, 1)).transpose(0, 2, 1, 3)``.
 
+        Raises:
+            OverLimit: if the array would take more than 8 GiB, and more than any factor.
+
         Example:
             >>> import numpy as np, fockjax as fj
             >>> bell = fj.from_ket(np.eye(2) / np.sqrt(2))
