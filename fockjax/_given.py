@@ -138,14 +138,14 @@ def one_or_several(values: Any) -> tuple[Any, ...]:
         return (values,)
 
 
-def mode_of(mode: Any, count: int, what: str = "Argument `mode`") -> int:
+def mode_of(mode: Any, count: int) -> int:
     """One of ``count`` modes, as a Python integer.
 
     Raises:
-        ValueError: naming it as ``what``, if there is no such mode.
+        ValueError: if there is no such mode.
     """
     if not is_integer(mode, 0) or mode >= count:
-        raise ValueError(f"{what} must be an integer from 0 to {count - 1}, got {mode!r}.")
+        raise ValueError(f"Argument `mode` must be an integer from 0 to {count - 1}, got {mode!r}.")
     return int(mode)
 
 

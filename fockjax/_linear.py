@@ -47,6 +47,15 @@ def contract(x, y, spec: str, *, real: bool = False) -> jax.Array:
     return contract_p.bind(x, y, xs=xs, ys=ys, out=out, real=bool(real))
 
 
+def apply_matrix(elements: jax.Array, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """Sum ``elements``, of shape (new axes, old axes), over some axes of a ket."""
+    labels = string.ascii_letters[: ket.ndim]
+    new = string.ascii_letters[ket.ndim : ket.ndim + len(axes)]
+    old = "".join(labels[axis] for axis in axes)
+    out = "".join(new[axes.index(k)] if k in axes else label for k, label in enumerate(labels))
+    return contract(elements, ket, f"{new}{old},{labels}->{out}")
+
+
 def inexact(x) -> jax.Array:
     """An array of real or complex numbers; integers, as users write a ket by hand, become real."""
     x = jnp.asarray(x)

@@ -24,8 +24,6 @@ from jax.sharding import AxisType
 from fockjax._numerics import HIGHEST
 from fockjax._sharded import einsum_sharding, vary, varying
 
-FOLD = 16  # up to this cutoff phases and neighbours are multiplied into the elements of a gate
-TABLE = 20  # up to this cutoff beamsplitters are made from a table, which then takes 2.5 MB
 UNROLL = 16  # terms; up to this many a sum is written out
 FEW = 1024  # a result of fewer elements is too small to loop over
 LANES = range(16, 257)  # how many elements of the last axis an accumulator may keep apart

@@ -123,3 +123,8 @@ def ratio(a, b):
     """a / b, and 0 where b is not positive; NaN stays NaN."""
     nothing = b <= 0
     return jnp.where(nothing, 0, a / jnp.where(nothing, 1, b))
+
+
+def pick(tree, index):
+    """``leaf[index]`` for every array of a pytree."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)

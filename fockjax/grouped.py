@@ -10,9 +10,9 @@ from jax.typing import ArrayLike
 
 from fockjax._given import check_key, checked_integer
 from fockjax._limits import MEMORY_LIMIT
+from fockjax._numerics import pick
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
-from fockjax.planning import pick
 from fockjax.snapshot import Snapshot
 from fockjax.states import State, optional_product
 

@@ -333,9 +333,8 @@ def walk(
             before = replace(
                 state, outcomes={}, selected=None, score=None, truncations=0, reflects=False
             )
-            kind, parameters = _taken_apart(step)
             after, probability = _advance(
-                kind, parameters, before, next(keys), memory_limit, given["unravel"]
+                *_taken_apart(step), before, next(keys), memory_limit, given["unravel"]
             )
             state = replace(
                 after,
@@ -355,33 +354,27 @@ def walk(
         found |= planning.as_parameters(own, state.dtype)
 
 
-def _taken_apart(step: Step) -> tuple[Any, dict[str, Any]]:
-    """The static part of a step, and the values of its other parameters."""
-    fixed = {
+def _taken_apart(step: Step) -> tuple[Step, dict[str, Any]]:
+    """A step of which weights are the parameters, and their values. What a measurement knows as
+    Python numbers stays.
+    """
+    values = {
         name: value
         for name, value in step.parameters.items()
-        if isinstance(step, Measurement) and isinstance(value, float)
+        if not (isinstance(step, Measurement) and isinstance(value, float))
     }
-    values = {name: step.parameters[name] for name in step.parameters if name not in fixed}
-    named = {"label": step.label} if isinstance(step, Measurement) else {}
-    kind = type(step), step.name, step.modes, *map(_frozen, (step.options, fixed, named))
-    return kind, values
+    return replace(step, parameters=step.parameters | {n: Weight(n) for n in values}), values
 
 
-def _frozen(items: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(items.items())
+@partial(jax.jit, static_argnames=("step", "memory_limit", "unravel"))
+def _advance(
+    step: Step, values: dict[str, Any], state: State, key, memory_limit: int, unravel: bool
+):
+    """The state after a step, and the probability of what it measured.
 
-
-@partial(jax.jit, static_argnames=("kind", "memory_limit", "unravel"))
-def _advance(kind, values: dict[str, Any], state: State, key, memory_limit: int, unravel: bool):
-    """One step, and the probability of what it measured.
-
-    It is compiled once for its kind: its parameters are arguments, and ``state`` comes without what
-    it counts of its past, which would differ at each step.
+    It is compiled once for all values of the step's parameters: they are arguments, and ``state``
+    comes without what it counts of its past, which would differ at each step.
     """
-    make, name, modes, options, fixed, named = kind
-    parameters = {name: Weight(name) for name in values} | dict(fixed)
-    step = make(name, parameters, modes, dict(options), **dict(named))
     return planning.run_step(step, state, Values(values, None), memory_limit, key, unravel)
 
 

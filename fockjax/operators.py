@@ -14,7 +14,6 @@ Operators are pytrees of one sample; batch them with `jax.vmap`.
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from string import ascii_letters
 from typing import Self
 
@@ -23,9 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fockjax._linear import contract, merge, skew, split
-from fockjax._numerics import resized, shifted
+from fockjax._bands import Build, Slope, apply_generated, rebuilt
+from fockjax._linear import apply_matrix, contract, merge, skew, split
+from fockjax._numerics import resized
 from fockjax._phases import phase_factor
+
+FOLD = 16  # up to this cutoff phases and neighbours are multiplied into the elements of a gate
 
 
 class Operator(abc.ABC):
@@ -154,53 +156,18 @@ class Matrix(Operator):
         return self.elements.shape[: self.elements.ndim // 2]
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-        return _matrix(self.elements, ket, axes)
+        return apply_matrix(self.elements, ket, axes)
 
     def adjoint(self) -> "Matrix":
         modes = self.elements.ndim // 2
         return Matrix(self.elements.conj().transpose([*range(modes, 2 * modes), *range(modes)]))
 
 
-def _matrix(elements: jax.Array, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    labels = ascii_letters[: ket.ndim]
-    new = ascii_letters[ket.ndim : ket.ndim + len(axes)]
-    old = "".join(labels[axis] for axis in axes)
-    out = "".join(new[axes.index(k)] if k in axes else label for k, label in enumerate(labels))
-    return contract(elements, ket, f"{new}{old},{labels}->{out}")
-
-
-Build = Callable[[jax.Array, int], jax.Array]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
-class Band:
-    """A matrix with one diagonal: takes x to ``scale * weights(cutoff)[n] * x[n - shift]``, zero
-    where there is no such x.
-    """
-
-    shift: int = field(metadata={"static": True})
-    weights: Callable[[int], np.ndarray] = field(metadata={"static": True})
-    scale: jax.Array
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
-class Slope:
-    """``dM/dr = A M + M B``: A and B as sums of bands."""
-
-    left: tuple[Band, ...]
-    right: tuple[Band, ...]
-
-
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class Generated(Operator):
-    """A real matrix M(r) of one mode with ``dM/dr = A M + M B``, where A and B have few bands and
-    the equation holds for M cut to any size.
-
-    So the gradient of M applied to a ket takes only the kets before and after, and no array of the
-    size of M. Derivatives of this rule itself, in which M occurs again, go through ``build``.
+    """A real matrix M(r) of one mode with ``dM/dr = A M + M B``, where A and B have few bands: see
+    `fockjax._bands`.
 
     Attributes:
         values: M, of shape ``(cutoff, cutoff)``, not to be differentiated.
@@ -227,64 +194,16 @@ class Generated(Operator):
 
     @property
     def matrix(self) -> Matrix:
-        return Matrix(_rebuilt(self.build, self.r, self.values))
+        return Matrix(rebuilt(self.build, self.r, self.values))
 
     def _apply(self, ket: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-        return _generated(self.build, axes[0], self.r, self.values, self.slope, ket)
+        return apply_generated(self.build, axes[0], self.r, self.values, self.slope, ket)
 
     def to_dense(self) -> jax.Array:
         return self.matrix.elements
 
     def adjoint(self) -> Matrix:
         return self.matrix.adjoint()
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _rebuilt(build, r, values):
-    """``values``, which must be ``build(r, ..)``, with the derivative of that."""
-    return values
-
-
-@_rebuilt.defjvp
-def _rebuilt_jvp(build, primals, tangents):
-    (r, values), (dr, _) = primals, tangents
-    moved = jax.jvp(lambda r: build(r, len(values)), (r,), (dr,))[1]
-    return _rebuilt(build, r, values), moved
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _generated(build, axis, r, values, slope, ket):
-    return _matrix(values, ket, (axis,))
-
-
-@_generated.defjvp
-def _generated_jvp(build, axis, primals, tangents):
-    r, values, slope, before = primals
-    dr, _, _, dbefore = tangents
-    after = _generated(build, axis, r, values, slope, before)
-    moved = dbefore + _apply_bands(slope.right, dr, before, axis)
-    moved = _apply_rebuilt(build, axis, r, values, moved)
-    return after, moved + _apply_bands(slope.left, dr, after, axis)
-
-
-# Checkpointed, so that a gradient keeps `values`, which a loop over layers keeps anyway, and not
-# what is computed from them.
-@partial(jax.checkpoint, static_argnums=(0, 1), prevent_cse=False)
-def _apply_rebuilt(build, axis, r, values, ket):
-    return _matrix(_rebuilt(build, r, values), ket, (axis,))
-
-
-@partial(jax.checkpoint, static_argnums=3, prevent_cse=False)  # keeps the ket, not its shifts
-def _apply_bands(bands: tuple[Band, ...], scale: jax.Array, ket: jax.Array, axis: int) -> jax.Array:
-    """The sum of bands, times ``scale``, applied to an axis."""
-    labels = ascii_letters[: ket.ndim]
-    total = jnp.zeros_like(ket)
-    for band in bands:
-        weights = band.weights(ket.shape[axis]).astype(band.scale.dtype)
-        moved = shifted(ket, band.shift, axis)
-        moved = contract(weights, moved, f"{labels[axis]},{labels}->{labels}")
-        total += contract(band.scale, moved, f",{labels}->{labels}")
-    return contract(scale, total, f",{labels}->{labels}")
 
 
 @jax.tree_util.register_dataclass

@@ -23,7 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fockjax._limits import MEMORY_LIMIT, OverLimit
+from fockjax._limits import MEMORY_LIMIT, over_limit
+from fockjax._numerics import pick
 from fockjax._sharded import vary, varying
 from fockjax.factors import Factor, Mixed
 from fockjax.layout import Box, Square
@@ -246,9 +247,11 @@ def _build_kind(
         shapes = jax.tree.leaves(jax.eval_shape(one, *pick(columns, 0)))
         size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in shapes)
         if size > memory_limit:
-            raise OverLimit(
-                f"{steps[0]} at cutoffs {sizes} has elements of {size:,} bytes, over "
-                f"the limit of {memory_limit:,} bytes",
+            raise over_limit(
+                f"{steps[0]} at cutoffs {sizes} has elements",
+                size,
+                dtype,
+                memory_limit,
                 "Lower the cutoffs, take a mesh that is not exact for an interferometer, or raise "
                 "`memory_limit`.",
             )
@@ -291,11 +294,6 @@ def _maker(step: Step, state: State) -> Callable[..., Any]:
 def _shapes(step: Step, values: Values) -> tuple[tuple[int, ...], ...]:
     """The shapes of a step's array parameters, which must agree for steps built together."""
     return tuple(jnp.shape(evaluate(step.parameters[name], values)) for name in step.spec.arrays)
-
-
-def pick(tree, index):
-    """``leaf[index]`` for every array of a pytree."""
-    return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
 def _fixed(step: Step) -> tuple[float | None, ...]:

@@ -18,14 +18,13 @@ import jax.numpy as jnp
 
 from fockjax._limits import over_limit
 from fockjax._linear import settle
-from fockjax._lowering import FOLD
 from fockjax._numerics import ratio
 from fockjax._random import draw_index, score_weight
 from fockjax.detectors import Detector
 from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Layout, Square
 from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
-from fockjax.operators import Diagonal, Operator, Padded, Sectors, expand, flat_parts
+from fockjax.operators import FOLD, Diagonal, Operator, Padded, Sectors, expand, flat_parts
 from fockjax.states import State
 from fockjax.superoperators import Channel
 

@@ -105,7 +105,7 @@ def sector_gates(phase):
 @pytest.mark.parametrize("cutoff, alike", [((22, 22, 22), 4), ((18, 22, 21), 1)])
 @pytest.mark.parametrize("phase", [0.0, fj.Weight("phi")], ids=["real", "complex"])
 def test_no_array_of_a_dense_two_mode_gate(cutoff, alike, phase):
-    """Sizes grow as D^3 above the cutoff `_lowering.TABLE`, also where ``alike`` equal gates are
+    """Sizes grow as D^3 above the cutoff `beamsplitter.TABLE`, also where ``alike`` equal gates are
     built in one call.
     """
     circuit = sector_gates(phase)

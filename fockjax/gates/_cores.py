@@ -2,9 +2,8 @@
 
 import jax.numpy as jnp
 
-from fockjax._lowering import FOLD
 from fockjax._numerics import is_number, real_dtype
-from fockjax.operators import Generated, Matrix, Operator, Sectors, Turned
+from fockjax.operators import FOLD, Generated, Matrix, Operator, Sectors, Turned
 
 
 def turned(core: Matrix | Generated | Sectors, phi, mode: int, dtype=None, steps=0) -> Operator:

@@ -12,13 +12,14 @@ from jax import lax
 
 from fockjax._given import cutoffs_of
 from fockjax._linear import contract, skew
-from fockjax._lowering import FOLD, TABLE
 from fockjax._numerics import HIGHEST, is_number, real_dtype
 from fockjax._phases import cos_sin
 from fockjax._spec import Spec
 from fockjax.gates._cores import turned
 from fockjax.gates.phases import rotation
-from fockjax.operators import Operator, Sectors, product, row_mode
+from fockjax.operators import FOLD, Operator, Sectors, product, row_mode
+
+TABLE = 20  # up to this cutoff the elements are made from a table, which then takes 2.5 MB
 
 
 def real_blocks(theta, cutoffs, steps: int | jax.Array = 0):

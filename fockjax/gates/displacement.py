@@ -6,12 +6,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._bands import Band, Slope
 from fockjax._given import checked_hbar
 from fockjax._numerics import geometric, real_dtype
 from fockjax._spec import Spec
 from fockjax.gates import _recurrence
 from fockjax.gates._cores import real_matrix, turned
-from fockjax.operators import Band, Operator, Slope
+from fockjax.operators import Operator
 
 
 def real_core(r, cutoff):

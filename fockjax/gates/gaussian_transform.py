@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from fockjax._given import cutoffs_of
-from fockjax._numerics import real_dtype
+from fockjax._numerics import pick, real_dtype
 from fockjax._spec import Spec, check_shapes
 from fockjax.gates.interferometer import build_each, interferometer, mesh_shapes
 from fockjax.gates.squeezing import squeezing
@@ -67,7 +67,7 @@ def gaussian_transform(
     # before or after the squeezers, neither come from states below the cutoffs nor lead there.
     box = (sum(cutoffs) - modes + 1,) * modes if exact else cutoffs
     both = jax.vmap(partial(interferometer, cutoff=box, dtype=dtype))(theta, phi, rotation)
-    first, second = (jax.tree.map(lambda leaf, k=k: leaf[k], both) for k in range(2))
+    first, second = (pick(both, k) for k in range(2))
     squeezers = build_each(partial(squeezing, dtype=dtype), box, r)
     everywhere = tuple(range(modes))
     whole = product(

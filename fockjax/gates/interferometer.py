@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from fockjax._given import cutoffs_of
-from fockjax._numerics import real_dtype
+from fockjax._numerics import pick, real_dtype
 from fockjax._spec import Spec, check_shapes
 from fockjax.decompositions import pairs
 from fockjax.gates.beamsplitter import beamsplitter
@@ -111,7 +111,7 @@ def build_each(build, cutoffs, *values) -> list[Operator]:
         of = [k for k, other in enumerate(cutoffs) if other == cutoff]
         stacked = jax.vmap(partial(build, cutoff=cutoff))(*(x[np.array(of)] for x in values))
         for place, k in enumerate(of):
-            made[k] = jax.tree.map(lambda leaf, place=place: leaf[place], stacked)
+            made[k] = pick(stacked, place)
     return [made[k] for k in range(len(cutoffs))]
 
 

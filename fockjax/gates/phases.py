@@ -124,8 +124,8 @@ def snap(phases, *, cutoff: int, dtype=None) -> Diagonal:
 
 
 def _check_snap(parameters, modes=None, options=None):
-    shape = getattr(parameters["phases"], "shape", None)  # unknown of an expression
-    if shape is not None and len(shape) != 1:
+    shape = parameters["phases"].shape
+    if len(shape) != 1:
         raise ValueError(
             "`phases` of a SNAP gate must be an array of one axis, a phase for each photon "
             f"number, got shape {shape}."

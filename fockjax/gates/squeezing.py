@@ -7,11 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from fockjax._bands import Band, Slope
 from fockjax._numerics import geometric, is_number, real_dtype
 from fockjax._spec import Spec
 from fockjax.gates import _recurrence
 from fockjax.gates._cores import real_matrix, turned
-from fockjax.operators import Band, Matrix, Operator, Parity, Slope
+from fockjax.operators import Matrix, Operator, Parity
 
 
 def real_core(r, cutoff):

@@ -197,8 +197,6 @@ class Simplex(Layout):
                 whole = operator.blocks if isinstance(operator, Parity) else operator.elements[None]
                 chart = tables.stairs(self.below, self.modes, positions, len(whole))
                 blocks = [whole[:, :stop, :stop] for _, stop, _ in chart.shapes]
-            case Parity():
-                return self.apply(operator.matrix, array, positions, at)
             case Totals():
                 chart, blocks = tables.totals(self.below, self.modes, positions), operator.blocks
             case Sectors(charge=1) if len(positions) == 2:
