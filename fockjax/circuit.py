@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,18 @@ from fockjax.record import Record
 from fockjax.states import State, ket_in, refuse_outside, vacuum_in
 
 Weights = dict[str, jax.Array]
+
+
+class Call(NamedTuple):
+    """The arguments of a call, checked and in the types that it computes with."""
+
+    layout: Layout
+    dtype: np.dtype
+    initial: jax.Array | State | None
+    weights: Weights
+    x: jax.Array | None
+    key: jax.Array | None
+    unravel: bool
 
 
 @partial(
@@ -499,11 +511,11 @@ class Circuit(Builder):
                 and nothing is drawn before it. Else its `State.selection_probability` is 0 up to
                 rounding: another run may make it possible.
         """
-        given = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
+        call = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
         memory_limit = checked_integer(memory_limit, "Argument `memory_limit`")
-        run = partial(_run, **given, hbar=self.hbar, memory_limit=memory_limit)
+        run = partial(_run, **call._asdict(), hbar=self.hbar, memory_limit=memory_limit)
         state = run(self.operations)
-        self._refuse_impossible(state, run, given["initial"], given["unravel"])
+        self._refuse_impossible(state, run, call.initial, call.unravel)
         return state
 
     def _selects_after_a_draw(self, unravel: bool) -> bool:
@@ -709,10 +721,8 @@ class Circuit(Builder):
 
     # checks
 
-    def checked(
-        self, weights, x, cutoff, dtype, initial, key=None, unravel: bool = False
-    ) -> dict[str, Any]:
-        """The arguments of a call, checked and in the types that it computes with."""
+    def checked(self, weights, x, cutoff, dtype, initial, key=None, unravel: bool = False) -> Call:
+        """What a call makes of its arguments; it raises what the call would."""
         layout = arguments.layout_of(self.modes, cutoff)
         dtype = canonical_complex(dtype)
         if key is None and planning.is_random(self.operations, unravel):
@@ -744,15 +754,7 @@ class Circuit(Builder):
             initial = jnp.asarray(_validated.ket(initial, "Argument `initial`"))
             if initial.shape == layout.cutoffs:
                 refuse_outside(layout, initial, "Argument `initial`")
-        return {
-            "layout": layout,
-            "dtype": dtype,
-            "initial": initial,
-            "weights": weights,
-            "x": x,
-            "key": key,
-            "unravel": bool(unravel),
-        }
+        return Call(layout, dtype, initial, weights, x, key, bool(unravel))
 
     def _leaves(self) -> Iterator[Weight | Input | Outcome]:
         for step in flat(self.operations):

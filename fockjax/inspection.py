@@ -16,7 +16,7 @@ from fockjax._eager import is_known
 from fockjax._given import checked_integer
 from fockjax._limits import MEMORY_LIMIT
 from fockjax.arguments import Cutoff
-from fockjax.circuit import Circuit, start
+from fockjax.circuit import Call, Circuit, start
 from fockjax.drawing import label
 from fockjax.factors import Factor
 from fockjax.operations import Measurement, Repeat, Step, written_out
@@ -276,10 +276,10 @@ def inspect(
             "fj.inspect looks at values, which JAX is tracing here: call it outside jax.jit, "
             "jax.grad and jax.vmap."
         )
-    given = circuit.checked(weights, x, cutoff, dtype, initial, key, unravel)
+    call = circuit.checked(weights, x, cutoff, dtype, initial, key, unravel)
     memory_limit = checked_integer(memory_limit, "Argument `memory_limit`")
     seen: list[tuple] = []
-    for step, state, outcome, probability in walk(circuit, given, memory_limit):
+    for step, state, outcome, probability in walk(circuit, call, memory_limit):
         seen.append((step, state.groups, _look(state.factors), outcome, probability))
     rows = []
     for step, groups, numbers, outcome, probability in seen:
@@ -306,7 +306,7 @@ def inspect(
 
 
 def walk(
-    circuit: Circuit, given: dict[str, Any], memory_limit: int = MEMORY_LIMIT
+    circuit: Circuit, call: Call, memory_limit: int = MEMORY_LIMIT
 ) -> Iterator[tuple[Step | None, State, jax.Array | None, jax.Array | None]]:
     """Run a circuit operation by operation, with layers written out.
 
@@ -316,17 +316,17 @@ def walk(
 
     Args:
         circuit: the circuit.
-        given: what its `Circuit.checked` makes of the arguments of a call.
+        call: the arguments, from `Circuit.checked`.
         memory_limit: bytes that a factor may take.
     """
-    state = start(given["layout"], given["dtype"], circuit.hbar, given["initial"])
-    state = planning.begin(circuit.operations, state, given["key"], given["unravel"])
+    state = start(call.layout, call.dtype, circuit.hbar, call.initial)
+    state = planning.begin(circuit.operations, state, call.key, call.unravel)
     outcomes = dict(state.outcomes)
     state = replace(state, outcomes=outcomes)
     yield None, state, None, None
     found: dict[str, jax.Array] = {}  # the same outcomes, in the dtype of parameters
-    values = Values(given["weights"], given["x"], found)
-    keys = planning.keys(circuit.operations, given["key"])
+    values = Values(call.weights, call.x, found)
+    keys = planning.keys(circuit.operations, call.key)
     for operation in circuit.operations:
         layers: dict[str, list[jax.Array]] = defaultdict(list)
         for step in written_out((operation,), values):
@@ -334,7 +334,7 @@ def walk(
                 state, outcomes={}, selected=None, score=None, truncations=0, reflects=False
             )
             after, probability = _advance(
-                *_taken_apart(step), before, next(keys), memory_limit, given["unravel"]
+                *_taken_apart(step), before, next(keys), memory_limit, call.unravel
             )
             state = replace(
                 after,

@@ -159,7 +159,7 @@ def plan_cutoffs(
     most = cutoffs_of(maximum, circuit.modes, "maximum")
     least = raised_to_hold(photons_needed(circuit), least, most)
     check_tolerance(tolerance, share)
-    weights = circuit.checked(weights, samples[0], least, dtype, None, key)["weights"]
+    weights = circuit.checked(weights, samples[0], least, dtype, None, key).weights
     ladders = tuple(ladder_of(low, high) for low, high in zip(least, most, strict=True))
 
     rows = rows_to_plan_for(samples)

@@ -76,10 +76,10 @@ class PilotRunner(NamedTuple):
         steps: list[tuple[int, Step]] = []  # filled when `one` is traced
 
         def one(row, key):
-            given = self.circuit.checked(self.weights, row, cutoffs, self.dtype, None, key)
+            call = self.circuit.checked(self.weights, row, cutoffs, self.dtype, None, key)
             steps.clear()
             photons, truncations = [], 0
-            for number, (step, state, _, _) in enumerate(walk(self.circuit, given)):
+            for number, (step, state, _, _) in enumerate(walk(self.circuit, call)):
                 if step and state.truncations > truncations:
                     steps.append((number, step))
                     photons.append(_photons(state.factors, step.modes))
@@ -135,8 +135,8 @@ class PilotRunner(NamedTuple):
         """Bytes of the state of one sample where it is largest: a measurement makes it smaller."""
 
         def factors(x):
-            given = self.circuit.checked(self.weights, x, cutoffs, self.dtype, None, self.key)
-            return [state.factors for _, state, _, _ in walk(self.circuit, given, 2**62)]
+            call = self.circuit.checked(self.weights, x, cutoffs, self.dtype, None, self.key)
+            return [state.factors for _, state, _, _ in walk(self.circuit, call, 2**62)]
 
         after = jax.eval_shape(factors, self.samples[0])
         return max(

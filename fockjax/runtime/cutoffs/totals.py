@@ -195,7 +195,7 @@ def plan_total(
     check_tolerance(tolerance, share)
     low, most = TotalPhotons(minimum).below, TotalPhotons(maximum).below
     (least,) = raised_to_hold([max(photons_needed(circuit))], [low], [most])
-    weights = circuit.checked(weights, samples[0], TotalPhotons(least), dtype, None, key)["weights"]
+    weights = circuit.checked(weights, samples[0], TotalPhotons(least), dtype, None, key).weights
     ladder = ladder_of(least, most)
     rows = rows_to_plan_for(samples)
     tally, exact = Tally((ladder,), rows), True
