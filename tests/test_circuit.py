@@ -230,6 +230,7 @@ def test_shared_in_one_of_two_nested_blocks(x64):
     ]
 
 
+@pytest.mark.slow
 def test_whatever_reads_a_circuit_knows_shared_weights(x64):
     block = fj.Circuit(1).squeeze(fj.Weight("r"), fj.Weight("phi"), mode=0)
     block.displace(fj.Input(0), 0.3, mode=0)

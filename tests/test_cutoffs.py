@@ -249,6 +249,7 @@ def test_a_mode_holds_the_photons_that_are_selected_there():
     assert fj.runtime.plan_cutoffs(circuit(dark_counts=0.1), {}).truncation == (4, 4)
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_samples_lose_that_is_not_seen_on_the_way():
     """Inside a Gaussian transformation of several gates more is lost than after it can be seen."""
     c, s = np.cosh(0.35), np.sinh(0.35)
@@ -282,6 +283,7 @@ def test_samples_run_where_a_circuit_is_not_gaussian():
     assert "Not Gaussian throughout" in str(plan)
 
 
+@pytest.mark.slow
 def test_a_measurement_leaves_modes_gaussian_that_were_not_entangled_with_it():
     circuit = fj.Circuit(3).displace(fj.Input(0), 0.4, mode=0).squeeze(0.4, 0.3, mode=2)
     circuit.beamsplitter(0.5, 0.7, modes=(0, 1)).beamsplitter(0.3, 0.2, modes=(2, 0))

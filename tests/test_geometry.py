@@ -224,6 +224,7 @@ def gaussian_fisher(weights, names):
     )
 
 
+@pytest.mark.slow
 def test_squeezed_light_under_loss_in_both_precisions(x64):
     names = list(WEIGHTS)
     expected = gaussian_fisher(WEIGHTS, names)

@@ -78,7 +78,11 @@ def test_a_selected_outcome_leaves_what_it_projects_on(kind, x64):
 
 @pytest.mark.parametrize(
     "kind, values, outcomes",
-    [("photons", (), 7), ("photons", (0.7, 0.2), 9), ("threshold", (0.2, 0.1), 2)],
+    [
+        ("photons", (), 7),
+        pytest.param("photons", (0.7, 0.2), 9, marks=pytest.mark.slow),
+        ("threshold", (0.2, 0.1), 2),
+    ],
 )
 def test_a_count_may_be_selected_by_a_parameter(kind, values, outcomes, x64):
     """All outcomes under one vmap are those selected as integers; what is none has the probability

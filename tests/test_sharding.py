@@ -97,6 +97,7 @@ def test_parameters_may_vary():
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_device_may_average_over_runs_of_its_own():
     circuit = fj.Circuit(1).displace(fj.Weight("r"), mode=0).loss(0.5, mode=0)
 
@@ -133,7 +134,7 @@ def test_a_sum_in_a_loop_may_vary():
     np.testing.assert_allclose(program(y, jnp.tile(x, (DEVICES, 1, 1))), 20 * 64)
 
 
-SOME = ["-k", "layers-box or gates-total or loop or explicit or holds or parameters"]
+SOME = ["-k", "layers-box or gates-total or loop or holds"]
 
 
 @pytest.mark.skipif(DEVICES > 1, reason="it is what runs now")

@@ -277,7 +277,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_not_the_run(finished, tmp_path, mon
     assert_ends_as(finished, out, results)
 
 
-@pytest.mark.parametrize("place", ["baselines", "results"])
+@pytest.mark.parametrize("place", ["baselines", pytest.param("results", marks=pytest.mark.slow)])
 def test_a_run_that_stopped_early_is_resumed(tmp_path, monkeypatch, place):
     """The epoch under way when patience ran out is in the checkpoint, and so in the log."""
     out, options = tmp_path / "run", {"epochs": 40, "patience": 2, "learning_rate": 0.3}
