@@ -22,6 +22,7 @@ import pyarrow as pa
 import pytest
 from models import categories, make_folder, numbers, without_circuits
 from pyarrow import parquet
+from served import wait_until
 from starlette.testclient import TestClient
 
 from fockjax import cli, inference
@@ -36,6 +37,7 @@ from fockjax.serving import rows as rows_module
 from fockjax.serving import server as server_module
 from fockjax.serving import service as service_module
 from fockjax.serving.app import LARGE_BODY, make_app
+from fockjax.serving.batcher import Full
 from fockjax.serving.config import ServeConfig
 from fockjax.serving.errors import Refused
 from fockjax.serving.idle import IdleConnections
@@ -653,6 +655,29 @@ def test_a_device_that_fails_is_noticed_at_once(own, monkeypatch, caplog):
     monkeypatch.setattr(own.model, "run", run)
     own.until("/v2/health/ready", 200)
     assert own.post("/predict", json=body).status_code == 200
+
+
+def test_a_probe_for_which_there_is_no_room_is_made_later(own, monkeypatch):
+    is_right, run, crowded = own.service._is_right, own.model.run, [Full(100)]
+
+    async def at_first_full(model):
+        if crowded:
+            raise crowded.pop()
+        return await is_right(model)
+
+    def fails(values):
+        monkeypatch.setattr(own.model, "run", run)
+        raise RunError("UNAVAILABLE: it is gone", None, np.arange(1))
+
+    monkeypatch.setattr(own.service, "idle", 1e9)
+    monkeypatch.setattr(service_module, "AGAIN", 0.01)
+    monkeypatch.setattr(own.service, "_is_right", at_first_full)
+    monkeypatch.setattr(own.model, "run", fails)
+    probes = 'fockjax_probes_total{right="true"}'
+    before = own.metric(probes)
+    assert own.post("/predict", json={"rows": ROWS[:1].tolist()}).status_code == 503
+    wait_until(lambda: own.metric(probes) == before + 1)
+    assert not crowded
 
 
 def test_a_batch_that_fails_is_in_the_metrics_and_the_report(own, monkeypatch):

@@ -263,7 +263,8 @@ class Service:
         try:
             right = await self._is_right(model)
             self._failed = 0
-        except Full:
+        except Full:  # soon again, whatever it was for
+            self._probed = -math.inf
             await asyncio.sleep(min(AGAIN, self.idle))
             return
         except Exception as error:
