@@ -83,7 +83,7 @@ def _run(
 def start(layout: Layout, dtype: np.dtype, hbar: float, initial: jax.Array | State | None) -> State:
     """The state a call begins with: the vacuum, unless an initial one is given."""
     if isinstance(initial, State):
-        return initial
+        return replace(initial, rarest=None)
     if initial is None:
         return vacuum_in(layout, dtype, hbar=hbar)
     return ket_in(layout, initial, dtype, hbar=hbar)
@@ -513,9 +513,8 @@ class Circuit(Builder):
         """
         call = self.checked(weights, x, cutoff, dtype, initial, key, unravel)
         memory_limit = checked_integer(memory_limit, "Argument `memory_limit`")
-        run = partial(_run, **call._asdict(), hbar=self.hbar, memory_limit=memory_limit)
-        state = run(self.operations)
-        self._refuse_impossible(state, run, call.initial, call.unravel)
+        state = _run(self.operations, **call._asdict(), hbar=self.hbar, memory_limit=memory_limit)
+        self._refuse_impossible(state, call.unravel)
         return state
 
     def _selects_after_a_draw(self, unravel: bool) -> bool:
@@ -525,40 +524,18 @@ class Circuit(Builder):
         last = max(k for k, each in enumerate(self.operations) if any(map(_selects, flat((each,)))))
         return planning.is_random(self.operations[: last + 1], unravel)
 
-    def _refuse_impossible(
-        self,
-        state: State,
-        run: Callable[[Operations], State],
-        initial: jax.Array | State | None,
-        unravel: bool,
-    ) -> None:
-        selections = [step for step in flat(self.operations) if _selects(step)]
-        if not selections or self._selects_after_a_draw(unravel):
+    def _refuse_impossible(self, state: State, unravel: bool) -> None:
+        rarest = state.rarest
+        if rarest is None or not is_known(rarest) or np.ndim(rarest):
             return
-        probability = state.selection_probability
-        if not is_known(probability) or np.ndim(probability):
-            return
-        rounding = (10 * np.finfo(state.dtype).eps) ** 2
-        past = float(initial.selection_probability) if isinstance(initial, State) else 1.0
-
-        def one_is_impossible() -> bool:
-            """Whether one is, given those before it. Many that are possible may be rare in all."""
-            before = past
-            for position, operation in enumerate(self.operations):
-                if count := sum(map(_selects, flat((operation,)))):
-                    after = float(run(self.operations[: position + 1]).selection_probability)
-                    if not after > before * rounding**count:
-                        return True
-                    before = after
-            return False
-
-        # A probability that is NaN, as parameters may be, is not impossible.
-        if probability <= past * rounding and (len(selections) == 1 or one_is_impossible()):
+        # One that is NaN, as parameters may be, is not impossible.
+        impossible = rarest <= (10 * np.finfo(state.dtype).eps) ** 2
+        if impossible and not self._selects_after_a_draw(unravel):
+            selections = "; ".join(map(str, filter(_selects, flat(self.operations))))
             raise ValueError(
-                f"The outcomes selected are impossible: {'; '.join(map(str, selections))} have the "
-                f"probability {float(probability):.1e} in all at cutoffs {state.truncation}, not "
-                "more than rounding. Select others, raise the cutoffs, or use complex128 if they "
-                "are rare but real."
+                f"The outcomes selected are impossible: of {selections} one has the probability "
+                f"{float(rarest):.1e} at cutoffs {state.truncation}, not more than rounding. "
+                "Select others, raise the cutoffs, or use complex128 if they are rare but real."
             )
 
     def cost(
@@ -735,6 +712,11 @@ class Circuit(Builder):
         weights = arguments.weights_of(self._weights, weights, real_dtype(dtype))
         x = arguments.input_of(self.num_inputs, x, real_dtype(dtype))
         if isinstance(initial, State):
+            if initial.modes != self.modes:
+                raise ValueError(
+                    f"Argument `initial` is a state of {initial.modes} modes, but the circuit has "
+                    f"{self.modes}."
+                )
             given = initial.truncation, initial.dtype, initial.hbar
             wanted = layout.truncation, dtype, self.hbar
             if given != wanted:

@@ -157,6 +157,7 @@ def _moving(
 
 def _factors(state: Any) -> Sequence[Factor]:
     if isinstance(state, State):
+        state.require_one_sample()
         return state.factors
     if isinstance(state, jax.Array | np.ndarray):
         ket = jnp.asarray(state)

@@ -14,7 +14,7 @@ from fockjax._numerics import pick
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.snapshot import Snapshot
-from fockjax.states import State, optional_product
+from fockjax.states import State, combined
 
 
 class Grouped:
@@ -154,8 +154,9 @@ def side_by_side(states: Sequence[State]) -> State:
             for k, state in enumerate(states)
             for name, outcome in state.outcomes.items()
         },
-        selected=optional_product([state.selected for state in states]),
-        score=optional_product([state.score for state in states]),
+        selected=combined(jnp.multiply, [state.selected for state in states]),
+        rarest=combined(jnp.minimum, [state.rarest for state in states]),
+        score=combined(jnp.multiply, [state.score for state in states]),
         truncations=sum(state.truncations for state in states),
         reflects=any(state.reflects for state in states),
         hbar=states[0].hbar,

@@ -21,7 +21,7 @@ from fockjax.drawing import label
 from fockjax.factors import Factor
 from fockjax.operations import Measurement, Repeat, Step, written_out
 from fockjax.parameters import Values, Weight
-from fockjax.states import State, optional_product
+from fockjax.states import State, combined
 
 NOTICEABLE = 1e-3  # lost probability, or probability of a top level, above which there is advice
 
@@ -110,12 +110,12 @@ class Inspection:
         if bad := self.first_nonfinite:
             return (f"Not finite from step {self._at(bad)} on: {_why(bad)}.",)
         selections = [row for row in self.rows if row.selects]
-        if selections and not self.state.selection_probability > self.rounding**2:
-            rarest = min(selections, key=lambda row: row.probability)
-            return (
-                f"Impossible: what is selected in step {self._at(rarest)} has the probability "
-                f"{rarest.probability:.1e}, and all selections together not more than rounding.",
-            )
+        for row in selections:
+            if not row.probability > self.rounding**2:
+                return (
+                    f"Impossible: what is selected in step {self._at(row)} has the probability "
+                    f"{row.probability:.1e}, not more than rounding.",
+                )
         told = []
         worst, last = self.lossiest, self.rows[-1]
         if worst and last.leakage > NOTICEABLE and worst.lost > 0:
@@ -331,7 +331,13 @@ def walk(
         layers: dict[str, list[jax.Array]] = defaultdict(list)
         for step in written_out((operation,), values):
             before = replace(
-                state, outcomes={}, selected=None, score=None, truncations=0, reflects=False
+                state,
+                outcomes={},
+                selected=None,
+                rarest=None,
+                score=None,
+                truncations=0,
+                reflects=False,
             )
             after, probability = _advance(
                 *_taken_apart(step), before, next(keys), memory_limit, call.unravel
@@ -339,8 +345,9 @@ def walk(
             state = replace(
                 after,
                 outcomes=outcomes,
-                selected=optional_product([state.selected, after.selected]),
-                score=optional_product([state.score, after.score]),
+                selected=combined(jnp.multiply, [state.selected, after.selected]),
+                rarest=combined(jnp.minimum, [state.rarest, after.rarest]),
+                score=combined(jnp.multiply, [state.score, after.score]),
                 truncations=state.truncations + after.truncations,
                 reflects=state.reflects or after.reflects,
             )

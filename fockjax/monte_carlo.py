@@ -54,7 +54,8 @@ def monte_carlo(
 
     Returns:
         An `Estimate`. If there are many samples, the true mean is within three standard errors in
-        99.7 % of cases. Both are NaN if what is selected was impossible in all runs.
+        99.7 % of cases. Both are NaN if what is selected was impossible in all runs, or all of it
+        too improbable for the precision.
 
     Raises:
         ValueError: for fewer than 2 samples or a batch size below 1.

@@ -11,6 +11,8 @@ import numpy as np
 from flax import nnx
 from jax.typing import ArrayLike
 
+from fockjax._given import checked_integer
+from fockjax._limits import MEMORY_LIMIT
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit
 from fockjax.grouped import Grouped
@@ -88,6 +90,9 @@ class QuantumLayer(nnx.Module):
         dtype: complex64 or complex128 to compute in; by default complex64, or complex128 where x64
             is on.
         param_dtype: the real dtype of the weights, float32 also where x64 is on.
+        unravel: whether to draw pure branches instead of making density matrices, as in calling a
+            circuit. Calls then take a key.
+        memory_limit: bytes that a factor of one sample's state may take.
 
     Calls take inputs of shape ``(..., num_inputs)``, and for a circuit that draws at random a key,
     which is split over the samples. The readout is returned with the same leading axes.
@@ -110,6 +115,8 @@ class QuantumLayer(nnx.Module):
         rngs: nnx.Rngs,
         dtype=None,
         param_dtype=jnp.float32,
+        unravel: bool = False,
+        memory_limit: int = MEMORY_LIMIT,
     ):
         if not isinstance(circuit, Circuit | Grouped):
             raise TypeError(f"Argument `circuit` must be a fockjax.Circuit, got {circuit!r}.")
@@ -122,6 +129,8 @@ class QuantumLayer(nnx.Module):
         self.cutoff = tuple(cutoff) if isinstance(cutoff, Sequence | np.ndarray) else cutoff
         self.readout = readout
         self.dtype = dtype
+        self.unravel = bool(unravel)
+        self.memory_limit = checked_integer(memory_limit, "Argument `memory_limit`")
         weights = circuit.init(rngs.params(), param_dtype)
         self.weights = nnx.data(jax.tree.map(nnx.Param, weights))
 
@@ -159,4 +168,12 @@ class QuantumLayer(nnx.Module):
 
 def _state(layer: QuantumLayer, x: Any, key: jax.Array | None) -> State:
     # No method: `nnx.tabulate` shows what methods return, and cannot show a State.
-    return layer.circuit(layer.values(), x, cutoff=layer.cutoff, dtype=layer.dtype, key=key)
+    return layer.circuit(
+        layer.values(),
+        x,
+        cutoff=layer.cutoff,
+        dtype=layer.dtype,
+        key=key,
+        unravel=layer.unravel,
+        memory_limit=layer.memory_limit,
+    )

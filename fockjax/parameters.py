@@ -457,12 +457,14 @@ def apply(function: Callable[..., Any], *operands: Any, name: str | None = None)
 
     Args:
         function: takes and returns what `jax.numpy` does; differentiable if gradients are wanted.
+            It must be pure: a call of the circuit compiles it with what it holds at that time, for
+            all later calls. So numbers that change, trainable ones above all, must be operands.
         operands: parameters, whole array weights among them, and numbers.
         name: what it is called where the circuit is shown; by default its own name.
 
     Raises:
-        TypeError: if ``function`` is none; when the circuit is called, if it is not made of JAX
-            functions.
+        TypeError: if ``function`` is none, holds arrays as a Flax module does, or has no hash; when
+            the circuit is called, if it is not made of JAX functions.
 
     Example:
         >>> import jax.numpy as jnp, fockjax as fj
@@ -475,6 +477,20 @@ def apply(function: Callable[..., Any], *operands: Any, name: str | None = None)
     """
     if not callable(function):
         raise TypeError(f"Argument `function` must be callable, got {function!r}.")
+    kind = type(function).__name__
+    if jax.tree.leaves(function) != [function]:
+        raise TypeError(
+            f"Argument `function` is a {kind}, which holds arrays: they would be fixed at the "
+            "first call of the circuit. Compute with it outside and give the circuit the result as "
+            "`fj.Input`, or make what it holds `fj.Weight` operands of a function."
+        )
+    try:
+        hash(function)
+    except TypeError as error:
+        raise TypeError(
+            f"Argument `function` must be hashable, as compiled circuits are told apart by it, "
+            f"but a {kind} is not: give a function, or a frozen dataclass."
+        ) from error
     name = name or str(getattr(function, "__name__", type(function).__name__))
     checked = tuple(
         as_array_parameter(value, f"Operand {k} of {name}") for k, value in enumerate(operands)

@@ -390,8 +390,14 @@ def _as_carried(state: State, after: State) -> State:
     return replace(
         state,
         selected=None if after.selected is None else state.selection_probability,
+        rarest=None if after.rarest is None else _or_infinite(state.rarest, after.rarest),
         score=None if after.score is None else state.weight,
     )
+
+
+def _or_infinite(rarest: jax.Array | None, like: jax.Array) -> jax.Array:
+    """A record of the rarest selection that leaves any other one rarer where there is none."""
+    return jnp.full(like.shape, jnp.inf, like.dtype) if rarest is None else rarest
 
 
 def _scanned(run_layer: RunLayer, state: State, after: State, layers: Any, left: int) -> State:
@@ -401,22 +407,24 @@ def _scanned(run_layer: RunLayer, state: State, after: State, layers: Any, left:
     axes = varying((state, after))
 
     def body(carry, layer):
-        factors, selected, score = carry
-        before = replace(state, factors=factors, selected=selected, score=score)
-        after = run_layer(before, layer)
-        return vary((after.factors, after.selected, after.score), axes), after.outcomes
+        after = run_layer(replace(state, **carry), layer)
+        return vary(_carried(after), axes), after.outcomes
 
-    carry = vary((state.factors, state.selected, state.score), axes)
-    (factors, selected, score), outcomes = jax.lax.scan(body, carry, layers, length=left)
+    carry = vary(_carried(state), axes)
+    carry, outcomes = jax.lax.scan(body, carry, layers, length=left)
     return replace(
         state,
-        factors=factors,
-        selected=selected,
-        score=score,
+        **carry,
         outcomes=outcomes,
         truncations=state.truncations + left * (after.truncations - state.truncations),
         reflects=after.reflects,
     )
+
+
+def _carried(state: State) -> dict[str, Any]:
+    """The parts of a state that are arrays, without outcomes."""
+    names = "factors", "selected", "rarest", "score"
+    return {name: getattr(state, name) for name in names}
 
 
 def _joined(state: State, after: State) -> State | None:

@@ -107,7 +107,9 @@ class PredictConfig:
         if self.batch_size is not None:
             require(self, ("batch_size",), lambda n: n >= 1, "be at least 1")
         if self.tolerance is not None:
-            require(self, ("tolerance",), lambda x: 0 < x < 1, "lie between 0 and 1")
+            require(
+                self, ("tolerance",), lambda x: 1e-6 <= x < 1, "lie between 1e-6 (rounding) and 1"
+            )
         if self.maximum_cutoff is not None and self.tolerance is None:
             raise UserError("--maximum-cutoff needs --tolerance, above which cutoffs are raised")
 

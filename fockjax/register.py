@@ -25,7 +25,7 @@ from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Layout, Square
 from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
 from fockjax.operators import FOLD, Diagonal, Operator, Padded, Sectors, expand, flat_parts
-from fockjax.states import State
+from fockjax.states import State, combined
 from fockjax.superoperators import Channel
 
 
@@ -163,8 +163,11 @@ class Register:
         if selected is None:
             self._weigh(score_weight(probability))
         else:
-            selected = self.state.selection_probability * probability
-            self.state = replace(self.state, selected=selected)
+            self.state = replace(
+                self.state,
+                selected=self.state.selection_probability * probability,
+                rarest=combined(jnp.minimum, [self.state.rarest, probability]),
+            )
         return outcome, probability
 
     def flush(self) -> State:

@@ -6,7 +6,7 @@ bookkeeping costs nothing. Most readouts are in `fockjax.readouts`; here are tho
 whole state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from string import ascii_letters
@@ -45,6 +45,8 @@ class State(Readouts):
             heterodyne outcomes complex. A measurement in a repeated block has one for each layer.
             Those of an ``initial`` state stay, unless a measurement of the same name follows.
         selected, score: see `selection_probability` and `weight`.
+        rarest: the least probability that a single selection had, given what came before, in the
+            call of the circuit that made this state; None if it selected nothing.
         truncations: how many of the operators applied so far could lose probability at the cutoff.
         reflects: whether one of them was cut before it was exponentiated, as Strawberry Fields'
             cubic phase gate is, or normalised after the cut, as its GKP state is, or given as a
@@ -57,6 +59,7 @@ class State(Readouts):
     factors: tuple[Factor, ...]
     outcomes: dict[str, jax.Array] = field(default_factory=dict)
     selected: jax.Array | None = None
+    rarest: jax.Array | None = None
     score: jax.Array | None = None
     truncations: int = field(default=0, metadata={"static": True})
     reflects: bool = field(default=False, metadata={"static": True})
@@ -108,7 +111,7 @@ class State(Readouts):
             >>> fj.vacuum(cutoff=(2, 3)).ket().shape
             (2, 3)
         """
-        self._require_one_sample()
+        self.require_one_sample()
         self.require_pure("`ket`")
         self._check_joint("ket", range(self.modes))
         labels = dict(zip(range(self.modes), ascii_letters, strict=False))
@@ -132,7 +135,7 @@ class State(Readouts):
             >>> fj.vacuum(fj.TotalPhotons(6), modes=8).amplitudes().shape
             (1287,)
         """
-        self._require_one_sample()
+        self.require_one_sample()
         self.require_pure("`amplitudes`")
         return joined("amplitudes", self.factors).array
 
@@ -157,7 +160,9 @@ class State(Readouts):
         continuous; 1 if there are none.
 
         It is the product over the selections of the probability given what came before and that
-        nothing was lost. If it is zero, or not more than rounding, the state means nothing.
+        nothing was lost. Of many selections it may be too small for its precision, and zero though
+        each of them is possible. If `rarest` is zero, or not more than rounding, the state means
+        nothing.
 
         Example:
             >>> import fockjax as fj
@@ -227,7 +232,7 @@ class State(Readouts):
             A. Winter, IEEE Trans. Inf. Theory 45, 2481 (1999), with sqrt(8) for the 2 of T. Ogawa
             and H. Nagaoka, IEEE Trans. Inf. Theory 53, 2261 (2007).
         """
-        self._require_one_sample()
+        self.require_one_sample()
         is_branch = self.selected is not None or self.score is not None
         if self.reflects or is_branch:
             return jnp.full((), jnp.inf, self._real)
@@ -325,29 +330,38 @@ class State(Readouts):
         """Another state of the same modes and cutoffs."""
         if not isinstance(other, State):
             other = self._given(other)
+        if other.modes != self.modes:
+            raise ValueError(
+                f"Argument `other` must have the {self.modes} modes of the state, got "
+                f"{other.modes}."
+            )
         if other.truncation != self.truncation:
             raise ValueError(
                 f"Argument `other` must have the cutoffs of the state, {self.truncation}, got "
                 f"{other.truncation}."
             )
-        self._require_one_sample()
-        other._require_one_sample()
+        self.require_one_sample()
+        other.require_one_sample()
         return other
 
     def _given(self, other: ArrayLike) -> "State":
-        """The state in a ket or a density matrix that has an axis for each mode."""
-        kinds = {
-            self.cutoffs: (_validated.ket, Pure.of_ket),
-            self.cutoffs * 2: (_validated.density_matrix, Mixed.of_matrix),
-        }
-        if np.shape(other) not in kinds:
-            raise ValueError(
-                f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state, or "
-                f"{self.cutoffs * 2} as a density matrix, got {np.shape(other)}."
+        """The state in a ket, as `ket` or `amplitudes` gives it, or in a density matrix that has an
+        axis for each mode.
+        """
+        shape, layout = np.shape(other), self.layout
+        if shape in (self.cutoffs, layout.shape):
+            return ket_in(
+                layout, jnp.asarray(_validated.ket(other, "Argument `other`")), self.dtype
             )
-        check, make = kinds[np.shape(other)]
-        array = jnp.asarray(check(other, "Argument `other`")).astype(self.dtype)
-        return State((make(array, tuple(range(self.modes)), self.layout),))
+        if shape == self.cutoffs * 2:
+            rho = jnp.asarray(_validated.density_matrix(other, "Argument `other`"))
+            modes = tuple(range(self.modes))
+            return State((Mixed.of_matrix(rho.astype(self.dtype), modes, layout),))
+        stored = "" if layout.shape == self.cutoffs else f" or {layout.shape}, as of `amplitudes`"
+        raise ValueError(
+            f"Argument `other` must have shape {self.cutoffs}, the cutoffs of the state{stored}, "
+            f"or {self.cutoffs * 2} as a density matrix, got {shape}."
+        )
 
     @readout()
     def fidelity_coherent(self, r: Any, phi: Any = 0.0) -> jax.Array:
@@ -385,10 +399,12 @@ class State(Readouts):
         return jnp.broadcast_to(value, (self.modes,))
 
 
-def optional_product(values: Sequence[jax.Array | None]) -> jax.Array | None:
-    """The product of probabilities or weights, where None stands for 1."""
+def combined(
+    operation: Callable[[Any, Any], jax.Array], values: Sequence[jax.Array | None]
+) -> jax.Array | None:
+    """What states record of their pasts, combined by an operation; None stands for no record."""
     known = [value for value in values if value is not None]
-    return reduce(jnp.multiply, known) if known else None
+    return reduce(operation, known) if known else None
 
 
 def vacuum(

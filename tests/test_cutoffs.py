@@ -1,6 +1,7 @@
 """Planned cutoffs: what lies beyond them in closed form, what is lost at them, who runs again."""
 
 import runpy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -322,7 +323,8 @@ def test_samples_run_where_a_circuit_measures_or_reflects():
         fj.runtime.plan_cutoffs(circuit, {})
     key = jax.random.key(0)
     plan = fj.runtime.plan_cutoffs(circuit, {}, key=key)
-    assert plan.trial is not None and len(plan.trial.rows) == 4  # the one sample, four times
+    assert plan.trial is not None and len(plan.trial.rows) == 32  # of the one sample
+    assert "32 of 32 runs lose" in str(plan)
     assert max(plan.trial.lost) <= plan.tolerance
     state = circuit({}, cutoff=plan.truncation, key=key)
     assert state.reflects and fj.runtime.lost(state) > state.leakage
@@ -576,3 +578,63 @@ def test_samples_that_are_no_numbers_are_refused(plan):
     groups = fj.grouped(lambda n: fj.Circuit(n), modes=2, group_size=1)
     with pytest.raises(TypeError, match="must be a Circuit, got Grouped; .* of one group"):
         plan(groups, {}, None)
+
+
+def kerr_between_squeezers(modes):
+    """Squeezing that does not add up, which the Gaussian part does not know."""
+    circuit = fj.Circuit(modes)
+    for mode in range(modes):
+        circuit.squeeze(0.5, mode=mode).kerr(np.pi / 4, mode=mode).squeeze(0.5, 0.3, mode=mode)
+        circuit.displace(fj.Input(0), 0.2, mode=mode)
+    for mode in range(modes - 1):
+        circuit.beamsplitter(0.6, 0.3, modes=(mode, mode + 1))
+    return circuit
+
+
+@pytest.mark.slow
+def test_the_total_planned_is_the_least_that_suffices():
+    circuit, x = kerr_between_squeezers(3), np.array([[0.2]])
+    plan = fj.runtime.plan_total(circuit, {}, x, tolerance=1e-2)
+    assert not plan.guaranteed and plan.within == 1
+
+    def lost(total):
+        return fj.runtime.lost(circuit({}, x[0], cutoff=fj.TotalPhotons(total)))
+
+    below = plan.truncation.below
+    assert lost(below) <= 1e-2 < lost(below - 2)  # the next lower one of the list
+    assert below < 20
+
+
+@pytest.mark.slow
+def test_what_fits_is_planned_where_the_generous_cutoffs_do_not_fit():
+    circuit = kerr_between_squeezers(3)
+    whole = fj.runtime.plan_cutoffs(circuit, {}, [[0.2]], tolerance=1e-2)
+    plan = fj.runtime.plan_cutoffs(circuit, {}, [[0.2]], tolerance=1e-2, memory=4 * 8 * 20**3)
+    assert whole.trial and plan.trial and max(plan.trial.generous) <= 20 < max(whole.trial.generous)
+    assert plan.truncation == whole.truncation
+    with pytest.raises(fj.runtime.PilotTooLarge, match="may be used"):  # it is not enough
+        fj.runtime.plan_cutoffs(circuit, {}, [[0.2]], tolerance=1e-2, memory=4 * 8 * 6**3)
+
+
+@pytest.mark.parametrize("plan", [fj.runtime.plan_cutoffs, fj.runtime.plan_total])
+def test_a_tolerance_below_rounding_is_refused(plan):
+    circuit = fj.Circuit(1).displace(0.1, mode=0)
+    with pytest.raises(ValueError, match="rounding alone .* complex64: allow more, or compute in"):
+        plan(circuit, {}, tolerance=1e-7, dtype=jnp.complex64)
+    assert plan(circuit, {}, tolerance=1e-6, dtype=jnp.complex64).within == 1
+
+
+@pytest.mark.slow
+def test_a_rung_over_the_limit_of_a_state_is_left_out():
+    """8 GiB for a state, whatever the memory: 64 levels of 6 modes would be 550 GB."""
+    circuit = fj.Circuit(6)
+    for mode in range(6):
+        circuit.displace(fj.Input(0), mode=mode)
+    for mode in range(5):
+        circuit.beamsplitter(0.6, 0.3, modes=(mode, mode + 1))
+    plan = fj.runtime.plan_cutoffs(circuit, {}, [[0.1]], minimum=3, tolerance=1e-2)
+    rungs = (plan.rungs[0], (64,) * 6)
+    plan = replace(plan, rungs=rungs)
+    read = fj.nn.photon_numbers
+    found = fj.runtime.run_adaptive(circuit, read, {}, [[0.1], [2.0]], plan, flag=True)
+    assert found.ok.tolist() == [True, False] and found.level.tolist() == [0, 0]

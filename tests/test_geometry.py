@@ -351,3 +351,15 @@ def test_bad_arguments():
         fj.quantum_fisher(lambda n: fj.vacuum((2,)), np.ones(1, np.complex64))
     with pytest.raises(TypeError, match="return a State or a ket as an array, got tuple"):
         fj.metric_tensor(lambda x: (x,), np.ones(1, np.float32))
+
+
+@pytest.mark.parametrize("loss", [1.0, 0.8])
+def test_a_batch_of_states_is_refused(loss):
+    circuit = fj.Circuit(2).displace(fj.Weight("r") * fj.Input(0), mode=0).loss(loss, mode=0)
+    xs = np.array([[0.5], [1.0]])
+
+    def states(w):
+        return jax.vmap(lambda x: circuit(w, x, cutoff=5))(xs)
+
+    with pytest.raises(ValueError, match="batch"):
+        fj.quantum_fisher(states, {"r": 0.3})

@@ -579,3 +579,23 @@ def test_complex_readouts_are_averaged_in_batches():
     )
     np.testing.assert_allclose(parts.mean, whole.mean, atol=1e-6)
     np.testing.assert_allclose(parts.standard_error, whole.standard_error, rtol=1e-4)
+
+
+def test_each_of_many_selections_is_judged_by_itself():
+    """Two photons meet, and one is found behind: cos(2 theta)^2 of the time, in each layer anew."""
+    block = fj.Circuit(2).prepare("fock", 1, modes=0).prepare("fock", 1, modes=1)
+    block.beamsplitter(0.6, 0.4).measure_photons(modes=1, select=1, name="m")
+    circuit, chance = fj.Circuit(2).repeat(block, 40), math.cos(1.2) ** 2
+    state = circuit({}, cutoff=4)
+    close(state.rarest, chance, 1e-6)
+    close(state.photon_number(0).mean, 1, 1e-5)
+    few = fj.Circuit(2).repeat(block, 14)
+    close(few({}, cutoff=4).selection_probability / chance**14, 1, 1e-4)
+    assert not fj.inspect(few, {}, cutoff=4).advice
+    again = circuit({}, cutoff=4, initial=state)
+    close(again.rarest, chance, 1e-6)
+    block.measure_photons(modes=0, select=2, name="n")
+    with pytest.raises(ValueError, match="impossible: of .* one has the probability"):
+        fj.Circuit(2).repeat(block, 3)({}, cutoff=4)
+    (advice,) = fj.inspect(fj.Circuit(2).repeat(block, 3), {}, cutoff=4).advice
+    assert advice.startswith("Impossible: what is selected in step 5, ")

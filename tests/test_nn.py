@@ -351,3 +351,19 @@ def test_it_prints():
 def test_what_cannot_be_called_is_refused_when_the_layer_is_made(given, message):
     with pytest.raises(TypeError, match=message):
         fj.nn.QuantumLayer(fj.Circuit(1), 4, **{"rngs": nnx.Rngs(0)} | given)
+
+
+def test_a_layer_draws_pure_branches_and_keeps_to_its_memory():
+    circuit = fj.Circuit(1).displace(fj.Input(0), mode=0).loss(0.6, mode=0)
+    rngs = nnx.Rngs(0)
+    mean = fj.nn.QuantumLayer(circuit, 8, fj.nn.photon_numbers, rngs=rngs)
+    layer = fj.nn.QuantumLayer(circuit, 8, fj.nn.photon_numbers, rngs=rngs, unravel=True)
+    key = jax.random.key(0)
+    assert not mean.state([0.7]).is_pure and layer.state([0.7], key).is_pure
+    runs = layer(jnp.full((4000, 1), 0.7), key)
+    close(runs.mean(), mean(jnp.array([0.7]))[0], 0.02)
+    with pytest.raises(ValueError, match="`key` is missing"):
+        layer(jnp.array([0.7]))
+    small = fj.nn.QuantumLayer(circuit, 8, rngs=rngs, memory_limit=100)
+    with pytest.raises(ValueError, match="over the limit of 100 bytes.*unravel=True"):
+        small(jnp.array([0.7]))

@@ -4,11 +4,13 @@ import cmath
 import copy
 import math
 import pickle
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import fockjax as fj
 from fockjax.parameters import Values, as_parameter, evaluate, normal
@@ -189,3 +191,19 @@ def test_whole_powers_have_all_derivatives_at_zero(power):
     for order in range(4):
         assert value(jnp.zeros(())) == wanted[order], order
         value = jax.jacfwd(value)
+
+
+def test_a_function_that_holds_arrays_or_has_no_hash_is_refused():
+    """Both would go unnoticed until a second call."""
+    with pytest.raises(TypeError, match="is a Linear, which holds arrays: they would be fixed"):
+        fj.apply(nnx.Linear(1, 1, rngs=nnx.Rngs(0)), X)
+
+    @dataclass
+    class Scaled:
+        factor: float
+
+        def __call__(self, x):
+            return self.factor * x
+
+    with pytest.raises(TypeError, match="must be hashable, .* but a Scaled is not"):
+        fj.apply(Scaled(2.0), X)

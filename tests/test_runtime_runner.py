@@ -18,6 +18,7 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fockjax._limits import over_limit
 from fockjax.cli import main
 from fockjax.runtime import (
     Checked,
@@ -321,6 +322,39 @@ def test_rows_whose_larger_cutoff_does_not_fit_keep_what_they_have(monkeypatch):
         results = runner(x)
     assert np.flatnonzero(~results.ok).tolist() == [7] and np.array_equal(results.values, x)
     assert runner.record is not None and "not run at" in runner.record.recoveries[0]
+
+
+def test_a_function_that_does_not_fit_is_tried_once_in_a_run():
+    tried = []
+
+    def refused(level):
+        def one(params, x):
+            tried.append(level)
+            raise over_limit("A state", 9, np.complex64, 8, "Lower the cutoffs.")
+
+        return one
+
+    x = np.ones((6, 3), np.float32)
+    larger = [refused(1), refused(2)]
+    runner = Runner(lambda _, x: Checked(x, jnp.max(x)), {}, tolerance=0.1, larger=larger)
+    for _ in range(2):  # what does not fit in one run may in the next
+        tried.clear()
+        for results in runner.stream([x, 2 * x, x]):
+            assert not results.ok.any() and results.finite.all()
+        assert set(tried) == {1}
+        assert runner.record is not None and len(runner.record.recoveries) == 1
+
+
+def test_an_empty_result_does_not_fail_the_record():
+    runner = Runner(lambda _, x: {"a": x, "b": jnp.zeros((0,))}, {})
+    assert runner(X).values["b"].shape == (len(X), 0)
+    assert runner.record is not None and list(runner.record.outputs) == ["['a']"]
+
+
+def test_rows_that_are_not_finite_are_named_with_their_type():
+    x = np.arange(3, dtype=np.uint32), np.array([0.1, np.nan, 0.2], np.float32)
+    with pytest.raises(ValueError, match="finite in float32, but 1 row \\(1\\)"):
+        Runner(lambda _, x: x[1] + x[0], {})(x)
 
 
 def test_without_a_word_of_the_compiler_the_trace_counts(monkeypatch):

@@ -24,6 +24,7 @@ from fockjax.inference import load_model
 from fockjax.training import TrainConfig, UserError, breast_cancer, folder, loop, plots, run, train
 from fockjax.training.data import Dataset, make_splits
 from fockjax.training.metrics import Evaluation
+from fockjax.training.probe import Probe
 
 pytestmark = pytest.mark.loose_promotion  # Flax, Optax and scikit-learn promote
 
@@ -558,3 +559,9 @@ def test_a_disk_that_fails_under_a_plot_leaves_the_run_to_be_resumed(tmp_path, m
     assert not (out / "results.json").exists()
     quietly(config(out, resume=True))
     assert (out / "confusion_matrix.png").exists()
+
+
+def test_a_probe_far_from_zero_is_compared_in_standard_deviations():
+    probe = Probe([[1.0]], np.array([1.7e9]), np.array([1e-3]))
+    for off, right in ((1e-4, True), (0.1, False), (1e5, False)):
+        assert probe.agrees(probe.answer + off, probe.leakage, center=1.7e9 - 3, unit=10.0) == right

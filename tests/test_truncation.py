@@ -494,3 +494,31 @@ def test_joins_over_the_limit_are_refused():
     assert 0.9 < one.hilbert_schmidt(other) / one.hilbert_schmidt(one) < 1.1
     with pytest.raises(ValueError, match="are too large"):
         Chart(np.arange(2), [(2**20, 2**12)])
+
+
+def test_states_of_other_numbers_of_modes_are_refused():
+    """Which a bound on the total does not tell."""
+    total = fj.TotalPhotons(4)
+    two, three = (fj.vacuum(total, modes=modes) for modes in (2, 3))
+    for one, other in ((two, three), (three, two)):
+        circuit = fj.Circuit(one.modes).squeeze(0.3, mode=1)
+        message = f"`initial` is a state of {other.modes} modes, but the circuit has {one.modes}"
+        with pytest.raises(ValueError, match=message):
+            circuit({}, cutoff=total, initial=other)
+        with pytest.raises(ValueError, match=message):
+            fj.inspect(circuit, {}, cutoff=total, initial=other)
+        for compare in (one.fidelity, one.overlap, one.hilbert_schmidt):
+            with pytest.raises(ValueError, match=f"the {one.modes} modes of the state, got"):
+                compare(other)
+
+
+def test_a_state_is_compared_with_stored_amplitudes():
+    circuit = fj.Circuit(2).squeeze(0.4, 0.3, mode=0).displace(0.3, 0.9, mode=1)
+    state = circuit.beamsplitter(0.5, 0.2)({}, cutoff=fj.TotalPhotons(5))
+    other = fj.Circuit(2).displace(0.2, 0.4, mode=0)({}, cutoff=fj.TotalPhotons(5))
+    for compare in (state.fidelity, state.overlap, state.hilbert_schmidt):
+        expected = compare(other)
+        for array in (other.amplitudes(), np.asarray(other.ket())):
+            np.testing.assert_allclose(compare(array), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"\(5, 5\), the cutoffs of the state or \(15,\), as of"):
+        state.fidelity(np.ones(14))

@@ -158,10 +158,10 @@ class Factored:
     @property
     def _parts(self) -> tuple[Factor, ...]:
         """The factors, of one sample."""
-        self._require_one_sample()
+        self.require_one_sample()
         return self.factors
 
-    def _require_one_sample(self) -> None:
+    def require_one_sample(self) -> None:
         if any(factor.is_batch for factor in self.factors):
             raise ValueError(
                 "The state is a batch, and readouts are of one sample: batch them too, as "

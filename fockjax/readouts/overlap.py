@@ -19,26 +19,28 @@ from fockjax.readouts.spectral import root_fidelity
 @jit_when_eager()
 def fidelity(mine: Sequence[Factor], theirs: Sequence[Factor]) -> jax.Array:
     """The fidelity of two states of the same modes, given by their factors."""
-    return reduce(jnp.multiply, [_fidelity(*met) for met in _meetings(mine, theirs)])
+    return reduce(jnp.multiply, [_fidelity(*met) for met in _meetings("fidelity", mine, theirs)])
 
 
 @jit_when_eager()
 def overlap(mine: Sequence[Factor], theirs: Sequence[Factor]) -> jax.Array:
     """The inner product of two kets."""
-    return reduce(jnp.multiply, [_overlap(*met) for met in _meetings(mine, theirs)])
+    return reduce(jnp.multiply, [_overlap(*met) for met in _meetings("overlap", mine, theirs)])
 
 
 @jit_when_eager()
 def trace_of_product(mine: Sequence[Factor], theirs: Sequence[Factor]) -> jax.Array:
     """The trace of the product of two density matrices."""
-    return reduce(jnp.multiply, [_trace(*met) for met in _meetings(mine, theirs)])
+    return reduce(
+        jnp.multiply, [_trace(*met) for met in _meetings("hilbert_schmidt", mine, theirs)]
+    )
 
 
 def _meetings(
-    mine: Sequence[Factor], theirs: Sequence[Factor]
+    what: str, mine: Sequence[Factor], theirs: Sequence[Factor]
 ) -> Iterator[tuple[list[Factor], list[Factor]]]:
     """The factors of two states of the same modes, in the smallest groups in which both have the
-    same modes, and with axes of the same names.
+    same modes, and with axes of the same names; ``what`` is the readout, for errors.
     """
     theirs = [replace(f, array=f.array.astype(mine[0].dtype)) for f in theirs]
     parts: list[set[int]] = []
@@ -49,7 +51,7 @@ def _meetings(
         met = [[f for f in side if part & set(f.modes)] for side in (mine, theirs)]
         one, other = ({name for f in side for name in _names(f)} for side in met)
         if one != other:
-            met = [[joined("fidelity", side)] for side in met]
+            met = [[joined(what, side)] for side in met]
         yield met[0], met[1]
 
 

@@ -25,15 +25,17 @@ def with_status(result: Any) -> tuple[Checked, jax.Array]:
 
 def refuse_rows(leaves: list[np.ndarray], first: int = 0) -> None:
     """Raise ValueError if rows are not finite, with their numbers, counted from ``first``."""
-    bad = np.zeros(len(leaves[0]), bool)
+    bad, dtypes = np.zeros(len(leaves[0]), bool), set()
     for leaf in leaves:
         if np.issubdtype(leaf.dtype, np.inexact):
-            bad |= ~np.isfinite(leaf).all(tuple(range(1, leaf.ndim)))
+            own = ~np.isfinite(leaf).all(tuple(range(1, leaf.ndim)))
+            dtypes |= {str(leaf.dtype)} if own.any() else set()
+            bad |= own
     if bad.any():
         rows = listed(first + np.flatnonzero(bad))
+        kinds = " and ".join(sorted(dtypes))
         raise ValueError(
-            f"Argument `x` must be finite in {leaves[0].dtype}, but {rows} (from 0) are not: leave "
-            "them out."
+            f"Argument `x` must be finite in {kinds}, but {rows} (from 0) are not: leave them out."
         )
 
 

@@ -175,7 +175,7 @@ class RunRecord:
             over = int(self.leakage.get("over", 0)) + int((good & ~results.ok).sum())
             self.leakage = {"mean": self._lost.mean, "most": self._lost.high, "over": over}
         for path, leaf in jax.tree.leaves_with_path(results.values):
-            if not np.iscomplexobj(leaf) and some:
+            if not np.iscomplexobj(leaf) and some and leaf.size:
                 name = jax.tree_util.keystr(path) or "result"
                 own = self._results.setdefault(name, Statistics())
                 own.add(leaf[kept])

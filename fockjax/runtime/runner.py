@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 
 from fockjax._given import checked_integer
+from fockjax._limits import OverLimit
 from fockjax.runtime import guard, memory
 from fockjax.runtime.ahead import ahead
 from fockjax.runtime.batches import BatchPlan, TooLarge, compiled_bytes, make_plan
@@ -105,6 +106,7 @@ class Runner:
         self._params, self._placed = _on_host(params), None
         self._given = self._largest = largest_batch
         self._tried: int | None = None  # rows of the largest batch under way
+        self._too_large = len(self.functions)  # from this one on none fits, as the run has seen
         self._plans: dict[Any, BatchPlan] = {}
         self.programs = Programs(
             self.functions, self._params, self.devices, self.executables, self.gateway
@@ -214,7 +216,8 @@ class Runner:
         record = self.record = RunRecord.begin(self.about, self.devices, self.labels)
         watch = Watch(self.devices[0] if self.watch_memory else None)
         rows: Rows | None = None
-        if self._largest != self._given:  # what did not fit in the run before may fit again
+        self._too_large = len(self.functions)  # what did not fit in the run before may fit now
+        if self._largest != self._given:
             self._largest = self._given
             self._plans.clear()
         try:
@@ -258,7 +261,9 @@ class Runner:
             rows.allocate(self.programs.results(0, rows.signature, 0))
         for level in range(len(self.functions)):
             todo = np.flatnonzero(~rows.done)
-            if todo.size:
+            if level and level >= self._too_large:
+                rows.done[todo] = True  # they keep what they have
+            elif todo.size:
                 self._finish(level, rows, todo, record)
             if self.tolerance is not None:
                 over = rows.over(self.tolerance)  # raises if the leakage is not known
@@ -277,9 +282,10 @@ class Runner:
                     rows.store(numbers, arrays, level)
                     position, attempt = position + len(numbers), 0
             except Exception as error:
-                if level and isinstance(error, TooLarge):  # they keep what they have
+                if level and isinstance(error, TooLarge | OverLimit):  # they keep what they have
                     rows.done[todo] = True
                     record.recoveries.append(f"not run at {self.labels[level]}: {error.fact}")
+                    self._too_large = level
                     return
                 way = remedy(error)
                 if way is Remedy.SMALLER_BATCH and not self._halve(level, rows.signature):

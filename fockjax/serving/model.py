@@ -84,8 +84,8 @@ class Model:
     def is_right(self, answer: Answer) -> bool:
         """Whether this is the answer to `probe`."""
         found = answer.get("probability", answer["prediction"])
-        unit = self.predictor.scaler.target_scale
-        return self._probe.agrees(found, answer["leakage"], unit)
+        scaler = self.predictor.scaler
+        return self._probe.agrees(found, answer["leakage"], scaler.target_mean, scaler.target_scale)
 
 
 def _named(found: Predictions) -> Answer:

@@ -44,10 +44,15 @@ class Probe:
         ]
         return cls([raw], evaluation.answer[:1], evaluation.leakage[:1])
 
-    def agrees(self, answer: np.ndarray, leakage: np.ndarray, unit: float = 1.0) -> bool:
-        """Whether this is the answer; `unit` is the scale of one that is a value."""
+    def agrees(
+        self, answer: np.ndarray, leakage: np.ndarray, center: float = 0.0, unit: float = 1.0
+    ) -> bool:
+        """Whether this is the answer; one that is a value is compared in units of ``unit``, from
+        ``center`` on.
+        """
+        known, found = ((each - center) / unit for each in (self.answer, answer))
         return bool(
-            np.allclose(answer, self.answer, rtol=TOLERANCE, atol=TOLERANCE * unit)
+            np.allclose(found, known, rtol=TOLERANCE, atol=TOLERANCE)
             and np.allclose(leakage, self.leakage, rtol=0, atol=TOLERANCE)
         )
 

@@ -74,9 +74,9 @@ class CutoffPlan(Plan):
                 told = (f"{why.beyond:.1e}", f"{why.photons:.2f}", str(why.row), why.where)
             table.append((str(mode), str(cutoff), *told))
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        count = len(self.trial.rows if self.trial else self.rows)
+        ran = self.trial.rows if self.trial else self.rows
         lines = [
-            promise(f"Cutoffs {cutoffs}", self.within, count, self.bound, self.tolerance),
+            promise(f"Cutoffs {cutoffs}", self.within, ran, self.bound, self.tolerance),
             *("  ".join(map(str.ljust, row, widths)).rstrip() for row in table),
         ]
         if self.trial:
@@ -158,7 +158,7 @@ def plan_cutoffs(
     least = cutoffs_of(minimum, circuit.modes, "minimum")
     most = cutoffs_of(maximum, circuit.modes, "maximum")
     least = raised_to_hold(photons_needed(circuit), least, most)
-    check_tolerance(tolerance, share)
+    check_tolerance(tolerance, share, dtype)
     weights = circuit.checked(weights, samples[0], least, dtype, None, key).weights
     ladders = tuple(ladder_of(low, high) for low, high in zip(least, most, strict=True))
 

@@ -79,7 +79,7 @@ class PilotRunner(NamedTuple):
             call = self.circuit.checked(self.weights, row, cutoffs, self.dtype, None, key)
             steps.clear()
             photons, truncations = [], 0
-            for number, (step, state, _, _) in enumerate(walk(self.circuit, call)):
+            for number, (step, state, _, _) in enumerate(walk(self.circuit, call, self.memory)):
                 if step and state.truncations > truncations:
                     steps.append((number, step))
                     photons.append(_photons(state.factors, step.modes))
@@ -142,6 +142,15 @@ class PilotRunner(NamedTuple):
         return max(
             sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(f)) for f in after
         )
+
+    def reflects(self, cutoffs: Cutoff) -> bool:
+        """Whether what crosses a cutoff may come back, so that `lost` is an estimate."""
+
+        def run(x):
+            call = partial(self.circuit, cutoff=cutoffs, dtype=self.dtype)
+            return call(self.weights, x, key=self.key, memory_limit=2**62)
+
+        return jax.eval_shape(run, self.samples[0]).reflects
 
     def _keys(self, rows: np.ndarray) -> Any:
         return None if self.key is None else jax.random.split(self.key, len(rows))

@@ -25,11 +25,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fockjax._advice import first_few
+from fockjax._numerics import canonical_complex
 from fockjax.drawing import label
 from fockjax.operations import Step
 from fockjax.runtime.cutoffs.ladders import Ladders, Levels
 
 SAFETY = 4  # the factor in the bound above
+ROUNDING = 8  # times the precision: what is lost may differ by this from run to run
 
 
 class Reason(NamedTuple):
@@ -135,10 +137,20 @@ class Tally:
         return self.peaks[mode][level - 1] if level else None
 
 
-def check_tolerance(tolerance: float, share: float) -> None:
-    """Refuse a tolerance that is no probability, or a share that is no part of the samples."""
+def check_tolerance(tolerance: float, share: float, dtype: Any) -> None:
+    """Refuse a tolerance that is no probability, or less than rounding in the precision of the
+    runs; or a share that is no part of the samples.
+    """
     if not 0 < tolerance < 1:
         raise ValueError(f"Argument `tolerance` must be between 0 and 1, got {tolerance!r}.")
+    kind = canonical_complex(dtype)
+    rounding = ROUNDING * float(np.finfo(kind).eps)
+    if tolerance < rounding:
+        instead = ", or compute in complex128" if kind == np.complex64 else ""
+        raise ValueError(
+            f"Argument `tolerance` is {tolerance:.1e}, but rounding alone moves what a sample "
+            f"loses by up to {rounding:.0e} in {kind.name}: allow more{instead}."
+        )
     if not 0 < share <= 1:
         raise ValueError(f"Argument `share` must be in (0, 1], got {share!r}.")
 
@@ -155,9 +167,11 @@ def verdict(bounds: np.ndarray, tolerance: float) -> tuple[float, int]:
     return min(float(worst), 1.0), int(np.sum(within))
 
 
-def promise(what: str, within: int, count: int, bound: float, tolerance: float) -> str:
-    """The first line of a plan: how many samples lose at most its bound."""
-    return f"{what}: {within} of {count} samples lose at most {bound:.1e}, {tolerance:.1e} allowed."
+def promise(what: str, within: int, rows: np.ndarray, bound: float, tolerance: float) -> str:
+    """The first line of a plan: how many samples, or runs of them, lose at most its bound."""
+    kind = "samples" if len(np.unique(rows)) == len(rows) else "runs"
+    few = f"{within} of {len(rows)} {kind} lose"
+    return f"{what}: {few} at most {bound:.1e}, {tolerance:.1e} allowed."
 
 
 def reservation(short: np.ndarray, greatest: str) -> str:

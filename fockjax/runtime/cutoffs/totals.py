@@ -17,7 +17,7 @@ from fockjax._advice import first_few
 from fockjax.circuit import Circuit, Weights
 from fockjax.layout import TotalPhotons
 from fockjax.runtime.cutoffs.gaussian import cuts
-from fockjax.runtime.cutoffs.ladders import ladder_of, photons_needed, raised_to_hold
+from fockjax.runtime.cutoffs.ladders import Ladder, ladder_of, photons_needed, raised_to_hold
 from fockjax.runtime.cutoffs.modes import CutoffPlan, plan_cutoffs
 from fockjax.runtime.cutoffs.pilot import MEMORY, PilotRunner, PilotTooLarge
 from fockjax.runtime.cutoffs.plan import Plan, Truncation
@@ -33,7 +33,7 @@ from fockjax.runtime.cutoffs.tally import (
     reservation,
     verdict,
 )
-from fockjax.runtime.cutoffs.trial import PILOTS
+from fockjax.runtime.cutoffs.trial import extreme_rows
 from fockjax.runtime.memory import parse_size
 
 
@@ -60,9 +60,7 @@ class TotalPlan(Plan):
     guaranteed: bool
 
     def __str__(self) -> str:
-        lines = [
-            promise(str(self.truncation), self.within, len(self.rows), self.bound, self.tolerance)
-        ]
+        lines = [promise(str(self.truncation), self.within, self.rows, self.bound, self.tolerance)]
         if self.guaranteed and self.reason:
             why = self.reason
             lines.append(
@@ -192,7 +190,7 @@ def plan_total(
         Guaranteed for these samples: the state is Gaussian wherever it is cut.
     """
     samples = checked_samples(circuit, x)
-    check_tolerance(tolerance, share)
+    check_tolerance(tolerance, share, dtype)
     low, most = TotalPhotons(minimum).below, TotalPhotons(maximum).below
     (least,) = raised_to_hold([max(photons_needed(circuit))], [low], [most])
     weights = circuit.checked(weights, samples[0], TotalPhotons(least), dtype, None, key).weights
@@ -209,15 +207,9 @@ def plan_total(
     bounds = SAFETY * tally.beyond([level])
     if not exact:
         pilots = PilotRunner(circuit, weights, samples, key, dtype, parse_size(memory))
-        rows = tally.worst_rows(PILOTS, spared)
-        while True:
-            bounds = pilots.losses(rows, TotalPhotons(ladder[level]))
-            short = ~(bounds <= tolerance)  # NaN is not enough
-            if not short.any() or level + 1 == len(ladder):
-                break
-            if not pilots.fits(TotalPhotons(ladder[level + 1])):
-                break
-            level += 1
+        rows = extreme_rows(pilots, tally, spared)
+        level, bounds = _level_by_running(pilots, rows, ladder, level, tolerance)
+        short = ~(bounds <= tolerance)  # NaN is not enough
     bound, within = verdict(bounds, tolerance)
     return TotalPlan(
         tolerance=tolerance,
@@ -229,3 +221,35 @@ def plan_total(
         short=rows[short],
         guaranteed=exact,
     )
+
+
+def _level_by_running(
+    pilots: PilotRunner, rows: np.ndarray, ladder: Ladder, guess: int, tolerance: float
+) -> tuple[int, np.ndarray]:
+    """The least level at which these rows keep to the tolerance, and what they lose there.
+
+    What the Gaussian part asks for, the ``guess``, may be far too much, as squeezing on both sides
+    of a Kerr gate need not add up. So the levels below it are searched first, by bisection; those
+    above it one by one, while they fit in memory. (Unless what crosses the cutoff may come back: of
+    that, too little is seen at low cutoffs.)
+    """
+    seen: dict[int, np.ndarray] = {}
+
+    def losses(level: int) -> np.ndarray:
+        if level not in seen:
+            seen[level] = pilots.losses(rows, TotalPhotons(ladder[level]))
+        return seen[level]
+
+    def fits(level: int) -> bool:
+        return level < len(ladder) and pilots.fits(TotalPhotons(ladder[level]))
+
+    low, level = (guess if pilots.reflects(TotalPhotons(ladder[0])) else 0), guess
+    while low < level:
+        middle = (low + level) // 2
+        if not fits(middle) or np.all(losses(middle) <= tolerance):
+            level = middle
+        else:
+            low = middle + 1
+    while not np.all(losses(level) <= tolerance) and fits(level + 1):
+        level += 1
+    return level, seen[level]

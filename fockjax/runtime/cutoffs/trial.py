@@ -14,7 +14,7 @@ from fockjax.runtime.cutoffs.pilot import PilotRunner
 from fockjax.runtime.cutoffs.tally import SAFETY, Tally
 
 PILOTS = 8  # samples that run
-SHOTS = 4  # runs of each of them, if the circuit is random
+SHOTS = 32  # runs of each of them, if the circuit is random
 GENEROUS = 3  # levels of the ladders above those that the Gaussian part asks for
 
 
@@ -22,7 +22,7 @@ class Trial(NamedTuple):
     """What the pilot runs were, and what they lost.
 
     Attributes:
-        rows: the samples that ran.
+        rows: the samples that ran, each as often as it ran.
         generous: the cutoffs at which their photon numbers were looked at.
         lost: what each loses at the cutoffs planned.
     """
@@ -30,6 +30,13 @@ class Trial(NamedTuple):
     rows: np.ndarray
     generous: tuple[int, ...]
     lost: np.ndarray
+
+
+def extreme_rows(pilots: PilotRunner, guess: Tally, spared: int) -> np.ndarray:
+    """The rows to run: those with most beyond their cutoffs, and in turn again if draws differ."""
+    rows = guess.worst_rows(PILOTS, spared)
+    random = planning.is_random(pilots.circuit.operations, unravel=False)
+    return np.tile(rows, SHOTS if random else 1)
 
 
 def observed_tally(
@@ -43,9 +50,11 @@ def observed_tally(
     ladders = guess.ladders
     top = np.array([len(ladder) - 1 for ladder in ladders])
     levels = np.minimum(np.array(guess.choose(tolerance / SAFETY, spared)[0]) + GENEROUS, top)
-    rows = guess.worst_rows(PILOTS, spared)
-    if planning.is_random(pilots.circuit.operations, unravel=False):
-        rows = np.repeat(rows, SHOTS)
+    rows = extreme_rows(pilots, guess, spared)
+    fitting = levels.copy()
+    while fitting.any() and not pilots.fits(cutoffs_at(ladders, fitting)):
+        fitting = np.maximum(fitting - 1, 0)
+    levels, lowered = fitting, bool(np.any(fitting < levels))
     while True:
         cutoffs = cutoffs_at(ladders, levels)
         rows = rows[: pilots.batch(cutoffs)]
@@ -71,6 +80,8 @@ def observed_tally(
         if enough or np.all(raised == levels):
             return tally, cutoffs
         if not pilots.fits(cutoffs_at(ladders, raised)):
+            if lowered:  # less than the Gaussian part asks for, and not enough
+                pilots.batch(cutoffs_at(ladders, raised))
             return tally, cutoffs
         levels = raised
 
