@@ -316,7 +316,7 @@ class Circuit(Builder):
                 shares them, and their gradients add up.
             remat: whether a gradient computes each layer a second time instead of keeping the
                 state after each of its gates. This takes a third more time, and the memory of one
-                state for each layer.
+                state for each layer (and of its gates, which are made for all layers beforehand).
 
         Raises:
             ValueError: for a block of more modes, wrong or repeated modes, ``times`` < 1, a shared

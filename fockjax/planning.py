@@ -30,7 +30,7 @@ from fockjax.factors import Factor, Mixed
 from fockjax.layout import Box, Square
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
 from fockjax.parameters import Input, Outcome, Values, Weight, evaluate, leaves
-from fockjax.register import Register, check_memory
+from fockjax.register import BOXED, Register, check_memory
 from fockjax.states import State
 
 Outcomes = dict[str, jax.Array]
@@ -196,7 +196,8 @@ def build(operations: Operations, state: State, values: Values, memory_limit: in
         if isinstance(step, Preparation):
             box = Box(tuple(cutoffs[mode] for mode in step.modes))
             own = Square(box) if step.is_mixed else box
-            check_memory(step, step.modes, own, dtype, memory_limit)
+            when = "" if state.layout.separable else BOXED
+            check_memory(step, step.modes, own, dtype, memory_limit, when=when)
         fixed = _fixed(step)
         by_input = any(isinstance(leaf, Input) for leaf in leaves(step.parameters.values()))
         sizes = tuple(cutoffs[mode] for mode in step.modes)

@@ -306,6 +306,10 @@ class Register:
         check_memory(step, modes, layout, self.state.dtype, self.memory_limit, size, when)
 
 
+# When a joint state is a box though all photons are bound together.
+BOXED = "while it is prepared"
+
+
 def check_memory(
     step: Step,
     modes: Sequence[int],
@@ -334,12 +338,14 @@ def check_memory(
         is_pure = isinstance(layout, Layout)
         kind = "state" if is_pure else "density matrix"
         instead = "" if is_pure else "draw pure branches instead (`unravel=True`), "
+        if layout.kets.separable and when != BOXED:
+            instead = f"bound all photons together (fj.TotalPhotons), {instead}"
         raise over_limit(
             f"{step} needs modes {list(modes)} with cutoffs {layout.kets.truncation} "
             f"{when and f'{when} '}in one {kind}",
             size,
             dtype,
             limit,
-            f"Lower the cutoffs, bound all photons together (fj.TotalPhotons), {instead}keep the "
-            "groups of modes apart (fj.grouped), or raise `memory_limit`.",
+            f"Lower the cutoffs, {instead}keep the groups of modes apart (fj.grouped), or raise "
+            "`memory_limit`.",
         )

@@ -50,7 +50,7 @@ class TotalPhotons:
         """The photon numbers of the Fock states kept, ``(states, modes)``, in the order in which
         `State.amplitudes` has them: by their total, then mode by mode.
         """
-        return tables.states(self.below, modes).copy()
+        return tables.states(self.below, modes).astype(np.int32)
 
 
 @dataclass(frozen=True)

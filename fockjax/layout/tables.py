@@ -17,6 +17,8 @@ Runs = list[tuple[int, int]]
 # sample, and half of the products that there would be with an array for each number.
 PIECE = 300
 
+NUMBER = np.int16  # of photons: the tables are larger than a state
+
 
 def count(below: int, modes: int) -> int:
     """How many states have fewer than ``below`` photons in total."""
@@ -38,9 +40,9 @@ def states(below: int, modes: int) -> np.ndarray:
 def _sector(total: int, modes: int) -> np.ndarray:
     """The photon numbers of the states of one total, in order, ``(states, modes)``."""
     if modes < 2:
-        return np.full((int(modes == 1 or total == 0), modes), total, np.int32)
+        return np.full((int(modes == 1 or total == 0), modes), total, NUMBER)
     parts = [_sector(total - first, modes - 1) for first in range(total + 1)]
-    first = np.repeat(np.arange(total + 1, dtype=np.int32), [len(part) for part in parts])
+    first = np.repeat(np.arange(total + 1, dtype=NUMBER), [len(part) for part in parts])
     return np.column_stack([first, np.concatenate(parts)])
 
 
@@ -65,7 +67,7 @@ def ranks(below: int, modes: int) -> tuple[np.ndarray, list[np.ndarray]]:
 def _rank(below: int, numbers: np.ndarray) -> np.ndarray:
     """The places of states given by their photon numbers, ``(states, modes)``."""
     base, steps = ranks(below, numbers.shape[1])
-    left = numbers.sum(1)
+    left = numbers.sum(1, dtype=np.int32)
     rank = base[left]
     for mode, table in enumerate(steps):
         rank = rank + table[left, numbers[:, mode]]
@@ -108,7 +110,7 @@ def raised(below: int, modes: int, position: int, order: int) -> Chart:
     for which it is kept.
     """
     every = states(below, modes)[: count(below - order, modes)]
-    more = every + order * np.eye(modes, dtype=int)[position]
+    more = every + order * np.eye(modes, dtype=NUMBER)[position]
     return Chart(_rank(below, more), [extent(below, modes)])
 
 
@@ -175,7 +177,7 @@ def lowered(total: int, modes: int) -> tuple[np.ndarray, np.ndarray]:
     less = np.maximum(every - np.eye(modes, dtype=np.int32)[:, None], 0)
     there = less.sum(2) < total
     places = _rank(total, less.reshape(-1, modes) * there.reshape(-1, 1)).reshape(there.shape)
-    return np.where(there, places - count(total - 1, modes), 0), np.sqrt(every.T)
+    return np.where(there, places - count(total - 1, modes), 0), np.sqrt(every.T, dtype=float)
 
 
 def _runs(below: int, cost: Callable[[int, int], int]) -> Runs:
