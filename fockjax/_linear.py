@@ -116,7 +116,7 @@ class Chart:
 
     @cached_property
     def _content(self):
-        return self.shapes, hashlib.sha256(self.places).digest()
+        return self.shapes, hashlib.sha256(self.places.tobytes()).digest()
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Chart) and self._content == other._content

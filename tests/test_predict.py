@@ -371,7 +371,7 @@ def test_with_a_total_of_photons_rows_run_again_at_larger_totals(tmp_path):
         ({"trace": __file__}, "--trace must be a folder, got the file"),
         ({"log": "nowhere/runs.jsonl"}, "--log must be a file in an existing folder"),
         ({"batch_size": 0}, "--batch-size must be at least 1, got 0"),
-        ({"tolerance": 0.0}, "--tolerance must lie between 0 and 1, got 0"),
+        ({"tolerance": 0.0}, "--tolerance must lie between 1e-6 .rounding. and 1, got 0"),
         ({"maximum_cutoff": 9}, "--maximum-cutoff needs --tolerance"),
         ({"tolerance": 0.1, "maximum_cutoff": 4}, "at least 5, the cutoff of the model, got 4"),
     ],

@@ -482,11 +482,11 @@ SAMPLES: tuple[Readout, ...] = (
 
 # Attributes of a State that are no readouts: how it is stored,
 STRUCTURE = {"cutoffs", "dtype", "factors", "groups", "hbar", "is_pure", "layout", "modes"}
-STRUCTURE |= {"reflects", "require_pure", "truncation", "truncations"}
+STRUCTURE |= {"reflects", "require_one_sample", "require_pure", "truncation", "truncations"}
 # the `ket` as it is stored, which tests/test_truncation.py covers,
 STRUCTURE |= {"amplitudes"}
 # and what was measured on the way to it, which the cases of measurements cover.
-STRUCTURE |= {"outcomes", "score", "selected", "selection_probability", "weight"}
+STRUCTURE |= {"outcomes", "rarest", "score", "selected", "selection_probability", "weight"}
 
 
 def public_readouts() -> set[str]:
