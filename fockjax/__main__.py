@@ -13,7 +13,10 @@ def main() -> int:
     try:
         from fockjax.cli import main as run  # which takes seconds
 
-        return run()
+        try:
+            return run()
+        finally:  # what is buffered, as nothing could catch an error at the exit
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read, as `head` does, has gone

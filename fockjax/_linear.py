@@ -269,13 +269,12 @@ def _skew_lower(x, *, column, row, sign):
     first, last = min(column, row), max(column, row)
     # A permutation of the elements along the axes from the first to the last of the two.
     span = x.shape[first], math.prod(x.shape[first + 1 : last]), x.shape[last]
-    a, between, b = np.ogrid[tuple(map(slice, span))]
+    a, between, b = (axis.astype(np.int32) for axis in np.ogrid[tuple(map(slice, span))])
     if column == first:
         b = (b - sign * a) % span[2]
     else:
         a = (a - sign * b) % span[0]
-    order = np.empty(span, np.int32)
-    np.add((a * span[1] + between) * span[2], b, out=order, casting="same_kind")
+    order = (a * span[1] + between) * span[2] + b
     flat = x.reshape(*x.shape[:first], order.size, *x.shape[last + 1 :])
     taken = jnp.take(flat, order.reshape(-1), axis=first, unique_indices=True, mode="clip")
     return taken.reshape(x.shape)

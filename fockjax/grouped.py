@@ -14,7 +14,7 @@ from fockjax._numerics import pick
 from fockjax.arguments import Cutoff
 from fockjax.circuit import Circuit, Weights
 from fockjax.snapshot import Snapshot
-from fockjax.states import State, combined
+from fockjax.states import State, pasts_of
 
 
 class Grouped:
@@ -154,9 +154,7 @@ def side_by_side(states: Sequence[State]) -> State:
             for k, state in enumerate(states)
             for name, outcome in state.outcomes.items()
         },
-        selected=combined(jnp.multiply, [state.selected for state in states]),
-        rarest=combined(jnp.minimum, [state.rarest for state in states]),
-        score=combined(jnp.multiply, [state.score for state in states]),
+        **pasts_of(states),
         truncations=sum(state.truncations for state in states),
         reflects=any(state.reflects for state in states),
         hbar=states[0].hbar,

@@ -21,7 +21,7 @@ from fockjax.drawing import label
 from fockjax.factors import Factor
 from fockjax.operations import Measurement, Repeat, Step, written_out
 from fockjax.parameters import Values, Weight
-from fockjax.states import State, combined
+from fockjax.states import State, pasts_of
 
 NOTICEABLE = 1e-3  # lost probability, or probability of a top level, above which there is advice
 
@@ -330,24 +330,14 @@ def walk(
     for operation in circuit.operations:
         layers: dict[str, list[jax.Array]] = defaultdict(list)
         for step in written_out((operation,), values):
-            before = replace(
-                state,
-                outcomes={},
-                selected=None,
-                rarest=None,
-                score=None,
-                truncations=0,
-                reflects=False,
-            )
+            before = State(state.factors, hbar=state.hbar)
             after, probability = _advance(
                 *_taken_apart(step), before, next(keys), memory_limit, call.unravel
             )
             state = replace(
                 after,
                 outcomes=outcomes,
-                selected=combined(jnp.multiply, [state.selected, after.selected]),
-                rarest=combined(jnp.minimum, [state.rarest, after.rarest]),
-                score=combined(jnp.multiply, [state.score, after.score]),
+                **pasts_of([state, after]),
                 truncations=state.truncations + after.truncations,
                 reflects=state.reflects or after.reflects,
             )

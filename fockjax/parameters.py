@@ -478,7 +478,7 @@ def apply(function: Callable[..., Any], *operands: Any, name: str | None = None)
     if not callable(function):
         raise TypeError(f"Argument `function` must be callable, got {function!r}.")
     kind = type(function).__name__
-    if jax.tree.leaves(function) != [function]:
+    if any(isinstance(leaf, jax.Array | np.ndarray) for leaf in jax.tree.leaves(function)):
         raise TypeError(
             f"Argument `function` is a {kind}, which holds arrays: they would be fixed at the "
             "first call of the circuit. Compute with it outside and give the circuit the result as "

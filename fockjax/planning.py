@@ -30,7 +30,7 @@ from fockjax.factors import Factor, Mixed
 from fockjax.layout import Box, Square
 from fockjax.operations import Gate, Measurement, Noise, Operations, Preparation, Repeat, Step, flat
 from fockjax.parameters import Input, Outcome, Values, Weight, evaluate, leaves
-from fockjax.register import BOXED, Register, check_memory
+from fockjax.register import Register, check_memory
 from fockjax.states import State
 
 Outcomes = dict[str, jax.Array]
@@ -196,8 +196,8 @@ def build(operations: Operations, state: State, values: Values, memory_limit: in
         if isinstance(step, Preparation):
             box = Box(tuple(cutoffs[mode] for mode in step.modes))
             own = Square(box) if step.is_mixed else box
-            when = "" if state.layout.separable else BOXED
-            check_memory(step, step.modes, own, dtype, memory_limit, when=when)
+            boxed = not state.layout.separable
+            check_memory(step, step.modes, own, dtype, memory_limit, boxed=boxed)
         fixed = _fixed(step)
         by_input = any(isinstance(leaf, Input) for leaf in leaves(step.parameters.values()))
         sizes = tuple(cutoffs[mode] for mode in step.modes)
@@ -391,14 +391,9 @@ def _as_carried(state: State, after: State) -> State:
     return replace(
         state,
         selected=None if after.selected is None else state.selection_probability,
-        rarest=None if after.rarest is None else _or_infinite(state.rarest, after.rarest),
+        rarest=None if after.rarest is None else state.rarest_selection,
         score=None if after.score is None else state.weight,
     )
-
-
-def _or_infinite(rarest: jax.Array | None, like: jax.Array) -> jax.Array:
-    """A record of the rarest selection that leaves any other one rarer where there is none."""
-    return jnp.full(like.shape, jnp.inf, like.dtype) if rarest is None else rarest
 
 
 def _scanned(run_layer: RunLayer, state: State, after: State, layers: Any, left: int) -> State:

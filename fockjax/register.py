@@ -25,7 +25,7 @@ from fockjax.factors import Factor, Mixed, Pure
 from fockjax.layout import Layout, Square
 from fockjax.operations import Gate, Measurement, Noise, Preparation, Step
 from fockjax.operators import FOLD, Diagonal, Operator, Padded, Sectors, expand, flat_parts
-from fockjax.states import State, combined
+from fockjax.states import State
 from fockjax.superoperators import Channel
 
 
@@ -166,7 +166,7 @@ class Register:
             self.state = replace(
                 self.state,
                 selected=self.state.selection_probability * probability,
-                rarest=combined(jnp.minimum, [self.state.rarest, probability]),
+                rarest=jnp.minimum(self.state.rarest_selection, probability),
             )
         return outcome, probability
 
@@ -306,10 +306,6 @@ class Register:
         check_memory(step, modes, layout, self.state.dtype, self.memory_limit, size, when)
 
 
-# When a joint state is a box though all photons are bound together.
-BOXED = "while it is prepared"
-
-
 def check_memory(
     step: Step,
     modes: Sequence[int],
@@ -318,6 +314,7 @@ def check_memory(
     limit: int,
     size: int | None = None,
     when: str = "",
+    boxed: bool = False,
 ) -> None:
     """Refuse a factor that would take more memory than the limit, before any of it is made.
 
@@ -329,16 +326,18 @@ def check_memory(
         limit: the bytes it may take.
         size: the bytes it takes, by default those of the layout.
         when: at what point it takes them, for the message.
+        boxed: whether it is made as a box though all photons are bound together.
 
     Raises:
         OverLimit: naming the step, the modes and the bytes.
     """
     size = layout.bytes(dtype) if size is None else size
+    when = "while it is prepared" if boxed else when
     if size > limit:
         is_pure = isinstance(layout, Layout)
         kind = "state" if is_pure else "density matrix"
         instead = "" if is_pure else "draw pure branches instead (`unravel=True`), "
-        if layout.kets.separable and when != BOXED:
+        if layout.kets.separable and not boxed:
             instead = f"bound all photons together (fj.TotalPhotons), {instead}"
         raise over_limit(
             f"{step} needs modes {list(modes)} with cutoffs {layout.kets.truncation} "

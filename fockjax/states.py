@@ -6,7 +6,7 @@ bookkeeping costs nothing. Most readouts are in `fockjax.readouts`; here are tho
 whole state.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from string import ascii_letters
@@ -44,9 +44,7 @@ class State(Readouts):
             Photon numbers and clicks are integers, homodyne outcomes real (in the units of `hbar`),
             heterodyne outcomes complex. A measurement in a repeated block has one for each layer.
             Those of an ``initial`` state stay, unless a measurement of the same name follows.
-        selected, score: see `selection_probability` and `weight`.
-        rarest: the least probability that a single selection had, given what came before, in the
-            call of the circuit that made this state; None if it selected nothing.
+        selected, rarest, score: see `selection_probability`, `rarest_selection` and `weight`.
         truncations: how many of the operators applied so far could lose probability at the cutoff.
         reflects: whether one of them was cut before it was exponentiated, as Strawberry Fields'
             cubic phase gate is, or normalised after the cut, as its GKP state is, or given as a
@@ -161,8 +159,7 @@ class State(Readouts):
 
         It is the product over the selections of the probability given what came before and that
         nothing was lost. Of many selections it may be too small for its precision, and zero though
-        each of them is possible. If `rarest` is zero, or not more than rounding, the state means
-        nothing.
+        each of them is possible. See `rarest_selection`.
 
         Example:
             >>> import fockjax as fj
@@ -174,6 +171,21 @@ class State(Readouts):
             1.0
         """
         return jnp.ones((), self._real) if self.selected is None else self.selected
+
+    @property
+    def rarest_selection(self) -> jax.Array:
+        """The least probability that a single selection had, given what came before, or its density
+        if it is continuous; infinite if there are none. Those of an ``initial`` state do not count.
+
+        If it is zero, or not more than rounding, the state means nothing.
+
+        Example:
+            >>> import fockjax as fj
+            >>> pair = fj.Circuit(2).two_mode_squeeze(0.5).measure_photons(modes=0, select=1)
+            >>> print(fj.Circuit(2).repeat(pair, 2)({}, cutoff=6).rarest_selection.round(4))
+            0.168
+        """
+        return jnp.full((), jnp.inf, self._real) if self.rarest is None else self.rarest
 
     @property
     def weight(self) -> jax.Array:
@@ -399,12 +411,14 @@ class State(Readouts):
         return jnp.broadcast_to(value, (self.modes,))
 
 
-def combined(
-    operation: Callable[[Any, Any], jax.Array], values: Sequence[jax.Array | None]
-) -> jax.Array | None:
-    """What states record of their pasts, combined by an operation; None stands for no record."""
-    known = [value for value in values if value is not None]
-    return reduce(operation, known) if known else None
+def pasts_of(states: Sequence[State]) -> dict[str, jax.Array | None]:
+    """The attributes `selected`, `rarest` and `score` of what several states make up."""
+    how = {"selected": jnp.multiply, "rarest": jnp.minimum, "score": jnp.multiply}
+    known = {
+        name: [value for state in states if (value := getattr(state, name)) is not None]
+        for name in how
+    }
+    return {name: reduce(how[name], own) if own else None for name, own in known.items()}
 
 
 def vacuum(

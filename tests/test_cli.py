@@ -1,6 +1,7 @@
 """The command line: what a newcomer types, and one clear line when it cannot work."""
 
 import csv
+import os
 import subprocess
 import sys
 
@@ -216,10 +217,13 @@ def test_importing_the_tool_loads_no_heavy_library():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_reader_that_has_gone_is_no_traceback():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_is_no_traceback(unbuffered):
     """As in `fockjax --help | head -1`."""
     command = [sys.executable, "-m", "fockjax", "--help"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=env) as running:
         assert running.stdout is not None and running.stderr is not None
         running.stdout.close()
         assert running.stderr.read() == b""

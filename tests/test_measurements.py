@@ -587,13 +587,13 @@ def test_each_of_many_selections_is_judged_by_itself():
     block.beamsplitter(0.6, 0.4).measure_photons(modes=1, select=1, name="m")
     circuit, chance = fj.Circuit(2).repeat(block, 40), math.cos(1.2) ** 2
     state = circuit({}, cutoff=4)
-    close(state.rarest, chance, 1e-6)
+    close(state.rarest_selection, chance, 1e-6)
     close(state.photon_number(0).mean, 1, 1e-5)
     few = fj.Circuit(2).repeat(block, 14)
     close(few({}, cutoff=4).selection_probability / chance**14, 1, 1e-4)
     assert not fj.inspect(few, {}, cutoff=4).advice
     again = circuit({}, cutoff=4, initial=state)
-    close(again.rarest, chance, 1e-6)
+    close(again.rarest_selection, chance, 1e-6)
     block.measure_photons(modes=0, select=2, name="n")
     with pytest.raises(ValueError, match="impossible: of .* one has the probability"):
         fj.Circuit(2).repeat(block, 3)({}, cutoff=4)

@@ -522,3 +522,22 @@ def test_a_state_is_compared_with_stored_amplitudes():
             np.testing.assert_allclose(compare(array), expected, rtol=1e-5)
     with pytest.raises(ValueError, match=r"\(5, 5\), the cutoffs of the state or \(15,\), as of"):
         state.fidelity(np.ones(14))
+
+
+def test_what_does_not_fit_is_named_with_advice_that_helps():
+    """Under a total, pairs that overlap are joined; joint preparations are made as a box."""
+    one, other = fj.Circuit(12), fj.Circuit(12)
+    for mode in range(0, 12, 2):
+        one.beamsplitter(modes=(mode, mode + 1))
+        other.beamsplitter(modes=(mode + 1, (mode + 2) % 12))
+    one, other = (circuit({}, cutoff=fj.TotalPhotons(26)) for circuit in (one, other))
+    for name in ("overlap", "fidelity"):
+        with pytest.raises(OverLimit, match=f"`{name}` puts modes"):
+            getattr(one, name)(other)
+    joint = fj.Circuit(12).prepare("gaussian", np.eye(24), np.zeros(24), modes=range(12))
+    with pytest.raises(OverLimit, match="while it is prepared in one state") as caught:
+        joint({}, cutoff=fj.TotalPhotons(6))
+    assert "TotalPhotons" not in caught.value.advice
+    with pytest.raises(OverLimit, match="in one state") as caught:
+        joint({}, cutoff=6)
+    assert "TotalPhotons" in caught.value.advice

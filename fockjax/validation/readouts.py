@@ -486,7 +486,8 @@ STRUCTURE |= {"reflects", "require_one_sample", "require_pure", "truncation", "t
 # the `ket` as it is stored, which tests/test_truncation.py covers,
 STRUCTURE |= {"amplitudes"}
 # and what was measured on the way to it, which the cases of measurements cover.
-STRUCTURE |= {"outcomes", "rarest", "score", "selected", "selection_probability", "weight"}
+STRUCTURE |= {"outcomes", "rarest", "rarest_selection", "score", "selected"}
+STRUCTURE |= {"selection_probability", "weight"}
 
 
 def public_readouts() -> set[str]:

@@ -51,10 +51,10 @@ def observed_tally(
     top = np.array([len(ladder) - 1 for ladder in ladders])
     levels = np.minimum(np.array(guess.choose(tolerance / SAFETY, spared)[0]) + GENEROUS, top)
     rows = extreme_rows(pilots, guess, spared)
-    fitting = levels.copy()
-    while fitting.any() and not pilots.fits(cutoffs_at(ladders, fitting)):
-        fitting = np.maximum(fitting - 1, 0)
-    levels, lowered = fitting, bool(np.any(fitting < levels))
+    asked = levels
+    while levels.any() and not pilots.fits(cutoffs_at(ladders, levels)):
+        levels = np.maximum(levels - 1, 0)
+    lowered = np.any(levels < asked)
     while True:
         cutoffs = cutoffs_at(ladders, levels)
         rows = rows[: pilots.batch(cutoffs)]
@@ -80,7 +80,7 @@ def observed_tally(
         if enough or np.all(raised == levels):
             return tally, cutoffs
         if not pilots.fits(cutoffs_at(ladders, raised)):
-            if lowered:  # less than the Gaussian part asks for, and not enough
+            if lowered:  # less than the Gaussian part asks for, and not enough: this raises
                 pilots.batch(cutoffs_at(ladders, raised))
             return tally, cutoffs
         levels = raised
